@@ -1,0 +1,29 @@
+"""lpclip: label-free linear probes on CLIP, and the evidence that they hold up.
+
+Public names: ``read_frame``, ``load_probe``, ``LpclipError``.
+"""
+
+import importlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lpclip.errors import LpclipError
+    from lpclip.frames import read_frame
+    from lpclip.probes import load_probe
+
+__all__ = ["LpclipError", "load_probe", "read_frame"]
+__version__ = version("lpclip")
+
+_MODULES = {
+    "LpclipError": "lpclip.errors",
+    "load_probe": "lpclip.probes",
+    "read_frame": "lpclip.frames",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: every job imports this package, few need pandas at once.
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

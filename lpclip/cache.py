@@ -1,0 +1,235 @@
+"""The HDF5 files of lpclip: written and read here alone, so that a file always knows what it is.
+
+Every file carries ``kind``, ``schema_version``, its provenance (model, weights, view settings,
+fingerprint of the index, versions, …) as attributes, and ``complete``. Tables are compound
+data sets that ``pandas.read_hdf`` opens. No file holds a date or a host, so equal contents are
+equal bytes.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lpclip.atomic import atomic_path
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.types import FloatArray
+
+SCHEMA_VERSION = 1
+
+# Rows of a feature cache that are written, and continued after a kill, as one.
+CHUNK_ROWS = 256
+
+Provenance = Mapping[str, str | int | float]
+
+
+def fingerprint(samples: pd.DataFrame) -> str:
+    """Hash of the ids and paths of an index, 16 hexadecimal digits.
+
+    Labels are not part of it: what is derived from the images must not depend on them.
+    """
+    digest = sha256()
+    for row in samples[["id", "path"]].itertuples(index=False):
+        digest.update(f"{row.id}\0{row.path}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def create(path: Path, *, kind: str, provenance: Provenance) -> Iterator[h5py.File]:
+    """New file of a kind that appears at ``path`` when the block ends without an error."""
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["kind"] = kind
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        file.attrs.update(provenance)
+        yield file
+        file.attrs["complete"] = True
+
+
+@contextlib.contextmanager
+def open_file(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
+    """Whole file of a kind (any where None), for reading.
+
+    Raises:
+        LpclipError: missing, truncated, not a file of lpclip's, or of another kind.
+    """
+    if not path.is_file():
+        raise LpclipError(f"{path} does not exist. Run Snakemake, which makes it.")
+    again = "Delete it and run Snakemake, which makes it again."
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            raise LpclipError(f"{path} cannot be read: permission denied.") from error
+        raise LpclipError(f"{path} is truncated or not an HDF5 file. {again}") from error
+    with file:
+        found = file.attrs.get("kind")
+        if found is None or "schema_version" not in file.attrs:
+            raise LpclipError(f"{path} is an HDF5 file, but not one that lpclip wrote.")
+        if not file.attrs.get("complete", False):
+            raise LpclipError(f"{path} is not complete: its writer was stopped. {again}")
+        if file.attrs["schema_version"] != SCHEMA_VERSION:
+            raise LpclipError(
+                f"{path} has schema version {file.attrs['schema_version']}; this version of lpclip "
+                f"reads {SCHEMA_VERSION}. {again}"
+            )
+        if kind is not None and found != kind:
+            raise LpclipError(f"{path} holds {found}, not {kind}.")
+        try:
+            yield file
+        except OSError as error:
+            raise LpclipError(f"{path} is damaged ({error}). {again}") from error
+
+
+def read_provenance(path: Path, *, kind: str | None = None) -> dict[str, Any]:
+    """Attributes of a file, without those that every file has."""
+    with open_file(path, kind=kind) as file:
+        return provenance_of(file)
+
+
+def provenance_of(file: h5py.File) -> dict[str, Any]:
+    """Attributes of an open file, without those that every file has."""
+    common = {"kind", "schema_version", "complete"}
+    return {key: _plain(value) for key, value in file.attrs.items() if key not in common}
+
+
+def check_provenance(path: Path, found: Provenance, expected: Provenance) -> None:
+    """Refuse a file that is not what it is asked to be.
+
+    Args:
+        path: the file that ``found`` was read from.
+        found: provenance of the file.
+        expected: fields that must be equal; others are not looked at.
+
+    Raises:
+        LpclipError: names the first field that differs and both values.
+    """
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise LpclipError(
+                f"{path} was made with {key} {found.get(key, 'unknown')!r}, not {value!r}. "
+                "Delete it and run Snakemake, which makes it again."
+            )
+
+
+def write_table(file: h5py.File, name: str, frame: pd.DataFrame) -> None:
+    """Store a frame as a compound data set; text becomes fixed-length UTF-8."""
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for column in frame.columns:
+        values = frame[column].to_numpy()
+        if values.dtype.kind not in "biuf":
+            encoded = [str(value).encode() for value in values]
+            values = np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
+        columns[str(column)] = values
+    table = np.empty(len(frame), dtype=[(key, value.dtype) for key, value in columns.items()])
+    for key, value in columns.items():
+        table[key] = value
+    file.create_dataset(name, data=table, chunks=(max(1, min(len(table), 4096)),))
+
+
+def read_table(file: h5py.File, name: str) -> pd.DataFrame:
+    """The frame that ``write_table`` stored."""
+    table = file[name][:]
+    return pd.DataFrame(
+        {
+            key: [text.decode() for text in table[key]]
+            if table.dtype[key].kind == "S"
+            else table[key]
+            for key in table.dtype.names
+        }
+    )
+
+
+def read_samples(path: Path, *, labels: bool) -> pd.DataFrame:
+    """Index of a dataset: id, path and, where asked for, label (int32, -1 for none)."""
+    with open_file(path, kind="samples") as file:
+        frame = read_table(file, "samples")
+    return frame if labels else frame[["id", "path"]]
+
+
+def write_features(
+    path: Path,
+    *,
+    samples: pd.DataFrame,
+    versions: Mapping[str, int],
+    parts: Iterable[FloatArray],
+    provenance: Provenance,
+) -> None:
+    """Write a feature cache from its parts, one chunk of rows at a time.
+
+    Args:
+        path: the cache.
+        samples: index of the dataset, N rows: id, path.
+        versions: view -> number of versions; 0 stores ``[N, D]``, V > 0 stores ``[V, N, D]``.
+        parts: arrays ``[sum of versions, n, D]`` of float16, views in the order of ``versions``
+            (0 counts as one), together N rows in the order of the index.
+        provenance: attributes.
+    """
+    n = len(samples)
+    with create(path, kind="features", provenance=provenance) as file:
+        write_table(file, "samples", samples[["id", "path"]])
+        start = 0
+        for part in parts:
+            stop = start + part.shape[1]
+            first = 0
+            for view, count in versions.items():
+                if start == 0:
+                    _create_view(file, view, count, n, part.shape[2])
+                data = file[f"features/{view}"]
+                if count == 0:
+                    data[start:stop] = part[first]
+                else:
+                    data[:, start:stop] = part[first : first + count]
+                first += max(1, count)
+            start = stop
+        if start != n:
+            raise RuntimeError(f"{path}: {start} rows of features for {n} samples")
+
+
+def _create_view(file: h5py.File, view: str, count: int, n: int, dim: int) -> None:
+    rows = min(n, CHUNK_ROWS)
+    shape, chunks = ((count, n, dim), (1, rows, dim)) if count else ((n, dim), (rows, dim))
+    file.create_dataset(f"features/{view}", shape=shape, dtype=np.float16, chunks=chunks)
+
+
+def views(file: h5py.File) -> list[str]:
+    """Names of the views in an open feature cache, sorted."""
+    return sorted(file["features"])
+
+
+def read_features(path: Path, view: str, *, expected: Provenance) -> FloatArray:
+    """Features of one view, unit length, float32, ``[N, D]`` or ``[V, N, D]``.
+
+    Raises:
+        LpclipError: the cache is not what ``expected`` says, or has no such view.
+    """
+    with open_file(path, kind="features") as file:
+        check_provenance(path, provenance_of(file), expected)
+        if view not in file["features"]:
+            raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, views(file))}")
+        return normalise(file[f"features/{view}"][...].astype(np.float32))
+
+
+def normalise(features: FloatArray) -> FloatArray:
+    """Rows divided by their length; a row of zeros stays zero."""
+    norm = np.linalg.norm(features, axis=-1, keepdims=True)
+    unit: FloatArray = features / np.maximum(norm, np.finfo(np.float32).tiny)
+    return unit
+
+
+def same_model(paths: Sequence[Path], *, kinds: Sequence[str]) -> dict[str, Any]:
+    """Provenance of the first file, after checking that all come from the same weights."""
+    first = read_provenance(paths[0], kind=kinds[0])
+    expected = {key: first[key] for key in ("model", "weights")}
+    for path, kind in zip(paths[1:], kinds[1:], strict=True):
+        check_provenance(path, read_provenance(path, kind=kind), expected)
+    return first
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,220 @@
+"""The command ``lpclip``: every stage of the workflow, by hand or by its rule.
+
+A stage's options come from its function: parameters that are paths become options, all others
+are keys of ``--settings``, one JSON text. Nothing heavy is imported before it is known which
+stage runs.
+"""
+
+import argparse
+import importlib
+import inspect
+import json
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_args
+
+from lpclip.errors import LpclipError, did_you_mean
+
+log = logging.getLogger(__name__)
+
+STAGES: Mapping[str, tuple[str, str]] = {
+    "index-samples": ("lpclip.index_samples:index_samples", "list the images of a dataset"),
+    "embed-text": ("lpclip.embed_text:embed_text", "embed class names: the zero-shot head"),
+    "embed-images": ("lpclip.embed_images:embed_images", "embed views of a dataset's images"),
+    "pseudo-labels": ("lpclip.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"),
+    "train-probe": ("lpclip.train:train_probe", "train the probes of a method"),
+    "evaluate": ("lpclip.evaluate:evaluate", "accuracy and calibration on a set's views"),
+    "evaluate-ood": ("lpclip.evaluate:evaluate_ood", "detection of foreign images"),
+    "evaluate-rounds": ("lpclip.evaluate:evaluate_rounds", "what every round was worth"),
+    "report": ("lpclip.report.stage:report", "gather the evaluation into reports and figures"),
+}
+# Settings that are there for Snakemake, which re-runs a job when they change.
+FOR_SNAKEMAKE = ("code", "versions")
+TOOLS: Mapping[str, str] = {
+    "inspect": "say what a file is and show its first rows",
+    "summary": "print a report as a table",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 if it succeeded, 1 with a sentence if it did not."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Without a log file, errors are shown by ``sys.exit`` alone.
+    logging.getLogger("lpclip").addHandler(logging.NullHandler())
+    try:
+        _run(arguments)
+    except LpclipError as error:
+        log.error("%s", error)
+        sys.exit(f"lpclip: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (``lpclip inspect … | head``).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception:
+        log.exception("stopped by an error that lpclip did not expect")
+        raise
+
+
+def _run(arguments: Sequence[str]) -> None:
+    command = arguments[0] if arguments else "--help"
+    if command in ("-h", "--help"):
+        print(_overview())
+    elif command == "--version":
+        print(f"lpclip {version('lpclip')}")
+    elif command == "inspect":
+        _inspect(arguments[1:])
+    elif command == "summary":
+        _summary(arguments[1:])
+    elif command in STAGES:
+        _run_stage(command, arguments)
+    else:
+        raise LpclipError(
+            f"Unknown command '{command}'. {did_you_mean(command, [*STAGES, *TOOLS])}"
+        )
+
+
+def _overview() -> str:
+    width = max(map(len, STAGES)) + 2
+    stages = "\n".join(f"  {name:{width}}{text}" for name, (_, text) in STAGES.items())
+    tools = "\n".join(f"  {name:{width}}{text}" for name, text in TOOLS.items())
+    return (
+        "usage: lpclip COMMAND [OPTIONS]\n\n"
+        "Label-free linear probes on CLIP. The whole workflow is run by Snakemake:\n"
+        "  snakemake --cores 8 results/report.csv\n\n"
+        f"Stages, in the order in which the workflow runs them:\n{stages}\n\n"
+        f"Tools:\n{tools}\n\n"
+        "lpclip COMMAND --help explains a command and its settings. The first line of every log\n"
+        "in logs/ is the command that made it."
+    )
+
+
+def _inspect(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="lpclip inspect", description=TOOLS["inspect"])
+    parser.add_argument("file", type=Path, help="an .h5 file that lpclip wrote")
+    parser.add_argument("--rows", type=int, default=5, help="rows to show (default: 5)")
+    options = parser.parse_args(arguments)
+    from lpclip.frames import describe
+
+    print(describe(options.file, rows=options.rows))
+
+
+def _summary(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="lpclip summary", description=TOOLS["summary"])
+    parser.add_argument("report", type=Path, help="a report.csv")
+    options = parser.parse_args(arguments)
+    from lpclip.report import summary
+
+    print(summary(options.report))
+
+
+def _run_stage(command: str, arguments: Sequence[str]) -> None:
+    if "--threads" in arguments[:-1]:
+        # Read by the numerical libraries when they are imported, which the next line does.
+        _limit_threads(arguments[arguments.index("--threads") + 1])
+    function = _function(command)
+    files = _file_options(function)
+    options = vars(_parser(command, function, files).parse_args(arguments[1:]))
+    _start_log(options.pop("log"), arguments)
+    options.pop("threads")
+    settings = _parse_settings(options.pop("settings"))
+    from lpclip.settings import call
+
+    for key in settings:
+        if key in files:
+            raise LpclipError(f"lpclip {command}: '{key}' is an option, --{_dashed(key)}.")
+    given = {name: value for name, value in options.items() if value is not None}
+    call(function, {**settings, **given}, where=f"lpclip {command}")
+
+
+def _function(command: str) -> Callable[..., None]:
+    module, _, name = STAGES[command][0].partition(":")
+    function: Callable[..., None] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _file_options(function: Callable[..., None]) -> dict[str, bool]:
+    """Parameters that are paths -> whether they take several."""
+    found = {}
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        annotation = parameter.annotation
+        if annotation is Path or Path in get_args(annotation):
+            found[name] = annotation is not Path and type(None) not in get_args(annotation)
+    return found
+
+
+def _parser(
+    command: str, function: Callable[..., None], files: Mapping[str, bool]
+) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"lpclip {command}",
+        description=f"{inspect.getdoc(function)}\n\nSettings and their defaults:\n"
+        f"{_settings_help(function, files)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for name, several in files.items():
+        required = inspect.signature(function).parameters[name].default is inspect.Parameter.empty
+        parser.add_argument(
+            f"--{_dashed(name)}",
+            dest=name,
+            type=Path,
+            metavar="FILE",
+            nargs="*" if several else None,
+            required=required,
+        )
+    parser.add_argument("--settings", default="{}", help="one JSON text, keys as above")
+    parser.add_argument("--log", type=Path, help="write a log here, the command first")
+    parser.add_argument("--threads", type=int, help="use no more threads than this")
+    return parser
+
+
+def _settings_help(function: Callable[..., None], files: Mapping[str, bool]) -> str:
+    lines = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in files:
+            required = parameter.default is parameter.empty
+            lines.append(f"  {name}: {'required' if required else json.dumps(parameter.default)}")
+    return "\n".join(lines) or "  none"
+
+
+def _parse_settings(text: str) -> dict[str, Any]:
+    try:
+        settings = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise LpclipError(f"--settings is not valid JSON: {error}.") from error
+    if not isinstance(settings, dict):
+        raise LpclipError("--settings must be a JSON object, such as '{\"seed\": 0}'.")
+    return {key: value for key, value in settings.items() if key not in FOR_SNAKEMAKE}
+
+
+def _limit_threads(text: str) -> None:
+    if not text.isdigit() or text == "0":
+        raise LpclipError(f"--threads takes a positive whole number, not '{text}'.")
+    threads = str(min(int(text), len(os.sched_getaffinity(0))))
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = threads
+
+
+def _start_log(path: Path | None, arguments: Sequence[str]) -> None:
+    if path is None:
+        return
+    from lpclip.atomic import disk_errors
+
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{shlex.join(['lpclip', *arguments])}\n")
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger("lpclip")
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,151 @@
+"""The configuration, checked before the first job: schema, names that must exist, data sources."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+from lpclip.data import Source, open_source
+from lpclip.errors import LpclipError, did_you_mean
+
+
+def complete(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
+    """The configuration with every default filled in.
+
+    Args:
+        config: as read from YAML files and the command line.
+        schema: JSON schema (2020-12) in YAML, with defaults.
+
+    Raises:
+        LpclipError: an unknown key, a wrong value, a name that is not defined, a data source that
+            refuses its settings, or class names that do not fit the classes.
+    """
+    completed = copy.deepcopy(dict(config))
+    validator = _validator(schema)
+    for error in validator.iter_errors(completed):
+        raise LpclipError(_sentence(error))
+    for name, dataset in completed["datasets"].items():
+        views = _merge(completed["views"], dataset.get("views", {}))
+        for error in _views_validator(schema).iter_errors(views):
+            raise LpclipError(_sentence(error, f"datasets.{name}.views"))
+        dataset["views"] = views
+    _check_names(completed)
+    _check_classes(completed)
+    return completed
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = copy.deepcopy(dict(base))
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else copy.deepcopy(value)
+    return merged
+
+
+@cache
+def _validator(path: Path) -> Any:
+    """Validator that also fills in defaults, before it looks at what it filled in."""
+    schema = yaml.safe_load(path.read_text())
+    check_properties = Draft202012Validator.VALIDATORS["properties"]
+
+    def fill_and_check(
+        validator: Any, properties: Mapping[str, Any], instance: Any, parent: Mapping[str, Any]
+    ) -> Iterator[ValidationError]:
+        if isinstance(instance, dict):
+            for key, value in properties.items():
+                if "default" in value:
+                    instance.setdefault(key, copy.deepcopy(value["default"]))
+        yield from check_properties(validator, properties, instance, parent)
+
+    extended = validators.extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, {"properties": fill_and_check}
+    )
+    return extended(schema)
+
+
+@cache
+def _views_validator(path: Path) -> Any:
+    validator = _validator(path)
+    return validator.evolve(
+        schema={**validator.schema["$defs"]["views"], "$defs": validator.schema["$defs"]}
+    )
+
+
+def _sentence(error: Any, prefix: str = "") -> str:
+    place = ".".join(filter(None, [prefix, *map(str, error.absolute_path)]))
+    where = f"configuration: {place}" if place else "configuration"
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = error.schema.get("properties", {})
+        unknown = next(key for key in error.instance if key not in known)
+        return f"{where} has an unknown key '{unknown}'. {did_you_mean(str(unknown), known)}"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        return f"{where} lacks the key '{missing}'."
+    if error.validator == "enum":
+        allowed = ", ".join(map(str, error.validator_value))
+        return f"{where} is {error.instance!r}; allowed: {allowed}."
+    if error.validator == "pattern" and "{}" in str(error.validator_value).replace("\\", ""):
+        return f"{where} is {error.instance!r}: a template needs {{}} in the place of the name."
+    return f"{where}: {error.message}."
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    datasets = config["datasets"]
+    for name, benchmark in config["benchmarks"].items():
+        named = {
+            "adapt": [benchmark["adapt"]],
+            "test": [benchmark["test"]],
+            "shifts": benchmark["shifts"],
+            "ood.near": benchmark["ood"]["near"],
+            "ood.far": benchmark["ood"]["far"],
+        }
+        for key, values in named.items():
+            for value in values:
+                _defined(f"benchmarks.{name}.{key}", "dataset", value, datasets)
+    for name, method in config["methods"].items():
+        if "labelling" in method:
+            where = f"methods.{name}.labelling"
+            _defined(where, "labelling", method["labelling"], config["labellings"])
+
+
+def _defined(where: str, what: str, name: str, known: Mapping[str, Any]) -> None:
+    if name not in known:
+        raise LpclipError(
+            f"configuration: {where} names {what} '{name}', which is not defined. "
+            f"{did_you_mean(name, known)}"
+        )
+
+
+def _check_classes(config: Mapping[str, Any]) -> None:
+    sources = {name: _open(name, dataset) for name, dataset in config["datasets"].items()}
+    supervised = [n for n, method in config["methods"].items() if method["kind"] == "supervised"]
+    for name, benchmark in config["benchmarks"].items():
+        labelled = [benchmark["test"], *benchmark["shifts"]]
+        if supervised:
+            labelled.append(benchmark["adapt"])
+        for dataset in labelled:
+            names = sources[dataset].class_names
+            if names is None:
+                raise LpclipError(
+                    f"configuration: benchmarks.{name} needs labels of dataset '{dataset}', "
+                    "which has none."
+                )
+            if len(names) != len(benchmark["class_names"]):
+                raise LpclipError(
+                    f"configuration: benchmarks.{name}.class_names has "
+                    f"{len(benchmark['class_names'])} names, but dataset '{dataset}' has "
+                    f"{len(names)} classes ({', '.join(names[:12])}"
+                    f"{', …' if len(names) > 12 else ''}). Give one name per class, in this order."
+                )
+
+
+def _open(name: str, dataset: Mapping[str, Any]) -> Source:
+    settings = dict(dataset["source"])
+    try:
+        return open_source(settings.pop("kind"), settings)
+    except LpclipError as error:
+        raise LpclipError(f"configuration: datasets.{name}: {error}") from error

@@ -1,0 +1,103 @@
+"""Linear filters that several corruptions share: Gaussian, line and zoom, batched."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+
+def gaussian(
+    images: Tensor, sigma: float, *, truncate: float = 4.0, mode: str = "nearest"
+) -> Tensor:
+    """Gaussian filter of [B, C, H, W]; `truncate` and `mode` as in scipy.ndimage.
+
+    The defaults are those of skimage.filters.gaussian, which the reference calls.
+    """
+    if int(truncate * sigma + 0.5) == 0:
+        return images
+    height, width = images.shape[-2:]
+    return separable(
+        images,
+        _gaussian_matrix(height, sigma, truncate, mode).to(images.device),
+        _gaussian_matrix(width, sigma, truncate, mode).to(images.device),
+    )
+
+
+def separable(images: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
+    """Product rows @ image @ columns.T for each image and channel: [B, C, H, W] -> [B, C, H', W'].
+
+    None leaves an axis as it is. Batched products of one fixed size, so that the rounding does
+    not depend on the batch.
+    """
+    batch, channels = images.shape[:2]
+    flat = images.reshape(batch * channels, *images.shape[2:])
+    if columns is not None:
+        flat = torch.bmm(flat, columns.T.expand(len(flat), -1, -1))
+    if rows is not None:
+        flat = torch.bmm(rows.expand(len(flat), -1, -1), flat)
+    return flat.reshape(batch, channels, *flat.shape[1:])
+
+
+def line_blur(images: Tensor, angles: Tensor, *, radius: float, sigma: float) -> Tensor:
+    """Motion blur as ImageMagick defines it: a one-sided Gaussian along a line.
+
+    Tap i of 2 radius + 1 has the weight exp(-i^2 / (2 sigma^2)), normalised, and reads the pixel
+    at ceil(i (cos a, sin a) - 0.5) from here; pixels outside repeat the border.
+
+    Args:
+        images: [B, C, H, W].
+        angles: [B], in degrees, clockwise from the x axis.
+        radius: in pixels.
+        sigma: standard deviation in pixels.
+    """
+    taps = np.arange(2 * int(np.ceil(radius)) + 1)
+    weights = np.exp(-(taps**2) / (2 * sigma**2))
+    weights /= weights.sum()
+    taps = taps[weights > 1e-5]
+    steps = torch.from_numpy(taps).to(angles.device, torch.float64)
+    radians = angles.double() * (torch.pi / 180)
+    directions = torch.stack([radians.sin(), radians.cos()], dim=1)
+    offsets = (directions[:, :, None] * steps - 0.5).ceil().long()  # [B, (y, x), taps]
+
+    height, width = images.shape[-2:]
+    reach = int(offsets.abs().max())
+    padded = F.pad(images, (reach, reach, reach, reach), mode="replicate")
+    result = torch.empty_like(images)
+    # Samples whose angles round to the same pixels are blurred together.
+    paths, members = torch.unique(offsets, dim=0, return_inverse=True)
+    for number, (path_y, path_x) in enumerate((paths + reach).tolist()):
+        rows = (members == number).nonzero().squeeze(1)
+        source = padded[rows]
+        blurred = torch.zeros_like(source[..., :height, :width])
+        for weight, y, x in zip(weights.tolist(), path_y, path_x, strict=False):
+            blurred.add_(source[..., y : y + height, x : x + width], alpha=weight)
+        result[rows] = blurred
+    return result
+
+
+def clipped_zoom(images: Tensor, factor: float) -> Tensor:
+    """Enlarge the middle of [B, C, H, W] by `factor`, linearly, to the same size.
+
+    As scipy.ndimage.zoom does: corner pixels map to corner pixels, the enlarged size is
+    rounded, and what is too much is trimmed on both sides.
+    """
+    height, width = images.shape[-2:]
+    crop_height, crop_width = int(np.ceil(height / factor)), int(np.ceil(width / factor))
+    top, left = (height - crop_height) // 2, (width - crop_width) // 2
+    cropped = images[..., top : top + crop_height, left : left + crop_width]
+    size = (round(crop_height * factor), round(crop_width * factor))
+    zoomed = F.interpolate(cropped, size=size, mode="bilinear", align_corners=True)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return zoomed[..., top : top + height, left : left + width]
+
+
+@lru_cache(maxsize=64)
+def _gaussian_matrix(size: int, sigma: float, truncate: float, mode: str) -> Tensor:
+    """The filter along one axis as a matrix, borders folded in: float32 [size, size]."""
+    matrix = gaussian_filter1d(np.eye(size), sigma, axis=0, truncate=truncate, mode=mode)
+    return torch.from_numpy(matrix.astype(np.float32))

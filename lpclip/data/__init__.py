@@ -1,0 +1,72 @@
+"""Image sources: one small module per kind, found by its name.
+
+A module ``lpclip/data/{kind}.py`` holds a class ``Source`` whose keyword arguments are the
+settings of a dataset of that kind. There is no list to extend: a new module is a new kind, and
+adding it changes the code of no other, so nothing that is cached is made again.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from PIL.Image import Image
+
+from lpclip.errors import LpclipError, did_you_mean
+
+UNLABELLED = -1
+
+
+class Sample(NamedTuple):
+    """One image of a dataset.
+
+    Attributes:
+        id: unique in the dataset, never changes, no more than a few dozen characters; the seed of
+            everything random that happens to the image.
+        path: what ``Source.read`` needs to find the pixels; a file path where there is a file.
+        label: index into ``Source.class_names``, or ``UNLABELLED``.
+    """
+
+    id: str
+    path: str
+    label: int
+
+
+class Source(Protocol):
+    """What every kind of dataset offers. Making one is cheap: no image is read."""
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """Names of the classes that labels index, None for an unlabelled set."""
+
+    def samples(self) -> list[Sample]:
+        """Every image, in an order that depends on the settings alone."""
+
+    def read(self, path: str) -> Image:
+        """The image at a sample's path, RGB, 8 bits per channel."""
+
+
+def kinds() -> list[str]:
+    """Names of all kinds of source."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
+    """Source of the given kind.
+
+    Raises:
+        LpclipError: no such kind, a setting that the kind does not have, or settings that it
+            refuses (a folder that does not exist, say).
+    """
+    if kind not in kinds():
+        raise LpclipError(f"Unknown image source '{kind}'. {did_you_mean(kind, kinds())}")
+    cls = importlib.import_module(f"{__name__}.{kind}").Source
+    known = inspect.signature(cls).parameters
+    for key in settings:
+        if key not in known:
+            raise LpclipError(
+                f"Image source '{kind}' has no setting '{key}'. {did_you_mean(key, known)}"
+            )
+    source: Source = cls(**settings)
+    return source

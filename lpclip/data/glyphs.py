@@ -1,0 +1,118 @@
+"""Characters rendered from fonts: a near out-of-distribution set, and a stand-in for digits."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+
+from lpclip.data import Sample
+from lpclip.data.digits import enlarge
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.rng import sample_key
+from lpclip.tiny import glyphs as fonts
+from lpclip.tiny.render import render, render_low_resolution
+
+# A set that is to be unlike digits has none of the characters that people write, or that a coarse
+# image shows, like one.
+DIGIT_LIKE = {
+    "0": "OoDQ",
+    "1": "lIiJj!/()[]",
+    "2": "Zz",
+    "3": "",
+    "4": "",
+    "5": "Ss",
+    "6": "bG",
+    "7": "",
+    "8": "B",
+    "9": "gq",
+}
+_EXCLUDED = frozenset("".join(DIGIT_LIKE.values()))
+_LETTERS = "".join(c for c in fonts.LETTERS if c not in _EXCLUDED)
+_SYMBOLS = "".join(c for c in fonts.SYMBOLS if c not in _EXCLUDED)
+CHARACTERS = {
+    "digits": fonts.DIGITS,
+    "letters": _LETTERS,
+    "symbols": _SYMBOLS,
+    "letters_and_symbols": _LETTERS + _SYMBOLS,
+}
+STYLES = ("low_resolution", "varied")
+
+
+class Source:
+    """``n`` rendered characters, as many of each as possible.
+
+    An image depends on the seed, its id and its path alone, whatever was read before it.
+
+    Args:
+        characters: "digits", "letters", "symbols" or "letters_and_symbols". Letters and symbols
+            that look like digits are left out, see ``DIGIT_LIKE``.
+        n: number of images.
+        seed: of everything random; another seed is another data set.
+        style: "low_resolution" looks like the data set of handwritten digits, white on black from
+            8x8 counts; "varied" is what the embedded CLIP was trained on.
+        distortion: factor on rotation, shear, stretch and bending; for "low_resolution" only.
+
+    Raises:
+        LpclipError: unknown characters or style, n below 1, a negative distortion, or a
+            distortion of the varied style.
+    """
+
+    def __init__(
+        self,
+        characters: str,
+        n: int,
+        seed: int = 0,
+        style: str = "low_resolution",
+        distortion: float = 1.0,
+    ) -> None:
+        if characters not in CHARACTERS:
+            raise LpclipError(
+                f"Unknown characters '{characters}'. {did_you_mean(characters, CHARACTERS)}"
+            )
+        if style not in STYLES:
+            raise LpclipError(f"Unknown style '{style}'. {did_you_mean(style, STYLES)}")
+        if n < 1:
+            raise LpclipError(f"A set of glyphs needs n of at least 1, not {n}.")
+        if distortion < 0 or (style == "varied" and distortion != 1):
+            raise LpclipError(
+                f"distortion is a factor of at least 0 for the style 'low_resolution' and stays 1 "
+                f"for 'varied'; it is {distortion} for '{style}'."
+            )
+        self.n, self.seed, self.style, self.distortion = n, seed, style, distortion
+        self.class_names: Sequence[str] = tuple(CHARACTERS[characters])
+
+    def samples(self) -> list[Sample]:
+        """Every character in turn, the order of each turn shuffled by the seed."""
+        names = self.class_names
+        samples: list[Sample] = []
+        for turn in range(-(-self.n // len(names))):
+            keys = [sample_key(self.seed, f"{turn}-{name}", "order") for name in names]
+            for label in sorted(range(len(names)), key=keys.__getitem__):
+                identifier = f"glyph-{len(samples):05d}"
+                # The code point, since a path with '/' or '*' in it invites trouble.
+                samples.append(Sample(identifier, f"{identifier}@U+{ord(names[label]):04X}", label))
+        return samples[: self.n]
+
+    def read(self, path: str) -> Image.Image:
+        """Render one character, RGB 32x32.
+
+        Raises:
+            LpclipError: the path names no character that the fonts are used for.
+        """
+        identifier, _, code = path.partition("@U+")
+        try:
+            character = chr(int(code, 16))
+            place = fonts.CHARACTERS.index(character)
+        except ValueError as error:
+            raise LpclipError(
+                f"There is no glyph '{path}'; a path is glyph-00000@U+0041, say."
+            ) from error
+        generator = torch.Generator().manual_seed(sample_key(self.seed, identifier, "glyph"))
+        shapes = fonts.glyphs()
+        font = torch.randint(int(shapes.fonts[place]), (), generator=generator)
+        mask = shapes.masks[shapes.first[place] + font][None]
+        if self.style == "low_resolution":
+            levels = render_low_resolution(mask, generator, distortion=self.distortion)[0]
+            return enlarge(levels.numpy())
+        image = render(mask, generator)[0][0]
+        return Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy())

@@ -1,0 +1,227 @@
+"""Image features: one pass decodes each image of a dataset once and embeds all its views."""
+
+import importlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lpclip import cache
+from lpclip.atomic import resumable_folder
+from lpclip.data import Source, open_source
+from lpclip.errors import LpclipError
+from lpclip.models import Model, ModelSpec, load_model
+from lpclip.progress import progress
+from lpclip.types import FloatArray
+
+log = logging.getLogger(__name__)
+
+# Models that take images this small get the corruption parameters published for CIFAR.
+LARGEST_CIFAR_PIXELS = 64
+
+
+@dataclass(frozen=True)
+class Views:
+    """One view of every image, in one or several versions.
+
+    Attributes:
+        name: name of the view in the cache.
+        versions: 0 for a view without versions, stored ``[N, D]``; else stored ``[V, N, D]``.
+        make: ``(pixels [B, 3, H, W], ids, version) -> pixels [B, 3, H, W]``, all in 0..1.
+    """
+
+    name: str
+    versions: int
+    make: Callable[[Tensor, Sequence[str], int], Tensor]
+
+
+def embed_images(
+    *,
+    samples: Path,
+    output: Path,
+    dataset: str,
+    source: Mapping[str, Any],
+    model: ModelSpec,
+    views: Mapping[str, Mapping[str, Any]],
+    seed: int = 0,
+    batch_size: int = 256,
+    workers: int = 0,
+    device: str = "auto",
+) -> None:
+    """Write the feature cache of one pass; continue where a killed run of it stopped.
+
+    Args:
+        samples: index of the dataset; its labels are not read.
+        output: feature cache.
+        dataset: name of the dataset.
+        source: ``kind`` and settings of the image source.
+        model: the CLIP model.
+        views: name of each view -> its settings: ``clean`` (none), ``weak`` and ``strong`` (see
+            ``lpclip.views``; ``versions`` says how many), or a corruption (``severities``,
+            ``parameters``: ``cifar``, ``imagenet`` or ``auto``, which follows the image size).
+        seed: seed of everything random, together with the sample's id and the view.
+        batch_size: images that are encoded at once.
+        workers: processes that decode images; 0 decodes in this one.
+        device: ``auto``, or a name that torch knows.
+
+    Raises:
+        LpclipError: an unreadable image, by path; a model that cannot be loaded.
+    """
+    loaded = load_model(model, device=device)
+    index = cache.read_samples(samples, labels=False)
+    passes = [
+        _views(name, settings, seed=seed, size=loaded.image_size)
+        for name, settings in views.items()
+    ]
+    settings = dict(source)
+    images = _Images(open_source(settings.pop("kind"), settings), list(index["path"]), loaded)
+    provenance = {
+        **loaded.provenance,
+        "dataset": dataset,
+        "index": cache.fingerprint(index),
+        "views": json.dumps({name: dict(views[name]) for name in views}, sort_keys=True),
+        "seed": seed,
+        "dtype": "float16",
+    }
+    identity = json.dumps({**provenance, "batch_size": batch_size}, sort_keys=True)
+    encode = partial(_encode, model=loaded, views=passes, batch_size=batch_size)
+    with resumable_folder(output) as folder:
+        _keep_only(folder, identity)
+        _write_parts(folder, images, list(index["id"]), encode, workers=workers)
+        cache.write_features(
+            output,
+            samples=index,
+            versions={view.name: view.versions for view in passes},
+            parts=(np.load(path, allow_pickle=False) for path in _parts(folder)),
+            provenance=provenance,
+        )
+
+
+def _views(name: str, settings: Mapping[str, Any], *, seed: int, size: int) -> Views:
+    options = dict(settings)
+    if name == "clean":
+        return Views(name, 0, lambda pixels, _ids, _version: pixels)
+    # Imported by name, since the hash of a pass's code covers what the pass uses and no more.
+    keys = importlib.import_module("lpclip.rng").keys
+    if name in ("weak", "strong"):
+        make = getattr(importlib.import_module("lpclip.views"), name)
+        versions = options.pop("versions")
+
+        def view(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
+            drawn = keys(seed, ids, f"{name}/{version}").to(pixels.device)
+            changed: Tensor = make(pixels, drawn, **options)
+            return changed
+
+        return Views(name, versions, view)
+    corrupt = importlib.import_module("lpclip.corruptions").corrupt
+    severities = options.pop("severities")
+    parameters = options.pop("parameters", "auto")
+    if parameters == "auto":
+        parameters = "cifar" if size <= LARGEST_CIFAR_PIXELS else "imagenet"
+    frost_images = options.pop("frost_images", None)
+
+    def corruption(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
+        severity = severities[version]
+        changed: Tensor = corrupt(
+            pixels,
+            name=name,
+            severity=severity,
+            keys=keys(seed, ids, f"{name}/{severity}").to(pixels.device),
+            parameters=parameters,
+            frost_images=Path(frost_images) if frost_images else None,
+        )
+        return changed
+
+    return Views(name, len(severities), corruption)
+
+
+class _Images(Dataset[Tensor]):
+    """Decoded, resized and cropped images by row; pixels in 0..1, float32 ``[3, H, W]``."""
+
+    def __init__(self, source: Source, paths: Sequence[str], model: Model) -> None:
+        self._source, self._paths, self._to_pixels = source, paths, model.to_pixels
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, row: int) -> Tensor:
+        path = self._paths[row]
+        try:
+            return self._to_pixels(self._source.read(path))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise LpclipError(
+                f"{path} cannot be read as an image ({error}). Repair or remove it."
+            ) from error
+
+
+def _write_parts(
+    folder: Path,
+    images: _Images,
+    ids: Sequence[str],
+    encode: Callable[[Tensor, Sequence[str]], FloatArray],
+    *,
+    workers: int,
+) -> None:
+    """Encode the chunks of rows that have no part yet, each into a file of its own."""
+    done = len(_parts(folder))
+    first = done * cache.CHUNK_ROWS
+    if done:
+        log.info("continuing an interrupted run after %d of %d images", first, len(ids))
+    with progress(total=len(ids), unit="images", label="embed", initial=first) as shown:
+        for start, pixels in _chunks(images, first, workers=workers):
+            chunk_ids = ids[start : start + len(pixels)]
+            features = encode(pixels, chunk_ids)
+            temporary = folder / "next"
+            with temporary.open("wb") as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(features), allow_pickle=False)
+            temporary.rename(folder / f"{start // cache.CHUNK_ROWS:08d}.npy")
+            shown.add(len(pixels))
+
+
+def _chunks(images: _Images, first: int, *, workers: int) -> Iterator[tuple[int, Tensor]]:
+    """Start row and pixels ``[n, 3, H, W]`` of each chunk from row ``first`` on."""
+    rows = range(first, len(images))
+    chunks = [list(rows[i : i + cache.CHUNK_ROWS]) for i in range(0, len(rows), cache.CHUNK_ROWS)]
+    loader: DataLoader[Tensor] = DataLoader(images, batch_sampler=chunks, num_workers=workers)
+    for chunk, pixels in zip(chunks, loader, strict=True):
+        yield chunk[0], pixels
+
+
+def _encode(
+    pixels: Tensor, ids: Sequence[str], *, model: Model, views: Sequence[Views], batch_size: int
+) -> FloatArray:
+    """Features ``[sum of versions, n, D]`` float16 of all views of one chunk."""
+    pixels = pixels.to(model.device)
+    encoded = [
+        torch.cat(
+            [
+                model.embed(view.make(pixels[i : i + batch_size], ids[i : i + batch_size], version))
+                for i in range(0, len(pixels), batch_size)
+            ]
+        )
+        for view in views
+        for version in range(max(1, view.versions))
+    ]
+    features: FloatArray = torch.stack(encoded).half().cpu().numpy()
+    return features
+
+
+def _keep_only(folder: Path, identity: str) -> None:
+    """Empty the folder unless its parts were made for this very cache."""
+    note = folder / "identity.json"
+    if not note.is_file() or note.read_text() != identity:
+        for path in folder.iterdir():
+            path.unlink()
+        note.write_text(identity)
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.npy"))

@@ -1,0 +1,134 @@
+"""Files of lpclip as one DataFrame, and in a few words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from lpclip import cache
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.types import FloatArray
+
+MAIN_TABLE = {
+    "samples": "samples",
+    "text": "classes",
+    "features": "samples",
+    "pseudo_labels": "pseudo_labels",
+    "probes": "rounds",
+}
+
+
+def read_frame(
+    path: str | Path,
+    *,
+    view: str | None = None,
+    version: int = 0,
+    labels: str | Path | None = None,
+    pseudo_labels: str | Path | None = None,
+    normalise: bool = True,
+) -> pd.DataFrame:
+    """One DataFrame of a file that lpclip wrote.
+
+    A feature cache gives id, path, the label or pseudo-label where asked for, then one column
+    ``d0``, ``d1``, … per dimension; a text cache gives the class names and their features; every
+    other file its table (``samples``, ``pseudo_labels`` with one column ``p0``, … per class, the
+    ``rounds`` of a probes file).
+
+    Args:
+        path: the file.
+        view: which view of a feature cache; its only one, or ``clean``, where None.
+        version: which version of it (severity minus one for a corruption).
+        labels: an index, whose labels are added as the column ``label``.
+        pseudo_labels: a file of pseudo-labels, added as ``pseudo_label``, ``confidence`` and
+            ``selected``.
+        normalise: divide each row of features by its length.
+
+    Raises:
+        LpclipError: not a file of lpclip's, no such view or version, or files that belong to
+            different indices.
+    """
+    path = Path(path)
+    with cache.open_file(path) as file:
+        kind = str(file.attrs["kind"])
+        if kind not in MAIN_TABLE:
+            raise LpclipError(f"{path} holds {kind}, of which no table can be made.")
+        frame = cache.read_table(file, MAIN_TABLE[kind])
+        if kind == "text":
+            frame = _beside(frame, "d", file["features"][...])
+        elif kind == "pseudo_labels":
+            frame["selected"] = frame["selected"].astype(bool)
+            frame = _beside(frame, "p", file["probabilities"][...].astype(np.float32))
+        elif kind == "features":
+            index = str(file.attrs["index"])
+            if labels is not None:
+                frame["label"] = _labels(Path(labels), index)
+            if pseudo_labels is not None:
+                frame = _with_pseudo_labels(frame, Path(pseudo_labels), index)
+            values = _features(path, file, view, version)
+            frame = _beside(frame, "d", cache.normalise(values) if normalise else values)
+    return frame
+
+
+def describe(path: str | Path, *, rows: int = 5) -> str:
+    """What a file is, in a few lines: kind, provenance, shapes, the first rows of its table."""
+    path = Path(path)
+    with cache.open_file(path) as file:
+        lines = [f"{path}: {file.attrs['kind']} (schema version {file.attrs['schema_version']})"]
+        lines += [f"  {key}: {value}" for key, value in sorted(cache.provenance_of(file).items())]
+        shapes: list[str] = []
+
+        def visit(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                kind = "table" if item.dtype.names else str(item.dtype)
+                shapes.append(f"  {name}: {kind} {list(item.shape)}")
+
+        file.visititems(visit)
+        table = cache.read_table(file, MAIN_TABLE[str(file.attrs["kind"])])
+    shown = table.head(rows).to_string(index=False)
+    return "\n".join([*lines, "contents", *shapes, f"first {min(rows, len(table))} rows", shown])
+
+
+def _features(path: Path, file: h5py.File, view: str | None, version: int) -> FloatArray:
+    names = cache.views(file)
+    if view is None:
+        view = names[0] if len(names) == 1 else "clean"
+    if view not in names:
+        raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, names)}")
+    data = file[f"features/{view}"]
+    if data.ndim == 3:
+        if not 0 <= version < len(data):
+            raise LpclipError(
+                f"{path}: view '{view}' has versions 0 to {len(data) - 1}, not {version}."
+            )
+        data = data[version]
+    values: FloatArray = data[...].astype(np.float32)
+    return values
+
+
+def _labels(path: Path, index: str) -> Sequence[int]:
+    _same_index(path, cache.read_provenance(path, kind="samples"), index)
+    return list(cache.read_samples(path, labels=True)["label"])
+
+
+def _with_pseudo_labels(frame: pd.DataFrame, path: Path, index: str) -> pd.DataFrame:
+    _same_index(path, cache.read_provenance(path, kind="pseudo_labels"), index)
+    with cache.open_file(path) as file:
+        table = cache.read_table(file, "pseudo_labels")
+    return frame.assign(
+        pseudo_label=table["class_index"],
+        confidence=table["confidence"],
+        selected=table["selected"].astype(bool),
+    )
+
+
+def _same_index(path: Path, provenance: dict[str, Any], index: str) -> None:
+    if provenance["index"] != index:
+        raise LpclipError(f"{path} belongs to the index {provenance['index']}, not to {index}.")
+
+
+def _beside(frame: pd.DataFrame, prefix: str, values: FloatArray) -> pd.DataFrame:
+    columns = [f"{prefix}{number}" for number in range(values.shape[1])]
+    return pd.concat([frame, pd.DataFrame(values, columns=columns)], axis=1)

@@ -1,0 +1,107 @@
+"""Methods: what turns features into probes; one module per kind, found by its name.
+
+A module ``lpclip/methods/{kind}.py`` holds
+
+- ``NEEDS``: which files ``fit`` reads besides the text features, out of ``INPUTS``. The rule that
+  trains a method has these files among its inputs and no others, so the job graph shows which
+  method saw a label;
+- ``Settings``: a dataclass of the settings of a method of that kind;
+- ``fit(head, inputs, settings, seeds) -> Probes``.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.probes import Probes
+from lpclip.types import FloatArray
+
+INPUTS = ("pseudo_labels", "adapt", "clean", "samples")
+
+
+@dataclass(frozen=True)
+class ZeroShotHead:
+    """The text features as a probe; every method starts from it.
+
+    Attributes:
+        weight: ``[C, D]`` float32, unit rows.
+        bias: what the model adds to its logits.
+        scale: what the model multiplies cosines with.
+        class_names: C names.
+        expected: model and weights, which every cache that is used with the head must name.
+    """
+
+    weight: FloatArray
+    bias: float
+    scale: float
+    class_names: tuple[str, ...]
+    expected: dict[str, Any]
+
+    def as_round(self, n_seeds: int) -> tuple[FloatArray, FloatArray]:
+        """Weight ``[S, C, D]`` and bias ``[S, C]`` of round 0."""
+        n_classes, dim = self.weight.shape
+        weight = np.broadcast_to(self.weight, (n_seeds, n_classes, dim))
+        return weight, np.full((n_seeds, n_classes), self.bias, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files that a method may read; None where it has no right to.
+
+    Attributes:
+        pseudo_labels: the zero-shot teacher's labels of the unlabelled set.
+        adapt: feature cache with the weak and strong views of that set.
+        clean: feature cache with its clean view.
+        samples: its index, which holds the true labels.
+    """
+
+    pseudo_labels: Path | None = None
+    adapt: Path | None = None
+    clean: Path | None = None
+    samples: Path | None = None
+
+    def path(self, name: str) -> Path:
+        """An input that the method declared."""
+        path: Path | None = getattr(self, name)
+        assert path is not None, name
+        return path
+
+
+class Method(Protocol):
+    """What a module of this package offers."""
+
+    NEEDS: Sequence[str]
+    Settings: type[Any]
+
+    def fit(
+        self, head: ZeroShotHead, inputs: Inputs, settings: Any, seeds: Sequence[int]
+    ) -> Probes:
+        """Train the probes of every round and seed."""
+
+
+def kinds() -> list[str]:
+    """Names of all kinds of method."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load_method(kind: str) -> Method:
+    """The module of a kind.
+
+    Raises:
+        LpclipError: there is none.
+    """
+    if kind not in kinds():
+        raise LpclipError(f"Unknown kind of method '{kind}'. {did_you_mean(kind, kinds())}")
+    method: Method = importlib.import_module(f"{__name__}.{kind}")
+    return method
+
+
+def needs(kind: str) -> tuple[str, ...]:
+    """``NEEDS`` of a kind: names of the files that the method reads."""
+    return tuple(load_method(kind).NEEDS)

@@ -1,0 +1,256 @@
+"""LP-CLIP: a linear probe learns zero-shot CLIP's pseudo-labels, then its own, in rounds.
+
+Each round the probe of the round before labels the weak views, the confident samples are kept,
+and a student learns them from the strong views (Laroudie et al. 2023, arXiv 2309.10361).
+No file that this module can reach holds a label.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import nan
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from lpclip import cache
+from lpclip.methods import Inputs, ZeroShotHead
+from lpclip.probes import Probes
+from lpclip.progress import progress
+from lpclip.pseudo_labels import Labelling, PseudoLabels, label, mean_prediction
+from lpclip.rng import sample_key
+from lpclip.rounds import COLLAPSED, OK, STOPPED, Round, class_balance, rounds_table
+from lpclip.student import Optimisation, Student, train_student
+from lpclip.types import BoolArray, FloatArray
+
+log = logging.getLogger(__name__)
+
+Weights: TypeAlias = tuple[FloatArray, FloatArray]  # weight [S, C, D], bias [S, C]
+
+NEEDS: tuple[str, ...] = ("pseudo_labels", "adapt")
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """When a round counts as collapsed; shares are of the round before.
+
+    Attributes:
+        coverage: the share of samples kept falls below this share of what it was.
+        balance: the balance of the predicted classes falls below this share of what it was.
+        agreement: student and teacher predict the same for fewer samples than this share.
+    """
+
+    coverage: float = 0.5
+    balance: float = 0.8
+    agreement: float = 0.5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the rounds run.
+
+    Attributes:
+        labelling: how a teacher's predictions become targets, in every round.
+        rounds: how many, after round 0, the zero-shot head.
+        start: where the student of each round starts: ``text`` (the text features),
+            ``previous`` (the probe of the round before) or ``zero``.
+        teacher_decay: the teacher is a moving average of the probes: this much of the last
+            teacher stays; 0 makes the last probe the teacher.
+        student_view: ``strong``, or ``weak`` to leave the strong views out.
+        optimisation: how each student is trained.
+        collapse: when a round is thrown away and the rounds of its seed end.
+    """
+
+    labelling: Labelling = field(default_factory=Labelling)
+    rounds: int = 5
+    start: str = "text"
+    teacher_decay: float = 0.0
+    student_view: str = "strong"
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    collapse: Collapse = field(default_factory=Collapse)
+
+
+def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
+    """Run the rounds of all seeds together."""
+    adapt = inputs.path("adapt")
+    weak = cache.read_features(adapt, "weak", expected=head.expected)
+    views = cache.read_features(adapt, settings.student_view, expected=head.expected)
+    labels = _read_pseudo_labels(inputs.path("pseudo_labels"), adapt, head, len(seeds))
+    probe = teacher = head.as_round(len(seeds))
+    history, kept = [probe], [_nothing_kept(labels)]
+    rows = [Round(0, seed) for seed in seeds]
+    running = np.ones(len(seeds), dtype=bool)
+    with progress(total=settings.rounds, unit="rounds", label="train") as shown:
+        for number in range(1, settings.rounds + 1):
+            student = _train(head, views, labels, probe, settings, seeds, number)
+            trained = (student.weight.cpu().numpy(), student.bias.cpu().numpy())
+            next_teacher = _average(teacher, trained, settings.teacher_decay)
+            made = _label(head, weak, next_teacher, settings.labelling)
+            ended = [
+                _end_of_round(
+                    number, seed, column, running[column], labels, made, student, settings
+                )
+                for column, seed in enumerate(seeds)
+            ]
+            running = np.array([row.status == OK for row in ended])
+            kept.append(labels)
+            probe = _where(running, trained, probe)
+            teacher = _where(running, next_teacher, teacher)
+            labels = made
+            history.append(probe)
+            rows.extend(ended)
+            shown.add(1)
+    return Probes(
+        weight=np.stack([weight for weight, _ in history]),
+        bias=np.stack([bias for _, bias in history]),
+        scale=head.scale,
+        class_names=head.class_names,
+        seeds=tuple(seeds),
+        rounds=rounds_table(rows),
+        pseudo_labels=np.stack([labels.class_index for labels in kept]),
+        selected=np.stack([labels.selected for labels in kept]),
+        strong_policy=_policy(adapt) if settings.student_view == "strong" else "",
+    )
+
+
+def _read_pseudo_labels(path: Path, adapt: Path, head: ZeroShotHead, n_seeds: int) -> PseudoLabels:
+    index = cache.read_provenance(adapt, kind="features")["index"]
+    with cache.open_file(path, kind="pseudo_labels") as file:
+        cache.check_provenance(path, cache.provenance_of(file), {**head.expected, "index": index})
+        table = cache.read_table(file, "pseudo_labels")
+        probabilities = file["probabilities"][...].astype(np.float32)
+    columns = (
+        probabilities,
+        table["class_index"].to_numpy(),
+        table["confidence"].to_numpy(),
+        table["selected"].to_numpy().astype(bool),
+    )
+    return PseudoLabels(*(np.repeat(values[None], n_seeds, axis=0) for values in columns))
+
+
+def _policy(adapt: Path) -> str:
+    views = json.loads(cache.read_provenance(adapt, kind="features")["views"])
+    return str(views["strong"].get("policy", "disjoint"))
+
+
+def _nothing_kept(labels: PseudoLabels) -> PseudoLabels:
+    """Round 0 learns from nothing."""
+    return replace(
+        labels,
+        class_index=np.full_like(labels.class_index, -1),
+        selected=np.zeros_like(labels.selected),
+    )
+
+
+def _train(
+    head: ZeroShotHead,
+    views: FloatArray,
+    labels: PseudoLabels,
+    last: Weights,
+    settings: Settings,
+    seeds: Sequence[int],
+    number: int,
+) -> Student:
+    """Train the students of one round; seeds that have stopped come along for nothing."""
+    if settings.start == "text":
+        start = head.as_round(len(seeds))
+    elif settings.start == "previous":
+        start = last
+    else:
+        start = (np.zeros_like(last[0]), np.zeros_like(last[1]))
+    targets = labels.probabilities
+    if settings.labelling.labels == "hard":
+        targets = np.eye(targets.shape[-1], dtype=np.float32)[labels.class_index]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return train_student(
+        torch.from_numpy(views).to(device),
+        torch.from_numpy(targets).to(device),
+        torch.from_numpy(labels.selected).to(device),
+        start=(torch.tensor(start[0], device=device), torch.tensor(start[1], device=device)),
+        anchor_weight=torch.tensor(head.weight, device=device),
+        scale=head.scale,
+        optimisation=settings.optimisation,
+        generators=[_generator(seed, number) for seed in seeds],
+    )
+
+
+def _generator(seed: int, number: int) -> torch.Generator:
+    key = sample_key(seed, f"round {number}", "student")
+    return torch.Generator().manual_seed(key % 2**63)
+
+
+def _label(
+    head: ZeroShotHead, weak: FloatArray, teacher: Weights, labelling: Labelling
+) -> PseudoLabels:
+    """What the teacher of each seed says of the weak views ``[V, N, D]``."""
+    weight, bias = teacher
+    logits = head.scale * np.einsum("vnd,scd->vsnc", weak, weight, optimize=True)
+    return label(
+        mean_prediction(logits + bias[:, None], temperature=labelling.temperature), labelling
+    )
+
+
+def _average(old: Weights, new: Weights, decay: float) -> Weights:
+    return (decay * old[0] + (1 - decay) * new[0], decay * old[1] + (1 - decay) * new[1])
+
+
+def _where(good: BoolArray, new: Weights, old: Weights) -> Weights:
+    return (
+        np.where(good[:, None, None], new[0], old[0]).astype(np.float32),
+        np.where(good[:, None], new[1], old[1]).astype(np.float32),
+    )
+
+
+def _end_of_round(
+    number: int,
+    seed: int,
+    column: int,
+    running: bool,
+    labels: PseudoLabels,
+    made: PseudoLabels,
+    student: Student,
+    settings: Settings,
+) -> Round:
+    """Judge one seed's round by the labels that it learned and those that it would give."""
+    if not running:
+        return Round(number, seed, STOPPED)
+    n_classes = labels.probabilities.shape[-1]
+    selected = labels.selected[column]
+    confidence = labels.confidence[column][selected]
+    coverage = float(selected.mean())
+    balance = class_balance(labels.class_index[column], n_classes)
+    agreement = float(np.mean(made.class_index[column] == labels.class_index[column]))
+    next_coverage = float(made.selected[column].mean())
+    next_balance = class_balance(made.class_index[column], n_classes)
+    limits = settings.collapse
+    reason = ""
+    if not selected.any():
+        reason = "no sample is confident enough; lower the threshold"
+    elif next_coverage < limits.coverage * coverage:
+        reason = f"coverage fell from {coverage:.2f} to {next_coverage:.2f}"
+    elif next_balance < limits.balance * balance:
+        reason = f"class balance fell from {balance:.2f} to {next_balance:.2f}"
+    elif agreement < limits.agreement:
+        reason = f"it agrees with its teacher on {agreement:.2f} of the samples"
+    if reason:
+        log.warning(
+            "round %d of seed %d collapsed: %s. The probe of round %d is kept.",
+            number,
+            seed,
+            reason,
+            number - 1,
+        )
+    return Round(
+        number,
+        seed,
+        COLLAPSED if reason else OK,
+        coverage=coverage,
+        confidence=float(confidence.mean()) if len(confidence) else nan,
+        balance=balance,
+        agreement=agreement,
+        epochs=int(student.epochs[column]),
+        loss=float(student.loss[column]),
+    )

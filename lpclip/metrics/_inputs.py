@@ -1,0 +1,81 @@
+"""What the metrics of predictions accept, and the two vectors that most of them need."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lpclip.types import FloatArray, IntArray
+
+_ROW_SUM_TOLERANCE = 1e-3  # rows of float16 probabilities miss 1 by up to 2**-11
+
+
+class Predictions(NamedTuple):
+    """Checked predictions of N samples over C classes."""
+
+    probabilities: npt.NDArray[np.float64]  # [N, C]
+    labels: npt.NDArray[np.int64]  # [N]
+    confidence: npt.NDArray[np.float64]  # [N], the largest probability of each row
+    correct: npt.NDArray[np.float64]  # [N], 1 where that class is the label, else 0
+
+
+def checked_labels(scores: FloatArray, labels: IntArray) -> npt.NDArray[np.int64]:
+    """The labels, once it is sure that they fit scores of shape [N, C].
+
+    Raises:
+        ValueError: shapes differ, labels are no integers or lie outside 0..C-1.
+    """
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    if scores.ndim != 2 or scores.shape[1] == 0:
+        raise ValueError(f"expected scores of shape [N, C] with C > 0, got {list(scores.shape)}")
+    if labels.shape != scores.shape[:1]:
+        raise ValueError(f"expected {len(scores)} labels, got an array of {list(labels.shape)}")
+    if len(labels) == 0:
+        return np.zeros(0, np.int64)
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"expected class indices as integers, got {labels.dtype}")
+    if labels.min() < 0 or labels.max() >= scores.shape[1]:
+        raise ValueError(
+            f"expected labels in 0..{scores.shape[1] - 1}, got {labels.min()}..{labels.max()}"
+        )
+    return labels.astype(np.int64)
+
+
+def checked_predictions(probabilities: FloatArray, labels: IntArray) -> Predictions:
+    """Predictions with confidence and correctness, once it is sure that they are probabilities.
+
+    Raises:
+        ValueError: see `checked_labels`; or a row is not a probability distribution, as when
+            logits or cosines are passed.
+    """
+    labels = checked_labels(probabilities, labels)
+    values = np.asarray(probabilities, np.float64)
+    if len(values) == 0:
+        return Predictions(values, labels, np.zeros(0), np.zeros(0))
+    # Written so that a nan fails too.
+    is_distribution = (
+        values.min() >= 0 and np.abs(values.sum(axis=1) - 1).max() <= _ROW_SUM_TOLERANCE
+    )
+    if not is_distribution:
+        raise ValueError(
+            "expected probabilities: every row non-negative with the sum 1. "
+            "Logits and cosines must pass through a softmax first"
+        )
+    top = values.argmax(axis=1)
+    confidence = np.minimum(values[np.arange(len(values)), top], 1.0)
+    return Predictions(values, labels, confidence, (top == labels).astype(np.float64))
+
+
+def by_confidence(
+    predictions: Predictions,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Confidence [N] in ascending order, and the correctness [N] in that order.
+
+    Samples of equal confidence share their mean correctness, so that no result depends on the
+    order in which samples come (a saturated softmax gives many confidences of exactly 1).
+    """
+    confidence, group, size = np.unique(
+        predictions.confidence, return_inverse=True, return_counts=True
+    )
+    share = np.bincount(group, weights=predictions.correct, minlength=len(confidence)) / size
+    return np.repeat(confidence, size), np.repeat(share, size)

@@ -1,0 +1,90 @@
+"""Whether a confidence means what it says: calibration errors of the top-1 confidence."""
+
+import numpy as np
+
+from lpclip.metrics._inputs import Predictions, by_confidence, checked_predictions
+from lpclip.types import FloatArray, IntArray
+
+
+def expected_calibration_error(
+    probabilities: FloatArray, labels: IntArray, *, n_bins: int = 15
+) -> float:
+    """Gap between confidence and accuracy over equal-width confidence bins.
+
+    ECE = sum_b n_b / N * |accuracy_b - confidence_b|  (Guo et al. 2017, L1).
+
+    Args:
+        probabilities: [N, C], rows sum to 1; logits and cosines are refused.
+        labels: [N], class indices in 0..C-1.
+        n_bins: bins (0, 1/n], ..., (1 - 1/n, 1]; a confidence of 1 is in the last.
+
+    Returns:
+        Fraction in [0, 1]; nan for N = 0.
+
+    Raises:
+        ValueError: a row is no probability distribution, or labels do not fit.
+
+    >>> probabilities = np.array([[0.8, 0.2], [0.6, 0.4]])
+    >>> round(expected_calibration_error(probabilities, np.array([0, 1])), 6)
+    0.4
+    """
+    return equal_width_error(checked_predictions(probabilities, labels), _checked(n_bins))
+
+
+def adaptive_calibration_error(
+    probabilities: FloatArray, labels: IntArray, *, n_bins: int = 15
+) -> float:
+    """Gap between confidence and accuracy over bins that hold equally many samples.
+
+    The formula is that of `expected_calibration_error`; the bins cut the samples, ordered by
+    confidence, into n equal parts that differ by one sample at most (Nguyen & O'Connor 2015).
+    Samples of equal confidence count with their mean accuracy wherever the cut falls.
+
+    Args:
+        probabilities: [N, C], rows sum to 1; logits and cosines are refused.
+        labels: [N], class indices in 0..C-1.
+        n_bins: number of bins; with fewer samples than bins, each sample is a bin.
+
+    Returns:
+        Fraction in [0, 1]; nan for N = 0.
+
+    Raises:
+        ValueError: a row is no probability distribution, or labels do not fit.
+
+    >>> probabilities = np.array([[0.75, 0.25], [0.5, 0.5]])
+    >>> adaptive_calibration_error(probabilities, np.array([0, 0]), n_bins=1)
+    0.375
+    """
+    return equal_mass_error(checked_predictions(probabilities, labels), _checked(n_bins))
+
+
+def equal_width_error(predictions: Predictions, n_bins: int = 15) -> float:
+    """`expected_calibration_error` of predictions that were checked already."""
+    if len(predictions.labels) == 0:
+        return float("nan")
+    # Inner edges k/n are correctly rounded, so 0.6 falls into (8/15, 9/15]. Counting the edges
+    # below a confidence puts 1.0 into the last bin and opens no further one.
+    edges = np.arange(1, n_bins) / n_bins
+    bins = np.searchsorted(edges, predictions.confidence, side="left")
+    gaps = np.bincount(bins, weights=predictions.correct - predictions.confidence)
+    return float(np.abs(gaps).sum() / len(predictions.labels))
+
+
+def equal_mass_error(predictions: Predictions, n_bins: int = 15) -> float:
+    """`adaptive_calibration_error` of predictions that were checked already."""
+    n = len(predictions.labels)
+    if n == 0:
+        return float("nan")
+    confidence, correct = by_confidence(predictions)
+    n_bins = min(n_bins, n)
+    # The first n % n_bins bins are one larger.
+    sizes = np.full(n_bins, n // n_bins)
+    sizes[: n % n_bins] += 1
+    gaps = np.add.reduceat(correct - confidence, np.cumsum(sizes) - sizes)
+    return float(np.abs(gaps).sum() / n)
+
+
+def _checked(n_bins: int) -> int:
+    if n_bins < 1:
+        raise ValueError(f"expected at least one bin, got {n_bins}")
+    return n_bins

@@ -1,0 +1,147 @@
+"""One number for a whole suite of corruptions: mean accuracy, mCE and relative mCE.
+
+Corruptions are always given by name: a list in another order would silently be divided by the
+wrong baseline.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+# AlexNet's top-1 error on ImageNet-C, mean over severities 1..5 (Hendrycks & Dietterich 2019,
+# the authors' published table).
+ALEXNET_ERRORS: Mapping[str, float] = {
+    "gaussian_noise": 0.886428,
+    "shot_noise": 0.894468,
+    "impulse_noise": 0.922640,
+    "defocus_blur": 0.819880,
+    "glass_blur": 0.826268,
+    "motion_blur": 0.785948,
+    "zoom_blur": 0.798360,
+    "snow": 0.866816,
+    "frost": 0.826572,
+    "fog": 0.819324,
+    "brightness": 0.564592,
+    "contrast": 0.853204,
+    "elastic_transform": 0.646056,
+    "pixelate": 0.717840,
+    "jpeg_compression": 0.606500,
+    "speckle_noise": 0.845388,
+    "gaussian_blur": 0.787108,
+    "spatter": 0.717512,
+    "saturate": 0.658248,
+}
+ALEXNET_CLEAN_ERROR = 0.4348
+
+EXTRA_CORRUPTIONS = ("speckle_noise", "gaussian_blur", "spatter", "saturate")  # never in a mean
+STANDARD_CORRUPTIONS = tuple(name for name in ALEXNET_ERRORS if name not in EXTRA_CORRUPTIONS)
+SEVERITIES = (1, 2, 3, 4, 5)
+
+
+def mean_corruption_accuracy(accuracies: Mapping[str, npt.ArrayLike]) -> float:
+    """Mean accuracy over the 15 standard corruptions and severities 1..5, equal weights.
+
+    Args:
+        accuracies: corruption -> accuracies [5], fractions; other names (the four extra
+            corruptions) are left out.
+
+    Returns:
+        Fraction in [0, 1].
+
+    Raises:
+        ValueError: a standard corruption is missing or has not five severities.
+
+    >>> mean_corruption_accuracy({name: [1.0, 0.75, 0.5, 0.25, 0.0] for name in ALEXNET_ERRORS})
+    0.5
+    """
+    means = [_severities(accuracies, name, "accuracies").mean() for name in STANDARD_CORRUPTIONS]
+    return float(np.mean(means))
+
+
+def mce(errors: Mapping[str, npt.ArrayLike], baseline_errors: Mapping[str, npt.ArrayLike]) -> float:
+    """Mean corruption error relative to a baseline (Hendrycks & Dietterich 2019).
+
+    CE_c = sum_s error(c, s) / sum_s baseline_error(c, s); mCE = 100 * mean of CE_c over the 15
+    standard corruptions.
+
+    Args:
+        errors: corruption -> errors [5], fractions.
+        baseline_errors: the same of the baseline, or its mean over the five severities, as in
+            `ALEXNET_ERRORS` (for ImageNet only).
+
+    Returns:
+        100 is as good as the baseline, lower is better; nan where a baseline error is 0.
+
+    Raises:
+        ValueError: a standard corruption is missing or has not five severities.
+
+    >>> half = {name: [error / 2] * 5 for name, error in ALEXNET_ERRORS.items()}
+    >>> round(mce(half, ALEXNET_ERRORS), 6)
+    50.0
+    """
+    return _mean_ratio(errors, baseline_errors, clean_error=0.0, baseline_clean_error=0.0)
+
+
+def relative_mce(
+    errors: Mapping[str, npt.ArrayLike],
+    baseline_errors: Mapping[str, npt.ArrayLike],
+    *,
+    clean_error: float,
+    baseline_clean_error: float,
+) -> float:
+    """Mean corruption error above the clean error, relative to a baseline's.
+
+    As `mce`, with error(c, s) - clean_error over baseline_error(c, s) - baseline_clean_error
+    (Hendrycks & Dietterich 2019).
+
+    Args:
+        errors: corruption -> errors [5], fractions.
+        baseline_errors: the same of the baseline, or its mean over the five severities.
+        clean_error: the method's error on clean images.
+        baseline_clean_error: the baseline's, `ALEXNET_CLEAN_ERROR` for ImageNet.
+
+    Returns:
+        100 loses as much as the baseline, lower is better; nan where the baseline loses 0.
+
+    Raises:
+        ValueError: a standard corruption is missing or has not five severities.
+    """
+    return _mean_ratio(
+        errors,
+        baseline_errors,
+        clean_error=clean_error,
+        baseline_clean_error=baseline_clean_error,
+    )
+
+
+def _mean_ratio(
+    errors: Mapping[str, npt.ArrayLike],
+    baseline_errors: Mapping[str, npt.ArrayLike],
+    *,
+    clean_error: float,
+    baseline_clean_error: float,
+) -> float:
+    ratios = []
+    for name in STANDARD_CORRUPTIONS:
+        lost = _severities(errors, name, "errors").mean() - clean_error
+        baseline_lost = (
+            _severities(baseline_errors, name, "baseline errors", or_mean=True).mean()
+            - baseline_clean_error
+        )
+        ratios.append(lost / baseline_lost if baseline_lost != 0 else float("nan"))
+    return float(100 * np.mean(ratios))
+
+
+def _severities(
+    values: Mapping[str, npt.ArrayLike], name: str, what: str, *, or_mean: bool = False
+) -> npt.NDArray[np.float64]:
+    if name not in values:
+        raise ValueError(f"the {what} lack the standard corruption '{name}'")
+    row = np.asarray(values[name], np.float64)
+    if row.shape != (len(SEVERITIES),) and not (or_mean and row.ndim == 0):
+        raise ValueError(
+            f"expected {what} of '{name}' at {len(SEVERITIES)} severities, got shape "
+            f"{list(row.shape)}"
+        )
+    return row

@@ -1,0 +1,157 @@
+"""Probes, linear heads on unit-length features: the file of all rounds and seeds, and one probe.
+
+logits = scale * features @ weight.T + bias. Zero-shot CLIP is the probe whose weights are the
+text features.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lpclip import cache
+from lpclip.errors import LpclipError
+from lpclip.types import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One linear head.
+
+    Attributes:
+        weight: ``[C, D]`` float32.
+        bias: ``[C]`` float32.
+        scale: what cosines are multiplied with.
+        class_names: C names.
+        provenance: what the file says about its making.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    scale: float
+    class_names: tuple[str, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def logits(self, features: FloatArray) -> FloatArray:
+        """Logits ``[..., C]`` of features ``[..., D]``, which need not have unit length.
+
+        >>> probe = Probe(np.eye(2, dtype="f4"), np.zeros(2, "f4"), 10.0, ("a", "b"))
+        >>> probe.logits(np.array([[3.0, 0.0]])).tolist()
+        [[10.0, 0.0]]
+        """
+        unit = cache.normalise(np.asarray(features, dtype=np.float32))
+        logits: FloatArray = self.scale * (unit @ self.weight.T) + self.bias
+        return logits
+
+    def to_linear(self) -> torch.nn.Linear:
+        """The probe as a layer that turns unit-length features into logits."""
+        import torch
+
+        linear = torch.nn.Linear(self.weight.shape[1], self.weight.shape[0])
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(self.scale * self.weight))
+            linear.bias.copy_(torch.from_numpy(self.bias))
+        return linear.requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class Probes:
+    """The probes of every round and seed of one method on one benchmark.
+
+    Attributes:
+        weight: ``[R, S, C, D]`` float32; round 0 is the zero-shot head.
+        bias: ``[R, S, C]`` float32.
+        scale: what cosines are multiplied with.
+        class_names: C names.
+        seeds: S seeds.
+        rounds: one row per round and seed: what the round kept and how sure it was.
+        pseudo_labels: class that each unlabelled sample had as its target, int32 ``[R, S, N]``;
+            None for a method without pseudo-labels. Row 0 is empty of meaning (-1).
+        selected: bool ``[R, S, N]``, which samples the round learned from.
+        n_labels: true labels that the method saw.
+        strong_policy: policy of the strong views that it learned from; empty for none.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    scale: float
+    class_names: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rounds: pd.DataFrame
+    pseudo_labels: IntArray | None = None
+    selected: BoolArray | None = None
+    n_labels: int = 0
+    strong_policy: str = ""
+
+
+def write_probes(path: Path, probes: Probes, provenance: cache.Provenance) -> None:
+    """Store probes; the file appears when it is whole."""
+    with cache.create(path, kind="probes", provenance=provenance) as file:
+        file.attrs["class_names"] = json.dumps(list(probes.class_names))
+        file.attrs["seeds"] = json.dumps(list(probes.seeds))
+        file.attrs["scale"] = probes.scale
+        file.attrs["n_labels"] = probes.n_labels
+        file.attrs["strong_policy"] = probes.strong_policy
+        file["weight"] = probes.weight.astype(np.float32)
+        file["bias"] = probes.bias.astype(np.float32)
+        cache.write_table(file, "rounds", probes.rounds)
+        if probes.pseudo_labels is not None and probes.selected is not None:
+            file["pseudo_labels"] = probes.pseudo_labels.astype(np.int32)
+            file["selected"] = probes.selected
+
+
+def read_probes(path: Path) -> tuple[Probes, dict[str, Any]]:
+    """Probes and provenance of a file."""
+    with cache.open_file(path, kind="probes") as file:
+        provenance = cache.provenance_of(file)
+        labels = "pseudo_labels" in file
+        probes = Probes(
+            weight=file["weight"][...],
+            bias=file["bias"][...],
+            scale=float(file.attrs["scale"]),
+            class_names=tuple(json.loads(file.attrs["class_names"])),
+            seeds=tuple(json.loads(file.attrs["seeds"])),
+            rounds=cache.read_table(file, "rounds"),
+            pseudo_labels=file["pseudo_labels"][...] if labels else None,
+            selected=file["selected"][...] if labels else None,
+            n_labels=int(file.attrs["n_labels"]),
+            strong_policy=str(file.attrs["strong_policy"]),
+        )
+    return probes, provenance
+
+
+def load_probe(path: str | Path, *, round: int = -1, seed: int = 0) -> Probe:
+    """One probe of a file.
+
+    Args:
+        path: a ``probes.h5``.
+        round: counted from 0, the zero-shot head; -1 is the last.
+        seed: one of the seeds that the method was run with.
+
+    Raises:
+        LpclipError: no such file, round or seed.
+    """
+    path = Path(path)
+    probes, provenance = read_probes(path)
+    if seed not in probes.seeds:
+        raise LpclipError(f"{path} has no seed {seed}. Seeds: {', '.join(map(str, probes.seeds))}.")
+    n_rounds = len(probes.weight)
+    if not -n_rounds <= round < n_rounds:
+        raise LpclipError(f"{path} has no round {round}. Rounds: 0 to {n_rounds - 1}.")
+    column = probes.seeds.index(seed)
+    return Probe(
+        weight=probes.weight[round, column],
+        bias=probes.bias[round, column],
+        scale=probes.scale,
+        class_names=probes.class_names,
+        provenance=provenance,
+    )

@@ -1,0 +1,194 @@
+"""Reads the evaluation's CSV files into one checked and sorted table per kind."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from lpclip.errors import LpclipError
+from lpclip.metrics import EXTRA_CORRUPTIONS, STANDARD_CORRUPTIONS
+
+EXPERIMENT = ("model", "benchmark", "method", "seed")
+OOD_SCORES = ("msp", "max_logit", "energy", "mcm")
+
+# Column -> type of its cells; "count" is an integer that may be missing.
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "robustness": {
+        "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
+        "dataset": "text", "shift": "text", "family": "text", "source": "text",
+        "severity": "integer", "n": "integer", "accuracy": "number", "accuracy_low": "number",
+        "accuracy_high": "number", "ece": "number", "adaptive_ece": "number", "nll": "number",
+        "brier": "number", "aurc": "number",
+    },
+    "ood": {
+        "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
+        "dataset": "text", "group": "text", "score": "text", "temperature": "number",
+        "n_id": "integer", "n_ood": "integer", "auroc": "number", "aupr_in": "number",
+        "aupr_out": "number", "fpr95_id_pos": "number", "fpr95_ood_pos": "number",
+    },
+    "rounds": {
+        "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
+        "round": "integer", "status": "text", "coverage": "number",
+        "pseudo_label_accuracy": "number", "confidence": "number", "balance": "number",
+        "agreement": "number", "epochs": "count", "test_accuracy": "number",
+    },
+    "per_class": {
+        "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
+        "class_index": "integer", "class_name": "text", "n": "integer", "accuracy": "number",
+        "predicted_share": "number",
+    },
+}  # fmt: skip
+
+# What, besides the experiment, tells one row from another. A temperature does not: scores at
+# two temperatures must not end up in one mean.
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "robustness": ("shift", "source", "severity"),
+    "ood": ("group", "dataset", "score"),
+    "rounds": ("round",),
+    "per_class": ("class_index",),
+}
+
+# Values in the order in which rows are listed; others follow, in the order of the alphabet.
+_ORDERS: Mapping[str, tuple[str, ...]] = {
+    "family": ("clean", "noise", "blur", "weather", "digital"),
+    "shift": ("clean", *STANDARD_CORRUPTIONS, *EXTRA_CORRUPTIONS),
+    "source": ("clean", "generated", "official"),
+    "group": ("near", "far"),
+    "score": OOD_SCORES,
+}
+
+
+class Method(NamedTuple):
+    """What the configuration says of one method of one benchmark with one model."""
+
+    model: str
+    benchmark: str
+    method: str
+    kind: str
+    n_labels: int
+    strong_policy: str
+
+
+class Methods:
+    """All methods in the order of the configuration, which every report follows."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Keep the rows' fields that `Method` names.
+
+        Raises:
+            LpclipError: there is no row, or two rows for one method.
+        """
+        self.all = [Method(**{name: row[name] for name in Method._fields}) for row in rows]
+        if not self.all:
+            raise LpclipError("There is no method to report on.")
+        self._ranks = {
+            field: {name: rank for rank, name in enumerate(self._names(field))}
+            for field in ("model", "benchmark", "method")
+        }
+        keys = [method[:3] for method in self.all]
+        if len(set(keys)) < len(keys):
+            raise LpclipError("Two methods of one benchmark and model have the same name.")
+        self.all.sort(key=lambda row: [self.rank(field, getattr(row, field)) for field in _NAMES])
+
+    def rank(self, field: str, name: str) -> int:
+        """Place of a model, benchmark or method among the names of its kind."""
+        return self._ranks[field][name]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every (model, benchmark), once."""
+        return list(dict.fromkeys((row.model, row.benchmark) for row in self.all))
+
+    def of(self, model: str, benchmark: str) -> list[Method]:
+        """The methods of one benchmark with one model."""
+        return [row for row in self.all if (row.model, row.benchmark) == (model, benchmark)]
+
+    def _names(self, field: str) -> list[str]:
+        return list(dict.fromkeys(getattr(row, field) for row in self.all))
+
+
+_NAMES = EXPERIMENT[:3]
+
+
+def read_parts(kind: str, paths: Iterable[Path], methods: Methods) -> pd.DataFrame:
+    """One table of all rows, sorted by the configuration's methods and then by the kind's key.
+
+    Args:
+        kind: a name in `COLUMNS`.
+        paths: CSV files with exactly the columns of that kind, in any order; may be none.
+        methods: the methods that may occur.
+
+    Raises:
+        LpclipError: see `lpclip.report.write_reports`.
+    """
+    frames = [_read(path, kind, methods) for path in sorted(set(paths))]
+    columns = list(COLUMNS[kind])
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(frames, ignore_index=True)
+    key = [*EXPERIMENT, *_KEYS[kind]]
+    repeated = table[table.duplicated(key)]
+    if len(repeated):
+        values = ", ".join(f"{name} {repeated.iloc[0][name]}" for name in key)
+        raise LpclipError(f"Two {kind} rows describe the same result: {values}.")
+    order = sorted(range(len(table)), key=_sort_keys(kind, table, methods).__getitem__)
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _read(path: Path, kind: str, methods: Methods) -> pd.DataFrame:
+    # As text first: pandas would read a class called "NA" or "null" as missing.
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise LpclipError(f"{path}: not a readable CSV file ({error}).") from error
+    columns = COLUMNS[kind]
+    missing = [name for name in columns if name not in table]
+    unknown = [str(name) for name in table.columns if name not in columns]
+    if missing or unknown:
+        raise LpclipError(
+            f"{path}: not a table of kind '{kind}': it lacks the columns "
+            f"[{', '.join(missing)}] and has the unknown columns [{', '.join(unknown)}]."
+        )
+    for name, type_ in columns.items():
+        if type_ != "text":
+            table[name] = _numbers(table[name], type_, path)
+    known = {method[:3] for method in methods.all}
+    for found in table[list(_NAMES)].drop_duplicates().itertuples(index=False, name=None):
+        if found not in known:
+            model, benchmark, method = found
+            raise LpclipError(
+                f"{path}: method '{method}' of benchmark '{benchmark}' and model '{model}' is "
+                "not among the methods to report on."
+            )
+    return table[list(columns)]
+
+
+def _numbers(cells: "pd.Series[Any]", type_: str, path: Path) -> "pd.Series[Any]":
+    try:
+        values = [float(cell) if cell else float("nan") for cell in cells]
+    except ValueError as error:
+        raise LpclipError(f"{path}: column '{cells.name}' holds no numbers ({error}).") from error
+    numbers = pd.Series(values, index=cells.index, dtype="float64")
+    if type_ == "number":
+        return numbers
+    # nan is no whole number; a count may be missing.
+    if ((numbers if type_ == "integer" else numbers.dropna()) % 1 != 0).any():
+        raise LpclipError(f"{path}: column '{cells.name}' holds something else than whole numbers.")
+    return numbers.astype("int64" if type_ == "integer" else "Int64")
+
+
+def _sort_keys(kind: str, table: pd.DataFrame, methods: Methods) -> list[tuple[Any, ...]]:
+    """For each row: model, benchmark, method, the kind's key, seed."""
+    keys: list[list[Any]] = [
+        [methods.rank(name, value) for value in table[name]] for name in _NAMES
+    ]
+    # Corruptions that are not of the 19 follow within their family, natural shifts come last.
+    names = ("family", *_KEYS[kind]) if kind == "robustness" else _KEYS[kind]
+    for name in (*names, "seed"):
+        order = _ORDERS.get(name, ())
+        ranks = {value: rank for rank, value in enumerate(order)}
+        if order:
+            keys.append([(ranks.get(value, len(order)), value) for value in table[name]])
+        else:
+            keys.append(list(table[name]))
+    return list(zip(*keys, strict=True))

@@ -1,0 +1,47 @@
+"""The stage ``report``: which methods there are is read from the files of their probes."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from lpclip import cache
+from lpclip.report import write_reports
+
+log = logging.getLogger(__name__)
+
+
+def report(
+    *,
+    probes: Sequence[Path],
+    robustness: Sequence[Path],
+    ood: Sequence[Path],
+    rounds: Sequence[Path],
+    per_class: Sequence[Path],
+    output: Path,
+) -> None:
+    """Gather the evaluation into ``report.csv``, its siblings and figures.
+
+    Args:
+        probes: the probes of every method, in the order in which reports list them.
+        robustness: CSV files of ``lpclip evaluate``.
+        ood: CSV files of ``lpclip evaluate-ood``.
+        rounds: CSV files of ``lpclip evaluate-rounds``.
+        per_class: the same command's CSV files of classes.
+        output: folder of the reports.
+    """
+    methods = []
+    for path in probes:
+        found = cache.read_provenance(path, kind="probes")
+        row = {key: found[key] for key in ("model", "benchmark", "method", "n_labels")}
+        methods.append(
+            {**row, "kind": found["method_kind"], "strong_policy": found["strong_policy"]}
+        )
+    write_reports(
+        robustness=robustness,
+        ood=ood,
+        rounds=rounds,
+        per_class=per_class,
+        methods=methods,
+        output=output,
+    )
+    log.info("reported %d methods", len(methods))

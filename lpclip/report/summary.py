@@ -1,0 +1,163 @@
+"""The table that a run prints at its end, for a terminal of 100 columns."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from lpclip.errors import LpclipError
+
+WIDTH = 100
+
+
+class _Column(NamedTuple):
+    name: str
+    header: str
+    best: Callable[[list[float]], float]
+    scale: float = 100.0  # fractions to per cent
+
+
+_COLUMNS = (
+    _Column("accuracy", "clean\nacc.", max),
+    _Column("mean_corruption_accuracy", "corrupt.\nacc.", max),
+    _Column("mce_vs_zero_shot", "mCE vs\nzero-shot", min, scale=1.0),
+    _Column("ece", "clean\nECE", min),
+    _Column("corrupted_ece", "corrupt.\nECE", min),
+    _Column("near_auroc_max_logit", "near OOD\nAUROC", max),
+    _Column("far_auroc_max_logit", "far OOD\nAUROC", max),
+)
+
+_EXPLANATION = """\
+Per cent, mean ± standard deviation over seeds; * best of the column. labels: how many the method
+saw. corrupt.: mean over 15 corruptions x 5 severities. mCE: error under corruption relative to
+zero-shot, which is 100. ECE: gap between confidence and accuracy. AUROC: by max logit. For mCE and
+ECE lower is better."""
+
+_SOURCES = {
+    "generated": "Corruptions are generated; figures on the published files are not comparable.",
+    "official": "Corruptions are the published files.",
+    "": "Corrupted figures need all 15 corruptions at 5 severities, which this run does not have.",
+}  # fmt: skip
+
+
+def summary(report_csv: Path) -> str:
+    """Readable text of report.csv: a table per model and benchmark, and what its columns mean.
+
+    At most 100 columns wide as long as method names allow; columns without a figure are left out.
+
+    Raises:
+        LpclipError: the file is missing or is no report.
+    """
+    try:
+        # As text first: a method called "null" is no missing value.
+        report = pd.read_csv(report_csv, dtype=str, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise LpclipError(f"{report_csv}: not a readable report ({error}).") from error
+    needed = {"model", "benchmark", "method", "n_labels", "n_seeds", "corruption_source"}
+    if missing := sorted(needed.difference(report.columns)):
+        raise LpclipError(f"{report_csv}: not a report: it lacks {', '.join(missing)}.")
+    blocks = [
+        _block(str(model), str(benchmark), rows)
+        for (model, benchmark), rows in report.groupby(["model", "benchmark"], sort=False)
+    ]
+    notes = [_EXPLANATION, *(_SOURCES[source] for source in dict.fromkeys(_sources(report)))]
+    return "\n\n".join([*blocks, "\n".join([*notes, *_policies(report)])])
+
+
+def _block(model: str, benchmark: str, rows: pd.DataFrame) -> str:
+    seeds = sorted(set(rows["n_seeds"].astype(int)))
+    count = " to ".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1])))
+    title = f"{benchmark}, model {model}, {count} seed{'s' * (seeds[-1] > 1)}"
+    # The roomiest form that fits; the last one stacks the deviation under the mean.
+    for separator in (" ± ", "±", "\n±"):
+        table = _table(rows, separator)
+        if max(len(line) for line in table.splitlines()) <= WIDTH:
+            break
+    return f"{title}\n\n{table}"
+
+
+def _table(rows: pd.DataFrame, separator: str) -> str:
+    columns = [_Lines(["", "method"], [[name] for name in rows["method"]], str.ljust)]
+    labels = [[f"{int(n):,}"] for n in rows["n_labels"]]
+    columns.append(_Lines(["labels", "seen"], labels, str.rjust))
+    for column in _COLUMNS:
+        cells = _cells(rows, column, separator)
+        if any(cells):
+            lines = [cell.split("\n") for cell in cells]
+            columns.append(_Lines(column.header.split("\n"), lines, str.rjust))
+    return _aligned(columns)
+
+
+class _Lines(NamedTuple):
+    """One column as text: every cell is a list of lines."""
+
+    header: list[str]
+    cells: list[list[str]]
+    justify: Callable[[str, int], str]
+
+
+def _aligned(columns: list[_Lines]) -> str:
+    """Plain table. By hand, since blanks inside cells keep the digits below one another."""
+    cells_by_row = list(zip(*(column.cells for column in columns), strict=True))
+    rows = [[column.header for column in columns], *map(list, cells_by_row)]
+    widths = [
+        max(len(line) for cell in cells for line in cell) for cells in zip(*rows, strict=True)
+    ]
+    lines = []
+    for row in rows:
+        for index in range(max(len(cell) for cell in row)):
+            texts = [cell[index] if index < len(cell) else "" for cell in row]
+            padded = [
+                column.justify(text, width)
+                for column, text, width in zip(columns, texts, widths, strict=True)
+            ]
+            lines.append(" ".join(padded).rstrip())
+    return "\n".join([*lines[:2], " ".join("-" * width for width in widths), *lines[2:]])
+
+
+def _cells(rows: pd.DataFrame, column: _Column, separator: str) -> list[str]:
+    """The column's cells, digits below one another when right-justified; "" where empty."""
+    if column.name not in rows:
+        return [""] * len(rows)
+    means = [_shown(text, column.scale) for text in rows[column.name]]
+    deviations = [_shown(text, column.scale) for text in rows[f"{column.name}_std"]]
+    known = [float(mean) for mean in means if mean]
+    best = column.best(known) if known else None
+    stars = ["*" if mean and float(mean) == best else " " for mean in means]
+    tails = [f"{separator}{deviation}" if deviation else "" for deviation in deviations]
+    if "\n" in separator:
+        cells = [
+            f"{mean}{star}{tail} " if tail else f"{mean}{star}"
+            for mean, star, tail in zip(means, stars, tails, strict=True)
+        ]
+    else:
+        width = max(len(tail) for tail in tails)
+        cells = [
+            f"{mean}{f'{tail}{star}'.ljust(width + 1)}"
+            for mean, star, tail in zip(means, stars, tails, strict=True)
+        ]
+    return [cell if cell.strip() else "" for cell in cells]
+
+
+def _shown(text: str, scale: float) -> str:
+    """One decimal; equal figures are equally good, so the best is sought among these."""
+    return f"{scale * float(text):.1f}" if text else ""
+
+
+def _sources(report: pd.DataFrame) -> list[str]:
+    unknown = set(report["corruption_source"]).difference(_SOURCES)
+    if unknown:
+        raise LpclipError(f"report.csv has the unknown corruption_source '{unknown.pop()}'.")
+    return list(report["corruption_source"])
+
+
+def _policies(report: pd.DataFrame) -> list[str]:
+    """Which strong views the methods trained on: a gain from the test's own corruptions is none."""
+    if "strong_policy" not in report:
+        return []
+    by_policy: dict[str, list[str]] = {}
+    for policy, method in zip(report["strong_policy"], report["method"], strict=True):
+        if policy and method not in by_policy.setdefault(policy, []):
+            by_policy[policy].append(method)
+    return [f"Strong views '{policy}': {', '.join(by_policy[policy])}." for policy in by_policy]

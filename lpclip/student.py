@@ -1,0 +1,179 @@
+"""The student: a linear layer for every seed, trained together on pseudo-labelled views."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How a student is trained.
+
+    Attributes:
+        epochs: passes over all views of the samples that were kept, at most.
+        batch_size: views per step.
+        learning_rate: of Adam.
+        weight_decay: decoupled, on weights and biases.
+        anchor: strength of the pull towards the zero-shot weights, ``anchor / 2`` times the
+            squared distance.
+        patience: stop a seed after this many passes without a lower loss on held-out
+            pseudo-labels, and keep its best pass; 0 trains all passes.
+        held_out: share of the samples that this loss is measured on.
+    """
+
+    epochs: int = 20
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    anchor: float = 0.0
+    patience: int = 0
+    held_out: float = 0.1
+
+
+@dataclass(frozen=True)
+class Student:
+    """Result of a training.
+
+    Attributes:
+        weight: ``[S, C, D]``.
+        bias: ``[S, C]``.
+        epochs: passes of each seed, ``[S]`` int64.
+        loss: mean cross-entropy of each seed in its last pass, ``[S]``.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    epochs: Tensor
+    loss: Tensor
+
+
+def train_student(
+    views: Tensor,
+    targets: Tensor,
+    selected: Tensor,
+    *,
+    start: tuple[Tensor, Tensor],
+    anchor_weight: Tensor,
+    scale: float,
+    optimisation: Optimisation,
+    generators: Sequence[torch.Generator],
+) -> Student:
+    """Train one linear layer per seed by Adam on the cross-entropy with the targets.
+
+    What a seed learns depends on its own targets and generator alone, not on the other seeds.
+
+    Args:
+        views: unit-length features ``[V, N, D]``.
+        targets: distribution over classes ``[S, N, C]``.
+        selected: which samples count, bool ``[S, N]``.
+        start: weight ``[S, C, D]`` and bias ``[S, C]`` to begin with.
+        anchor_weight: zero-shot weights ``[C, D]``.
+        scale: what cosines are multiplied with.
+        optimisation: see there.
+        generators: S generators, which draw order and held-out samples.
+    """
+    n_views, n_samples, dim = views.shape
+    flat = views.reshape(n_views * n_samples, dim)
+    weight = start[0].clone().requires_grad_()
+    bias = start[1].clone().requires_grad_()
+    optimiser = torch.optim.AdamW(
+        [weight, bias], lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
+    )
+    learned, held = _hold_out(selected, optimisation, generators)
+    best = _Best(weight, bias, optimisation.patience)
+    for _ in range(optimisation.epochs):
+        order = torch.stack(
+            [torch.randperm(len(flat), generator=generator) for generator in generators]
+        )
+        loss_sum, count = torch.zeros(len(generators)), torch.zeros(len(generators))
+        for rows in torch.split(order, optimisation.batch_size, dim=1):
+            sample = rows % n_samples
+            kept = learned.gather(1, sample).float()
+            losses = kept * _cross_entropy(
+                flat[rows], targets.gather(1, _expand(sample, targets)), weight, bias, scale
+            )
+            distance = (weight - anchor_weight).square().sum()
+            total = losses.sum() / rows.shape[1] + optimisation.anchor / 2 * distance
+            optimiser.zero_grad()
+            total.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            loss_sum += losses.detach().sum(dim=1)
+            count += kept.sum(dim=1)
+        with torch.no_grad():
+            finished = best.update(
+                weight,
+                bias,
+                loss_sum / count,
+                _held_out_loss(views, targets, held, weight, bias, scale),
+            )
+        if finished:
+            break
+    return best.student
+
+
+class _Best:
+    """What each seed keeps: its last pass, or with patience its best one."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, patience: int) -> None:
+        n_seeds = len(weight)
+        self._patience = patience
+        self._lowest = torch.full((n_seeds,), torch.inf)
+        self._since = torch.zeros(n_seeds, dtype=torch.long)
+        self._running = torch.ones(n_seeds, dtype=torch.bool)
+        self.student = Student(
+            weight.detach().clone(),
+            bias.detach().clone(),
+            torch.zeros(n_seeds, dtype=torch.long),
+            torch.full((n_seeds,), torch.nan),
+        )
+
+    def update(self, weight: Tensor, bias: Tensor, loss: Tensor, held_out: Tensor) -> bool:
+        """Take in one pass; whether every seed has stopped."""
+        better = self._running & ((held_out < self._lowest) | (self._patience == 0))
+        self._lowest = torch.where(better, held_out, self._lowest)
+        self._since = torch.where(better, 0, self._since + 1)
+        self.student.weight[better] = weight[better].detach()
+        self.student.bias[better] = bias[better].detach()
+        self.student.loss[better] = loss[better]
+        self.student.epochs[self._running] += 1
+        if self._patience:
+            self._running &= self._since < self._patience
+        return not bool(self._running.any())
+
+
+def _hold_out(
+    selected: Tensor, optimisation: Optimisation, generators: Sequence[torch.Generator]
+) -> tuple[Tensor, Tensor]:
+    """Split the kept samples of each seed into those to learn and those to stop by."""
+    if not optimisation.patience:
+        return selected, torch.zeros_like(selected)
+    draws = torch.stack([torch.rand(selected.shape[1], generator=g) for g in generators])
+    held = selected & (draws < optimisation.held_out)
+    return selected & ~held, held
+
+
+def _held_out_loss(
+    views: Tensor, targets: Tensor, held: Tensor, weight: Tensor, bias: Tensor, scale: float
+) -> Tensor:
+    """Mean cross-entropy ``[S]`` over the views of the held-out samples; nan without any."""
+    if not held.any():
+        return torch.full((len(weight),), torch.nan)
+    total = torch.zeros(len(weight))
+    for view in views:
+        losses = _cross_entropy(view.expand(len(weight), *view.shape), targets, weight, bias, scale)
+        total += (losses * held).sum(dim=1)
+    return total / (len(views) * held.sum(dim=1))
+
+
+def _cross_entropy(
+    features: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, scale: float
+) -> Tensor:
+    """Cross-entropy ``[S, B]`` of features ``[S, B, D]`` with targets ``[S, B, C]``."""
+    logits = scale * torch.bmm(features, weight.mT) + bias[:, None]
+    return -(targets * logits.log_softmax(dim=-1)).sum(dim=-1)
+
+
+def _expand(sample: Tensor, targets: Tensor) -> Tensor:
+    return sample[..., None].expand(*sample.shape, targets.shape[-1])

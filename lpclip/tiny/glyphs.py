@@ -1,0 +1,137 @@
+"""The characters that the embedded CLIP learns, their names, and their shapes in many fonts.
+
+The fonts are those that matplotlib ships; only bitmaps are made from them.
+"""
+
+import string
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.ft2font import FT2Font
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+DIGITS = string.digits
+LETTERS = string.ascii_letters
+SYMBOLS = "!#$%&()*+/<=>?@[]{}~"
+CHARACTERS = DIGITS + LETTERS + SYMBOLS
+
+DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+SYMBOL_NAMES = {
+    "!": "exclamation mark",
+    "#": "hash sign",
+    "$": "dollar sign",
+    "%": "percent sign",
+    "&": "ampersand",
+    "(": "left round bracket",
+    ")": "right round bracket",
+    "*": "asterisk",
+    "+": "plus sign",
+    "/": "slash",
+    "<": "less than sign",
+    "=": "equals sign",
+    ">": "greater than sign",
+    "?": "question mark",
+    "@": "at sign",
+    "[": "left square bracket",
+    "]": "right square bracket",
+    "{": "left curly bracket",
+    "}": "right curly bracket",
+    "~": "tilde",
+}
+
+# Fonts whose glyphs are what their code points say. The others that matplotlib ships hold
+# placeholders (LastResort), parts of large symbols (STIXSiz*, cmex10) or no Latin text (cmsy10,
+# STIXNonUni*, DejaVu*Display). TeX's text fonts have other symbols at ASCII positions, and cmmi10
+# also has old-style digits.
+_ALL_CHARACTERS = (
+    *(f"DejaVuSans{style}" for style in ("", "-Bold", "-BoldOblique", "-Oblique")),
+    *(f"DejaVuSansMono{style}" for style in ("", "-Bold", "-BoldOblique", "-Oblique")),
+    *(f"DejaVuSerif{style}" for style in ("", "-Bold", "-BoldItalic", "-Italic")),
+    *(f"STIXGeneral{style}" for style in ("", "Bol", "BolIta", "Italic")),
+)
+_LETTERS_AND_DIGITS = ("cmb10", "cmr10", "cmss10", "cmti10", "cmtt10")
+_LETTERS_ONLY = ("cmmi10",)
+
+MASK_SIZE = 48
+_FONT_SIZE = 42
+
+
+class Glyphs(NamedTuple):
+    """All masks, and where those of each character are.
+
+    Attributes:
+        masks: float32 [M, 48, 48] in 0..1, 1 where there is ink, centred.
+        first: int64 [82], index of the first mask of each of ``CHARACTERS``.
+        fonts: int64 [82], number of its masks, one a font.
+    """
+
+    masks: Tensor
+    first: Tensor
+    fonts: Tensor
+
+
+@lru_cache(maxsize=1)
+def glyphs() -> Glyphs:
+    """Masks of every character in every usable font; takes about a second, once a process."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    shapes: dict[str, list[npt.NDArray[np.uint8]]] = {character: [] for character in CHARACTERS}
+    for names, characters in (
+        (_ALL_CHARACTERS, CHARACTERS),
+        (_LETTERS_AND_DIGITS, DIGITS + LETTERS),
+        (_LETTERS_ONLY, LETTERS),
+    ):
+        for name in names:
+            file = folder / f"{name}.ttf"
+            if not file.exists():
+                continue
+            present = FT2Font(str(file)).get_charmap()
+            font = ImageFont.truetype(str(file), _FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)
+            for character in characters:
+                if ord(character) in present:
+                    shapes[character].append(_mask(font, character))
+    counts = torch.tensor([len(shapes[character]) for character in CHARACTERS])
+    masks = np.stack([mask for character in CHARACTERS for mask in shapes[character]])
+    return Glyphs(
+        torch.from_numpy(masks).float() / 255, torch.cumsum(counts, dim=0) - counts, counts
+    )
+
+
+def phrases(character: str) -> list[str]:
+    """Ways to name a character in a caption.
+
+    >>> phrases("7")
+    ['the number seven', 'the number 7', 'the digit seven', 'the digit 7', 'a seven', 'a 7']
+    >>> phrases("b")
+    ['the letter b', 'the small letter b']
+    >>> phrases("+")
+    ['the plus sign', 'a plus sign']
+    """
+    if character in DIGITS:
+        word = DIGIT_WORDS[int(character)]
+        article = "an" if character == "8" else "a"
+        nouns = [f"the {noun} {name}" for noun in ("number", "digit") for name in (word, character)]
+        return [*nouns, f"{article} {word}", f"{article} {character}"]
+    if character in LETTERS:
+        case = "capital" if character.isupper() else "small"
+        return [f"the letter {character}", f"the {case} letter {character}"]
+    name = SYMBOL_NAMES[character]
+    return [f"the {name}", f"{'an' if name[0] in 'aeiou' else 'a'} {name}"]
+
+
+def _mask(font: ImageFont.FreeTypeFont, character: str) -> npt.NDArray[np.uint8]:
+    """uint8 [48, 48], the character's ink centred; wide glyphs are made to fit."""
+    left, top, right, bottom = font.getbbox(character)
+    width, height = int(np.ceil(right - left)), int(np.ceil(bottom - top))
+    side = max(width, height, MASK_SIZE)
+    image = Image.new("L", (side, side))
+    corner = ((side - width) // 2 - left, (side - height) // 2 - top)
+    ImageDraw.Draw(image).text(corner, character, fill=255, font=font)
+    if side > MASK_SIZE:
+        image = image.resize((MASK_SIZE, MASK_SIZE), Image.Resampling.BICUBIC)
+    return np.asarray(image)

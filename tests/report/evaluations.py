@@ -1,0 +1,142 @@
+"""A small evaluation that looks like a real one, as the CSV files that reports start from."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+
+from lpclip.metrics import EXTRA_CORRUPTIONS, STANDARD_CORRUPTIONS
+from lpclip.report import write_reports
+
+FAMILIES = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
+    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "gaussian_blur"),
+    "weather": ("snow", "frost", "fog", "spatter"),
+    "digital": (
+        "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression", "saturate",
+    ),
+}  # fmt: skip
+
+METHODS = [
+    ("zero_shot", "zero_shot", 0, "", 0.74, 0.115, 1),
+    ("lp_clip", "lp_clip", 0, "disjoint", 0.82, 0.065, 2),
+    ("lp_clip_balanced", "lp_clip", 0, "disjoint", 0.89, 0.032, 2),
+    ("supervised", "supervised", 898, "", 0.95, 0.055, 2),
+]
+
+
+@dataclass
+class Evaluation:
+    """Rows per kind, and a way to write them as files."""
+
+    methods: list[dict[str, Any]] = field(default_factory=list)
+    rows: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {"robustness": [], "ood": [], "rounds": [], "per_class": []}
+    )
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """One file per kind and method; the arguments of `write_reports`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arguments: dict[str, Any] = {"methods": self.methods}
+        for kind, rows in self.rows.items():
+            arguments[kind] = []
+            for index, (_, part) in enumerate(
+                pd.DataFrame(rows).groupby(["model", "benchmark", "method"]) if rows else []
+            ):
+                path = folder / f"{kind}-{index}.csv"
+                part.to_csv(path, index=False)
+                arguments[kind].append(path)
+        return arguments
+
+
+def write_tables(evaluation: Evaluation, folder: Path) -> Path:
+    """The reports' tables in the folder that is returned; figures, which take longest, are not."""
+    names = ("severity_figure", "rounds_figure", "save_figure")
+    figures = dict.fromkeys(names, mock.DEFAULT)
+    with mock.patch.multiple("lpclip.report.figures", **figures):
+        write_reports(**evaluation.write(folder / "parts"), output=folder / "results")
+    return folder / "results"
+
+
+def family_of(shift: str) -> str:
+    return next(family for family, names in FAMILIES.items() if shift in names)
+
+
+def small_evaluation(model: str = "tiny", benchmark: str = "digits") -> Evaluation:
+    """Four methods, 15 + 1 corruptions x 5 severities, a near and two far OOD sets, five rounds."""
+    evaluation = Evaluation()
+    for rank, (name, kind, n_labels, policy, accuracy, ece, n_seeds) in enumerate(METHODS):
+        evaluation.methods.append(
+            {
+                "model": model, "benchmark": benchmark, "method": name, "kind": kind,
+                "n_labels": n_labels, "strong_policy": policy,
+            }
+        )  # fmt: skip
+        for seed in range(n_seeds):
+            random = np.random.default_rng([rank, seed])
+            experiment = {"model": model, "benchmark": benchmark, "method": name, "seed": seed}
+            add_experiment(evaluation, experiment, accuracy, ece, kind, random)
+    return evaluation
+
+
+def add_experiment(
+    evaluation: Evaluation,
+    experiment: dict[str, Any],
+    accuracy: float,
+    ece: float,
+    kind: str,
+    random: np.random.Generator,
+) -> None:
+    accuracy += 0.01 * random.normal()
+    cells = [("clean", "clean", "clean", 0)]
+    for shift in (*STANDARD_CORRUPTIONS, EXTRA_CORRUPTIONS[0]):
+        cells += [(shift, family_of(shift), "generated", severity) for severity in range(1, 6)]
+    cells.append(("photos", "natural", "natural", 0))
+    for shift, family, source, severity in cells:
+        value = accuracy * (1 - 0.035 * severity) + 0.01 * random.normal()
+        evaluation.rows["robustness"].append(
+            experiment
+            | {
+                "dataset": "digits-test", "shift": shift, "family": family, "source": source,
+                "severity": severity, "n": 899, "accuracy": value, "accuracy_low": value - 0.02,
+                "accuracy_high": value + 0.02, "ece": abs(ece + 0.012 * severity),
+                "adaptive_ece": ece, "nll": 1 - value, "brier": (1 - value) / 2, "aurc": 0.05,
+            }
+        )  # fmt: skip
+    for dataset, group in (("letters", "near"), ("photos", "far"), ("noise", "far")):
+        for score, temperature in (("msp", 22), ("max_logit", 22), ("energy", 22), ("mcm", 1)):
+            auroc = 0.8 + 0.02 * random.normal()
+            evaluation.rows["ood"].append(
+                experiment
+                | {
+                    "dataset": dataset, "group": group, "score": score,
+                    "temperature": temperature, "n_id": 899, "n_ood": 500, "auroc": auroc,
+                    "aupr_in": 0.85, "aupr_out": 0.7, "fpr95_id_pos": 0.6, "fpr95_ood_pos": 0.65,
+                }
+            )  # fmt: skip
+    trains = kind == "lp_clip"
+    for round_ in range(6 if trains else 1):
+        known = 1 - (1.2 - accuracy) * 0.7**round_ if trains and round_ else np.nan
+        evaluation.rows["rounds"].append(
+            experiment
+            | {
+                "round": round_, "status": "ok",
+                "coverage": 1 - (1.3 - accuracy) * 0.8**round_ if trains and round_ else np.nan,
+                "pseudo_label_accuracy": known, "confidence": known, "balance": known,
+                "agreement": known, "epochs": 20 if trains and round_ else np.nan,
+                "test_accuracy": accuracy - (accuracy - 0.74) * 0.5**round_ if trains
+                else accuracy,
+            }
+        )  # fmt: skip
+    for index in range(3):
+        evaluation.rows["per_class"].append(
+            experiment
+            | {
+                "class_index": index, "class_name": ("one", "NA", '"two", quoted')[index],
+                "n": 90 * (index < 2), "accuracy": accuracy if index < 2 else np.nan,
+                "predicted_share": 0.1,
+            }
+        )  # fmt: skip

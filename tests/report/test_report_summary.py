@@ -1,0 +1,71 @@
+"""The printed summary: right figures, marked best, within the width of a terminal."""
+
+import pandas as pd
+import pytest
+from evaluations import write_tables
+
+from lpclip.errors import LpclipError
+from lpclip.report import summary
+
+
+def summary_of(evaluation, folder):
+    return summary(write_tables(evaluation, folder) / "report.csv")
+
+
+def row_of(text, method):
+    return next(line for line in text.splitlines() if line.split()[:1] == [method])
+
+
+def test_summary_shows_the_report_in_per_cent(evaluation, tmp_path):
+    text = summary_of(evaluation, tmp_path)
+    report = pd.read_csv(tmp_path / "results/report.csv").set_index("method").loc["lp_clip"]
+    cells = row_of(text, "lp_clip").split()
+    assert cells[1] == "0"
+    expected = [
+        f"{100 * report[name]:.1f}±{100 * report[f'{name}_std']:.1f}"
+        for name in ("accuracy", "mean_corruption_accuracy")
+    ]
+    assert [cell.rstrip("*") for cell in cells[2:4]] == expected
+    assert cells[4].startswith(f"{report['mce_vs_zero_shot']:.1f}±")
+    assert len(cells) == 9
+    assert row_of(text, "supervised").split()[1] == "898"
+
+
+def test_the_best_of_each_column_has_a_star_and_ties_share_it(evaluation, tmp_path):
+    for row in evaluation.rows["robustness"]:
+        row["ece"] = 0.1 if row["method"] in ("zero_shot", "lp_clip") else 0.2
+    text = summary_of(evaluation, tmp_path)
+    cells = {m: row_of(text, m).split() for m in ("zero_shot", "lp_clip", "supervised")}
+    assert [cells[m][2].endswith("*") for m in cells] == [False, False, True]
+    assert [cells[m][5].endswith("*") for m in cells] == [True, True, False]
+
+
+@pytest.mark.parametrize("name", ["lp_clip_balanced", "lp_clip_without_strong_views"])
+def test_summary_fits_100_columns(evaluation, tmp_path, name):
+    for row in [*evaluation.methods, *(row for rows in evaluation.rows.values() for row in rows)]:
+        if row["method"] == "lp_clip_balanced":
+            row["method"] = name
+    text = summary_of(evaluation, tmp_path)
+    assert name in text
+    assert "±" in text
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_summary_says_which_corruptions_and_views_were_used(evaluation, tmp_path):
+    text = summary_of(evaluation, tmp_path / "generated")
+    assert "Corruptions are generated" in text
+    assert "Strong views 'disjoint': lp_clip, lp_clip_balanced." in text
+    evaluation.rows["robustness"] = [
+        row for row in evaluation.rows["robustness"] if row["shift"] in ("clean", "fog")
+    ]
+    text = summary_of(evaluation, tmp_path / "partial")
+    assert "need all 15 corruptions" in text
+    assert "mCE vs" not in text
+
+
+def test_a_file_that_is_no_report_is_refused(tmp_path):
+    with pytest.raises(LpclipError, match="not a readable report"):
+        summary(tmp_path / "report.csv")
+    (tmp_path / "report.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(LpclipError, match="lacks benchmark"):
+        summary(tmp_path / "report.csv")

@@ -1,0 +1,41 @@
+rule embed_text:
+    input:
+        model=model_files,
+    output:
+        "cache/{model}/text/{benchmark}.h5",
+    log:
+        "logs/embed_text/{model}/{benchmark}.log",
+    benchmark:
+        "logs/embed_text/{model}/{benchmark}.tsv"
+    params:
+        settings=settings_of("embed_text"),
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=10,
+        gpu=1,
+    shell:
+        "lpclip embed-text --settings {params.settings:q} --output {output:q}"
+        " --log {log:q} --threads {threads}"
+
+
+rule embed_images:
+    input:
+        samples="cache/data/{dataset}/samples.h5",
+        model=model_files,
+    output:
+        "cache/{model}/images/{dataset}/{views}.h5",
+    log:
+        "logs/embed_images/{model}/{dataset}/{views}.log",
+    benchmark:
+        "logs/embed_images/{model}/{dataset}/{views}.tsv"
+    params:
+        settings=settings_of("embed_images"),
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=24 * 60,
+        gpu=1,
+    shell:
+        "lpclip embed-images --samples {input.samples:q} --settings {params.settings:q}"
+        " --output {output:q} --log {log:q} --threads {threads}"

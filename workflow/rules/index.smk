@@ -1,0 +1,16 @@
+rule index_samples:
+    output:
+        "cache/data/{dataset}/samples.h5",
+    log:
+        "logs/index_samples/{dataset}.log",
+    benchmark:
+        "logs/index_samples/{dataset}.tsv"
+    params:
+        settings=settings_of("index_samples"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "lpclip index-samples --settings {params.settings:q} --output {output:q}"
+        " --log {log:q} --threads {threads}"

@@ -1,0 +1,19 @@
+rule pseudo_labels:
+    input:
+        text="cache/{model}/text/{benchmark}.h5",
+        features=features_of("adapt", "adapt"),
+    output:
+        "results/{model}/{benchmark}/pseudo_labels/{labelling}.h5",
+    log:
+        "logs/pseudo_labels/{model}/{benchmark}/{labelling}.log",
+    benchmark:
+        "logs/pseudo_labels/{model}/{benchmark}/{labelling}.tsv"
+    params:
+        settings=settings_of("pseudo_labels"),
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    shell:
+        "lpclip pseudo-labels --text {input.text:q} --features {input.features:q}"
+        " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"

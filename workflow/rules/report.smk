@@ -1,0 +1,41 @@
+rule report:
+    input:
+        probes=experiments("results/{model}/{benchmark}/{method}/probes.h5"),
+        robustness=parts("robustness"),
+        ood=parts("ood"),
+        rounds=experiments("results/{model}/{benchmark}/{method}/rounds.csv"),
+        per_class=experiments("results/{model}/{benchmark}/{method}/per_class.csv"),
+    output:
+        report(
+            "results/report.csv",
+            caption="../report/report.rst",
+            category="Results",
+        ),
+        robustness="results/robustness.csv",
+        ood="results/ood.csv",
+        rounds="results/rounds.csv",
+        per_class="results/per_class.csv",
+        severity=report(
+            "results/figures/severity.png",
+            caption="../report/severity_figure.rst",
+            category="Figures",
+        ),
+        rounds_figure=report(
+            "results/figures/rounds.png",
+            caption="../report/rounds_figure.rst",
+            category="Figures",
+        ),
+    log:
+        "logs/report.log",
+    benchmark:
+        "logs/report.tsv"
+    params:
+        settings=settings_of("report"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        "lpclip report --probes {input.probes:q} --robustness {input.robustness:q}"
+        " --ood {input.ood:q} --rounds {input.rounds:q} --per-class {input.per_class:q}"
+        " --settings {params.settings:q} --output results --log {log:q} --threads {threads}"

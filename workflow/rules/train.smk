@@ -1,0 +1,21 @@
+rule train_probe:
+    input:
+        unpack(method_inputs),
+        text="cache/{model}/text/{benchmark}.h5",
+    output:
+        "results/{model}/{benchmark}/{method}/probes.h5",
+    log:
+        "logs/train_probe/{model}/{benchmark}/{method}.log",
+    benchmark:
+        "logs/train_probe/{model}/{benchmark}/{method}.tsv"
+    params:
+        settings=settings_of("train_probe"),
+        files=method_options,
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=1,
+    shell:
+        "lpclip train-probe --text {input.text:q} {params.files:q}"
+        " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
