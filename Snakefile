@@ -22,3 +22,8 @@ rule all:
     default_target: True
     input:
         "results/report.csv",
+
+
+onsuccess:
+    if Path("results/report.csv").is_file():
+        shell("lpclip summary results/report.csv")

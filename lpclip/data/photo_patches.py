@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from lpclip.data import UNLABELLED, Sample
+from lpclip.data.digits import packaged
 from lpclip.errors import LpclipError
 from lpclip.rng import sample_key
 
@@ -70,6 +71,5 @@ class Source:
 
 @lru_cache(maxsize=len(PHOTOGRAPHS))
 def _photograph(name: str) -> Image.Image:
-    from sklearn.datasets import load_sample_image  # a second of imports
-
-    return Image.fromarray(load_sample_image(name))
+    with Image.open(packaged(f"images/{name}")) as photograph:
+        return photograph.convert("RGB")

@@ -92,8 +92,8 @@ def severity_figure(robustness: pd.DataFrame, methods: Methods) -> Figure:
 def rounds_figure(rounds: pd.DataFrame, methods: Methods) -> Figure:
     """Test accuracy, pseudo-label accuracy and coverage per round of the self-training methods.
 
-    A row per model and benchmark; the line is the mean over the seeds that reached a round,
-    the band their standard deviation. A cross marks the round in which a seed collapsed.
+    A row per model and benchmark; the line is the mean over seeds, the band their standard
+    deviation. A cross marks a round in which a seed collapsed and kept the probe before it.
     """
     panels_of = {
         "test_accuracy": "Test accuracy",

@@ -9,7 +9,7 @@ rule embed_text:
         "logs/embed_text/{model}/{benchmark}.tsv"
     params:
         settings=settings_of("embed_text"),
-    threads: 8
+    threads: config["compute"]["threads"]
     resources:
         mem_mb=4000,
         runtime=10,
@@ -31,11 +31,12 @@ rule embed_images:
         "logs/embed_images/{model}/{dataset}/{views}.tsv"
     params:
         settings=settings_of("embed_images"),
-    threads: 8
+    threads: config["compute"]["threads"]
     resources:
         mem_mb=8000,
         runtime=24 * 60,
         gpu=1,
+        workers=config["compute"]["workers"],
     shell:
         "lpclip embed-images --samples {input.samples:q} --settings {params.settings:q}"
-        " --output {output:q} --log {log:q} --threads {threads}"
+        " --output {output:q} --workers {resources.workers} --log {log:q} --threads {threads}"
