@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -13,16 +14,30 @@ from lpclip.errors import LpclipError
 from lpclip.methods import needs
 from lpclip.tiny import WEIGHTS
 
+
+envvars:
+    "PATH",
+
+
 # Jobs find the command that is installed beside this Python, whether or not its environment is
 # active.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
 
 try:
-    config = complete(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
+    config = complete(
+        config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
+    )
 except LpclipError as error:
     raise WorkflowError(str(error))
 
-MODELS, DATASETS, BENCHMARKS = config["models"], config["datasets"], config["benchmarks"]
+ENVIRONMENT = "../../environment.yml"
+MODELS, DATASETS, BENCHMARKS = (
+    config["models"],
+    config["datasets"],
+    config["benchmarks"],
+)
 METHODS, LABELLINGS = config["methods"], config["labellings"]
 
 
@@ -83,14 +98,20 @@ def views_of_pass(name, settings):
     if name == "clean":
         return {"clean": {}}, []
     if name == "adapt":
-        views = {kind: {**settings[kind], "flips": settings["flips"]} for kind in ("weak", "strong")}
+        views = {
+            kind: {**settings[kind], "flips": settings["flips"]}
+            for kind in ("weak", "strong")
+        }
         return views, ["lpclip.rng", "lpclip.views"]
     views = {corruption: settings["corruptions"] for corruption in FAMILIES[name]}
     return views, ["lpclip.rng", f"lpclip.corruptions.{name}"]
 
 
 def versions():
-    return {name: version(name) for name in ("torch", "torchvision", "open_clip_torch", "pillow")}
+    return {
+        name: version(name)
+        for name in ("torch", "torchvision", "open_clip_torch", "pillow")
+    }
 
 
 def settings_pseudo_labels(wildcards):
@@ -117,7 +138,10 @@ def settings_train_probe(wildcards):
 
 def settings_evaluate(wildcards):
     of_test = wildcards.dataset == BENCHMARKS[wildcards.benchmark]["test"]
-    return {"shift": "" if of_test else wildcards.dataset, "code": code_hash("lpclip.evaluate")}
+    return {
+        "shift": "" if of_test else wildcards.dataset,
+        "code": code_hash("lpclip.evaluate"),
+    }
 
 
 def settings_evaluate_ood(wildcards):
@@ -152,14 +176,16 @@ def features(dataset, views):
 
 def features_of(role, views):
     """Input function: the cache of the dataset that has a role in a benchmark."""
-    return lambda wildcards: features(BENCHMARKS[wildcards.benchmark][role], views).format(
-        model=wildcards.model
-    )
+    return lambda wildcards: features(
+        BENCHMARKS[wildcards.benchmark][role], views
+    ).format(model=wildcards.model)
 
 
 def samples_of(role):
     """Input function: the index of the dataset that has a role in a benchmark."""
-    return lambda wildcards: f"cache/data/{BENCHMARKS[wildcards.benchmark][role]}/samples.h5"
+    return (
+        lambda wildcards: f"cache/data/{BENCHMARKS[wildcards.benchmark][role]}/samples.h5"
+    )
 
 
 def method_inputs(wildcards):
@@ -178,7 +204,9 @@ def method_inputs(wildcards):
 def method_options(wildcards, input):
     """Command-line options for these files."""
     names = needs(METHODS[wildcards.method]["kind"])
-    return [text for name in names for text in (f"--{name.replace('_', '-')}", input[name])]
+    return [
+        text for name in names for text in (f"--{name.replace('_', '-')}", input[name])
+    ]
 
 
 def experiments(pattern):
@@ -203,5 +231,7 @@ def parts(kind):
             ends = [*benchmark["ood"]["near"], *benchmark["ood"]["far"]]
         for model in MODELS:
             for method in METHODS:
-                found += [f"results/{model}/{name}/{method}/{kind}/{end}.csv" for end in ends]
+                found += [
+                    f"results/{model}/{name}/{method}/{kind}/{end}.csv" for end in ends
+                ]
     return found

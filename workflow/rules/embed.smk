@@ -7,13 +7,15 @@ rule embed_text:
         "logs/embed_text/{model}/{benchmark}.log",
     benchmark:
         "logs/embed_text/{model}/{benchmark}.tsv"
-    params:
-        settings=settings_of("embed_text"),
+    conda:
+        ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
         mem_mb=4000,
         runtime=10,
         gpu=1,
+    params:
+        settings=settings_of("embed_text"),
     shell:
         "lpclip embed-text --settings {params.settings:q} --output {output:q}"
         " --log {log:q} --threads {threads}"
@@ -29,14 +31,16 @@ rule embed_images:
         "logs/embed_images/{model}/{dataset}/{views}.log",
     benchmark:
         "logs/embed_images/{model}/{dataset}/{views}.tsv"
-    params:
-        settings=settings_of("embed_images"),
+    conda:
+        ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
         mem_mb=8000,
         runtime=24 * 60,
         gpu=1,
         workers=config["compute"]["workers"],
+    params:
+        settings=settings_of("embed_images"),
     shell:
         "lpclip embed-images --samples {input.samples:q} --settings {params.settings:q}"
         " --output {output:q} --workers {resources.workers} --log {log:q} --threads {threads}"

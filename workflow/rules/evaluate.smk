@@ -9,12 +9,14 @@ rule evaluate:
         "logs/evaluate/{model}/{benchmark}/{method}/{dataset}/{views}.log",
     benchmark:
         "logs/evaluate/{model}/{benchmark}/{method}/{dataset}/{views}.tsv"
-    params:
-        settings=settings_of("evaluate"),
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        settings=settings_of("evaluate"),
     shell:
         "lpclip evaluate --probes {input.probes:q} --features {input.features:q}"
         " --samples {input.samples:q} --settings {params.settings:q} --output {output:q}"
@@ -32,12 +34,14 @@ rule evaluate_ood:
         "logs/evaluate_ood/{model}/{benchmark}/{method}/{dataset}.log",
     benchmark:
         "logs/evaluate_ood/{model}/{benchmark}/{method}/{dataset}.tsv"
-    params:
-        settings=settings_of("evaluate_ood"),
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        settings=settings_of("evaluate_ood"),
     shell:
         "lpclip evaluate-ood --probes {input.probes:q} --test {input.test:q}"
         " --features {input.features:q} --settings {params.settings:q} --output {output:q}"
@@ -57,12 +61,14 @@ rule evaluate_rounds:
         "logs/evaluate_rounds/{model}/{benchmark}/{method}.log",
     benchmark:
         "logs/evaluate_rounds/{model}/{benchmark}/{method}.tsv"
-    params:
-        settings=settings_of("evaluate_rounds"),
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        settings=settings_of("evaluate_rounds"),
     shell:
         "lpclip evaluate-rounds --probes {input.probes:q} --test {input.test:q}"
         " --test-samples {input.test_samples:q} --adapt-samples {input.adapt_samples:q}"

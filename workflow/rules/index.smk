@@ -5,12 +5,14 @@ rule index_samples:
         "logs/index_samples/{dataset}.log",
     benchmark:
         "logs/index_samples/{dataset}.tsv"
-    params:
-        settings=settings_of("index_samples"),
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        settings=settings_of("index_samples"),
     shell:
         "lpclip index-samples --settings {params.settings:q} --output {output:q}"
         " --log {log:q} --threads {threads}"

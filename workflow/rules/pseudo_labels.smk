@@ -8,12 +8,14 @@ rule pseudo_labels:
         "logs/pseudo_labels/{model}/{benchmark}/{labelling}.log",
     benchmark:
         "logs/pseudo_labels/{model}/{benchmark}/{labelling}.tsv"
-    params:
-        settings=settings_of("pseudo_labels"),
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=8000,
         runtime=30,
+    params:
+        settings=settings_of("pseudo_labels"),
     shell:
         "lpclip pseudo-labels --text {input.text:q} --features {input.features:q}"
         " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"

@@ -29,12 +29,14 @@ rule report:
         "logs/report.log",
     benchmark:
         "logs/report.tsv"
-    params:
-        settings=settings_of("report"),
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        settings=settings_of("report"),
     shell:
         "lpclip report --probes {input.probes:q} --robustness {input.robustness:q}"
         " --ood {input.ood:q} --rounds {input.rounds:q} --per-class {input.per_class:q}"

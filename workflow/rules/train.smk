@@ -8,14 +8,16 @@ rule train_probe:
         "logs/train_probe/{model}/{benchmark}/{method}.log",
     benchmark:
         "logs/train_probe/{model}/{benchmark}/{method}.tsv"
-    params:
-        settings=settings_of("train_probe"),
-        files=method_options,
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=16000,
         runtime=240,
         gpu=1,
+    params:
+        settings=settings_of("train_probe"),
+        files=method_options,
     shell:
         "lpclip train-probe --text {input.text:q} {params.files:q}"
         " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"

@@ -1,0 +1,31 @@
+# make report, make test: each sets up all that it needs, once.
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= all
+
+.PHONY: report test lint clean
+
+report: .venv/installed
+	$(BIN)/snakemake --cores $(CORES) results/report.csv
+	@$(BIN)/lpclip summary results/report.csv
+	@echo "Tables and figures: results/*.csv, results/figures/*.png. Caches: cache/. Logs: logs/."
+
+test: .venv/installed
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+# Made anew when the dependencies change; an interrupted installation is not taken for whole.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lpclip needs Python 3.11 or newer; give one with: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf cache results logs .snakemake
