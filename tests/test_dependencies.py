@@ -1,0 +1,52 @@
+"""pyproject.toml, constraints.txt and environment.yml name the same packages."""
+
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+CONDA_NAMES = {
+    "matplotlib": "matplotlib-base",
+    "open-clip-torch": "open-clip-torch",
+    "snakemake": "snakemake-minimal",
+    "tables": "pytables",
+    "torch": "pytorch",
+}
+
+
+def _project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def _constraints():
+    lines = (ROOT / "constraints.txt").read_text().split()
+    return {
+        canonicalize_name(name): number for name, _, number in (x.partition("==") for x in lines)
+    }
+
+
+def test_every_dependency_is_constrained_to_a_version_in_its_range():
+    project, tested = _project(), _constraints()
+    for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(tested[canonicalize_name(requirement.name)]), text
+
+
+def test_constraints_hold_names_and_versions_only():
+    assert all(_constraints().values())
+    assert "://" not in (ROOT / "constraints.txt").read_text()
+
+
+def test_the_conda_twin_has_the_same_packages_and_ranges():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    twin = dict(line.split(" ", 1) for line in conda)
+    project = _project()
+    expected = {"python": project["requires-python"]}
+    for text in project["dependencies"]:
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        expected[CONDA_NAMES.get(name, name)] = text[len(requirement.name) :]
+    assert twin == expected

@@ -1,0 +1,212 @@
+"""A small real workflow: what it gives, what re-runs, what is refused."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+import lpclip
+
+ROOT = Path(__file__).parents[2]
+
+CONFIG = {
+    "seeds": [0, 1],
+    "compute": {"threads": 1},
+    "views": {
+        "weak": {"versions": 2},
+        "strong": {"versions": 2},
+        "corruptions": {"severities": [1]},
+    },
+    "models": {"tiny": {"architecture": "lpclip-tiny", "pretrained": "embedded"}},
+    "datasets": {
+        "adapt": {"source": {"kind": "digits", "split": "adapt"}},
+        "test": {"source": {"kind": "digits", "split": "test"}},
+        "far": {"source": {"kind": "photo_patches", "n": 20}},
+    },
+    "benchmarks": {
+        "digits": {
+            "class_names": [str(digit) for digit in range(10)],
+            "templates": ["a photo of the number {}."],
+            "adapt": "adapt",
+            "test": "test",
+            "corruptions": [],
+            "ood": {"far": ["far"]},
+        }
+    },
+    "labellings": {"confident": {"threshold": 0.5}},
+    "methods": {
+        "zero_shot": {"kind": "zero_shot"},
+        "lp_clip": {
+            "kind": "self_training",
+            "labelling": "confident",
+            "rounds": 2,
+            "optimisation": {"epochs": 2},
+        },
+        "supervised": {"kind": "supervised", "c_steps": 2},
+    },
+}
+
+
+def prepare(folder):
+    folder.mkdir()
+    shutil.copy(ROOT / "Snakefile", folder)
+    shutil.copy(ROOT / "environment.yml", folder)
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, folder / name)
+    write(folder, CONFIG)
+    return folder
+
+
+def write(folder, config):
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def snakemake(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def planned(folder):
+    """Names of the rules that a run would execute, with their counts."""
+    done = snakemake(folder, "-n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = prepare(tmp_path_factory.mktemp("workflow") / "run")
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def changed(finished):
+    def change(edit):
+        config = yaml.safe_load(yaml.safe_dump(CONFIG))
+        edit(config)
+        write(finished, config)
+        return planned(finished)
+
+    yield change
+    write(finished, CONFIG)
+
+
+def test_a_finished_run_has_nothing_to_do_even_when_files_are_touched(finished):
+    assert planned(finished) == {}
+    for path in [finished / "Snakefile", *finished.glob("workflow/rules/*.smk")]:
+        os.utime(path)
+    assert planned(finished) == {}
+
+
+def test_a_bare_run_has_a_target(tmp_path):
+    assert int(planned(prepare(tmp_path / "new"))["total"]) > 10
+
+
+def test_a_training_setting_reruns_training_evaluation_and_report(changed):
+    jobs = changed(lambda c: c["methods"]["lp_clip"]["optimisation"].update(epochs=3))
+    assert set(jobs) == {
+        "train_probe", "evaluate", "evaluate_ood", "evaluate_rounds", "report", "all", "total",
+    }  # fmt: skip
+    assert jobs["train_probe"] == "1"
+
+
+def test_a_threshold_reruns_pseudo_labels_and_what_follows(changed):
+    jobs = changed(lambda c: c["labellings"]["confident"].update(threshold=0.6))
+    assert jobs["pseudo_labels"] == "1"
+    assert jobs["train_probe"] == "1"
+    assert not {"embed_text", "embed_images"} & set(jobs)
+
+
+def test_a_template_reruns_no_image_embedding(changed):
+    jobs = changed(lambda c: c["benchmarks"]["digits"]["templates"].append("the digit {}."))
+    assert jobs["embed_text"] == "1"
+    assert "embed_images" not in jobs
+
+
+def test_a_new_method_adds_its_own_jobs(changed):
+    jobs = changed(lambda c: c["methods"].update(again={"kind": "zero_shot"}))
+    assert jobs["train_probe"] == jobs["evaluate"] == jobs["report"] == "1"
+    assert "pseudo_labels" not in jobs
+
+
+def test_a_new_ood_set_adds_its_own_jobs(changed):
+    def edit(config):
+        config["datasets"]["more"] = {"source": {"kind": "photo_patches", "n": 21}}
+        config["benchmarks"]["digits"]["ood"]["far"].append("more")
+
+    jobs = changed(edit)
+    assert jobs["index_samples"] == jobs["embed_images"] == "1"
+    assert jobs["evaluate_ood"] == "3"
+    assert not {"train_probe", "evaluate"} & set(jobs)
+
+
+def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
+    other = tmp_path / "permuted"
+    shutil.copytree(finished, other)
+    with h5py.File(other / "cache/data/adapt/samples.h5", "r+") as file:
+        table = file["samples"][:]
+        table["label"] = np.random.default_rng(0).permutation(table["label"])
+        file["samples"][:] = table
+    target = "results/tiny/digits/{}/probes.h5"
+    paths = [target.format(name) for name in ("lp_clip", "supervised")]
+    done = snakemake(
+        other, "--forcerun", "embed_images", "pseudo_labels", "train_probe", "--", *paths
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    before, after = (
+        [lpclip.load_probe(folder / path).weight for path in paths] for folder in (finished, other)
+    )
+    assert np.array_equal(before[0], after[0])
+    assert not np.array_equal(before[1], after[1])
+
+
+def test_no_label_free_rule_has_an_index_with_labels_as_input(finished):
+    text = snakemake(finished, "-n", "--forceall").stdout
+    blocks = re.findall(r"rule (train_probe|pseudo_labels):\n\s+input: (.*)\n\s+output: (.*)", text)
+    assert len(blocks) == 4
+    for _, inputs, output in blocks:
+        assert ("samples.h5" in inputs) == ("supervised" in output)
+
+
+def test_pandas_opens_the_tables(finished):
+    table = pd.read_hdf(finished / "cache/tiny/images/test/clean.h5", "samples")
+    assert list(table.columns) == ["id", "path"]
+    assert len(table) == 899
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        (lambda c: c.update(sedes=[1]), "Did you mean 'seeds'?"),
+        (lambda c: c["views"]["corruptions"].update(severities=[6]), "allowed: 1, 2, 3, 4, 5"),
+        (lambda c: c["benchmarks"]["digits"]["class_names"].pop(), "has 9 names"),
+        (
+            lambda c: c["datasets"]["far"].update(source={"kind": "folder", "root": "nowhere"}),
+            "the folder 'nowhere' does not exist",
+        ),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_a_sentence(tmp_path, edit, sentence):
+    folder = prepare(tmp_path / "wrong")
+    config = yaml.safe_load(yaml.safe_dump(CONFIG))
+    edit(config)
+    write(folder, config)
+    done = snakemake(folder, "-n")
+    assert done.returncode != 0
+    assert sentence in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
