@@ -48,7 +48,7 @@ def create(path: Path, *, kind: str, provenance: Provenance) -> Iterator[h5py.Fi
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs.update(provenance)
         yield file
-        file.attrs["complete"] = True
+        file.attrs["complete"] = 1  # PyTables cannot read a Boolean attribute
 
 
 @contextlib.contextmanager
