@@ -6,8 +6,10 @@ CORES ?= all
 .PHONY: report test lint clean
 
 report: .venv/installed
+	@touch .venv/started
 	$(BIN)/snakemake --cores $(CORES) results/report.csv
-	@$(BIN)/lpclip summary results/report.csv
+	@# A run that did something has printed the table itself.
+	@[ results/report.csv -nt .venv/started ] || $(BIN)/lpclip summary results/report.csv
 	@echo "Tables and figures: results/*.csv, results/figures/*.png. Caches: cache/. Logs: logs/."
 
 test: .venv/installed

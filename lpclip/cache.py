@@ -7,6 +7,9 @@ equal bytes.
 """
 
 import contextlib
+import errno
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -175,6 +178,8 @@ def write_features(
         write_table(file, "samples", samples[["id", "path"]])
         start = 0
         for part in parts:
+            if start == 0:
+                _check_space(path, n * part.nbytes // part.shape[1])
             stop = start + part.shape[1]
             first = 0
             for view, count in versions.items():
@@ -189,6 +194,12 @@ def write_features(
             start = stop
         if start != n:
             raise RuntimeError(f"{path}: {start} rows of features for {n} samples")
+
+
+def _check_space(path: Path, size: int) -> None:
+    """Refuse to begin what the disk cannot hold: the HDF5 library does not survive a full disk."""
+    if shutil.disk_usage(path.parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _create_view(file: h5py.File, view: str, count: int, n: int, dim: int) -> None:

@@ -46,11 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # Without a log file, errors are shown by ``sys.exit`` alone.
     logging.getLogger("lpclip").addHandler(logging.NullHandler())
+    logging.getLogger("lpclip").propagate = False  # open_clip sets up a root logger of its own
     try:
         _run(arguments)
     except LpclipError as error:
         log.error("%s", error)
-        sys.exit(f"lpclip: {error}")
+        print(f"lpclip: {error}", file=sys.stderr)
+        if isinstance(error.__cause__, OSError):
+            # The HDF5 library, which writes what is left when the process ends, crashes if that
+            # fails a second time; every file of ours is closed or thrown away by now.
+            logging.shutdown()
+            sys.stderr.flush()
+            os._exit(1)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

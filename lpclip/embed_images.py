@@ -1,8 +1,10 @@
 """Image features: one pass decodes each image of a dataset once and embeds all its views."""
 
 import importlib
+import io
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -180,8 +182,13 @@ def _write_parts(
             chunk_ids = ids[start : start + len(pixels)]
             features = encode(pixels, chunk_ids)
             temporary = folder / "next"
+            # By way of memory: NumPy's own writing to a file forgets why a disk refused it.
+            buffer = io.BytesIO()
+            np.save(buffer, features, allow_pickle=False)
             with temporary.open("wb") as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(features), allow_pickle=False)
+                file.write(buffer.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
             temporary.rename(folder / f"{start // cache.CHUNK_ROWS:08d}.npy")
             shown.add(len(pixels))
 
