@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import pandas as pd
+import torch
 
 from lpclip import cache
 from lpclip.models import ModelSpec, load_model
@@ -34,6 +35,8 @@ def embed_text(
         device: ``auto``, or a name that torch knows.
     """
     loaded = load_model(model, device=device)
+    # The rounding of the text tower depends on the number of threads, and so would every result.
+    torch.set_num_threads(1)
     weights = open_clip.build_zero_shot_classifier(
         loaded.clip, loaded.tokenizer, list(class_names), list(templates), device=loaded.device
     )

@@ -62,11 +62,14 @@ def test_a_killed_extraction_continues_and_ends_with_the_same_bytes(samples, tmp
     assert {path.name for path in killed.parent.iterdir()} == {"clean.h5", "clean.log"}
 
 
-def test_workers_change_no_bit_and_batches_no_more_than_rounding(samples, tmp_path):
+def test_workers_and_threads_change_no_bit_and_batches_no_more_than_rounding(samples, tmp_path):
     views = {"clean": {}, "weak": {"versions": 1}}
     first, second, third = (tmp_path / name for name in ("a.h5", "b.h5", "c.h5"))
     assert run(command(samples, first, views=views)).returncode == 0
-    assert run([*command(samples, second, views=views), "--workers", "2"]).returncode == 0
+    assert (
+        run([*command(samples, second, views=views), "--workers", "2", "--threads", "2"]).returncode
+        == 0
+    )
     assert run(command(samples, third, views=views, batch_size=50)).returncode == 0
     assert first.read_bytes() == second.read_bytes()
     for view in views:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 CONFIG = {
     "seeds": [0, 1],
-    "compute": {"threads": 1},
+    "compute": {"threads": 8},
     "views": {
         "weak": {"versions": 2},
         "strong": {"versions": 2},
@@ -61,6 +61,9 @@ def prepare(folder):
     shutil.copy(ROOT / "environment.yml", folder)
     for name in ("workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name)
+    # Code is changed in a copy of the package, which Snakemake and its jobs find first.
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "lpclip", folder / "lpclip", ignore=ignored)
     write(folder, CONFIG)
     return folder
 
@@ -69,10 +72,11 @@ def write(folder, config):
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
-def snakemake(folder, *arguments):
+def snakemake(folder, *arguments, cores=8):
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+        [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
         cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         check=False,
@@ -108,9 +112,48 @@ def changed(finished):
 
 def test_a_finished_run_has_nothing_to_do_even_when_files_are_touched(finished):
     assert planned(finished) == {}
-    for path in [finished / "Snakefile", *finished.glob("workflow/rules/*.smk")]:
+    touched = ["Snakefile", "config.yaml", "workflow/rules/*.smk", "lpclip/**/*.*"]
+    for path in [path for pattern in touched for path in finished.glob(pattern)]:
         os.utime(path)
     assert planned(finished) == {}
+
+
+def test_the_number_of_cores_changes_no_report(finished, tmp_path):
+    other = prepare(tmp_path / "one core")
+    done = snakemake(other, cores=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    reports = sorted(path.relative_to(finished) for path in finished.glob("results/**/*.csv"))
+    assert len(reports) > 10
+    for path in reports:
+        assert (finished / path).read_bytes() == (other / path).read_bytes(), path
+
+
+EVALUATION = {"evaluate", "evaluate_ood", "evaluate_rounds"}
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "rules"),
+    [
+        ("report/tables.py", '"%.6g"', '"%.5g"', {"report"}),
+        ("evaluate.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0", {*EVALUATION, "report"}),
+        ("data/photo_patches.py", "_SIDE = 32", "_SIDE = 33", None),
+        ("evaluate.py", '"""What a method', '"""Said otherwise.  # What a method', set()),
+        ("corruptions/blur.py", "import torch", "import torch\n\nUNUSED = 1", set()),
+    ],
+)
+def test_a_change_of_code_reruns_what_depends_on_it(finished, module, old, new, rules):
+    path = finished / "lpclip" / module
+    text = path.read_text()
+    assert old in text
+    try:
+        path.write_text(text.replace(old, new, 1))
+        jobs = set(planned(finished)) - {"all", "total"}
+    finally:
+        path.write_text(text)
+    if rules is None:
+        assert {"index_samples", "embed_images", "evaluate_ood", "report"} == jobs
+    else:
+        assert jobs == rules
 
 
 def test_a_bare_run_has_a_target(tmp_path):
@@ -158,15 +201,16 @@ def test_a_new_ood_set_adds_its_own_jobs(changed):
 def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
     other = tmp_path / "permuted"
     shutil.copytree(finished, other)
-    with h5py.File(other / "cache/data/adapt/samples.h5", "r+") as file:
+    index = other / "cache/data/adapt/samples.h5"
+    times = (index.stat().st_atime, index.stat().st_mtime)
+    with h5py.File(index, "r+") as file:
         table = file["samples"][:]
         table["label"] = np.random.default_rng(0).permutation(table["label"])
         file["samples"][:] = table
+    os.utime(index, times)  # or Snakemake would embed the same images again
     target = "results/tiny/digits/{}/probes.h5"
     paths = [target.format(name) for name in ("lp_clip", "supervised")]
-    done = snakemake(
-        other, "--forcerun", "embed_images", "pseudo_labels", "train_probe", "--", *paths
-    )
+    done = snakemake(other, "--forcerun", "pseudo_labels", "train_probe", "--", *paths)
     assert done.returncode == 0, done.stdout + done.stderr
     before, after = (
         [lpclip.load_probe(folder / path).weight for path in paths] for folder in (finished, other)

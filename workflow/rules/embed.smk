@@ -9,7 +9,7 @@ rule embed_text:
         "logs/embed_text/{model}/{benchmark}.tsv"
     conda:
         ENVIRONMENT
-    threads: config["compute"]["threads"]
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=10,

@@ -1,0 +1,207 @@
+"""A whole run that is killed, and files in a finished run that a job must refuse."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import pytest
+import yaml
+
+from lpclip.data import open_source
+
+ROOT = Path(__file__).parents[2]
+CACHE = "cache/tiny/images/digits"
+RESULTS = "results/tiny/digits"
+
+# One data set in every role keeps the run short; 320 images are two parts of an extraction.
+N_IMAGES = 320
+CONFIG = {
+    "seeds": [0, 1],
+    "compute": {"threads": 1},
+    "views": {
+        "weak": {"versions": 1},
+        "strong": {"versions": 2},
+        "corruptions": {"severities": [1]},
+    },
+    "models": {"tiny": {"architecture": "lpclip-tiny", "pretrained": "embedded"}},
+    "datasets": {"digits": {"source": {"kind": "folder", "root": "images"}}},
+    "benchmarks": {
+        "digits": {
+            "class_names": [str(digit) for digit in range(10)],
+            "templates": ["a photo of the number {}."],
+            "adapt": "digits",
+            "test": "digits",
+            "corruptions": ["noise"],
+        }
+    },
+    "labellings": {"confident": {"threshold": 0.5}},
+    "methods": {
+        "zero_shot": {"kind": "zero_shot"},
+        "lp_clip": {
+            "kind": "self_training",
+            "labelling": "confident",
+            "rounds": 2,
+            "optimisation": {"epochs": 2},
+        },
+    },
+}
+
+
+def prepare(folder: Path) -> Path:
+    """A folder with the workflow, a configuration and images of its own."""
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+    digits = open_source("digits", {"split": "adapt"})
+    for sample in digits.samples()[:N_IMAGES]:
+        path = folder / f"images/{sample.label}/{sample.id}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digits.read(sample.path).save(path)
+    return folder
+
+
+def run(folder: Path, *arguments: str, module: str = "snakemake") -> tuple[int, str]:
+    """Exit status and everything that was printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = prepare(tmp_path_factory.mktemp("undisturbed") / "run")
+    status, text = run(folder, "--cores", "2")
+    assert status == 0, text
+    return folder
+
+
+def has_finished_part(folder: Path) -> bool:
+    return any(folder.glob(f"{CACHE}/.*.parts/00000000.npy"))
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory) -> Path:
+    """A run that was killed while it embedded, then unlocked and finished."""
+    folder = prepare(tmp_path_factory.mktemp("killed") / "run")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not has_finished_part(folder):
+            assert process.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert has_finished_part(folder)
+    locked, text = run(folder, "--cores", "2")
+    assert locked != 0, text
+    assert "--unlock" in text
+    status, text = run(folder, "--unlock")
+    assert status == 0, text
+    status, text = run(folder, "--cores", "2")
+    assert status == 0, text
+    return folder
+
+
+def test_a_killed_run_continues_where_it_was(interrupted):
+    logs = [path.read_text() for path in interrupted.glob("logs/embed_images/**/*.log")]
+    assert len(logs) == 3
+    assert any("continuing an interrupted run after 256 of 320 images" in text for text in logs)
+    assert not [*interrupted.glob("cache/**/.*"), *interrupted.glob("results/**/.*")]
+
+
+def outputs(folder: Path, ending: str) -> dict[str, bytes]:
+    """Path below the folder -> bytes, of the caches and results with an ending."""
+    paths = [path for top in ("cache", "results") for path in (folder / top).rglob("*")]
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in paths
+        if path.suffix == ending
+    }
+
+
+@pytest.mark.parametrize("ending", [".csv", ".h5", ".png"], ids=["table", "cache", "figure"])
+def test_a_kill_changes_no_byte_of_any(finished, interrupted, ending):
+    one, other = (outputs(folder, ending) for folder in (finished, interrupted))
+    assert one
+    assert one.keys() == other.keys()
+    assert [name for name in one if one[name] != other[name]] == []
+
+
+def test_a_cache_of_another_model_is_refused_by_the_job(finished, tmp_path):
+    text = tmp_path / "text.h5"
+    shutil.copy(finished / "cache/tiny/text/digits.h5", text)
+    with h5py.File(text, "r+") as file:
+        file.attrs["weights"] = "0123456789abcdef"
+    status, printed = run(
+        finished, "pseudo-labels", "--text", str(text), "--features", f"{CACHE}/adapt.h5",
+        "--output", str(tmp_path / "labels.h5"), "--settings", '{"labelling": {}}',
+        module="lpclip",
+    )  # fmt: skip
+    assert status == 1
+    assert "was made with weights" in printed
+    assert "0123456789abcdef" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "labels.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "files"),
+    [
+        (
+            "self_training",
+            [
+                "--pseudo-labels", f"{RESULTS}/pseudo_labels/confident.h5",
+                "--adapt", f"{CACHE}/adapt.h5",
+            ],
+        ),
+        ("zero_shot", []),
+    ],
+)  # fmt: skip
+def test_a_label_free_method_refuses_an_index_with_labels(finished, tmp_path, kind, files):
+    settings = {
+        "benchmark": "digits", "method": "cheat", "kind": kind, "seeds": [0], "settings": {},
+    }  # fmt: skip
+    status, printed = run(
+        finished, "train-probe", "--text", "cache/tiny/text/digits.h5",
+        *files, "--samples", "cache/data/digits/samples.h5", "--settings", json.dumps(settings),
+        "--output", str(tmp_path / "probes.h5"), module="lpclip",
+    )  # fmt: skip
+    assert status == 1
+    assert f"'{kind}' must not read samples" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "probes.h5").exists()
+
+
+def test_a_truncated_cache_stops_the_workflow_with_a_sentence(finished, tmp_path):
+    folder = tmp_path / "truncated"
+    shutil.copytree(finished, folder)
+    cache = folder / CACHE / "clean.h5"
+    cache.write_bytes(cache.read_bytes()[:5000])
+    target = f"{RESULTS}/zero_shot/robustness/digits/clean.csv"
+    status, printed = run(folder, "--cores", "1", "--forcerun", "evaluate", "--", target)
+    assert status != 0
+    assert f"{CACHE}/clean.h5 is truncated or not an HDF5 file" in printed
+    assert "Traceback" not in printed
+    assert not (folder / target).exists()
