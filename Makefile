@@ -13,7 +13,7 @@ report: .venv/installed
 	@echo "Tables and figures: results/*.csv, results/figures/*.png. Caches: cache/. Logs: logs/."
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

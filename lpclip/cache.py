@@ -132,7 +132,10 @@ def write_table(file: h5py.File, name: str, frame: pd.DataFrame) -> None:
     table = np.empty(len(frame), dtype=[(key, value.dtype) for key, value in columns.items()])
     for key, value in columns.items():
         table[key] = value
-    file.create_dataset(name, data=table, chunks=(max(1, min(len(table), 4096)),))
+    # Extensible, since the chunks of any other table may not be longer than the table, not even
+    # if it is empty.
+    chunks = (max(1, min(len(table), 4096)),)
+    file.create_dataset(name, data=table, chunks=chunks, maxshape=(None,))
 
 
 def read_table(file: h5py.File, name: str) -> pd.DataFrame:

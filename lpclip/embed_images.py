@@ -145,8 +145,11 @@ def _views(name: str, settings: Mapping[str, Any], *, seed: int, size: int) -> V
     return Views(name, len(severities), corruption)
 
 
-class _Images(Dataset[Tensor]):
-    """Decoded, resized and cropped images by row; pixels in 0..1, float32 ``[3, H, W]``."""
+class _Images(Dataset[Tensor | LpclipError]):
+    """Decoded, resized and cropped images by row; pixels in 0..1, float32 ``[3, H, W]``.
+
+    An error is an item too: raised in a worker, it would come back with a traceback in its text.
+    """
 
     def __init__(self, source: Source, paths: Sequence[str], model: Model) -> None:
         self._source, self._paths, self._to_pixels = source, paths, model.to_pixels
@@ -154,14 +157,14 @@ class _Images(Dataset[Tensor]):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, row: int) -> Tensor:
+    def __getitem__(self, row: int) -> Tensor | LpclipError:
         path = self._paths[row]
         try:
             return self._to_pixels(self._source.read(path))
         except (OSError, SyntaxError, ValueError) as error:
-            raise LpclipError(
-                f"{path} cannot be read as an image ({error}). Repair or remove it."
-            ) from error
+            return LpclipError(f"{path} cannot be read as an image ({error}). Repair or remove it.")
+        except LpclipError as error:
+            return error
 
 
 def _write_parts(
@@ -197,9 +200,20 @@ def _chunks(images: _Images, first: int, *, workers: int) -> Iterator[tuple[int,
     """Start row and pixels ``[n, 3, H, W]`` of each chunk from row ``first`` on."""
     rows = range(first, len(images))
     chunks = [list(rows[i : i + cache.CHUNK_ROWS]) for i in range(0, len(rows), cache.CHUNK_ROWS)]
-    loader: DataLoader[Tensor] = DataLoader(images, batch_sampler=chunks, num_workers=workers)
+    loader: DataLoader[Tensor | LpclipError] = DataLoader(
+        images, batch_sampler=chunks, num_workers=workers, collate_fn=_stack
+    )
     for chunk, pixels in zip(chunks, loader, strict=True):
+        if isinstance(pixels, LpclipError):
+            raise pixels
         yield chunk[0], pixels
+
+
+def _stack(items: Sequence[Tensor | LpclipError]) -> Tensor | LpclipError:
+    """Pixels ``[n, 3, H, W]`` of the images of a chunk, or the first error among them."""
+    pixels = [item for item in items if isinstance(item, Tensor)]
+    errors = [item for item in items if isinstance(item, LpclipError)]
+    return errors[0] if errors else torch.stack(pixels)
 
 
 def _encode(

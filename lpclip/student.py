@@ -75,6 +75,7 @@ def train_student(
         generators: S generators, which draw order and held-out samples.
     """
     n_views, n_samples, dim = views.shape
+    device = views.device
     flat = views.reshape(n_views * n_samples, dim)
     weight = start[0].clone().requires_grad_()
     bias = start[1].clone().requires_grad_()
@@ -86,8 +87,8 @@ def train_student(
     for _ in range(optimisation.epochs):
         order = torch.stack(
             [torch.randperm(len(flat), generator=generator) for generator in generators]
-        )
-        loss_sum, count = torch.zeros(len(generators)), torch.zeros(len(generators))
+        ).to(device)
+        loss_sum, count = torch.zeros(2, len(generators), device=device)
         for rows in torch.split(order, optimisation.batch_size, dim=1):
             sample = rows % n_samples
             kept = learned.gather(1, sample).float()
@@ -119,14 +120,15 @@ class _Best:
     def __init__(self, weight: Tensor, bias: Tensor, patience: int) -> None:
         n_seeds = len(weight)
         self._patience = patience
-        self._lowest = torch.full((n_seeds,), torch.inf)
-        self._since = torch.zeros(n_seeds, dtype=torch.long)
-        self._running = torch.ones(n_seeds, dtype=torch.bool)
+        device = weight.device
+        self._lowest = torch.full((n_seeds,), torch.inf, device=device)
+        self._since = torch.zeros(n_seeds, dtype=torch.long, device=device)
+        self._running = torch.ones(n_seeds, dtype=torch.bool, device=device)
         self.student = Student(
             weight.detach().clone(),
             bias.detach().clone(),
-            torch.zeros(n_seeds, dtype=torch.long),
-            torch.full((n_seeds,), torch.nan),
+            torch.zeros(n_seeds, dtype=torch.long, device=device),
+            torch.full((n_seeds,), torch.nan, device=device),
         )
 
     def update(self, weight: Tensor, bias: Tensor, loss: Tensor, held_out: Tensor) -> bool:
@@ -150,7 +152,7 @@ def _hold_out(
     if not optimisation.patience:
         return selected, torch.zeros_like(selected)
     draws = torch.stack([torch.rand(selected.shape[1], generator=g) for g in generators])
-    held = selected & (draws < optimisation.held_out)
+    held = selected & (draws.to(selected.device) < optimisation.held_out)
     return selected & ~held, held
 
 
@@ -159,8 +161,8 @@ def _held_out_loss(
 ) -> Tensor:
     """Mean cross-entropy ``[S]`` over the views of the held-out samples; nan without any."""
     if not held.any():
-        return torch.full((len(weight),), torch.nan)
-    total = torch.zeros(len(weight))
+        return weight.new_full((len(weight),), torch.nan)
+    total = weight.new_zeros(len(weight))
     for view in views:
         losses = _cross_entropy(view.expand(len(weight), *view.shape), targets, weight, bias, scale)
         total += (losses * held).sum(dim=1)

@@ -56,8 +56,8 @@ def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
     """Source of the given kind.
 
     Raises:
-        LpclipError: no such kind, a setting that the kind does not have, or settings that it
-            refuses (a folder that does not exist, say).
+        LpclipError: no such kind, a setting that the kind does not have or lacks, or settings
+            that it refuses (a folder that does not exist, say).
     """
     if kind not in kinds():
         raise LpclipError(f"Unknown image source '{kind}'. {did_you_mean(kind, kinds())}")
@@ -68,5 +68,8 @@ def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
             raise LpclipError(
                 f"Image source '{kind}' has no setting '{key}'. {did_you_mean(key, known)}"
             )
+    for key, parameter in known.items():
+        if parameter.default is parameter.empty and key not in settings:
+            raise LpclipError(f"Image source '{kind}' lacks the setting '{key}'.")
     source: Source = cls(**settings)
     return source

@@ -1,5 +1,6 @@
 """A tree of image files: ``{root}/{class}/…``; the first level of folders names the classes."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,7 +40,9 @@ class Source:
         """Every image file; its path below the root is its id."""
         classes = {name: label for label, name in enumerate(self.class_names or ())}
         found = []
-        for path in sorted(self._root.rglob("*")):
+        # Links are followed: a selection of classes is often a folder of links.
+        tree = os.walk(self._root, followlinks=True)
+        for path in sorted(Path(folder, name) for folder, _, names in tree for name in names):
             if path.suffix.lower() in ENDINGS and path.is_file():
                 inside = path.relative_to(self._root)
                 if self._labelled and len(inside.parts) < 2:

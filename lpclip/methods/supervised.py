@@ -87,6 +87,12 @@ def _check_labels(inputs: Inputs, labels: IntArray, n_classes: int) -> None:
             f"{path}: labels {labels.min()} to {labels.max()} do not cover the benchmark's "
             f"{n_classes} classes, all of which a supervised method needs."
         )
+    counts = np.bincount(labels)
+    if counts.min() < 2:
+        raise LpclipError(
+            f"{path}: class {counts.argmin()} has one image; a supervised method needs two of "
+            "every class, one to fit and one to choose C by."
+        )
 
 
 def _fit_one(
