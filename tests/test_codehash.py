@@ -1,0 +1,68 @@
+"""What the hash of a stage's code depends on."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lpclip import codehash
+
+FILES = {
+    "__init__.py": "VERSION = 1\n",
+    "stage.py": '"""Doc."""\nfrom . import helper\nfrom toy.deep.inner import f\n\nX = 1\n',
+    "helper.py": "def g():\n    return 1\n",
+    "deep/__init__.py": "",
+    "deep/inner.py": "from ..far import h\n\n\ndef f():\n    return h()\n",
+    "far.py": "def h():\n    return 2\n",
+    "other.py": "Y = 1\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    for name, text in FILES.items():
+        path = tmp_path / "toy" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(codehash, "WITHOUT_RESULT", ("toy",))
+    yield tmp_path / "toy"
+    sys.modules.pop("toy", None)
+
+
+def hashed():
+    codehash._closure.cache_clear()
+    codehash._normalised.cache_clear()
+    return codehash.code_hash("toy.stage")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "changes"),
+    [
+        ("stage.py", FILES["stage.py"].replace("X = 1", "X = 2"), True),
+        ("helper.py", FILES["helper.py"].replace("1", "3"), True),
+        ("deep/inner.py", FILES["deep/inner.py"].replace("h()", "h() + 1", 1), True),
+        ("far.py", FILES["far.py"].replace("2", "4"), True),
+        ("deep/__init__.py", "Z = 1\n", True),
+        ("other.py", "Y = 2\n", False),
+        ("__init__.py", "VERSION = 2\n", False),
+        ("stage.py", FILES["stage.py"].replace("Doc", "Other"), False),
+        ("helper.py", "# a comment\ndef g() :\n    return  1\n", False),
+    ],
+)
+def test_the_hash_follows_code_that_is_imported_and_nothing_else(package, name, text, changes):
+    before = hashed()
+    (package / name).write_text(text)
+    assert (hashed() != before) == changes
+
+
+def test_an_unknown_module_is_an_error(package):
+    assert package
+    with pytest.raises(ModuleNotFoundError):
+        codehash.code_hash("toy.nothing")
+
+
+def test_no_stage_depends_on_the_command_line():
+    for module in ("lpclip.embed_images", "lpclip.train", "lpclip.evaluate", "lpclip.report.stage"):
+        assert "lpclip.cli" not in codehash._closure(module)
+        assert Path(__file__).parents[1] in codehash._closure(module)[module].parents

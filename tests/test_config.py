@@ -1,0 +1,95 @@
+"""The configuration: defaults, and a sentence for every mistake."""
+
+import dataclasses
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lpclip import views
+from lpclip.config import complete
+from lpclip.errors import LpclipError
+from lpclip.methods import self_training, supervised
+from lpclip.pseudo_labels import Labelling
+from lpclip.student import Optimisation
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+
+
+@pytest.fixture
+def config():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def test_defaults_are_filled_in_and_the_given_configuration_is_left_alone(config):
+    before = yaml.safe_dump(config)
+    done = complete(config, SCHEMA)
+    assert yaml.safe_dump(config) == before
+    assert done["views"]["strong"] == {"versions": 8, "policy": "disjoint"}
+    assert done["methods"]["lp_clip"]["optimisation"]["epochs"] == 20
+    assert done["benchmarks"]["digits"]["shifts"] == []
+
+
+def test_views_of_a_dataset_differ_only_where_it_says_so(config):
+    config["datasets"]["digits-adapt"]["views"] = {"strong": {"versions": 3}}
+    done = complete(config, SCHEMA)["datasets"]
+    assert done["digits-adapt"]["views"]["strong"] == {"versions": 3, "policy": "disjoint"}
+    assert done["digits-test"]["views"]["strong"]["versions"] == 8
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (("sedes",), [1], "Did you mean 'seeds'?"),
+        (("methods", "lp_clip", "epoch"), 3, "methods.lp_clip has an unknown key 'epoch'"),
+        (("methods", "lp_clip", "optimisation"), {"epoch": 3}, "Did you mean 'epochs'?"),
+        (("datasets", "photos", "views"), {"weka": {}}, "Did you mean 'weak'?"),
+        (("datasets", "photos", "source", "kind"), "photo_patch", "Did you mean 'photo_patches'?"),
+        (("datasets", "photos", "source", "m"), 3, "has no setting 'm'"),
+        (("benchmarks", "digits", "adapt"), "digits-adpat", "Did you mean 'digits-adapt'?"),
+        (("methods", "lp_clip", "labelling"), "confidant", "Did you mean 'confident'?"),
+        (("benchmarks", "digits", "templates"), ["no place"], "needs {} in the place"),
+        (("benchmarks", "digits", "class_names"), ["a", "b"], "has 2 names"),
+        (("benchmarks", "digits", "test"), "photos", "needs labels of dataset 'photos'"),
+        (("views",), {"corruptions": {"severities": [6]}}, "is 6; allowed: 1, 2, 3, 4, 5"),
+        (("methods", "lp_clip", "rounds"), 0, "methods.lp_clip.rounds"),
+        (("models",), {"a/b": {"architecture": "x", "pretrained": "y"}}, "models"),
+    ],
+)
+def test_a_mistake_is_a_sentence_that_names_the_place(config, path, value, sentence):
+    place = config
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(LpclipError) as error:
+        complete(config, SCHEMA)
+    assert sentence in str(error.value)
+    assert str(error.value).startswith("configuration")
+
+
+def _defaults(schema):
+    return {
+        key: value["default"] for key, value in schema["properties"].items() if "default" in value
+    }
+
+
+def test_the_schema_and_the_code_have_the_same_defaults():
+    schema = yaml.safe_load(SCHEMA.read_text())
+    training = schema["$defs"]["self_training"]["properties"]
+    pairs = [
+        (schema["properties"]["labellings"]["additionalProperties"], Labelling),
+        (training["optimisation"], Optimisation),
+        (training["collapse"], self_training.Collapse),
+        (schema["$defs"]["supervised"], supervised.Settings),
+    ]
+    for part, cls in pairs:
+        assert _defaults(part) == dataclasses.asdict(cls())
+    simple = _defaults(schema["$defs"]["self_training"])
+    for key in ("rounds", "start", "teacher_decay", "student_view"):
+        assert simple[key] == getattr(self_training.Settings(), key)
+    weak = _defaults(schema["$defs"]["views"]["properties"]["weak"])
+    for key, parameter in inspect.signature(views.weak).parameters.items():
+        if key in weak:
+            assert weak[key] == parameter.default
