@@ -54,6 +54,8 @@ def resumable_folder(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = temporary_name(target, "parts")
         for leftover in leftovers(target, "parts"):
+            if leftover == folder:
+                continue  # left by this process, or by one that had its number
             if folder.exists():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:

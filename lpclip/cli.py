@@ -6,6 +6,7 @@ stage runs.
 """
 
 import argparse
+import errno
 import importlib
 import inspect
 import json
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LpclipError as error:
         log.error("%s", error)
         print(f"lpclip: {error}", file=sys.stderr)
-        if isinstance(error.__cause__, OSError):
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC:
             # The HDF5 library, which writes what is left when the process ends, crashes if that
             # fails a second time; every file of ours is closed or thrown away by now.
             logging.shutdown()
@@ -122,9 +123,12 @@ def _summary(arguments: Sequence[str]) -> None:
 
 
 def _run_stage(command: str, arguments: Sequence[str]) -> None:
-    if "--threads" in arguments[:-1]:
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--threads")
+    threads = early.parse_known_args(arguments[1:])[0].threads
+    if threads is not None:
         # Read by the numerical libraries when they are imported, which the next line does.
-        _limit_threads(arguments[arguments.index("--threads") + 1])
+        _limit_threads(threads)
     function = _function(command)
     files = _file_options(function)
     options = vars(_parser(command, function, files).parse_args(arguments[1:]))

@@ -143,7 +143,9 @@ def label(probabilities: FloatArray, labelling: Labelling) -> PseudoLabels:
     selected = confidence >= labelling.threshold
     if labelling.top_k:
         selected &= top_k_per_class(index, confidence, labelling.top_k)
-    return PseudoLabels(corrected.astype(np.float32), index, confidence, selected)
+    return PseudoLabels(
+        corrected.astype(np.float32), index, confidence.astype(np.float32), selected
+    )
 
 
 def apply_prior(probabilities: FloatArray, prior: str) -> FloatArray:

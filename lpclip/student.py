@@ -133,7 +133,8 @@ class _Best:
 
     def update(self, weight: Tensor, bias: Tensor, loss: Tensor, held_out: Tensor) -> bool:
         """Take in one pass; whether every seed has stopped."""
-        better = self._running & ((held_out < self._lowest) | (self._patience == 0))
+        # Also where nothing was held out and the loss is nan.
+        better = self._running & (~(held_out >= self._lowest) | (self._patience == 0))
         self._lowest = torch.where(better, held_out, self._lowest)
         self._since = torch.where(better, 0, self._since + 1)
         self.student.weight[better] = weight[better].detach()

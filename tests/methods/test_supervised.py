@@ -1,0 +1,117 @@
+"""The supervised reference is scikit-learn's logistic regression, told in weights of a probe."""
+
+import logging
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from lpclip import cache
+from lpclip.errors import LpclipError
+from lpclip.methods import Inputs, ZeroShotHead
+from lpclip.methods.supervised import Settings, fit
+
+D, SCALE = 6, 10.0
+MODEL = {"model": "tiny", "weights": "3f9a"}
+ONE_C = Settings(log10_c_low=-1.0, log10_c_high=-1.0, c_steps=1)
+
+
+def world(folder, n_classes, labels=None):
+    """Overlapping clusters, their caches, and a head."""
+    rng = np.random.default_rng(n_classes)
+    labels = np.arange(90) % n_classes if labels is None else np.asarray(labels)
+    values = np.eye(n_classes, D)[np.clip(labels, 0, n_classes - 1)]
+    values = values + 0.5 * rng.normal(size=(len(labels), D))
+    samples = pd.DataFrame(
+        {"id": [f"s{i}" for i in range(len(labels))], "path": "x", "label": labels.astype(np.int32)}
+    )
+    with cache.create(folder / "samples.h5", kind="samples", provenance={}) as file:
+        cache.write_table(file, "samples", samples)
+    cache.write_features(
+        folder / "clean.h5",
+        samples=samples,
+        versions={"clean": 0},
+        parts=[values[None].astype(np.float16)],
+        provenance=MODEL,
+    )
+    head = ZeroShotHead(
+        weight=np.eye(n_classes, D, dtype=np.float32),
+        bias=0.0,
+        scale=SCALE,
+        class_names=tuple("abcd"[:n_classes]),
+        expected=dict(MODEL),
+    )
+    features = cache.read_features(folder / "clean.h5", "clean", expected={})
+    inputs = Inputs(clean=folder / "clean.h5", samples=folder / "samples.h5")
+    return head, inputs, features, labels
+
+
+def softmax(logits):
+    exponent = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponent / exponent.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_probabilities_are_those_of_scikit_learn(tmp_path, n_classes):
+    head, inputs, features, labels = world(tmp_path, n_classes)
+    probes = fit(head, inputs, ONE_C, [0])
+    expected = LogisticRegression(C=0.1, max_iter=1000).fit(features * SCALE, labels)
+    logits = SCALE * features @ probes.weight[1, 0].T + probes.bias[1, 0]
+    assert probes.weight.shape == (2, 1, n_classes, D)
+    np.testing.assert_allclose(softmax(logits), expected.predict_proba(features * SCALE), atol=2e-4)
+    assert np.mean(logits.argmax(axis=1) == labels) > 0.7
+
+
+def test_c_is_chosen_on_held_out_labels_and_all_labels_are_fitted(tmp_path, caplog, monkeypatch):
+    head, inputs, features, labels = world(tmp_path, 3)
+    caplog.set_level("INFO", logger="lpclip.methods.supervised")
+    settings = Settings(log10_c_low=-6, log10_c_high=2, c_steps=5)
+    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
+    probes = fit(head, inputs, settings, [7])
+    c = float(re.search(r"seed 7: C = (\S+),", caplog.text).group(1))
+    assert min(abs(np.log10(c) - np.linspace(-6, 2, 5))) < 0.01
+    expected = LogisticRegression(C=c, max_iter=1000).fit(features * SCALE, labels)
+    logits = SCALE * features @ probes.weight[1, 0].T + probes.bias[1, 0]
+    np.testing.assert_allclose(softmax(logits), expected.predict_proba(features * SCALE), atol=1e-2)
+
+
+def test_round_0_is_zero_shot_and_every_label_is_counted(tmp_path):
+    head, inputs, _, labels = world(tmp_path, 3)
+    probes = fit(head, inputs, ONE_C, [0, 5])
+    assert probes.n_labels == len(labels)
+    assert probes.seeds == (0, 5)
+    np.testing.assert_array_equal(probes.weight[0, 1], head.weight)
+    assert probes.rounds["round"].tolist() == [0, 0, 1, 1]
+    assert probes.pseudo_labels is None
+
+
+def test_the_same_seed_gives_the_same_bits(tmp_path):
+    head, inputs, _, _ = world(tmp_path, 3)
+    settings = replace(ONE_C, log10_c_high=1.0, c_steps=3)
+    one, two = (fit(head, inputs, settings, [3]).weight for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0, 1, 2, -1] * 6, "needs a label for every image"),
+        ([0, 1] * 10, "labels 0 to 1 do not cover the benchmark's 3 classes"),
+        ([0, 1, 2, 3] * 6, "labels 0 to 3 do not cover the benchmark's 3 classes"),
+        ([0, 1] * 10 + [2], "class 2 has one image"),
+    ],
+)
+def test_labels_that_do_not_suffice_are_refused(tmp_path, labels, sentence):
+    head, inputs, _, _ = world(tmp_path, 3, labels)
+    with pytest.raises(LpclipError, match=sentence):
+        fit(head, inputs, ONE_C, [0])
+
+
+def test_features_of_another_model_are_refused(tmp_path):
+    head, inputs, _, _ = world(tmp_path, 3)
+    other = replace(head, expected={**MODEL, "weights": "77c1"})
+    with pytest.raises(LpclipError, match="made with weights '3f9a', not '77c1'"):
+        fit(other, inputs, ONE_C, [0])

@@ -1,0 +1,191 @@
+"""Feature caches: the same whatever the batches, workers or interruptions."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+import lpclip.embed_images as stage
+from lpclip import cache
+from lpclip.data import open_source
+from lpclip.embed_images import embed_images
+from lpclip.errors import LpclipError
+from lpclip.index_samples import index_samples
+from lpclip.models import ModelSpec, load_model
+
+MODEL = ModelSpec("tiny", "lpclip-tiny", "embedded")
+VIEWS = {
+    "clean": {},
+    "weak": {"versions": 2},
+    "strong": {"versions": 1, "policy": "disjoint"},
+    "contrast": {"severities": [1, 5]},
+}
+N = 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_chunks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "CHUNK_ROWS", 8)
+        yield
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A folder of digits."""
+    root = tmp_path_factory.mktemp("images")
+    digits = open_source("digits", {"split": "test"})
+    for sample in digits.samples()[:N]:
+        folder = root / str(sample.label)
+        folder.mkdir(exist_ok=True)
+        digits.read(sample.path).save(folder / f"{sample.id}.png")
+    return {"kind": "folder", "root": str(root)}
+
+
+@pytest.fixture(scope="module")
+def samples(source, tmp_path_factory):
+    path = tmp_path_factory.mktemp("index") / "samples.h5"
+    index_samples(output=path, dataset="d", source=source)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(samples, source):
+    def run(output, **more):
+        arguments = {"source": source, "samples": samples, "views": VIEWS, "batch_size": 8, **more}
+        embed_images(output=output, dataset="d", model=MODEL, device="cpu", **arguments)
+        return output
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(run, tmp_path_factory):
+    return run(tmp_path_factory.mktemp("undisturbed") / "f.h5")
+
+
+def features(path):
+    with cache.open_file(path, kind="features") as file:
+        return {name: file[f"features/{name}"][...].astype(np.float32) for name in VIEWS}
+
+
+def test_every_view_is_there_in_all_its_versions(undisturbed):
+    shapes = {name: values.shape[:-1] for name, values in features(undisturbed).items()}
+    assert shapes == {"clean": (N,), "weak": (2, N), "strong": (1, N), "contrast": (2, N)}
+    weak = features(undisturbed)["weak"]
+    assert not np.array_equal(weak[0], weak[1])
+
+
+def test_clean_features_are_the_models_in_the_order_of_the_index(undisturbed, samples, source):
+    model = load_model(MODEL, device="cpu")
+    opened = open_source("folder", {"root": source["root"]})
+    paths = cache.read_samples(samples, labels=False)["path"]
+    pixels = torch.stack([model.to_pixels(opened.read(path)) for path in paths])
+    expected = model.embed(pixels).numpy()
+    np.testing.assert_allclose(features(undisturbed)["clean"], expected, rtol=2e-3, atol=2e-3)
+
+
+def test_workers_do_not_change_a_byte(undisturbed, run, tmp_path):
+    assert run(tmp_path / "f.h5", workers=2).read_bytes() == undisturbed.read_bytes()
+
+
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_the_batch_size_changes_no_more_than_rounding(undisturbed, run, tmp_path, batch_size):
+    found = features(run(tmp_path / "f.h5", batch_size=batch_size))
+    for name, values in features(undisturbed).items():
+        scale = np.abs(values).max()
+        np.testing.assert_allclose(found[name], values, rtol=2e-3, atol=2e-3 * scale)
+
+
+def test_another_seed_changes_random_views_and_no_others(undisturbed, run, tmp_path):
+    found, before = features(run(tmp_path / "f.h5", seed=1)), features(undisturbed)
+    for name in ("clean", "contrast"):
+        np.testing.assert_array_equal(found[name], before[name])
+    for name in ("weak", "strong"):
+        assert not np.array_equal(found[name], before[name])
+
+
+def test_views_do_not_depend_on_which_others_are_made_with_them(undisturbed, run, tmp_path):
+    alone = run(tmp_path / "f.h5", views={"weak": VIEWS["weak"]})
+    with cache.open_file(alone) as file:
+        np.testing.assert_array_equal(
+            file["features/weak"][...].astype(np.float32), features(undisturbed)["weak"]
+        )
+
+
+def interrupt(run, output, monkeypatch, *, after, **more):
+    """A run whose encoder fails after some chunks; how many chunks it was asked for."""
+    encode, calls = stage._encode, []
+
+    def failing(*arguments, **options):
+        calls.append(1)
+        if len(calls) > after:
+            raise RuntimeError("killed")
+        return encode(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "_encode", failing)
+        if after < 3:
+            with pytest.raises(RuntimeError, match="killed"):
+                run(output, **more)
+        else:
+            run(output, **more)
+    return len(calls)
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_an_interrupted_run_continues_to_the_same_bytes(
+    undisturbed, run, tmp_path, monkeypatch, after
+):
+    output = tmp_path / "f.h5"
+    interrupt(run, output, monkeypatch, after=after)
+    assert not output.exists()
+    assert interrupt(run, output, monkeypatch, after=3) == 3 - after
+    assert output.read_bytes() == undisturbed.read_bytes()
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_what_was_begun_with_other_settings_is_not_carried_on(
+    undisturbed, run, tmp_path, monkeypatch
+):
+    output = tmp_path / "f.h5"
+    interrupt(run, output, monkeypatch, after=2, seed=5)
+    assert interrupt(run, output, monkeypatch, after=3) == 3
+    assert output.read_bytes() == undisturbed.read_bytes()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_unreadable_image_is_named_in_one_sentence(run, source, tmp_path, workers):
+    root = tmp_path / "images"
+    for folder in ("0", "1"):
+        (root / folder).mkdir(parents=True)
+    good = next(iter(sorted(stage.Path(source["root"]).rglob("*.png"))))
+    (root / "0/good.png").write_bytes(good.read_bytes())
+    (root / "1/cut.png").write_bytes(good.read_bytes()[:60])
+    broken = {"kind": "folder", "root": str(root)}
+    index_samples(output=tmp_path / "samples.h5", dataset="d", source=broken)
+    with pytest.raises(LpclipError) as error:
+        run(tmp_path / "f.h5", samples=tmp_path / "samples.h5", source=broken, workers=workers)
+    assert str(error.value).startswith(f"{root}/1/cut.png cannot be read as an image")
+    assert "Traceback" not in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "f.h5").exists()
+
+
+def test_labels_of_the_index_do_not_change_a_byte(undisturbed, run, samples, tmp_path):
+    frame = cache.read_samples(samples, labels=True)
+    frame["label"] = frame["label"].to_numpy()[::-1]
+    provenance = cache.read_provenance(samples)
+    with cache.create(tmp_path / "s.h5", kind="samples", provenance=provenance) as file:
+        cache.write_table(file, "samples", frame)
+    found = run(tmp_path / "f.h5", samples=tmp_path / "s.h5")
+    assert found.read_bytes() == undisturbed.read_bytes()
+
+
+def test_continuing_is_said_in_the_log(run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="lpclip")
+    interrupt(run, tmp_path / "f.h5", monkeypatch, after=1)
+    run(tmp_path / "f.h5")
+    assert f"continuing an interrupted run after 8 of {N} images" in caplog.text

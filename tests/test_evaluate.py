@@ -1,0 +1,257 @@
+"""The evaluation's tables, against scikit-learn on small features."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+from lpclip import cache
+from lpclip.errors import LpclipError
+from lpclip.evaluate import evaluate, evaluate_ood, evaluate_rounds
+from lpclip.probes import Probes, write_probes
+from lpclip.rounds import Round, rounds_table
+
+N, C, D, SCALE = 60, 3, 5, 4.0
+MODEL = {"model": "tiny", "weights": "3f9a"}
+EXPERIMENT = {**MODEL, "benchmark": "digits", "method": "lp_clip"}
+NAMES = ("a", "b", "c")
+SEVERITIES = [2, 5]
+
+
+def write_index(path, labels, names=NAMES, prefix="s"):
+    samples = pd.DataFrame(
+        {
+            "id": [f"{prefix}{i}" for i in range(len(labels))],
+            "path": "x",
+            "label": np.asarray(labels, dtype=np.int32),
+        }
+    )
+    provenance = {"dataset": "d", "class_names": json.dumps(names and list(names))}
+    with cache.create(path, kind="samples", provenance=provenance) as file:
+        cache.write_table(file, "samples", samples)
+    return samples
+
+
+def write_features(path, samples, views, **more):
+    """A cache of ``[V, N, D]`` views; ``clean`` has one version."""
+    versions = {name: 0 if name == "clean" else len(values) for name, values in views.items()}
+    settings = {name: {} if name == "clean" else {"severities": SEVERITIES} for name in views}
+    cache.write_features(
+        path,
+        samples=samples,
+        versions=versions,
+        parts=[np.concatenate(list(views.values())).astype(np.float16)],
+        provenance={
+            **MODEL,
+            "dataset": "digits-test",
+            "index": cache.fingerprint(samples),
+            "views": json.dumps(settings),
+            **more,
+        },
+    )
+
+
+class World:
+    def __init__(self, folder):
+        rng = np.random.default_rng(0)
+        self.folder = folder
+        self.labels = np.arange(N) % C
+        self.values = np.eye(C, D)[self.labels] + 0.7 * rng.normal(size=(3, N, D))
+        self.probes = Probes(
+            weight=rng.normal(size=(3, 2, C, D)).astype(np.float32) / 2
+            + np.eye(C, D, dtype=np.float32),
+            bias=rng.normal(size=(3, 2, C)).astype(np.float32) / 4,
+            scale=SCALE,
+            class_names=NAMES,
+            seeds=(0, 4),
+            rounds=rounds_table(
+                [Round(r, s, coverage=r / 4, agreement=0.5) for r in range(3) for s in (0, 4)]
+            ),
+            pseudo_labels=rng.integers(0, C, (3, 2, N)).astype(np.int32),
+            selected=rng.random((3, 2, N)) < 0.5,
+        )
+        write_probes(folder / "probes.h5", self.probes, EXPERIMENT)
+        samples = write_index(folder / "samples.h5", self.labels)
+        write_features(folder / "clean.h5", samples, {"clean": self.values[:1]})
+        write_features(folder / "blur.h5", samples, {"motion_blur": self.values[1:]})
+
+    def logits(self, values, number=-1, column=0):
+        unit = values.astype(np.float16).astype(np.float64)
+        unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
+        probes = self.probes
+        return SCALE * unit @ probes.weight[number, column].T + probes.bias[number, column]
+
+    def evaluate(self, features="clean", **more):
+        arguments = {"samples": self.folder / "samples.h5", **more}
+        evaluate(
+            probes=self.folder / "probes.h5",
+            features=self.folder / f"{features}.h5",
+            output=self.folder / "out.csv",
+            **arguments,
+        )
+        return pd.read_csv(self.folder / "out.csv", keep_default_na=False)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def softmax(logits):
+    exponent = np.exp(logits)
+    return exponent / exponent.sum(axis=1, keepdims=True)
+
+
+def test_clean_rows_are_what_scikit_learn_says_of_the_last_round(world):
+    table = world.evaluate()
+    assert table["seed"].tolist() == [0, 4]
+    for column, row in table.iterrows():
+        p = softmax(world.logits(world.values[0], column=column))
+        assert row["accuracy"] == pytest.approx(metrics.accuracy_score(world.labels, p.argmax(1)))
+        assert row["nll"] == pytest.approx(metrics.log_loss(world.labels, p), rel=1e-5)
+        brier = np.mean(((p - np.eye(C)[world.labels]) ** 2).sum(axis=1))
+        assert row["brier"] == pytest.approx(brier, rel=1e-5)
+        assert row["n"] == N
+        assert 0 < row["accuracy_low"] < row["accuracy"] < row["accuracy_high"] < 1
+    assert table["accuracy"].nunique() == 2
+    shown = table[["model", "benchmark", "method", "dataset", "shift", "family"]].iloc[0]
+    assert shown.tolist() == ["tiny", "digits", "lp_clip", "digits-test", "clean", "clean"]
+    assert table["severity"].tolist() == [0, 0]
+
+
+def test_a_corruption_has_a_row_per_severity_in_its_family(world):
+    table = world.evaluate("blur").set_index(["severity", "seed"])
+    assert sorted({severity for severity, _ in table.index}) == SEVERITIES
+    for version, severity in enumerate(SEVERITIES):
+        predicted = world.logits(world.values[1 + version], column=1).argmax(axis=1)
+        row = table.loc[(severity, 4)]
+        assert row["accuracy"] == pytest.approx(np.mean(predicted == world.labels))
+        assert (row["shift"], row["family"], row["source"]) == ("motion_blur", "blur", "generated")
+
+
+def test_a_natural_shift_is_named_as_one(world):
+    row = world.evaluate(shift="sketches").iloc[0]
+    assert (row["shift"], row["family"], row["source"]) == ("sketches", "natural", "natural")
+    assert row["severity"] == 0
+
+
+def test_labels_of_other_images_are_refused(world):
+    write_index(world.folder / "other.h5", world.labels, prefix="t")
+    with pytest.raises(LpclipError, match=r"clean\.h5 was made with index '[0-9a-f]+', not"):
+        world.evaluate(samples=world.folder / "other.h5")
+    assert not (world.folder / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "sentence"),
+    [
+        (np.arange(N) % 4, "abcd", "has 4 classes, the benchmark 3 class names"),
+        (np.arange(N) % 2, "ab", "has 2 classes, the benchmark 3 class names"),
+        (np.arange(N) % 4 - 1, "abc", "needs a label for every image"),
+        (np.full(N, -1), None, "needs a label for every image"),
+    ],
+)
+def test_labels_that_do_not_fit_the_classes_are_refused(world, labels, names, sentence):
+    write_index(world.folder / "samples.h5", labels, names)
+    with pytest.raises(LpclipError, match=sentence):
+        world.evaluate()
+
+
+def test_features_of_another_model_are_refused(world):
+    samples = write_index(world.folder / "samples.h5", world.labels)
+    write_features(world.folder / "x.h5", samples, {"clean": world.values[:1]}, weights="77c1")
+    with pytest.raises(LpclipError, match="made with weights '77c1', not '3f9a'"):
+        world.evaluate("x")
+
+
+def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
+    foreign = np.random.default_rng(3).normal(size=(1, 45, D))
+    samples = write_index(world.folder / "foreign_samples.h5", np.full(45, -1), None)
+    write_features(world.folder / "foreign.h5", samples, {"clean": foreign}, dataset="photos")
+    evaluate_ood(
+        probes=world.folder / "probes.h5",
+        test=world.folder / "clean.h5",
+        features=world.folder / "foreign.h5",
+        output=world.folder / "ood.csv",
+        dataset="photos",
+        group="far",
+    )
+    table = pd.read_csv(world.folder / "ood.csv").set_index(["score", "seed"])
+    assert len(table) == 8
+    assert set(table["group"]) == {"far"}
+    assert set(table["dataset"]) == {"photos"}
+    truth = np.repeat([1, 0], [N, 45])
+    both = np.concatenate([world.values[0], foreign[0]])
+    unit = both.astype(np.float16).astype(np.float64)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    for column, seed in enumerate((0, 4)):
+        logits = world.logits(both, column=column)
+        weight = world.probes.weight[-1, column].astype(np.float64)
+        weight /= np.linalg.norm(weight, axis=1, keepdims=True)
+        scores = {
+            "msp": softmax(logits).max(axis=1),
+            "max_logit": logits.max(axis=1),
+            "energy": np.log(np.exp(logits).sum(axis=1)),
+            "mcm": softmax(unit @ weight.T).max(axis=1),
+        }
+        for name, score in scores.items():
+            row = table.loc[(name, seed)]
+            assert row["auroc"] == pytest.approx(metrics.roc_auc_score(truth, score), abs=1e-6)
+            assert (row["n_id"], row["n_ood"]) == (N, 45)
+
+
+def rounds(world, adapt_labels):
+    write_index(world.folder / "adapt.h5", adapt_labels)
+    evaluate_rounds(
+        probes=world.folder / "probes.h5",
+        test=world.folder / "clean.h5",
+        test_samples=world.folder / "samples.h5",
+        adapt_samples=world.folder / "adapt.h5",
+        output=world.folder / "rounds.csv",
+        per_class=world.folder / "per_class.csv",
+    )
+    return [pd.read_csv(world.folder / f"{name}.csv") for name in ("rounds", "per_class")]
+
+
+def test_every_round_is_judged_on_the_test_set_and_its_pseudo_labels_by_the_truth(world):
+    truth = np.random.default_rng(5).integers(0, C, N)
+    table, _ = rounds(world, truth)
+    assert len(table) == 6
+    for row in table.to_dict("records"):
+        column = world.probes.seeds.index(row["seed"])
+        predicted = world.logits(world.values[0], row["round"], column).argmax(axis=1)
+        assert row["test_accuracy"] == pytest.approx(np.mean(predicted == world.labels))
+        if row["round"] == 0:
+            assert np.isnan(row["pseudo_label_accuracy"])
+        else:
+            kept = world.probes.selected[row["round"], column]
+            labels = world.probes.pseudo_labels[row["round"], column]
+            assert row["pseudo_label_accuracy"] == pytest.approx(np.mean((labels == truth)[kept]))
+            assert row["coverage"] == row["round"] / 4
+
+
+def test_without_labels_of_the_adapt_set_pseudo_labels_are_not_judged(world):
+    table, _ = rounds(world, np.full(N, -1))
+    assert table["pseudo_label_accuracy"].isna().all()
+    assert table["test_accuracy"].notna().all()
+
+
+def test_classes_are_told_apart_for_the_last_round(world):
+    _, table = rounds(world, world.labels)
+    assert len(table) == 2 * C
+    for column, seed in enumerate((0, 4)):
+        predicted = world.logits(world.values[0], -1, column).argmax(axis=1)
+        recall = metrics.recall_score(world.labels, predicted, average=None)
+        own = table[table["seed"] == seed]
+        np.testing.assert_allclose(own["accuracy"], recall)
+        np.testing.assert_allclose(own["predicted_share"], np.bincount(predicted, minlength=C) / N)
+        assert own["class_name"].tolist() == list(NAMES)
+
+
+def test_the_same_evaluation_writes_the_same_bytes(world):
+    world.evaluate("blur")
+    before = (world.folder / "out.csv").read_bytes()
+    world.evaluate("blur")
+    assert (world.folder / "out.csv").read_bytes() == before

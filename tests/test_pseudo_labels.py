@@ -1,0 +1,217 @@
+"""Pseudo-labels: priors, thresholds and averages against plain loops, and the stage's file."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lpclip import cache
+from lpclip.errors import LpclipError
+from lpclip.pseudo_labels import (
+    Labelling,
+    apply_prior,
+    label,
+    mean_prediction,
+    pseudo_labels,
+    top_k_per_class,
+)
+
+MODEL = {"model": "tiny", "weights": "3f9a"}
+
+
+def predictions(n=40, c=4, seed=0, tilt=2.0):
+    """Distributions [N, C] that favour the first classes."""
+    logits = np.random.default_rng(seed).normal(size=(n, c)) * 2 - tilt * np.arange(c) / c
+    exponent = np.exp(logits)
+    return exponent / exponent.sum(axis=1, keepdims=True)
+
+
+def scale_once(p):
+    """Divide columns by their mean, then rows by their sum, number by number."""
+    n, c = p.shape
+    share = [sum(p[i, j] for i in range(n)) / n for j in range(c)]
+    out = np.zeros_like(p)
+    for i in range(n):
+        row = [p[i, j] / share[j] for j in range(c)]
+        out[i] = [value / sum(row) for value in row]
+    return out
+
+
+def test_align_divides_by_the_mean_prediction_of_each_class():
+    p = predictions()
+    np.testing.assert_allclose(apply_prior(p, "align"), scale_once(p), rtol=1e-12)
+
+
+def test_sinkhorn_repeats_it_until_every_class_has_the_same_share():
+    p = predictions()
+    expected = p
+    for _ in range(100):
+        expected = scale_once(expected)
+    balanced = apply_prior(p, "sinkhorn")
+    np.testing.assert_allclose(balanced, expected, rtol=1e-9)
+    np.testing.assert_allclose(balanced.mean(axis=0), 1 / 4, atol=1e-9)
+    np.testing.assert_allclose(balanced.sum(axis=1), 1)
+    assert np.ptp(p.mean(axis=0)) > 0.1
+    assert np.ptp(apply_prior(p, "align").mean(axis=0)) > 1e-3
+
+
+def test_without_a_prior_nothing_changes():
+    p = predictions()
+    np.testing.assert_array_equal(apply_prior(p, "none"), p)
+
+
+def test_a_class_that_nobody_is_in_gives_no_nan():
+    p = predictions()
+    p[:, 2] = 0
+    p /= p.sum(axis=1, keepdims=True)
+    for prior in ("align", "sinkhorn"):
+        corrected = apply_prior(p, prior)
+        assert np.isfinite(corrected).all()
+        assert (corrected[:, 2] == 0).all()
+
+
+def test_an_unknown_prior_is_refused():
+    with pytest.raises(LpclipError, match="Unknown prior 'uniform'"):
+        apply_prior(predictions(), "uniform")
+
+
+@pytest.mark.parametrize("prior", ["none", "align", "sinkhorn"])
+def test_leading_axes_are_independent(prior):
+    stack = np.stack([predictions(seed=seed) for seed in range(6)]).reshape(2, 3, 40, 4)
+    labelling = Labelling(prior=prior, threshold=0.6, top_k=3)
+    together = label(stack, labelling)
+    for i, j in np.ndindex(2, 3):
+        alone = label(stack[i, j], labelling)
+        np.testing.assert_allclose(together.probabilities[i, j], alone.probabilities, rtol=1e-6)
+        np.testing.assert_array_equal(together.class_index[i, j], alone.class_index)
+        np.testing.assert_array_equal(together.selected[i, j], alone.selected)
+
+
+def test_a_label_is_the_most_probable_class_and_its_probability():
+    p = predictions()
+    made = label(p, Labelling())
+    np.testing.assert_array_equal(
+        made.class_index, [max(range(4), key=list(r).__getitem__) for r in p]
+    )
+    np.testing.assert_allclose(made.confidence, [max(r) for r in p], rtol=1e-6)
+    assert (made.class_index.dtype, made.confidence.dtype) == (np.int32, np.float32)
+    assert made.probabilities.dtype == np.float32
+
+
+def test_the_threshold_keeps_what_reaches_it():
+    p = np.array([[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0.625, 0.375]])
+    assert label(p, Labelling(threshold=0.75)).selected.tolist() == [False, True, True, False]
+    assert label(p, Labelling(threshold=0.0)).selected.all()
+    assert not label(p, Labelling(threshold=1.0)).selected.any()
+
+
+def test_the_threshold_applies_after_the_prior():
+    p = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4]])
+    assert label(p, Labelling(threshold=0.7)).selected.tolist() == [True, True, False]
+    aligned = label(p, Labelling(threshold=0.7, prior="align"))
+    assert aligned.selected.tolist() == [False, False, True]
+    assert aligned.class_index[2] == 1
+
+
+@pytest.mark.parametrize("k", [1, 3, 100])
+def test_top_k_keeps_the_k_surest_of_each_class(k):
+    rng = np.random.default_rng(1)
+    index, confidence = rng.integers(0, 4, 60), rng.integers(0, 9, 60) / 10
+    expected = np.zeros(60, dtype=bool)
+    for c in range(4):
+        own = [i for i in range(60) if index[i] == c]
+        expected[sorted(own, key=lambda i: (-confidence[i], i))[:k]] = True
+    np.testing.assert_array_equal(top_k_per_class(index, confidence, k), expected)
+
+
+def test_top_k_keeps_nothing_below_the_threshold():
+    p = np.array([[0.9, 0.1], [0.8, 0.2], [0.45, 0.55], [0.3, 0.7]])
+    made = label(p, Labelling(threshold=0.6, top_k=1))
+    assert made.selected.tolist() == [True, False, False, True]
+    assert label(p, Labelling(threshold=0.6)).selected.tolist() == [True, True, False, True]
+
+
+def test_versions_are_averaged_as_probabilities():
+    logits = np.random.default_rng(0).normal(size=(3, 5, 4))
+    expected = np.zeros((5, 4))
+    for v, n in np.ndindex(3, 5):
+        exponent = np.exp(logits[v, n] / 2)
+        expected[n] += exponent / exponent.sum() / 3
+    np.testing.assert_allclose(mean_prediction(logits, temperature=2.0), expected)
+
+
+def test_a_higher_temperature_makes_predictions_less_sure():
+    logits = np.random.default_rng(0).normal(size=(1, 50, 4)) * 5
+    cold, warm = (mean_prediction(logits, temperature=t).max(axis=-1) for t in (1.0, 4.0))
+    assert (warm < cold).all()
+
+
+@pytest.fixture
+def caches(tmp_path):
+    rng = np.random.default_rng(0)
+    text = rng.normal(size=(3, 8)).astype(np.float32)
+    text /= np.linalg.norm(text, axis=1, keepdims=True)
+    with cache.create(
+        tmp_path / "text.h5", kind="text", provenance={**MODEL, "scale": 4.0, "bias": -1.0}
+    ) as file:
+        file["features"] = text
+    samples = pd.DataFrame({"id": list("abcdefghij"), "path": list("abcdefghij")})
+    views = rng.normal(size=(3, 10, 8)).astype(np.float16)
+    cache.write_features(
+        tmp_path / "adapt.h5",
+        samples=samples,
+        versions={"clean": 0, "weak": 2},
+        parts=[views],
+        provenance={**MODEL, "dataset": "adapt", "index": cache.fingerprint(samples)},
+    )
+    return tmp_path, text, views
+
+
+def run(folder, **more):
+    pseudo_labels(
+        text=folder / "text.h5", features=folder / "adapt.h5", output=folder / "out.h5", **more
+    )
+    with cache.open_file(folder / "out.h5", kind="pseudo_labels") as file:
+        return (
+            cache.read_table(file, "pseudo_labels"),
+            file["probabilities"][...],
+            cache.provenance_of(file),
+        )
+
+
+@pytest.mark.parametrize(("view", "rows"), [("weak", slice(1, 3)), ("clean", slice(0, 1))])
+def test_the_stage_labels_by_zero_shot_on_its_view(caches, view, rows):
+    folder, text, views = caches
+    table, probabilities, provenance = run(folder, labelling=Labelling(threshold=0.7), view=view)
+    expected = np.zeros((10, 3))
+    for values in views[rows].astype(np.float64):
+        for n, row in enumerate(values):
+            exponent = np.exp(4 * text @ row / np.linalg.norm(row) - 1)
+            expected[n] += exponent / exponent.sum()
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-3)
+    assert probabilities.dtype == np.float16
+    assert table["id"].tolist() == list("abcdefghij")
+    np.testing.assert_array_equal(table["class_index"], expected.argmax(axis=1))
+    np.testing.assert_array_equal(table["selected"], expected.max(axis=1) >= 0.7)
+    assert 0 < table["selected"].sum() < 10
+    assert json.loads(provenance["labelling"])["threshold"] == 0.7
+    assert (provenance["weights"], provenance["dataset"]) == ("3f9a", "adapt")
+
+
+def test_the_stage_refuses_features_of_other_weights(caches):
+    folder, _, _ = caches
+    other = {**MODEL, "weights": "77c1", "scale": 20.0, "bias": 0.0}
+    with cache.create(folder / "text.h5", kind="text", provenance=other) as file:
+        file["features"] = np.eye(3, 8, dtype=np.float32)
+    with pytest.raises(LpclipError, match=r"adapt\.h5 was made with weights '3f9a', not '77c1'"):
+        run(folder, labelling=Labelling())
+    assert not (folder / "out.h5").exists()
+
+
+def test_pandas_opens_the_table(caches):
+    folder, _, _ = caches
+    run(folder, labelling=Labelling())
+    frame = pd.read_hdf(folder / "out.h5", "pseudo_labels")
+    assert list(frame) == ["id", "class_index", "confidence", "selected"]
