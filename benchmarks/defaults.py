@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from PIL.Image import Resampling
 from scipy.special import softmax
 from tqdm import tqdm
 
 from lpclip import cache
+from lpclip.data import open_source
 from lpclip.embed_images import embed_images
 from lpclip.embed_text import embed_text
 from lpclip.index_samples import index_samples
@@ -69,14 +71,18 @@ def settings(labelling: Labelling, change: dict[str, Any]) -> self_training.Sett
     )
 
 
-def embed(folder: Path, name: str, seed: int, distortion: float, views: dict[str, Any]) -> Path:
-    source = {
-        "kind": "glyphs",
-        "characters": "digits",
-        "n": 900,
-        "seed": seed,
-        "distortion": distortion,
-    }
+def embed(
+    folder: Path, name: str, seed: int, shape: argparse.Namespace, views: dict[str, Any]
+) -> Path:
+    """Draw turned digits as image files, one folder per class, and embed them."""
+    settings = {"characters": "digits", "n": 900, "seed": seed, "distortion": shape.distortion}
+    glyphs = open_source("glyphs", settings)
+    for sample in glyphs.samples():
+        path = folder / name / "images" / glyphs.class_names[sample.label] / f"{sample.id}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        turned = glyphs.read(sample.path).rotate(shape.rotation, resample=Resampling.BICUBIC)
+        turned.save(path)
+    source = {"kind": "folder", "root": str(folder / name / "images")}
     index = folder / name / "samples.h5"
     index_samples(output=index, dataset=name, source=source)
     output = folder / name / "features.h5"
@@ -88,7 +94,8 @@ def embed(folder: Path, name: str, seed: int, distortion: float, views: dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--distortion", type=float, default=1.6, help="of the rendered digits")
+    parser.add_argument("--distortion", type=float, default=1.0, help="of the rendered digits")
+    parser.add_argument("--rotation", type=float, default=35.0, help="of all digits, in degrees")
     parser.add_argument(
         "--output", type=Path, default=Path(__file__).parent / "results/defaults.csv"
     )
@@ -98,8 +105,8 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         views = {"weak": {"versions": 8}, "strong": {"versions": 8}}
-        adapt = embed(folder, "adapt", 1, options.distortion, views)
-        test = embed(folder, "test", 2, options.distortion, {"clean": {}})
+        adapt = embed(folder, "adapt", 1, options, views)
+        test = embed(folder, "test", 2, options, {"clean": {}})
         labels = cache.read_samples(folder / "test/samples.h5", labels=True)["label"].to_numpy()
         text = folder / "text.h5"
         embed_text(output=text, model=MODEL, class_names=CLASS_NAMES, templates=TEMPLATES)

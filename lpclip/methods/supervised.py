@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 from lpclip import cache
@@ -47,8 +48,8 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     """Round 0 is the zero-shot head, round 1 the regression.
 
     Unit-length features are multiplied with the model's scale before the fit, so that the
-    coefficients are weights of a probe. The inverse regularisation C is chosen by accuracy on
-    a stratified part of the training labels, which the seed draws (Radford et al. 2021, A.3).
+    coefficients are weights of a probe. The inverse regularisation C is chosen by accuracy, of
+    equal ones by likelihood, on a stratified part of the training labels, which the seed draws (Radford et al. 2021, A.3).
     """
     features = cache.read_features(inputs.path("clean"), "clean", expected=head.expected)
     samples = cache.read_samples(inputs.path("samples"), labels=True)
@@ -101,15 +102,17 @@ def _fit_one(
     train, held = train_test_split(
         np.arange(len(labels)), test_size=settings.validation, stratify=labels, random_state=seed
     )
-    best_score, best_c = -1.0, 1.0
+    best, best_c = (-1.0, 0.0), 1.0
     start = None
     for c in np.logspace(settings.log10_c_low, settings.log10_c_high, settings.c_steps):
         model = _regression(features[train], labels[train], float(c), settings, start)
         start = (model.coef_, model.intercept_)
-        score = float(model.score(features[held], labels[held]))
-        if score > best_score:  # of equal ones the most regularised, which comes first
-            best_score, best_c = score, float(c)
-    log.info("seed %d: C = %.3g, accuracy %.4f on the held-out labels", seed, best_c, best_score)
+        accuracy = float(model.score(features[held], labels[held]))
+        loss = float(log_loss(labels[held], model.predict_proba(features[held])))
+        # Equal accuracies are common and say nothing of how far the probabilities are off.
+        if (accuracy, -loss) > best:
+            best, best_c = (accuracy, -loss), float(c)
+    log.info("seed %d: C = %.3g, accuracy %.4f on the held-out labels", seed, best_c, best[0])
     model = _regression(features, labels, best_c, settings, None)
     coef, intercept = model.coef_, model.intercept_
     if len(coef) == 1:  # of two classes the regression gives the difference of their logits
