@@ -49,7 +49,8 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
 
     Unit-length features are multiplied with the model's scale before the fit, so that the
     coefficients are weights of a probe. The inverse regularisation C is chosen by accuracy, of
-    equal ones by likelihood, on a stratified part of the training labels, which the seed draws (Radford et al. 2021, A.3).
+    equal ones by likelihood, on a stratified part of the training labels, which the seed draws
+    (Radford et al. 2021, A.3).
     """
     features = cache.read_features(inputs.path("clean"), "clean", expected=head.expected)
     samples = cache.read_samples(inputs.path("samples"), labels=True)
