@@ -2,7 +2,8 @@
 
 A module ``lpclip/data/{kind}.py`` holds a class ``Source`` whose keyword arguments are the
 settings of a dataset of that kind. There is no list to extend: a new module is a new kind, and
-adding it changes the code of no other, so nothing that is cached is made again.
+adding it changes the code of no other, so nothing that is cached is made again. What several kinds
+share lies in modules whose names begin with an underscore.
 """
 
 import importlib
@@ -49,7 +50,8 @@ class Source(Protocol):
 
 def kinds() -> list[str]:
     """Names of all kinds of source."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def open_source(kind: str, settings: Mapping[str, Any]) -> Source:

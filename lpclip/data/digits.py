@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from lpclip.data import Sample
+from lpclip.data._packaged import packaged
+from lpclip.data._paint import check_paint, paint
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.rng import sample_key
 from lpclip.types import IntArray
@@ -26,17 +26,20 @@ class Source:
 
     Args:
         split: "adapt", "test" or "all".
+        paint: "none" leaves the digits white on black; "colours" gives each a random colour on
+            another, "photographs" a random patch of a photograph as its background.
+        seed: of the paint.
 
     Raises:
-        LpclipError: no such split.
+        LpclipError: no such split or paint.
     """
 
     class_names: Sequence[str] = tuple("0123456789")
 
-    def __init__(self, split: str) -> None:
+    def __init__(self, split: str, paint: str = "none", seed: int = 0) -> None:
         if split not in SPLITS:
             raise LpclipError(f"The digits have no split '{split}'. {did_you_mean(split, SPLITS)}")
-        self.split = split
+        self.split, self.paint, self.seed = split, check_paint(paint), seed
 
     def samples(self) -> list[Sample]:
         """Digits of the split; id and path name the row in scikit-learn's table."""
@@ -50,7 +53,7 @@ class Source:
         ]
 
     def read(self, path: str) -> Image.Image:
-        """One digit, white on black, RGB 32x32.
+        """One digit, white on black or painted, RGB 32x32.
 
         Raises:
             LpclipError: the path names no digit.
@@ -62,7 +65,8 @@ class Source:
                 f"The digits have no image '{path}'; paths are digits.csv@0 to "
                 f"digits.csv@{len(levels) - 1}."
             )
-        return enlarge(levels[int(row)])
+        image = enlarge(levels[int(row)])
+        return paint(image, self.paint, seed=self.seed, identifier=_identifier(int(row)))
 
 
 def enlarge(levels: IntArray) -> Image.Image:
@@ -80,20 +84,6 @@ def _load() -> tuple[IntArray, IntArray]:
     """Counts [1797, 8, 8] in 0..16 and labels [1797]."""
     table = np.loadtxt(packaged("data/digits.csv.gz"), delimiter=",", dtype=np.int64)
     return table[:, :-1].reshape(-1, 8, 8), table[:, -1]
-
-
-def packaged(name: str) -> Path:
-    """A file of scikit-learn's data sets, found without the seconds that its import takes.
-
-    Raises:
-        LpclipError: scikit-learn does not ship the file.
-    """
-    spec = find_spec("sklearn")
-    for folder in spec.submodule_search_locations or () if spec else ():
-        path = Path(folder) / "datasets" / name
-        if path.is_file():
-            return path
-    raise LpclipError(f"scikit-learn's data file datasets/{name} is missing. Install scikit-learn.")
 
 
 def _adapt_rows(labels: IntArray) -> set[int]:

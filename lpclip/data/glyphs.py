@@ -1,11 +1,13 @@
 """Characters rendered from fonts: a near out-of-distribution set, and a stand-in for digits."""
 
+import string
 from collections.abc import Sequence
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from lpclip.data import Sample
+from lpclip.data._paint import check_paint, paint
 from lpclip.data.digits import enlarge
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.rng import sample_key
@@ -34,6 +36,7 @@ CHARACTERS = {
     "letters": _LETTERS,
     "symbols": _SYMBOLS,
     "letters_and_symbols": _LETTERS + _SYMBOLS,
+    "capitals": string.ascii_uppercase,
 }
 STYLES = ("low_resolution", "varied")
 
@@ -44,17 +47,21 @@ class Source:
     An image depends on the seed, its id and its path alone, whatever was read before it.
 
     Args:
-        characters: "digits", "letters", "symbols" or "letters_and_symbols". Letters and symbols
-            that look like digits are left out, see ``DIGIT_LIKE``.
+        characters: "digits", "letters", "symbols" or "letters_and_symbols", of which letters and
+            symbols that look like digits are left out, see ``DIGIT_LIKE``; or "capitals", A to Z.
         n: number of images.
         seed: of everything random; another seed is another data set.
         style: "low_resolution" looks like the data set of handwritten digits, white on black from
             8x8 counts; "varied" is what the embedded CLIP was trained on.
-        distortion: factor on rotation, shear, stretch and bending; for "low_resolution" only.
+        distortion: factor on random rotation, shear, stretch and bending. This and the following
+            are for "low_resolution" only.
+        rotation: degrees by which all images are turned alike, counter-clockwise.
+        inverted: black on white.
+        paint: "none", or "colours" or "photographs" behind the characters, as for digits.
 
     Raises:
-        LpclipError: unknown characters or style, n below 1, a negative distortion, or a
-            distortion of the varied style.
+        LpclipError: unknown characters, style or paint, n below 1, a negative distortion, an
+            inverted image with paint, or a setting that the varied style does not have.
     """
 
     def __init__(
@@ -64,6 +71,9 @@ class Source:
         seed: int = 0,
         style: str = "low_resolution",
         distortion: float = 1.0,
+        rotation: float = 0.0,
+        inverted: bool = False,
+        paint: str = "none",
     ) -> None:
         if characters not in CHARACTERS:
             raise LpclipError(
@@ -78,7 +88,18 @@ class Source:
                 f"distortion is a factor of at least 0 for the style 'low_resolution' and stays 1 "
                 f"for 'varied'; it is {distortion} for '{style}'."
             )
+        check_paint(paint)
+        if style == "varied" and (rotation or inverted or paint != "none"):
+            raise LpclipError(
+                "The style 'varied' has colours of its own and no rotation, inverted or paint. "
+                "Leave them out, or use the style 'low_resolution'."
+            )
+        if inverted and paint != "none":
+            raise LpclipError(
+                f"An inverted image takes no paint, but paint is '{paint}'. Leave one of them out."
+            )
         self.n, self.seed, self.style, self.distortion = n, seed, style, distortion
+        self.rotation, self.inverted, self.paint = rotation, inverted, paint
         self.class_names: Sequence[str] = tuple(CHARACTERS[characters])
 
     def samples(self) -> list[Sample]:
@@ -113,6 +134,13 @@ class Source:
         mask = shapes.masks[shapes.first[place] + font][None]
         if self.style == "low_resolution":
             levels = render_low_resolution(mask, generator, distortion=self.distortion)[0]
-            return enlarge(levels.numpy())
+            return self._finished(enlarge(levels.numpy()), identifier)
         image = render(mask, generator)[0][0]
         return Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy())
+
+    def _finished(self, image: Image.Image, identifier: str) -> Image.Image:
+        if self.rotation:
+            image = image.rotate(self.rotation, resample=Image.Resampling.BICUBIC)
+        if self.inverted:
+            image = ImageOps.invert(image)
+        return paint(image, self.paint, seed=self.seed, identifier=identifier)

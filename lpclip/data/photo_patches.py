@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from lpclip.data import UNLABELLED, Sample
-from lpclip.data.digits import packaged
+from lpclip.data._packaged import packaged
 from lpclip.errors import LpclipError
 from lpclip.rng import sample_key
 
@@ -38,13 +38,8 @@ class Source:
         for i in range(self.n):
             identifier = f"patch-{i:05d}"
             name = PHOTOGRAPHS[i % len(PHOTOGRAPHS)]
-            width, height = _photograph(name).size
             generator = np.random.default_rng(sample_key(self.seed, identifier, "patch"))
-            # Uniform on a logarithmic scale: as many details as views of the whole.
-            size = round(_SIDE * (min(width, height) / _SIDE) ** generator.random())
-            left = int(generator.integers(width - size + 1))
-            top = int(generator.integers(height - size + 1))
-            samples.append(Sample(identifier, f"{name}@{left},{top},{size}", UNLABELLED))
+            samples.append(Sample(identifier, random_place(name, generator), UNLABELLED))
         return samples
 
     def read(self, path: str) -> Image.Image:
@@ -53,20 +48,35 @@ class Source:
         Raises:
             LpclipError: the path names no photograph or no place in it.
         """
-        name, _, place = path.partition("@")
-        numbers = place.split(",")
-        if name in PHOTOGRAPHS and len(numbers) == 3 and all(n.isdecimal() for n in numbers):
-            left, top, size = map(int, numbers)
-            photograph = _photograph(name)
-            if size and left + size <= photograph.width and top + size <= photograph.height:
-                return photograph.resize(
-                    (_SIDE, _SIDE),
-                    Image.Resampling.BICUBIC,
-                    box=(left, top, left + size, top + size),
-                )
-        raise LpclipError(
-            f"There is no patch '{path}'; a path is china.jpg@left,top,size, inside the photograph."
-        )
+        return patch(path)
+
+
+def random_place(name: str, generator: np.random.Generator) -> str:
+    """Path of a patch of random size and place in a photograph."""
+    width, height = _photograph(name).size
+    # Uniform on a logarithmic scale: as many details as views of the whole.
+    size = round(_SIDE * (min(width, height) / _SIDE) ** generator.random())
+    left = int(generator.integers(width - size + 1))
+    top = int(generator.integers(height - size + 1))
+    return f"{name}@{left},{top},{size}"
+
+
+def patch(path: str) -> Image.Image:
+    """The patch at a path, RGB 32x32; errors as in ``Source.read``."""
+    name, _, place = path.partition("@")
+    numbers = place.split(",")
+    if name in PHOTOGRAPHS and len(numbers) == 3 and all(n.isdecimal() for n in numbers):
+        left, top, size = map(int, numbers)
+        photograph = _photograph(name)
+        if size and left + size <= photograph.width and top + size <= photograph.height:
+            return photograph.resize(
+                (_SIDE, _SIDE),
+                Image.Resampling.BICUBIC,
+                box=(left, top, left + size, top + size),
+            )
+    raise LpclipError(
+        f"There is no patch '{path}'; a path is china.jpg@left,top,size, inside the photograph."
+    )
 
 
 @lru_cache(maxsize=len(PHOTOGRAPHS))
