@@ -54,6 +54,27 @@ def kinds() -> list[str]:
     return sorted(name for name in names if not name.startswith("_"))
 
 
+def modules(source: Any) -> list[str]:
+    """Modules that make the images of a source and of the sources inside it, sorted.
+
+    They are imported by name, so that a hash of code that is to follow them must be told.
+
+    >>> modules({"kind": "pool", "parts": [{"source": {"kind": "digits", "split": "adapt"}}]})
+    ['lpclip.data.digits', 'lpclip.data.pool']
+    """
+    found: set[str] = set()
+    pending = [source]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if isinstance(value.get("kind"), str):
+                found.add(f"{__name__}.{value['kind']}")
+            pending.extend(value.values())
+        elif isinstance(value, list | tuple):
+            pending.extend(value)
+    return sorted(found)
+
+
 def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
     """Source of the given kind.
 

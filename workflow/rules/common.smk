@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from lpclip.codehash import code_hash
 from lpclip.config import complete
 from lpclip.corruptions import FAMILIES
+from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
 from lpclip.methods import needs
 from lpclip.tiny import WEIGHTS
@@ -61,7 +62,7 @@ def settings_index_samples(wildcards):
     return {
         "dataset": wildcards.dataset,
         "source": source,
-        "code": code_hash("lpclip.index_samples", f"lpclip.data.{source['kind']}"),
+        "code": code_hash("lpclip.index_samples", *modules_of_source(source)),
     }
 
 
@@ -87,7 +88,7 @@ def settings_embed_images(wildcards):
         "seed": dataset["views"]["seed"],
         "batch_size": config["compute"]["batch_size"],
         "code": code_hash(
-            "lpclip.embed_images", f"lpclip.data.{dataset['source']['kind']}", *modules
+            "lpclip.embed_images", *modules_of_source(dataset["source"]), *modules
         ),
         "versions": versions(),
     }
