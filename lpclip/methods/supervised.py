@@ -50,12 +50,16 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     Unit-length features are multiplied with the model's scale before the fit, so that the
     coefficients are weights of a probe. The inverse regularisation C is chosen by accuracy, of
     equal ones by likelihood, on a stratified part of the training labels, which the seed draws
-    (Radford et al. 2021, A.3).
+    (Radford et al. 2021, A.3). Images without a label (foreign ones of a pool) are left out.
     """
     features = cache.read_features(inputs.path("clean"), "clean", expected=head.expected)
     samples = cache.read_samples(inputs.path("samples"), labels=True)
     labels = samples["label"].to_numpy()
     n_classes = len(head.class_names)
+    labelled = labels != UNLABELLED
+    if not labelled.all():
+        log.info("left out %d of %d images, which have no label", (~labelled).sum(), len(labels))
+        features, labels = features[labelled], labels[labelled]
     _check_labels(inputs, labels, n_classes)
     zero_weight, zero_bias = head.as_round(len(seeds))
     fitted = []
@@ -78,9 +82,9 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
 
 def _check_labels(inputs: Inputs, labels: IntArray, n_classes: int) -> None:
     path = inputs.path("samples")
-    if (labels == UNLABELLED).any():
+    if not len(labels):
         raise LpclipError(
-            f"{path}: a supervised method needs a label for every image. "
+            f"{path}: a supervised method needs labels, but no image has one. "
             "Remove the method, or give a labelled adapt set."
         )
     missing = np.setdiff1d(np.arange(n_classes), labels)

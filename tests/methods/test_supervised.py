@@ -88,6 +88,19 @@ def test_round_0_is_zero_shot_and_every_label_is_counted(tmp_path):
     assert probes.pseudo_labels is None
 
 
+def test_images_without_a_label_are_left_out_and_not_counted(tmp_path, caplog, monkeypatch):
+    head, inputs, features, labels = world(tmp_path, 3, [0, 1, 2, -1, 1] * 12)
+    caplog.set_level("INFO", logger="lpclip.methods.supervised")
+    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
+    probes = fit(head, inputs, ONE_C, [0])
+    assert probes.n_labels == 48
+    assert "left out 12 of 60 images, which have no label" in caplog.text
+    known = labels >= 0
+    expected = LogisticRegression(C=0.1, max_iter=1000).fit(features[known] * SCALE, labels[known])
+    logits = SCALE * features @ probes.weight[1, 0].T + probes.bias[1, 0]
+    np.testing.assert_allclose(softmax(logits), expected.predict_proba(features * SCALE), atol=2e-4)
+
+
 def test_the_same_seed_gives_the_same_bits(tmp_path):
     head, inputs, _, _ = world(tmp_path, 3)
     settings = replace(ONE_C, log10_c_high=1.0, c_steps=3)
@@ -98,7 +111,8 @@ def test_the_same_seed_gives_the_same_bits(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        ([0, 1, 2, -1] * 6, "needs a label for every image"),
+        ([-1] * 24, "needs labels, but no image has one"),
+        ([0, 1, -1] * 6, "labels 0 to 1 do not cover the benchmark's 3 classes"),
         ([0, 1] * 10, "labels 0 to 1 do not cover the benchmark's 3 classes"),
         ([0, 1, 2, 3] * 6, "labels 0 to 3 do not cover the benchmark's 3 classes"),
         ([0, 1] * 10 + [2], "class 2 has one image"),
