@@ -16,6 +16,7 @@ from PIL.Image import Image
 from lpclip.errors import LpclipError, did_you_mean
 
 UNLABELLED = -1
+FEATURES = "features"  # the one kind without images
 
 
 class Sample(NamedTuple):
@@ -50,6 +51,11 @@ class Source(Protocol):
 def kinds() -> list[str]:
     """Names of all kinds of source."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def has_images(source: Mapping[str, Any]) -> bool:
+    """Whether a source, given by ``kind`` and settings, has images; else it has only features."""
+    return bool(source["kind"] != FEATURES)
 
 
 def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
