@@ -26,7 +26,7 @@ from lpclip.embed_text import embed_text
 from lpclip.index_samples import index_samples
 from lpclip.methods import Inputs, self_training
 from lpclip.metrics import accuracy, expected_calibration_error
-from lpclip.models import ModelSpec
+from lpclip.model_spec import ModelSpec
 from lpclip.pseudo_labels import Labelling, pseudo_labels
 from lpclip.student import Optimisation
 from lpclip.train import read_head

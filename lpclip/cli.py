@@ -27,6 +27,8 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "index-samples": ("lpclip.index_samples:index_samples", "list the images of a dataset"),
     "embed-text": ("lpclip.embed_text:embed_text", "embed class names: the zero-shot head"),
     "embed-images": ("lpclip.embed_images:embed_images", "embed views of a dataset's images"),
+    "copy-text": ("lpclip.copy_features:copy_text", "take over text features made before"),
+    "copy-features": ("lpclip.copy_features:copy_features", "take over features made before"),
     "pseudo-labels": ("lpclip.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"),
     "train-probe": ("lpclip.train:train_probe", "train the probes of a method"),
     "evaluate": ("lpclip.evaluate:evaluate", "accuracy and calibration on a set's views"),

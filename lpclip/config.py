@@ -1,7 +1,7 @@
 """The configuration, checked before the first job: schema, names that must exist, data sources."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
-from lpclip.data import Source, open_source
+from lpclip.config_precomputed import check_features, complete_class_names
+from lpclip.data import Source, has_images, open_source
 from lpclip.errors import LpclipError, did_you_mean
 
 
@@ -22,20 +23,48 @@ def complete(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
 
     Raises:
         LpclipError: an unknown key, a wrong value, a name that is not defined, a data source that
-            refuses its settings, or class names that do not fit the classes.
+            refuses its settings, class names that do not fit the classes, or something that
+            needs images where there are only features.
     """
     completed = copy.deepcopy(dict(config))
     validator = _validator(schema)
     for error in validator.iter_errors(completed):
         raise LpclipError(_sentence(error))
     for name, dataset in completed["datasets"].items():
+        if not has_images(dataset["source"]):
+            if "views" in dataset:
+                raise LpclipError(
+                    f"configuration: datasets.{name}.views are made from images, but the dataset "
+                    "holds features made before. Remove the key."
+                )
+            continue
         views = _merge(completed["views"], dataset.get("views", {}))
         for error in _views_validator(schema).iter_errors(views):
             raise LpclipError(_sentence(error, f"datasets.{name}.views"))
         dataset["views"] = views
+    for benchmark in completed["benchmarks"].values():
+        benchmark.setdefault("models", list(completed["models"]))
     _check_names(completed)
-    _check_classes(completed)
+    sources = {name: _open(name, dataset) for name, dataset in completed["datasets"].items()}
+    complete_class_names(completed)
+    _check_classes(completed, sources)
+    check_features(completed, sources)
     return completed
+
+
+def training_views(student_view: str, *, images: bool) -> tuple[str, str]:
+    """Views that student and teacher of self-training look at.
+
+    Args:
+        student_view: as configured: ``auto``, ``strong``, ``weak`` or ``clean``.
+        images: whether the adapt set has images.
+
+    >>> training_views("auto", images=True), training_views("auto", images=False)
+    (('strong', 'weak'), ('clean', 'clean'))
+    """
+    if student_view == "auto":
+        student_view = "strong" if images else "clean"
+    return student_view, "clean" if student_view == "clean" else "weak"
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,6 +135,8 @@ def _check_names(config: Mapping[str, Any]) -> None:
         for key, values in named.items():
             for value in values:
                 _defined(f"benchmarks.{name}.{key}", "dataset", value, datasets)
+        for value in benchmark["models"]:
+            _defined(f"benchmarks.{name}.models", "model", value, config["models"])
     for name, method in config["methods"].items():
         if "labelling" in method:
             where = f"methods.{name}.labelling"
@@ -120,15 +151,14 @@ def _defined(where: str, what: str, name: str, known: Mapping[str, Any]) -> None
         )
 
 
-def _check_classes(config: Mapping[str, Any]) -> None:
-    sources = {name: _open(name, dataset) for name, dataset in config["datasets"].items()}
+def _check_classes(config: Mapping[str, Any], sources: Mapping[str, Source]) -> None:
     supervised = [n for n, method in config["methods"].items() if method["kind"] == "supervised"]
     for name, benchmark in config["benchmarks"].items():
         labelled = [benchmark["test"], *benchmark["shifts"]]
         if supervised:
             labelled.append(benchmark["adapt"])
         for dataset in labelled:
-            names = sources[dataset].class_names
+            names = _class_names(dataset, sources[dataset])
             if names is None:
                 raise LpclipError(
                     f"configuration: benchmarks.{name} needs labels of dataset '{dataset}', "
@@ -141,6 +171,13 @@ def _check_classes(config: Mapping[str, Any]) -> None:
                     f"{len(names)} classes ({', '.join(names[:12])}"
                     f"{', …' if len(names) > 12 else ''}). Give one name per class, in this order."
                 )
+
+
+def _class_names(name: str, source: Source) -> Sequence[str] | None:
+    try:
+        return source.class_names
+    except LpclipError as error:
+        raise LpclipError(f"configuration: datasets.{name}: {error}") from error
 
 
 def _open(name: str, dataset: Mapping[str, Any]) -> Source:

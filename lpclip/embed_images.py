@@ -18,9 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from lpclip import cache
 from lpclip.atomic import resumable_folder
-from lpclip.data import Source, open_source
+from lpclip.data import Source, has_images, open_source
 from lpclip.errors import LpclipError
-from lpclip.models import Model, ModelSpec, load_model
+from lpclip.model_spec import ModelSpec
+from lpclip.models import Model, load_model
 from lpclip.progress import progress
 from lpclip.types import FloatArray
 
@@ -75,8 +76,14 @@ def embed_images(
         device: ``auto``, or a name that torch knows.
 
     Raises:
-        LpclipError: an unreadable image, by path; a model that cannot be loaded.
+        LpclipError: an unreadable image, by path; a model that cannot be loaded; a dataset of
+            features without images.
     """
+    if not has_images(source):
+        raise LpclipError(
+            f"Dataset '{dataset}' holds features made before, no images to make the views "
+            f"{', '.join(views)} from. Its clean view is a copy: lpclip copy-features."
+        )
     loaded = load_model(model, device=device)
     index = cache.read_samples(samples, labels=False)
     passes = [

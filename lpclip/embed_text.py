@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 
 from lpclip import cache
-from lpclip.models import ModelSpec, load_model
+from lpclip.model_spec import ModelSpec
+from lpclip.models import load_model
 
 log = logging.getLogger(__name__)
 

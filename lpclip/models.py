@@ -15,27 +15,8 @@ from torch import Tensor
 
 from lpclip import tiny
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.model_spec import EMBEDDED, PRECOMPUTED, ModelSpec
 from lpclip.tiny.weights import expand, read_compact
-
-EMBEDDED = "embedded"
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Which model to load.
-
-    Attributes:
-        name: its name in the configuration and in the paths of its caches.
-        architecture: a name that open_clip knows, or ``lpclip-tiny``.
-        pretrained: a pretrained tag of open_clip, the path of a checkpoint, or ``embedded`` for
-            the weights that come with lpclip.
-        force_quick_gelu: needed for OpenAI weights in a local file.
-    """
-
-    name: str
-    architecture: str
-    pretrained: str
-    force_quick_gelu: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +65,11 @@ class Model:
         return int(size if isinstance(size, int) else size[0])
 
     @property
+    def width(self) -> int:
+        """Numbers per feature."""
+        return int(open_clip.get_model_config(self.spec.architecture)["embed_dim"])
+
+    @property
     def provenance(self) -> dict[str, str | int | float]:
         """What a cache made with this model says about it."""
         return {
@@ -107,6 +93,11 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
     Raises:
         LpclipError: unknown architecture or weights that cannot be had.
     """
+    if spec.pretrained == PRECOMPUTED:
+        raise LpclipError(
+            f"Model '{spec.name}' is precomputed: only features that it made are at hand, and "
+            "nothing can be embedded with it. Give its weights as 'pretrained'."
+        )
     open_clip.add_model_config(tiny.CONFIG)
     if spec.architecture not in open_clip.list_models():
         raise LpclipError(

@@ -79,6 +79,7 @@ class Probes:
         selected: bool ``[R, S, N]``, which samples the round learned from.
         n_labels: true labels that the method saw.
         strong_policy: policy of the strong views that it learned from; empty for none.
+        student_view: view of unlabelled samples that it learned from; empty for none.
     """
 
     weight: FloatArray
@@ -91,6 +92,7 @@ class Probes:
     selected: BoolArray | None = None
     n_labels: int = 0
     strong_policy: str = ""
+    student_view: str = ""
 
 
 def write_probes(path: Path, probes: Probes, provenance: cache.Provenance) -> None:
@@ -101,6 +103,7 @@ def write_probes(path: Path, probes: Probes, provenance: cache.Provenance) -> No
         file.attrs["scale"] = probes.scale
         file.attrs["n_labels"] = probes.n_labels
         file.attrs["strong_policy"] = probes.strong_policy
+        file.attrs["student_view"] = probes.student_view
         file["weight"] = probes.weight.astype(np.float32)
         file["bias"] = probes.bias.astype(np.float32)
         cache.write_table(file, "rounds", probes.rounds)
@@ -125,6 +128,7 @@ def read_probes(path: Path) -> tuple[Probes, dict[str, Any]]:
             selected=file["selected"][...] if labels else None,
             n_labels=int(file.attrs["n_labels"]),
             strong_policy=str(file.attrs["strong_policy"]),
+            student_view=str(file.attrs["student_view"]),
         )
     return probes, provenance
 

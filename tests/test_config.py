@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lpclip import views
-from lpclip.config import complete
+from lpclip.config import complete, training_views
 from lpclip.errors import LpclipError
 from lpclip.methods import self_training, supervised
 from lpclip.pseudo_labels import Labelling
@@ -87,8 +87,13 @@ def test_the_schema_and_the_code_have_the_same_defaults():
     for part, cls in pairs:
         assert _defaults(part) == dataclasses.asdict(cls())
     simple = _defaults(schema["$defs"]["self_training"])
-    for key in ("rounds", "start", "teacher_decay", "student_view"):
+    for key in ("rounds", "start", "teacher_decay"):
         assert simple[key] == getattr(self_training.Settings(), key)
+    resolved = training_views(simple["student_view"], images=True)
+    assert resolved == (
+        self_training.Settings().student_view,
+        self_training.Settings().teacher_view,
+    )
     weak = _defaults(schema["$defs"]["views"]["properties"]["weak"])
     for key, parameter in inspect.signature(views.weak).parameters.items():
         if key in weak:

@@ -12,7 +12,8 @@ from lpclip.data import open_source
 from lpclip.embed_images import embed_images
 from lpclip.errors import LpclipError
 from lpclip.index_samples import index_samples
-from lpclip.models import ModelSpec, load_model
+from lpclip.model_spec import ModelSpec
+from lpclip.models import load_model
 
 MODEL = ModelSpec("tiny", "lpclip-tiny", "embedded")
 VIEWS = {

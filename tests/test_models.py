@@ -13,7 +13,8 @@ from lpclip import cache, tiny
 from lpclip.data import open_source
 from lpclip.embed_text import embed_text
 from lpclip.errors import LpclipError
-from lpclip.models import ModelSpec, load_model, weights_hash
+from lpclip.model_spec import ModelSpec
+from lpclip.models import load_model, weights_hash
 from lpclip.tiny.weights import write_plain
 
 SPEC = ModelSpec("tiny", "lpclip-tiny", "embedded")

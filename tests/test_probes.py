@@ -39,13 +39,14 @@ def test_probes_come_back_as_they_were(tmp_path):
         selected=rng.random((R, S, N)) < 0.5,
         n_labels=9,
         strong_policy="disjoint",
+        student_view="strong",
     )
     write_probes(tmp_path / "p.h5", written, {"model": "tiny"})
     found, provenance = read_probes(tmp_path / "p.h5")
     for name in ("weight", "bias", "pseudo_labels", "selected"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
         assert getattr(found, name).dtype == getattr(written, name).dtype
-    for name in ("scale", "class_names", "seeds", "n_labels", "strong_policy"):
+    for name in ("scale", "class_names", "seeds", "n_labels", "strong_policy", "student_view"):
         assert getattr(found, name) == getattr(written, name)
     assert found.rounds["coverage"].tolist() == written.rounds["coverage"].tolist()
     assert found.rounds["status"].tolist() == ["ok"] * (R * S)

@@ -17,6 +17,7 @@ from PIL.Image import Image
 from lpclip.errors import LpclipError, did_you_mean
 
 UNLABELLED = -1
+FEATURES = "features"  # the one kind without images
 
 
 class Sample(NamedTuple):
@@ -73,6 +74,11 @@ def modules(source: Any) -> list[str]:
         elif isinstance(value, list | tuple):
             pending.extend(value)
     return sorted(found)
+
+
+def has_images(source: Mapping[str, Any]) -> bool:
+    """Whether a source, given by ``kind`` and settings, has images; else it has only features."""
+    return bool(source["kind"] != FEATURES)
 
 
 def open_source(kind: str, settings: Mapping[str, Any]) -> Source:

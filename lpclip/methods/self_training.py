@@ -59,7 +59,9 @@ class Settings:
             ``previous`` (the probe of the round before) or ``zero``.
         teacher_decay: the teacher is a moving average of the probes: this much of the last
             teacher stays; 0 makes the last probe the teacher.
-        student_view: ``strong``, or ``weak`` to leave the strong views out.
+        student_view: ``strong``; ``weak`` to leave the strong views out; ``clean`` where there
+            are no random views at all.
+        teacher_view: what the probes label: ``weak``, or ``clean`` likewise.
         optimisation: how each student is trained.
         collapse: when a round is thrown away and the rounds of its seed end.
     """
@@ -69,6 +71,7 @@ class Settings:
     start: str = "text"
     teacher_decay: float = 0.0
     student_view: str = "strong"
+    teacher_view: str = "weak"
     optimisation: Optimisation = field(default_factory=Optimisation)
     collapse: Collapse = field(default_factory=Collapse)
 
@@ -76,8 +79,8 @@ class Settings:
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
     """Run the rounds of all seeds together."""
     adapt = inputs.path("adapt")
-    weak = cache.read_features(adapt, "weak", expected=head.expected)
-    views = cache.read_features(adapt, settings.student_view, expected=head.expected)
+    weak = _read_views(adapt, settings.teacher_view, head)
+    views = _read_views(adapt, settings.student_view, head)
     labels = _read_pseudo_labels(inputs.path("pseudo_labels"), adapt, head, len(seeds))
     probe = teacher = head.as_round(len(seeds))
     history, kept = [probe], [_nothing_kept(labels)]
@@ -113,7 +116,14 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         pseudo_labels=np.stack([labels.class_index for labels in kept]),
         selected=np.stack([labels.selected for labels in kept]),
         strong_policy=_policy(adapt) if settings.student_view == "strong" else "",
+        student_view=settings.student_view,
     )
+
+
+def _read_views(adapt: Path, view: str, head: ZeroShotHead) -> FloatArray:
+    """Features ``[V, N, D]`` of a view; a view without versions is one version."""
+    values = cache.read_features(adapt, view, expected=head.expected)
+    return values[None] if values.ndim == 2 else values
 
 
 def _read_pseudo_labels(path: Path, adapt: Path, head: ZeroShotHead, n_seeds: int) -> PseudoLabels:

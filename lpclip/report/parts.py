@@ -67,6 +67,7 @@ class Method(NamedTuple):
     method: str
     kind: str
     n_labels: int
+    student_view: str
     strong_policy: str
 
 

@@ -32,10 +32,8 @@ def report(
     methods = []
     for path in probes:
         found = cache.read_provenance(path, kind="probes")
-        row = {key: found[key] for key in ("model", "benchmark", "method", "n_labels")}
-        methods.append(
-            {**row, "kind": found["method_kind"], "strong_policy": found["strong_policy"]}
-        )
+        same = ("model", "benchmark", "method", "n_labels", "student_view", "strong_policy")
+        methods.append({**{key: found[key] for key in same}, "kind": found["method_kind"]})
     write_reports(
         robustness=robustness,
         ood=ood,

@@ -29,11 +29,12 @@ Errors = dict[str, npt.NDArray[np.float64]]
 def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) -> pd.DataFrame:
     """One row per model x benchmark x method; means over seeds, each with its `_std` sibling.
 
-    Columns: model, benchmark, method, n_labels, n_seeds, strong_policy, corruption_source; then
-    accuracy, mean_corruption_accuracy, mce_vs_zero_shot, ece, nll, corrupted_ece, corrupted_nll;
-    then {group}_auroc_{score} and {group}_fpr95_id_pos_{score} for every group of OOD datasets
-    that occurs, as the mean over its datasets. Fractions, but for mCE (100 is the baseline) and
-    NLL (nats). The standard deviation is that of a sample, nan for a single seed.
+    Columns: model, benchmark, method, n_labels, n_seeds, student_view, strong_policy,
+    corruption_source; then accuracy, mean_corruption_accuracy, mce_vs_zero_shot, ece, nll,
+    corrupted_ece, corrupted_nll; then {group}_auroc_{score} and {group}_fpr95_id_pos_{score} for
+    every group of OOD datasets that occurs, as the mean over its datasets. Fractions, but for mCE
+    (100 is the baseline) and NLL (nats). The standard deviation is that of a sample, nan for a
+    single seed.
 
     Means over corruptions take the 15 standard corruptions x 5 severities or nothing: nan where
     one is missing. Generated and official corruptions are never mixed; where a benchmark has
@@ -71,6 +72,7 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
                 "method": method.method,
                 "n_labels": method.n_labels,
                 "n_seeds": len(seeds),
+                "student_view": method.student_view,
                 "strong_policy": method.strong_policy,
                 "corruption_source": source,
             }

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from lpclip.data import Source, open_source
-from lpclip.models import EMBEDDED, Model, ModelSpec, load_model
+from lpclip.model_spec import EMBEDDED, ModelSpec
+from lpclip.models import Model, load_model
 from lpclip.tiny import ARCHITECTURE
 from lpclip.tiny.glyphs import CHARACTERS, DIGIT_WORDS, DIGITS
 from lpclip.tiny.train import rendered_accuracy

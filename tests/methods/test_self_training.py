@@ -241,6 +241,29 @@ def test_soft_labels_and_weak_students_are_other_probes(world):
     assert (strong.strong_policy, weak.strong_policy) == ("disjoint", "")
 
 
+def test_a_view_without_versions_is_learned_as_one_version(world, tmp_path):
+    with cache.open_file(world.adapt) as file:
+        samples, weak = cache.read_table(file, "samples"), file["features/weak"][0]
+
+    def fit_on(name, versions, view):
+        cache.write_features(
+            tmp_path / name,
+            samples=samples,
+            versions={view: versions},
+            parts=[weak[None]],
+            provenance={**MODEL, "index": world.index, "views": "{}"},
+        )
+        settings = replace(SETTINGS, student_view=view, teacher_view=view)
+        world.write_labels(settings.labelling)
+        inputs = Inputs(pseudo_labels=world.first, adapt=tmp_path / name)
+        return fit(world.head, inputs, settings, [0, 1])
+
+    clean, one = fit_on("clean.h5", 0, "clean"), fit_on("one.h5", 1, "weak")
+    np.testing.assert_array_equal(clean.weight, one.weight)
+    assert not np.array_equal(clean.weight[0], clean.weight[-1])
+    assert (clean.student_view, clean.strong_policy) == ("clean", "")
+
+
 def test_no_label_is_counted(world):
     assert world.fit().n_labels == 0
 

@@ -73,6 +73,7 @@ def small_evaluation(model: str = "tiny", benchmark: str = "digits") -> Evaluati
             {
                 "model": model, "benchmark": benchmark, "method": name, "kind": kind,
                 "n_labels": n_labels, "strong_policy": policy,
+                "student_view": "strong" if policy else "",
             }
         )  # fmt: skip
         for seed in range(n_seeds):

@@ -175,6 +175,20 @@ def test_a_threshold_reruns_pseudo_labels_and_what_follows(changed):
     assert not {"embed_text", "embed_images"} & set(jobs)
 
 
+def test_a_student_of_clean_views_reads_the_clean_cache(finished, changed):
+    jobs = changed(lambda c: c["methods"]["lp_clip"].update(student_view="clean"))
+    assert jobs["train_probe"] == "1"
+    assert not {"pseudo_labels", "embed_images"} & set(jobs)
+    config = yaml.safe_load(yaml.safe_dump(CONFIG))
+    config["methods"]["lp_clip"]["student_view"] = "clean"
+    write(finished, config)
+    text = snakemake(finished, "-n", "--", "results/tiny/digits/lp_clip/probes.h5").stdout
+    inputs = re.findall(r"rule train_probe:\n\s+input: (.*)", text)
+    assert len(inputs) == 1
+    assert "adapt/clean.h5" in inputs[0]
+    assert "adapt/adapt.h5" not in inputs[0]
+
+
 def test_a_template_reruns_no_image_embedding(changed):
     jobs = changed(lambda c: c["benchmarks"]["digits"]["templates"].append("the digit {}."))
     assert jobs["embed_text"] == "1"

@@ -8,10 +8,12 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from lpclip.codehash import code_hash
-from lpclip.config import complete
+from lpclip.config import complete, training_views
 from lpclip.corruptions import FAMILIES
+from lpclip.data import has_images, open_source
 from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
+from lpclip.feature_files import open_arrays
 from lpclip.methods import needs
 from lpclip.tiny import WEIGHTS
 
@@ -40,15 +42,25 @@ MODELS, DATASETS, BENCHMARKS = (
     config["benchmarks"],
 )
 METHODS, LABELLINGS = config["methods"], config["labellings"]
+# What is embedded here, and what was embedded before and is copied.
+IMAGES = [name for name in DATASETS if has_images(DATASETS[name]["source"])]
+FEATURES = [name for name in DATASETS if name not in IMAGES]
+TEMPLATES = [name for name in BENCHMARKS if "templates" in BENCHMARKS[name]]
+TEXT_FEATURES = [name for name in BENCHMARKS if name not in TEMPLATES]
+
+
+def one_of(names):
+    """Regular expression that matches the names, nothing where there is none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 wildcard_constraints:
-    model="|".join(map(re.escape, MODELS)),
-    dataset="|".join(map(re.escape, DATASETS)),
-    benchmark="|".join(map(re.escape, BENCHMARKS)),
-    method="|".join(map(re.escape, METHODS)),
-    labelling="|".join(map(re.escape, LABELLINGS)) or "none",
-    views="|".join(["clean", "adapt", *FAMILIES]),
+    model=one_of(MODELS),
+    dataset=one_of(DATASETS),
+    benchmark=one_of(BENCHMARKS),
+    method=one_of(METHODS),
+    labelling=one_of(LABELLINGS),
+    views=one_of(["clean", "adapt", *FAMILIES]),
 
 
 def settings_of(rule):
@@ -94,6 +106,30 @@ def settings_embed_images(wildcards):
     }
 
 
+def settings_copy_text(wildcards):
+    benchmark = BENCHMARKS[wildcards.benchmark]
+    return {
+        "model": {"name": wildcards.model, **MODELS[wildcards.model]},
+        "class_names": benchmark["class_names"],
+        **place_of(benchmark["text_features"]),
+        "code": code_hash("lpclip.copy_features"),
+    }
+
+
+def settings_copy_features(wildcards):
+    return {
+        "dataset": wildcards.dataset,
+        "model": {"name": wildcards.model, **MODELS[wildcards.model]},
+        **place_of(DATASETS[wildcards.dataset]["source"]),
+        "code": code_hash("lpclip.copy_features"),
+    }
+
+
+def place_of(source):
+    """Where features are; what copies them is not told where labels are."""
+    return {key: source[key] for key in ("path", "key") if key in source}
+
+
 def views_of_pass(name, settings):
     """Views of a pass with their settings, and the modules that make them."""
     if name == "clean":
@@ -118,6 +154,7 @@ def versions():
 def settings_pseudo_labels(wildcards):
     return {
         "labelling": LABELLINGS[wildcards.labelling],
+        "view": training_views("auto", images=adapts_on_images(wildcards))[1],
         "code": code_hash("lpclip.pseudo_labels"),
     }
 
@@ -127,6 +164,10 @@ def settings_train_probe(wildcards):
     kind = method.pop("kind")
     if "labelling" in method:
         method["labelling"] = LABELLINGS[method["labelling"]]
+    if "student_view" in method:
+        method["student_view"], method["teacher_view"] = training_views(
+            method["student_view"], images=adapts_on_images(wildcards)
+        )
     return {
         "benchmark": wildcards.benchmark,
         "method": wildcards.method,
@@ -182,6 +223,37 @@ def features_of(role, views):
     ).format(model=wildcards.model)
 
 
+def adapts_on_images(wildcards):
+    return BENCHMARKS[wildcards.benchmark]["adapt"] in IMAGES
+
+
+def adapt_features(wildcards, student_view="auto"):
+    """The cache of the adapt set with the views that self-training looks at."""
+    views = training_views(student_view, images=adapts_on_images(wildcards))
+    return features_of("adapt", "clean" if "clean" in views else "adapt")(wildcards)
+
+
+def source_files(wildcards):
+    """Files that a dataset of features is read from, its labels among them."""
+    source = dict(DATASETS[wildcards.dataset]["source"])
+    if has_images(source):
+        return []
+    return list(map(str, open_source(source.pop("kind"), source).files()))
+
+
+def feature_files(wildcards):
+    """Files that hold the features of a dataset."""
+    return list(
+        map(str, open_arrays(DATASETS[wildcards.dataset]["source"]["path"]).files())
+    )
+
+
+def text_feature_files(wildcards):
+    """Files that hold the text features of a benchmark."""
+    text = BENCHMARKS[wildcards.benchmark]["text_features"]
+    return list(map(str, open_arrays(text["path"]).files()))
+
+
 def samples_of(role):
     """Input function: the index of the dataset that has a role in a benchmark."""
     return (
@@ -195,7 +267,7 @@ def method_inputs(wildcards):
     paths = {
         "pseudo_labels": f"results/{wildcards.model}/{wildcards.benchmark}/pseudo_labels/"
         f"{method.get('labelling')}.h5",
-        "adapt": features_of("adapt", "adapt")(wildcards),
+        "adapt": adapt_features(wildcards, method.get("student_view", "auto")),
         "clean": features_of("adapt", "clean")(wildcards),
         "samples": samples_of("adapt")(wildcards),
     }
@@ -210,12 +282,21 @@ def method_options(wildcards, input):
     ]
 
 
+def pairs():
+    """Every model with every benchmark that is run with it."""
+    return [
+        (model, name)
+        for model in MODELS
+        for name, benchmark in BENCHMARKS.items()
+        if model in benchmark["models"]
+    ]
+
+
 def experiments(pattern):
     """A path for every model, benchmark and method."""
     return [
         pattern.format(model=model, benchmark=benchmark, method=method)
-        for model in MODELS
-        for benchmark in BENCHMARKS
+        for model, benchmark in pairs()
         for method in METHODS
     ]
 
@@ -223,16 +304,16 @@ def experiments(pattern):
 def parts(kind):
     """The evaluation's files of one kind for the whole configuration."""
     found = []
-    for name, benchmark in BENCHMARKS.items():
+    for model, name in pairs():
+        benchmark = BENCHMARKS[name]
         if kind == "robustness":
             passes = ["clean", *benchmark["corruptions"]]
             ends = [f"{benchmark['test']}/{views}" for views in passes]
             ends += [f"{shift}/clean" for shift in benchmark["shifts"]]
         else:
             ends = [*benchmark["ood"]["near"], *benchmark["ood"]["far"]]
-        for model in MODELS:
-            for method in METHODS:
-                found += [
-                    f"results/{model}/{name}/{method}/{kind}/{end}.csv" for end in ends
-                ]
+        for method in METHODS:
+            found += [
+                f"results/{model}/{name}/{method}/{kind}/{end}.csv" for end in ends
+            ]
     return found

@@ -7,6 +7,8 @@ rule embed_text:
         "logs/embed_text/{model}/{benchmark}.log",
     benchmark:
         "logs/embed_text/{model}/{benchmark}.tsv"
+    wildcard_constraints:
+        benchmark=one_of(TEMPLATES),
     conda:
         ENVIRONMENT
     threads: 1
@@ -31,6 +33,8 @@ rule embed_images:
         "logs/embed_images/{model}/{dataset}/{views}.log",
     benchmark:
         "logs/embed_images/{model}/{dataset}/{views}.tsv"
+    wildcard_constraints:
+        dataset=one_of(IMAGES),
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]

@@ -1,4 +1,6 @@
 rule index_samples:
+    input:
+        source=source_files,
     output:
         "cache/data/{dataset}/samples.h5",
     log:

@@ -1,7 +1,7 @@
 rule pseudo_labels:
     input:
         text="cache/{model}/text/{benchmark}.h5",
-        features=features_of("adapt", "adapt"),
+        features=adapt_features,
     output:
         "results/{model}/{benchmark}/pseudo_labels/{labelling}.h5",
     log:

@@ -1,0 +1,119 @@
+"""What every format offers: the names and shapes of its arrays, and the arrays one by one."""
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+
+from lpclip.errors import LpclipError, did_you_mean
+
+AnyArray: TypeAlias = npt.NDArray[Any]
+
+_FLOATS = ("float16", "float32", "float64")
+
+
+class Arrays(ABC):
+    """The arrays of one file or folder.
+
+    Attributes:
+        path: the file or folder.
+        ids: name of the array that identifies the rows; None where the format has none.
+        provenance: what a file of lpclip's says about its making; empty for any other.
+    """
+
+    ids: str | None = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.provenance: Mapping[str, Any] = {}
+
+    @abstractmethod
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name of every array -> its shape."""
+
+    @abstractmethod
+    def read(self, name: str) -> AnyArray:
+        """One array; text has NumPy's type ``U``."""
+
+    def files(self) -> list[Path]:
+        """The files that hold the arrays."""
+        return [self.path]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one array.
+
+        Raises:
+            LpclipError: there is none of that name; names the nearest.
+        """
+        shapes = self.shapes()
+        if name not in shapes:
+            raise LpclipError(f"{self.path} has no array '{name}'. {did_you_mean(name, shapes)}")
+        return shapes[name]
+
+    def pick(self, key: str | None, *, ndim: int, prefer: Sequence[str] = ()) -> str:
+        """Name of the array that a key, or the lack of one, means.
+
+        Args:
+            key: a name, or None for the only array of ``ndim`` axes.
+            ndim: 2 for features, 1 for ids and labels.
+            prefer: names that are taken first where no key is given.
+
+        Raises:
+            LpclipError: no such array, no or several candidates, another number of axes, no rows.
+        """
+        shapes = self.shapes()
+        fitting = [name for name, shape in shapes.items() if len(shape) == ndim]
+        if key is None:
+            preferred = [name for name in prefer if name in fitting]
+            candidates = preferred[:1] or fitting
+            if len(candidates) != 1:
+                raise LpclipError(
+                    f"{self.path} has {len(fitting) or 'no'} arrays of {ndim} axes; name one as "
+                    f"'key'. Available: {', '.join(shapes) or 'none'}."
+                )
+            key = candidates[0]
+        shape = self.shape(key)
+        if len(shape) != ndim:
+            raise LpclipError(
+                f"{self.path}: '{key}' has shape {list(shape)}, but {ndim} axes are needed. "
+                f"Arrays that have them: {', '.join(fitting) or 'none'}."
+            )
+        if shape[0] == 0:
+            raise LpclipError(f"{self.path}: '{key}' has no rows.")
+        return key
+
+    def features(self, name: str) -> AnyArray:
+        """Features ``[N, D]`` as they are stored: float16, float32 or float64.
+
+        Raises:
+            LpclipError: another type of number.
+        """
+        values = self.read(name)
+        if values.dtype.name not in _FLOATS:
+            raise LpclipError(
+                f"{self.path}: '{name}' is {values.dtype.name}, but features are "
+                f"{', '.join(_FLOATS[:-1])} or {_FLOATS[-1]}."
+            )
+        return values
+
+
+@contextlib.contextmanager
+def readable(path: Path, name: str | None = None) -> Iterator[None]:
+    """Turn what the libraries say of a broken file into a sentence."""
+    what = f"{path}: '{name}'" if name else str(path)
+    try:
+        yield
+    except LpclipError:
+        raise
+    except Exception as error:
+        # Every library raises kinds of its own; all mean that the file is not what it should be.
+        text = " ".join(str(error).split())
+        if "pickle" in text or "Python objects in dtype" in text:
+            raise LpclipError(
+                f"{what} holds Python objects, which lpclip never unpickles. Save numbers as "
+                "float32 and text as an array of NumPy's type U: array.astype(str)."
+            ) from error
+        raise LpclipError(f"{what} cannot be read ({text[:200]}). Is it whole?") from error

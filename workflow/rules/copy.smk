@@ -1,0 +1,50 @@
+rule copy_text:
+    input:
+        text=text_feature_files,
+        model=model_files,
+    output:
+        "cache/{model}/text/{benchmark}.h5",
+    log:
+        "logs/copy_text/{model}/{benchmark}.log",
+    benchmark:
+        "logs/copy_text/{model}/{benchmark}.tsv"
+    wildcard_constraints:
+        benchmark=one_of(TEXT_FEATURES),
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        settings=settings_of("copy_text"),
+    shell:
+        "lpclip copy-text --settings {params.settings:q} --output {output:q}"
+        " --log {log:q} --threads {threads}"
+
+
+rule copy_features:
+    input:
+        samples="cache/data/{dataset}/samples.h5",
+        features=feature_files,
+        model=model_files,
+    output:
+        "cache/{model}/images/{dataset}/{views}.h5",
+    log:
+        "logs/copy_features/{model}/{dataset}/{views}.log",
+    benchmark:
+        "logs/copy_features/{model}/{dataset}/{views}.tsv"
+    wildcard_constraints:
+        dataset=one_of(FEATURES),
+        views="clean",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    params:
+        settings=settings_of("copy_features"),
+    shell:
+        "lpclip copy-features --samples {input.samples:q} --settings {params.settings:q}"
+        " --output {output:q} --log {log:q} --threads {threads}"
