@@ -141,6 +141,15 @@ def _check_names(config: Mapping[str, Any]) -> None:
         if "labelling" in method:
             where = f"methods.{name}.labelling"
             _defined(where, "labelling", method["labelling"], config["labellings"])
+        if method["kind"] == "guarded":
+            where = f"methods.{name}.method"
+            _defined(where, "method", method["method"], config["methods"])
+            kind = config["methods"][method["method"]]["kind"]
+            if kind != "self_training":
+                raise LpclipError(
+                    f"configuration: {where} names method '{method['method']}' of kind '{kind}'; "
+                    "only a method of kind 'self_training' can be guarded."
+                )
 
 
 def _defined(where: str, what: str, name: str, known: Mapping[str, Any]) -> None:

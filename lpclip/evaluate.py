@@ -5,6 +5,7 @@ round; the table of rounds reads them all.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -188,16 +189,25 @@ def _logits(heads: Probes, values: FloatArray, number: int, column: int) -> Floa
 
 
 def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
-    """Score name -> scores ``[N]`` per seed; high means in-distribution."""
-    scores: dict[str, list[FloatArray]] = {"msp": [], "max_logit": [], "energy": [], "mcm": []}
+    """Score name -> scores ``[N]`` per seed; high means in-distribution.
+
+    Besides those of the last round's probe, two of the zero-shot head that it started from.
+    """
+    scores: dict[str, list[FloatArray]] = defaultdict(list)
     for column in range(len(heads.seeds)):
         logits = _logits(heads, values, -1, column)
-        cosines = values @ cache.normalise(heads.weight[-1, column]).T
         scores["msp"].append(msp(logits))
         scores["max_logit"].append(max_logit(logits))
         scores["energy"].append(energy(logits, temperature=TEMPERATURE))
-        scores["mcm"].append(mcm(cosines, tau=TEMPERATURE))
-    return scores
+        scores["mcm"].append(mcm(_cosines(heads, values, -1, column), tau=TEMPERATURE))
+        scores["zero_shot_max_logit"].append(max_logit(_logits(heads, values, 0, column)))
+        scores["zero_shot_mcm"].append(mcm(_cosines(heads, values, 0, column), tau=TEMPERATURE))
+    return dict(scores)
+
+
+def _cosines(heads: Probes, values: FloatArray, number: int, column: int) -> FloatArray:
+    cosines: FloatArray = values @ cache.normalise(heads.weight[number, column]).T
+    return cosines
 
 
 def _pseudo_label_accuracy(heads: Probes, truth: IntArray, number: int, column: int) -> float:

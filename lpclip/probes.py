@@ -79,6 +79,7 @@ class Probes:
         selected: bool ``[R, S, N]``, which samples the round learned from.
         n_labels: true labels that the method saw.
         strong_policy: policy of the strong views that it learned from; empty for none.
+        guard: what the guard found and decided, one row per strength; None for a method without.
         student_view: view of unlabelled samples that it learned from; empty for none.
     """
 
@@ -90,6 +91,7 @@ class Probes:
     rounds: pd.DataFrame
     pseudo_labels: IntArray | None = None
     selected: BoolArray | None = None
+    guard: pd.DataFrame | None = None
     n_labels: int = 0
     strong_policy: str = ""
     student_view: str = ""
@@ -110,6 +112,8 @@ def write_probes(path: Path, probes: Probes, provenance: cache.Provenance) -> No
         if probes.pseudo_labels is not None and probes.selected is not None:
             file["pseudo_labels"] = probes.pseudo_labels.astype(np.int32)
             file["selected"] = probes.selected
+        if probes.guard is not None:
+            cache.write_table(file, "guard", probes.guard)
 
 
 def read_probes(path: Path) -> tuple[Probes, dict[str, Any]]:
@@ -126,6 +130,7 @@ def read_probes(path: Path) -> tuple[Probes, dict[str, Any]]:
             rounds=cache.read_table(file, "rounds"),
             pseudo_labels=file["pseudo_labels"][...] if labels else None,
             selected=file["selected"][...] if labels else None,
+            guard=cache.read_table(file, "guard") if "guard" in file else None,
             n_labels=int(file.attrs["n_labels"]),
             strong_policy=str(file.attrs["strong_policy"]),
             student_view=str(file.attrs["student_view"]),

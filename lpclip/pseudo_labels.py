@@ -1,25 +1,25 @@
-"""Pseudo-labels: a teacher's predictions on weak views, corrected by a prior, the sure ones kept.
+"""Pseudo-labels: a teacher's predictions on weak views, corrected, the sure ones kept.
 
 The first teacher is zero-shot CLIP; self-training uses the same functions with later ones.
+docs/method.md explains the corrections.
 """
 
 import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
 from lpclip import cache
-from lpclip.errors import LpclipError
+from lpclip.priors import apply_prior
+from lpclip.structure import Structure, calibrated_temperature
 from lpclip.types import BoolArray, FloatArray, IntArray
 
 log = logging.getLogger(__name__)
-
-PRIORS = ("none", "align", "sinkhorn")
-SINKHORN_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,29 @@ class Labelling:
 
     Attributes:
         labels: ``hard`` (the most probable class) or ``soft`` (the distribution).
-        temperature: logits are divided by it before the softmax.
+        temperature: logits are divided by it before the softmax; ``auto``: so that the mean
+            confidence is the agreement of neighbours, whatever the model's scale.
+        structure: weight of the log-likelihoods of Gaussian classes, fitted to the predictions
+            themselves, that are added to the logits; 0 leaves them out.
+        prior: ``auto``: align to class frequencies that are estimated; ``none``; ``align``:
+            divide by the mean prediction of each class, so that classes predicted too often
+            become less probable; ``sinkhorn``: every class gets the same share of the samples.
+            The last two are right only where the set is balanced.
+        prior_radius: of ``auto``, see ``lpclip.priors.estimated_frequencies``.
         threshold: samples of at least this confidence are kept; 0 keeps all.
-        top_k: keep the k most confident samples of each predicted class as well as the
-            threshold; 0 keeps all.
-        prior: ``none``; ``align``: divide by the mean prediction of each class, so that classes
-            predicted too often become less probable; ``sinkhorn``: every class gets the same
-            share of the samples, which is right only where the set is balanced.
+        class_floor: whatever the threshold, this share of each predicted class, the most
+            confident ones, is kept, so that hard classes are not lost.
+        top_k: of all these keep the k most confident of each predicted class; 0 keeps all.
     """
 
     labels: str = "hard"
-    temperature: float = 1.0
+    temperature: float | Literal["auto"] = "auto"
+    structure: float = 0.6
+    prior: str = "auto"
+    prior_radius: float = 0.35
     threshold: float = 0.5
+    class_floor: float = 0.3
     top_k: int = 0
-    prior: str = "none"
 
 
 @dataclass(frozen=True)
@@ -88,11 +97,9 @@ def pseudo_labels(
     images = cache.read_provenance(features, kind="features")
     expected = {key: source[key] for key in ("model", "weights")}
     values = cache.read_features(features, view, expected=expected)
-    logits = source["scale"] * (values @ weight.T) + source["bias"]
-    if logits.ndim == 2:
-        logits = logits[None]
-    teacher = mean_prediction(logits, temperature=labelling.temperature)
-    made = label(teacher, labelling)
+    views = values[None] if values.ndim == 2 else values
+    logits = source["scale"] * (views @ weight.T) + source["bias"]
+    made = label_views(logits, labelling, Structure(views))
     with cache.open_file(features, kind="features") as file:
         samples = cache.read_table(file, "samples")
     provenance = {
@@ -116,6 +123,24 @@ def pseudo_labels(
     log.info("kept %d of %d pseudo-labels", made.selected.sum(), len(samples))
 
 
+def label_views(logits: FloatArray, labelling: Labelling, structure: Structure) -> PseudoLabels:
+    """What a teacher's logits on the views of an unlabelled set become.
+
+    Args:
+        logits: ``[V, N, C]``.
+        labelling: all of it.
+        structure: of the same views.
+    """
+    logits = logits / _temperature(logits, labelling, structure)
+    if labelling.structure:
+        predicted = mean_prediction(logits, temperature=1.0)
+        corrected = apply_prior(predicted, labelling.prior, radius=labelling.prior_radius)
+        logits = logits + labelling.structure * structure.gaussian_logits(corrected)
+        if labelling.temperature == "auto":
+            logits = logits / _temperature(logits, labelling, structure)
+    return label(mean_prediction(logits, temperature=1.0), labelling)
+
+
 def mean_prediction(logits: FloatArray, *, temperature: float) -> FloatArray:
     """Mean over versions of the softmax.
 
@@ -135,65 +160,50 @@ def label(probabilities: FloatArray, labelling: Labelling) -> PseudoLabels:
 
     Args:
         probabilities: ``[..., N, C]``, rows sum to 1.
-        labelling: prior, threshold and top-k.
+        labelling: prior and selection; temperature and structure have had their turn.
     """
-    corrected = apply_prior(probabilities, labelling.prior)
+    corrected = apply_prior(probabilities, labelling.prior, radius=labelling.prior_radius)
     index = corrected.argmax(axis=-1).astype(np.int32)
     confidence = corrected.max(axis=-1)
     selected = confidence >= labelling.threshold
-    if labelling.top_k:
-        selected &= top_k_per_class(index, confidence, labelling.top_k)
+    if labelling.class_floor or labelling.top_k:
+        rank, size = rank_in_class(index, confidence)
+        if labelling.class_floor:
+            selected |= rank < np.ceil(labelling.class_floor * size)
+        if labelling.top_k:
+            selected &= rank < labelling.top_k
     return PseudoLabels(
         corrected.astype(np.float32), index, confidence.astype(np.float32), selected
     )
 
 
-def apply_prior(probabilities: FloatArray, prior: str) -> FloatArray:
-    """Correct predictions by what is assumed of the class frequencies.
-
-    Args:
-        probabilities: ``[..., N, C]``, rows sum to 1.
-        prior: ``none``, ``align`` or ``sinkhorn``, see ``Labelling``.
-
-    Returns:
-        ``[..., N, C]``, rows sum to 1.
-
-    Alignment to a uniform distribution is one step of ReMixMatch (Berthelot et al. 2020):
-    p ∝ p / mean(p). Balanced assignment scales rows and columns in turn until every class has
-    the same share (Sinkhorn and Knopp 1967; for self-labelling Asano et al. 2020).
-
-    >>> apply_prior(np.array([[0.9, 0.1], [0.6, 0.4]]), "align").round(2).tolist()
-    [[0.75, 0.25], [0.33, 0.67]]
-    """
-    if prior == "none":
-        return probabilities
-    if prior not in PRIORS:
-        raise LpclipError(f"Unknown prior '{prior}'. Available: {', '.join(PRIORS)}.")
-    # A class that no sample can be in has no share to correct.
-    smallest = np.finfo(np.float32).tiny
-    for _ in range(1 if prior == "align" else SINKHORN_STEPS):
-        share = probabilities.mean(axis=-2, keepdims=True)
-        probabilities = probabilities / np.maximum(share, smallest)
-        total = probabilities.sum(axis=-1, keepdims=True)
-        probabilities = probabilities / np.maximum(total, smallest)
-    return probabilities
-
-
-def top_k_per_class(index: IntArray, confidence: FloatArray, k: int) -> BoolArray:
-    """Whether a sample is among the k most confident of its class.
+def rank_in_class(index: IntArray, confidence: FloatArray) -> tuple[IntArray, IntArray]:
+    """Place of each sample among those of its class, the most confident first, and their number.
 
     Args:
         index: ``[..., N]``, class of each sample.
         confidence: ``[..., N]``; of equal ones the earlier sample comes first.
-        k: samples per class.
 
-    >>> top_k_per_class(np.array([0, 0, 1]), np.array([0.5, 0.9, 0.2]), 1).tolist()
-    [False, True, True]
+    Returns:
+        Rank from 0 and size of the class, int64 ``[..., N]`` each.
+
+    >>> rank, size = rank_in_class(np.array([0, 0, 1]), np.array([0.5, 0.9, 0.2]))
+    >>> rank.tolist(), size.tolist()
+    ([1, 0, 0], [2, 2, 1])
     """
     rank = np.empty(index.shape, dtype=np.int64)
+    size = np.empty(index.shape, dtype=np.int64)
     for position in np.ndindex(index.shape[:-1]):
         order = np.lexsort((-confidence[position], index[position]))
         classes = index[position][order]
         first_of_class = np.searchsorted(classes, classes)
         rank[position][order] = np.arange(len(order)) - first_of_class
-    return rank < k
+        size[position][order] = np.searchsorted(classes, classes, side="right") - first_of_class
+    return rank, size
+
+
+def _temperature(logits: FloatArray, labelling: Labelling, structure: Structure) -> float:
+    if labelling.temperature != "auto":
+        return labelling.temperature
+    predicted = logits.mean(axis=0).argmax(axis=-1)
+    return calibrated_temperature(logits, structure.agreement(predicted))

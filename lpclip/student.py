@@ -52,7 +52,7 @@ class Student:
 def train_student(
     views: Tensor,
     targets: Tensor,
-    selected: Tensor,
+    importance: Tensor,
     *,
     start: tuple[Tensor, Tensor],
     anchor_weight: Tensor,
@@ -67,7 +67,7 @@ def train_student(
     Args:
         views: unit-length features ``[V, N, D]``.
         targets: distribution over classes ``[S, N, C]``.
-        selected: which samples count, bool ``[S, N]``.
+        importance: factor on the loss of each sample, ``[S, N]``; 0 leaves it out.
         start: weight ``[S, C, D]`` and bias ``[S, C]`` to begin with.
         anchor_weight: zero-shot weights ``[C, D]``.
         scale: what cosines are multiplied with.
@@ -82,7 +82,7 @@ def train_student(
     optimiser = torch.optim.AdamW(
         [weight, bias], lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
     )
-    learned, held = _hold_out(selected, optimisation, generators)
+    learned, held = _hold_out(importance.float(), optimisation, generators)
     best = _Best(weight, bias, optimisation.patience)
     for _ in range(optimisation.epochs):
         order = torch.stack(
@@ -91,7 +91,7 @@ def train_student(
         loss_sum, count = torch.zeros(2, len(generators), device=device)
         for rows in torch.split(order, optimisation.batch_size, dim=1):
             sample = rows % n_samples
-            kept = learned.gather(1, sample).float()
+            kept = learned.gather(1, sample)
             losses = kept * _cross_entropy(
                 flat[rows], targets.gather(1, _expand(sample, targets)), weight, bias, scale
             )
@@ -147,14 +147,14 @@ class _Best:
 
 
 def _hold_out(
-    selected: Tensor, optimisation: Optimisation, generators: Sequence[torch.Generator]
+    importance: Tensor, optimisation: Optimisation, generators: Sequence[torch.Generator]
 ) -> tuple[Tensor, Tensor]:
-    """Split the kept samples of each seed into those to learn and those to stop by."""
+    """Split the importance of each seed's samples into those to learn and those to stop by."""
     if not optimisation.patience:
-        return selected, torch.zeros_like(selected)
-    draws = torch.stack([torch.rand(selected.shape[1], generator=g) for g in generators])
-    held = selected & (draws.to(selected.device) < optimisation.held_out)
-    return selected & ~held, held
+        return importance, torch.zeros_like(importance)
+    draws = torch.stack([torch.rand(importance.shape[1], generator=g) for g in generators])
+    held = draws.to(importance.device) < optimisation.held_out
+    return importance * ~held, importance * held
 
 
 def _held_out_loss(

@@ -27,6 +27,7 @@ def train_probe(
     pseudo_labels: Path | None = None,
     adapt: Path | None = None,
     clean: Path | None = None,
+    probes: Path | None = None,
     samples: Path | None = None,
 ) -> None:
     """Write the probes of every round and seed.
@@ -42,6 +43,7 @@ def train_probe(
         pseudo_labels: the zero-shot teacher's labels, for kinds that need them.
         adapt: feature cache with weak and strong views, likewise.
         clean: feature cache with the clean view, likewise.
+        probes: those of another method, for kinds that are made from one.
         samples: index with the true labels; refused by every kind that is label-free.
 
     Raises:
@@ -53,6 +55,7 @@ def train_probe(
         "pseudo_labels": pseudo_labels,
         "adapt": adapt,
         "clean": clean,
+        "probes": probes,
         "samples": samples,
     }
     for name in INPUTS:
@@ -62,7 +65,7 @@ def train_probe(
             raise LpclipError(f"A method of kind '{kind}' needs the file {name}.")
     head, provenance = read_head(text)
     options = build(module.Settings, settings, where=f"method '{method}'")
-    probes = module.fit(head, Inputs(**given), options, seeds)
+    fitted = module.fit(head, Inputs(**given), options, seeds)
     provenance = {
         **{key: provenance[key] for key in ("model", "architecture", "pretrained", "weights")},
         "benchmark": benchmark,
@@ -71,8 +74,8 @@ def train_probe(
         "settings": repr(options),
         "torch": version("torch"),
     }
-    write_probes(output, probes, provenance)
-    log.info("trained %d rounds of %d seeds", len(probes.weight) - 1, len(probes.seeds))
+    write_probes(output, fitted, provenance)
+    log.info("trained %d rounds of %d seeds", len(fitted.weight) - 1, len(fitted.seeds))
 
 
 def read_head(text: Path) -> tuple[ZeroShotHead, dict[str, Any]]:

@@ -179,7 +179,7 @@ def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
         group="far",
     )
     table = pd.read_csv(world.folder / "ood.csv").set_index(["score", "seed"])
-    assert len(table) == 8
+    assert len(table) == 12
     assert set(table["group"]) == {"far"}
     assert set(table["dataset"]) == {"photos"}
     truth = np.repeat([1, 0], [N, 45])
@@ -195,6 +195,7 @@ def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
             "max_logit": logits.max(axis=1),
             "energy": np.log(np.exp(logits).sum(axis=1)),
             "mcm": softmax(unit @ weight.T).max(axis=1),
+            "zero_shot_max_logit": world.logits(both, number=0, column=column).max(axis=1),
         }
         for name, score in scores.items():
             row = table.loc[(name, seed)]

@@ -22,7 +22,7 @@ from lpclip.errors import LpclipError, did_you_mean
 from lpclip.probes import Probes
 from lpclip.types import FloatArray
 
-INPUTS = ("pseudo_labels", "adapt", "clean", "samples")
+INPUTS = ("pseudo_labels", "adapt", "clean", "probes", "samples")
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,14 @@ class Inputs:
         pseudo_labels: the zero-shot teacher's labels of the unlabelled set.
         adapt: feature cache with the weak and strong views of that set.
         clean: feature cache with its clean view.
+        probes: those of the method that this one is made from.
         samples: its index, which holds the true labels.
     """
 
     pseudo_labels: Path | None = None
     adapt: Path | None = None
     clean: Path | None = None
+    probes: Path | None = None
     samples: Path | None = None
 
     def path(self, name: str) -> Path:

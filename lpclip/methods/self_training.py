@@ -7,8 +7,8 @@ No file that this module can reach holds a label.
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from math import nan
 from pathlib import Path
 from typing import TypeAlias
@@ -20,9 +20,10 @@ from lpclip import cache
 from lpclip.methods import Inputs, ZeroShotHead
 from lpclip.probes import Probes
 from lpclip.progress import progress
-from lpclip.pseudo_labels import Labelling, PseudoLabels, label, mean_prediction
+from lpclip.pseudo_labels import Labelling, PseudoLabels, label_views
 from lpclip.rng import sample_key
 from lpclip.rounds import COLLAPSED, OK, STOPPED, Round, class_balance, rounds_table
+from lpclip.structure import Structure
 from lpclip.student import Optimisation, Student, train_student
 from lpclip.types import BoolArray, FloatArray
 
@@ -55,6 +56,8 @@ class Settings:
     Attributes:
         labelling: how a teacher's predictions become targets, in every round.
         rounds: how many, after round 0, the zero-shot head.
+        class_weighting: the loss of a sample is multiplied by the frequency of its pseudo-label
+            to this negative power: 0 follows the frequencies of the set, 1 evens them out.
         start: where the student of each round starts: ``text`` (the text features),
             ``previous`` (the probe of the round before) or ``zero``.
         teacher_decay: the teacher is a moving average of the probes: this much of the last
@@ -67,7 +70,8 @@ class Settings:
     """
 
     labelling: Labelling = field(default_factory=Labelling)
-    rounds: int = 5
+    rounds: int = 3
+    class_weighting: float = 0.5
     start: str = "text"
     teacher_decay: float = 0.0
     student_view: str = "strong"
@@ -76,36 +80,91 @@ class Settings:
     collapse: Collapse = field(default_factory=Collapse)
 
 
+@dataclass(frozen=True)
+class Pool:
+    """The unlabelled set in memory.
+
+    Attributes:
+        teacher: unit-length features that probes label, ``[V, N, D]``.
+        student: those that students learn from, ``[W, N, D]``.
+    """
+
+    teacher: FloatArray
+    student: FloatArray
+
+
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
     """Run the rounds of all seeds together."""
     adapt = inputs.path("adapt")
-    weak = _read_views(adapt, settings.teacher_view, head)
-    views = _read_views(adapt, settings.student_view, head)
-    labels = _read_pseudo_labels(inputs.path("pseudo_labels"), adapt, head, len(seeds))
+    pool = read_pool(head, adapt, settings)
+    labels = _read_pseudo_labels(inputs.path("pseudo_labels"), adapt, head)
+    with progress(total=settings.rounds, unit="rounds", label="train") as shown:
+        probes = self_train(head, pool, settings, seeds, labels=labels, after_round=shown.add)
+    return replace(
+        probes,
+        strong_policy=_policy(adapt) if settings.student_view == "strong" else "",
+        student_view=settings.student_view,
+    )
+
+
+def read_pool(head: ZeroShotHead, adapt: Path, settings: Settings) -> Pool:
+    """The views of an unlabelled set that the settings name; one without versions is one version.
+
+    Raises:
+        LpclipError: the cache is of another model, or lacks a view.
+    """
+    views = []
+    for view in (settings.teacher_view, settings.student_view):
+        values = cache.read_features(adapt, view, expected=head.expected)
+        views.append(values[None] if values.ndim == 2 else values)
+    return Pool(*views)
+
+
+def self_train(
+    head: ZeroShotHead,
+    pool: Pool,
+    settings: Settings,
+    seeds: Sequence[int],
+    *,
+    labels: PseudoLabels | None = None,
+    after_round: Callable[[int], None] = lambda _: None,
+) -> Probes:
+    """The rounds of all seeds together, on arrays.
+
+    Args:
+        head: the first teacher, and what ``start: text`` starts from.
+        pool: the unlabelled set.
+        settings: of the rounds.
+        seeds: S seeds; each gives what it would give alone.
+        labels: the first teacher's, ``[N]``; made here if None.
+        after_round: called with 1 after every round.
+    """
+    structure = Structure(pool.teacher)
     probe = teacher = head.as_round(len(seeds))
-    history, kept = [probe], [_nothing_kept(labels)]
+    if labels is None:
+        made = _label(head, structure, teacher, settings.labelling)
+    else:
+        made = _stack([labels] * len(seeds))
+    history, kept = [probe], [_nothing_kept(made)]
     rows = [Round(0, seed) for seed in seeds]
     running = np.ones(len(seeds), dtype=bool)
-    with progress(total=settings.rounds, unit="rounds", label="train") as shown:
-        for number in range(1, settings.rounds + 1):
-            student = _train(head, views, labels, probe, settings, seeds, number)
-            trained = (student.weight.cpu().numpy(), student.bias.cpu().numpy())
-            next_teacher = _average(teacher, trained, settings.teacher_decay)
-            made = _label(head, weak, next_teacher, settings.labelling)
-            ended = [
-                _end_of_round(
-                    number, seed, column, running[column], labels, made, student, settings
-                )
-                for column, seed in enumerate(seeds)
-            ]
-            running = np.array([row.status == OK for row in ended])
-            kept.append(labels)
-            probe = _where(running, trained, probe)
-            teacher = _where(running, next_teacher, teacher)
-            labels = made
-            history.append(probe)
-            rows.extend(ended)
-            shown.add(1)
+    for number in range(1, settings.rounds + 1):
+        learned = made
+        student = _train(head, pool.student, learned, probe, settings, seeds, number)
+        trained = (student.weight.cpu().numpy(), student.bias.cpu().numpy())
+        next_teacher = _average(teacher, trained, settings.teacher_decay)
+        made = _label(head, structure, next_teacher, settings.labelling)
+        ended = [
+            _end_of_round(number, seed, column, running[column], learned, made, student, settings)
+            for column, seed in enumerate(seeds)
+        ]
+        running = np.array([row.status == OK for row in ended])
+        kept.append(learned)
+        probe = _where(running, trained, probe)
+        teacher = _where(running, next_teacher, teacher)
+        history.append(probe)
+        rows.extend(ended)
+        after_round(1)
     return Probes(
         weight=np.stack([weight for weight, _ in history]),
         bias=np.stack([bias for _, bias in history]),
@@ -115,30 +174,28 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         rounds=rounds_table(rows),
         pseudo_labels=np.stack([labels.class_index for labels in kept]),
         selected=np.stack([labels.selected for labels in kept]),
-        strong_policy=_policy(adapt) if settings.student_view == "strong" else "",
-        student_view=settings.student_view,
     )
 
 
-def _read_views(adapt: Path, view: str, head: ZeroShotHead) -> FloatArray:
-    """Features ``[V, N, D]`` of a view; a view without versions is one version."""
-    values = cache.read_features(adapt, view, expected=head.expected)
-    return values[None] if values.ndim == 2 else values
-
-
-def _read_pseudo_labels(path: Path, adapt: Path, head: ZeroShotHead, n_seeds: int) -> PseudoLabels:
+def _read_pseudo_labels(path: Path, adapt: Path, head: ZeroShotHead) -> PseudoLabels:
     index = cache.read_provenance(adapt, kind="features")["index"]
     with cache.open_file(path, kind="pseudo_labels") as file:
         cache.check_provenance(path, cache.provenance_of(file), {**head.expected, "index": index})
         table = cache.read_table(file, "pseudo_labels")
         probabilities = file["probabilities"][...].astype(np.float32)
-    columns = (
+    return PseudoLabels(
         probabilities,
         table["class_index"].to_numpy(),
         table["confidence"].to_numpy(),
         table["selected"].to_numpy().astype(bool),
     )
-    return PseudoLabels(*(np.repeat(values[None], n_seeds, axis=0) for values in columns))
+
+
+def _stack(labels: Sequence[PseudoLabels]) -> PseudoLabels:
+    """Pseudo-labels of every seed, ``[S, N, …]``."""
+    return PseudoLabels(
+        *(np.stack([getattr(one, name.name) for one in labels]) for name in fields(PseudoLabels))
+    )
 
 
 def _policy(adapt: Path) -> str:
@@ -178,7 +235,7 @@ def _train(
     return train_student(
         torch.from_numpy(views).to(device),
         torch.from_numpy(targets).to(device),
-        torch.from_numpy(labels.selected).to(device),
+        torch.from_numpy(_importance(labels, settings.class_weighting)).to(device),
         start=(torch.tensor(start[0], device=device), torch.tensor(start[1], device=device)),
         anchor_weight=torch.tensor(head.weight, device=device),
         scale=head.scale,
@@ -192,14 +249,27 @@ def _generator(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(key % 2**63)
 
 
+def _importance(labels: PseudoLabels, power: float) -> FloatArray:
+    """Factor on the loss of each sample ``[S, N]``, on average 1 over those that are kept."""
+    importance = labels.selected.astype(np.float32)
+    for row, index, selected in zip(importance, labels.class_index, labels.selected, strict=True):
+        # As if one more sample of each class were kept.
+        counts = np.bincount(index[selected], minlength=labels.probabilities.shape[-1]) + 1
+        row *= (counts.mean() / counts[index]) ** power
+        if selected.any():
+            row *= selected.sum() / row.sum()
+    return importance
+
+
 def _label(
-    head: ZeroShotHead, weak: FloatArray, teacher: Weights, labelling: Labelling
+    head: ZeroShotHead, structure: Structure, teacher: Weights, labelling: Labelling
 ) -> PseudoLabels:
-    """What the teacher of each seed says of the weak views ``[V, N, D]``."""
-    weight, bias = teacher
-    logits = head.scale * np.einsum("vnd,scd->vsnc", weak, weight, optimize=True)
-    return label(
-        mean_prediction(logits + bias[:, None], temperature=labelling.temperature), labelling
+    """What the teacher of each seed says of the views of the unlabelled set."""
+    return _stack(
+        [
+            label_views(head.scale * (structure.views @ weight.T) + bias, labelling, structure)
+            for weight, bias in zip(*teacher, strict=True)
+        ]
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lpclip import cache
 from lpclip.report import write_reports
+from lpclip.report.guard import write_guard_table
 
 log = logging.getLogger(__name__)
 
@@ -42,4 +43,5 @@ def report(
         methods=methods,
         output=output,
     )
+    write_guard_table(probes, output / "guard.csv")
     log.info("reported %d methods", len(methods))

@@ -160,22 +160,29 @@ def settings_pseudo_labels(wildcards):
 
 
 def settings_train_probe(wildcards):
-    method = dict(METHODS[wildcards.method])
-    kind = method.pop("kind")
-    if "labelling" in method:
-        method["labelling"] = LABELLINGS[method["labelling"]]
-    if "student_view" in method:
-        method["student_view"], method["teacher_view"] = training_views(
-            method["student_view"], images=adapts_on_images(wildcards)
-        )
+    method = METHODS[wildcards.method]
     return {
         "benchmark": wildcards.benchmark,
         "method": wildcards.method,
-        "kind": kind,
+        "kind": method["kind"],
         "seeds": config["seeds"],
-        "settings": method,
-        "code": code_hash("lpclip.train", f"lpclip.methods.{kind}"),
+        "settings": settings_of_method(wildcards, method),
+        "code": code_hash("lpclip.train", f"lpclip.methods.{method['kind']}"),
     }
+
+
+def settings_of_method(wildcards, method):
+    """Settings of a method on a benchmark, with all that they name filled in."""
+    settings = {key: value for key, value in method.items() if key != "kind"}
+    if "labelling" in settings:
+        settings["labelling"] = LABELLINGS[settings["labelling"]]
+    if "student_view" in settings:
+        settings["student_view"], settings["teacher_view"] = training_views(
+            settings["student_view"], images=adapts_on_images(wildcards)
+        )
+    if method["kind"] == "guarded":
+        settings["training"] = settings_of_method(wildcards, METHODS[method["method"]])
+    return settings
 
 
 def settings_evaluate(wildcards):
@@ -264,11 +271,13 @@ def samples_of(role):
 def method_inputs(wildcards):
     """What a method reads; its index with labels only where the kind of method declares it."""
     method = METHODS[wildcards.method]
+    guarded = METHODS[method["method"]] if method["kind"] == "guarded" else method
     paths = {
         "pseudo_labels": f"results/{wildcards.model}/{wildcards.benchmark}/pseudo_labels/"
         f"{method.get('labelling')}.h5",
-        "adapt": adapt_features(wildcards, method.get("student_view", "auto")),
+        "adapt": adapt_features(wildcards, guarded.get("student_view", "auto")),
         "clean": features_of("adapt", "clean")(wildcards),
+        "probes": f"results/{wildcards.model}/{wildcards.benchmark}/{method.get('method')}/probes.h5",
         "samples": samples_of("adapt")(wildcards),
     }
     return {name: paths[name] for name in needs(method["kind"])}

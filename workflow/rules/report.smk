@@ -15,6 +15,7 @@ rule report:
         ood="results/ood.csv",
         rounds="results/rounds.csv",
         per_class="results/per_class.csv",
+        guard="results/guard.csv",
         severity=report(
             "results/figures/severity.png",
             caption="../report/severity_figure.rst",

@@ -1,0 +1,170 @@
+"""Cases for self-training in memory: an unlabelled pool, a labelled test set, a zero-shot head."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from lpclip import cache as files
+from lpclip.data import UNLABELLED, open_source
+from lpclip.embed_images import embed_images
+from lpclip.embed_text import embed_text
+from lpclip.index_samples import index_samples
+from lpclip.methods import ZeroShotHead
+from lpclip.methods.self_training import Pool
+from lpclip.model_spec import ModelSpec
+from lpclip.tiny.glyphs import SYMBOL_NAMES
+from lpclip.train import read_head
+from lpclip.types import FloatArray, IntArray
+
+MODEL = ModelSpec("tiny", "lpclip-tiny", "embedded")
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIGIT_TEMPLATES = (
+    "a photo of the number {}.",
+    "an image of the number {}.",
+    "a drawing of the number {}.",
+    "a blurry image of the number {}.",
+    "a low resolution photo of the digit {}.",
+    "the digit {} written by hand.",
+    "the digit {} in white on a black background.",
+)
+TEMPLATES = ("a photo of the {}.", "an image of the {}.", "a drawing of the {}.")
+
+
+@dataclass(frozen=True)
+class Images:
+    """A dataset in memory: unit-length features and labels.
+
+    Attributes:
+        weak: ``[V, N, D]``; the clean features alone where there are no images.
+        strong: ``[V, N, D]``, likewise.
+        clean: ``[N, D]``.
+        labels: ``[N]``, -1 for a foreign image.
+    """
+
+    weak: FloatArray
+    strong: FloatArray
+    clean: FloatArray
+    labels: IntArray
+
+    def take(self, rows: IntArray) -> "Images":
+        """Some of the rows."""
+        return Images(self.weak[:, rows], self.strong[:, rows], self.clean[rows], self.labels[rows])
+
+    @property
+    def pool(self) -> Pool:
+        """The set without its labels."""
+        return Pool(self.weak, self.strong)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One situation that self-training is put into.
+
+    Attributes:
+        name: of the images and what was done to them.
+        head: zero-shot.
+        adapt: the unlabelled set; its labels are for reference only.
+        test: the test set.
+        foreign: test images of other things, or None.
+    """
+
+    name: str
+    head: ZeroShotHead
+    adapt: Images
+    test: Images
+    foreign: Images | None = None
+
+
+def without_views(clean: FloatArray, labels: IntArray) -> Images:
+    """A set of which only the clean features are known."""
+    unit = files.normalise(np.asarray(clean, dtype=np.float32))
+    return Images(unit[None], unit[None], unit, np.asarray(labels))
+
+
+@cache
+def zero_shot(class_names: Sequence[str], templates: Sequence[str]) -> ZeroShotHead:
+    """Head of the embedded CLIP."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "text.h5"
+        embed_text(output=path, model=MODEL, class_names=class_names, templates=templates)
+        return read_head(path)[0]
+
+
+def embed(source: Mapping[str, Any], *, views: bool = True) -> Images:
+    """Features of a source's images by the embedded CLIP; without views the clean ones only."""
+    wanted = {"clean": {}} | ({"weak": {"versions": 8}, "strong": {"versions": 8}} if views else {})
+    with TemporaryDirectory() as folder:
+        index, output = Path(folder) / "samples.h5", Path(folder) / "features.h5"
+        index_samples(output=index, dataset="images", source=source)
+        embed_images(
+            samples=index,
+            output=output,
+            dataset="images",
+            source=source,
+            model=MODEL,
+            views=wanted,
+        )
+        labels = files.read_samples(index, labels=True)["label"].to_numpy()
+        found = {name: files.read_features(output, name, expected={}) for name in wanted}
+    clean = found["clean"]
+    return Images(found.get("weak", clean[None]), found.get("strong", clean[None]), clean, labels)
+
+
+def names_of(characters: str) -> tuple[str, ...]:
+    """Class names of rendered characters, as captions name them."""
+    if characters == "digits":
+        return NUMBERS
+    source = open_source("glyphs", {"characters": characters, "n": 1})
+    return tuple(
+        SYMBOL_NAMES.get(name, f"{'capital' if name.isupper() else 'small'} letter {name}")
+        for name in source.class_names or ()
+    )
+
+
+def rarer(case: Case, name: str, keep: FloatArray, seed: int) -> Case:
+    """Keep an image of class c with probability ``keep[c]``."""
+    generator = np.random.default_rng(seed)
+    chance = generator.random(len(case.adapt.labels))
+    return _of_rows(case, name, np.flatnonzero(chance < keep[case.adapt.labels]))
+
+
+def few(case: Case, name: str, per_class: int, seed: int) -> Case:
+    """Keep so many images of every class."""
+    order = np.random.default_rng(seed).permutation(len(case.adapt.labels))
+    labels = case.adapt.labels[order]
+    rank = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        rank[own] = np.arange(len(own))
+    return _of_rows(case, name, np.sort(order[rank < per_class]))
+
+
+def some(case: Case, name: str, n: int, seed: int) -> Case:
+    """Keep so many images."""
+    order = np.random.default_rng(seed).permutation(len(case.adapt.labels))
+    return _of_rows(case, name, np.sort(order[:n]))
+
+
+def mixed(case: Case, name: str, foreign: Images, share: float, seed: int) -> Case:
+    """Add foreign images until they are a share of the unlabelled set."""
+    n = round(len(case.adapt.labels) * share / (1 - share))
+    order = np.random.default_rng(seed).permutation(len(foreign.labels))
+    if n > len(order):
+        raise ValueError(f"{name} needs {n} foreign images, but there are {len(order)}")
+    more = foreign.take(order[:n])
+    adapt = Images(
+        np.concatenate([case.adapt.weak, more.weak], axis=1),
+        np.concatenate([case.adapt.strong, more.strong], axis=1),
+        np.concatenate([case.adapt.clean, more.clean]),
+        np.concatenate([case.adapt.labels, np.full(n, UNLABELLED)]),
+    )
+    return replace(case, name=f"{case.name}, {name}", adapt=adapt)
+
+
+def _of_rows(case: Case, name: str, rows: IntArray) -> Case:
+    return replace(case, name=f"{case.name}, {name}", adapt=case.adapt.take(rows))

@@ -1,0 +1,114 @@
+"""Priors: class frequencies that are assumed or estimated, and predictions corrected by them."""
+
+import numpy as np
+
+from lpclip.errors import LpclipError
+from lpclip.types import FloatArray
+
+PRIORS = ("none", "align", "sinkhorn", "auto")
+SINKHORN_STEPS = 100
+
+
+def apply_prior(probabilities: FloatArray, prior: str, *, radius: float = 0.35) -> FloatArray:
+    """Correct predictions by what is assumed of the class frequencies.
+
+    Args:
+        probabilities: ``[..., N, C]``, rows sum to 1.
+        prior: ``none``; ``align`` to equal frequencies; ``sinkhorn``: equal frequencies to the
+            letter; ``auto``: align to ``estimated_frequencies``.
+        radius: of ``auto``.
+
+    Returns:
+        ``[..., N, C]``, rows sum to 1.
+
+    Raises:
+        LpclipError: unknown prior.
+
+    Alignment is one step of ReMixMatch (Berthelot et al. 2020): p ∝ p · target / mean(p).
+    Balanced assignment scales rows and columns in turn until every class has the same share
+    (Sinkhorn and Knopp 1967; for self-labelling Asano et al. 2020).
+
+    >>> apply_prior(np.array([[0.9, 0.1], [0.6, 0.4]]), "align").round(2).tolist()
+    [[0.75, 0.25], [0.33, 0.67]]
+    """
+    if prior == "none":
+        return probabilities
+    if prior not in PRIORS:
+        raise LpclipError(f"Unknown prior '{prior}'. Available: {', '.join(PRIORS)}.")
+    target = (
+        estimated_frequencies(probabilities, radius=radius)[..., None, :]
+        if prior == "auto"
+        else np.float64(1 / probabilities.shape[-1])
+    )
+    # A class that no sample can be in has no share to correct.
+    smallest = np.finfo(np.float32).tiny
+    for _ in range(SINKHORN_STEPS if prior == "sinkhorn" else 1):
+        share = probabilities.mean(axis=-2, keepdims=True)
+        probabilities = probabilities * target / np.maximum(share, smallest)
+        total = probabilities.sum(axis=-1, keepdims=True)
+        probabilities = probabilities / np.maximum(total, smallest)
+    return probabilities
+
+
+def estimated_frequencies(probabilities: FloatArray, *, radius: float = 0.35) -> FloatArray:
+    """The most even class frequencies that the predictions' own doubt allows.
+
+    Predicted frequencies are off by no more than the predictions' errors, and by less where
+    errors cancel: by about ``radius`` times the share of errors, in total variation. Of all
+    frequencies that near, those with the largest entropy assume the least. A sure model keeps its
+    frequencies; an unsure one is evened out.
+
+    Args:
+        probabilities: ``[..., N, C]``, rows sum to 1; 1 - mean confidence is the share of errors.
+        radius: total variation that is allowed, as a fraction of the share of errors.
+
+    Returns:
+        ``[..., C]``, sums to 1.
+
+    >>> sure = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> estimated_frequencies(sure).tolist()
+    [0.75, 0.25]
+    >>> unsure = np.array([[0.6, 0.4], [0.6, 0.4], [0.6, 0.4], [0.4, 0.6]])
+    >>> estimated_frequencies(unsure).tolist()
+    [0.5, 0.5]
+    """
+    frequencies = probabilities.mean(axis=-2)
+    errors = 1 - probabilities.max(axis=-1).mean(axis=-1)
+    flat = [
+        most_even(row, radius * float(error))
+        for row, error in zip(
+            frequencies.reshape(-1, frequencies.shape[-1]), errors.reshape(-1), strict=True
+        )
+    ]
+    return np.stack(flat).reshape(frequencies.shape)
+
+
+def most_even(frequencies: FloatArray, distance: float) -> FloatArray:
+    """The distribution of largest entropy within a total variation of another.
+
+    The largest frequencies are cut to one level and the smallest raised to another, so that both
+    move ``distance`` of mass.
+
+    Args:
+        frequencies: ``[C]``, sums to 1.
+        distance: total variation, 0..1.
+
+    >>> most_even(np.array([0.5, 0.3, 0.1, 0.1]), 0.1).round(3).tolist()
+    [0.4, 0.3, 0.15, 0.15]
+    """
+    even = 1 / len(frequencies)
+    values = np.asarray(frequencies, dtype=np.float64)
+    if np.maximum(values - even, 0).sum() <= distance:
+        return np.full(len(values), even)
+    # Filling the lowest up with water, and with the signs turned the same for the highest.
+    low = _water_level(values, distance)
+    high = -_water_level(-values, distance)
+    return np.clip(values, low, high)
+
+
+def _water_level(values: FloatArray, amount: float) -> float:
+    """Level at which raising all lower values to it takes ``amount``."""
+    ordered = np.sort(values)
+    counts = np.arange(1, len(ordered) + 1)
+    levels = (np.cumsum(ordered) + amount) / counts
+    return float(levels[np.flatnonzero(levels >= ordered)[-1]])

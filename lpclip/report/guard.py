@@ -1,0 +1,84 @@
+"""What the guard decided and why: a table, and the same in plain words."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from lpclip.atomic import atomic_path
+from lpclip.errors import LpclipError
+from lpclip.probes import read_probes
+
+COLUMNS = (
+    "model",
+    "benchmark",
+    "method",
+    "decision",
+    "chosen_strength",
+    "strength",
+    "estimated_gain",
+    "change",
+    "gaussian",
+    "halves",
+    "neighbours",
+    "smoothness",
+    "views",
+    "balance",
+)
+
+
+def write_guard_table(probes: Iterable[Path], output: Path) -> None:
+    """Write guard.csv: one row per guarded method and strength; only a header where none is.
+
+    Args:
+        probes: the probes of every method, guarded or not.
+        output: the CSV file.
+    """
+    tables = [pd.DataFrame(columns=list(COLUMNS))]
+    for path in probes:
+        found, provenance = read_probes(path)
+        if found.guard is not None:
+            names = {key: provenance[key] for key in ("model", "benchmark", "method")}
+            tables.append(found.guard.assign(**names)[list(COLUMNS)])
+    table = pd.concat(tables[1:] or tables)
+    with atomic_path(output) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.9g")
+
+
+def in_words(guard_csv: Path) -> list[str]:
+    """A sentence or two per decision in guard.csv.
+
+    Raises:
+        LpclipError: the file is no such table.
+    """
+    try:
+        table = pd.read_csv(guard_csv, keep_default_na=False)
+        groups = table.groupby(["model", "benchmark", "method"], sort=False)
+    except (OSError, UnicodeDecodeError, ValueError, KeyError) as error:
+        raise LpclipError(f"{guard_csv}: not a readable guard table ({error}).") from error
+    if missing := sorted(set(COLUMNS).difference(table.columns)):
+        raise LpclipError(f"{guard_csv}: not a guard table: it lacks {', '.join(missing)}.")
+    return [_sentence(rows) for _, rows in groups]
+
+
+def _sentence(rows: pd.DataFrame) -> str:
+    model, benchmark, method = rows.iloc[0][["model", "benchmark", "method"]]
+    chosen = float(rows["chosen_strength"].iloc[0])
+    # Where zero-shot is kept, the head that came nearest to being shipped says why.
+    shown = rows[rows["strength"] == chosen] if chosen else rows.nlargest(1, "estimated_gain")
+    row = shown.iloc[0]
+    verdict = {0.0: "keeps zero-shot", 1.0: "ships the adapted head"}.get(
+        chosen, f"ships a head {chosen:.0%} of the way from zero-shot to the adapted one"
+    )
+    return (
+        f"{method} on {benchmark}, model {model}, {verdict}. Estimated gain without a label: "
+        f"{_points(row['estimated_gain'])} points. That head differs from zero-shot on "
+        f"{row['change']:.0%} of the unlabelled images. A reader of the features that learned "
+        f"nothing from it agrees with it on {_points(row['gaussian'])} points of images compared "
+        f"to zero-shot; heads trained on halves agree with each other on {_points(row['halves'])} "
+        "points compared to zero-shot."
+    )
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}"
