@@ -43,6 +43,11 @@ def fingerprint(samples: pd.DataFrame) -> str:
     return digest.hexdigest()[:16]
 
 
+def text_fingerprint(features: FloatArray) -> str:
+    """Hash of text features, 16 hexadecimal digits: other names or templates, another hash."""
+    return sha256(np.ascontiguousarray(features, dtype=np.float32).tobytes()).hexdigest()[:16]
+
+
 @contextlib.contextmanager
 def create(path: Path, *, kind: str, provenance: Provenance) -> Iterator[h5py.File]:
     """New file of a kind that appears at ``path`` when the block ends without an error."""

@@ -97,9 +97,10 @@ def pseudo_labels(
         samples = cache.read_table(file, "samples")
     provenance = {
         **expected,
+        "text": cache.text_fingerprint(weight),
         "dataset": images["dataset"],
         "index": images["index"],
-        "labelling": json.dumps(vars(labelling), sort_keys=True),
+        "labelling": described(labelling),
         "view": view,
     }
     with cache.create(output, kind="pseudo_labels", provenance=provenance) as file:
@@ -114,6 +115,11 @@ def pseudo_labels(
         cache.write_table(file, "pseudo_labels", table)
         file["probabilities"] = made.probabilities.astype(np.float16)
     log.info("kept %d of %d pseudo-labels", made.selected.sum(), len(samples))
+
+
+def described(labelling: Labelling) -> str:
+    """The settings as text: what a file of pseudo-labels says of how it was made."""
+    return json.dumps(vars(labelling), sort_keys=True)
 
 
 def mean_prediction(logits: FloatArray, *, temperature: float) -> FloatArray:

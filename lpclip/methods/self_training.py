@@ -20,7 +20,7 @@ from lpclip import cache
 from lpclip.methods import Inputs, ZeroShotHead
 from lpclip.probes import Probes
 from lpclip.progress import progress
-from lpclip.pseudo_labels import Labelling, PseudoLabels, label, mean_prediction
+from lpclip.pseudo_labels import Labelling, PseudoLabels, described, label, mean_prediction
 from lpclip.rng import sample_key
 from lpclip.rounds import COLLAPSED, OK, STOPPED, Round, class_balance, rounds_table
 from lpclip.student import Optimisation, Student, train_student
@@ -81,7 +81,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     adapt = inputs.path("adapt")
     weak = _read_views(adapt, settings.teacher_view, head)
     views = _read_views(adapt, settings.student_view, head)
-    labels = _read_pseudo_labels(inputs.path("pseudo_labels"), adapt, head, len(seeds))
+    labels = _read_pseudo_labels(inputs, head, settings.labelling, len(seeds))
     probe = teacher = head.as_round(len(seeds))
     history, kept = [probe], [_nothing_kept(labels)]
     rows = [Round(0, seed) for seed in seeds]
@@ -126,10 +126,18 @@ def _read_views(adapt: Path, view: str, head: ZeroShotHead) -> FloatArray:
     return values[None] if values.ndim == 2 else values
 
 
-def _read_pseudo_labels(path: Path, adapt: Path, head: ZeroShotHead, n_seeds: int) -> PseudoLabels:
-    index = cache.read_provenance(adapt, kind="features")["index"]
+def _read_pseudo_labels(
+    inputs: Inputs, head: ZeroShotHead, labelling: Labelling, n_seeds: int
+) -> PseudoLabels:
+    path = inputs.path("pseudo_labels")
+    expected = {
+        **head.expected,
+        "text": cache.text_fingerprint(head.weight),
+        "index": cache.read_provenance(inputs.path("adapt"), kind="features")["index"],
+        "labelling": described(labelling),
+    }
     with cache.open_file(path, kind="pseudo_labels") as file:
-        cache.check_provenance(path, cache.provenance_of(file), {**head.expected, "index": index})
+        cache.check_provenance(path, cache.provenance_of(file), expected)
         table = cache.read_table(file, "pseudo_labels")
         probabilities = file["probabilities"][...].astype(np.float32)
     columns = (
