@@ -216,6 +216,13 @@ def test_a_new_method_adds_its_own_jobs(changed):
     assert jobs == {"train_probe": 1, **OF_ONE_METHOD}
 
 
+def test_another_seed_trains_only_what_draws_at_random(changed):
+    jobs = changed(lambda c: c["seeds"].append(2))
+    assert jobs == {
+        "train_probe": 2, "evaluate": 4, "evaluate_ood": 2, "evaluate_rounds": 2, "report": 1,
+    }  # fmt: skip
+
+
 def test_a_new_ood_set_adds_its_own_jobs(changed):
     def edit(config):
         config["datasets"]["more"] = {"source": {"kind": "photo_patches", "n": 21}}

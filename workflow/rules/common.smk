@@ -14,7 +14,7 @@ from lpclip.data import has_images, open_source
 from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
 from lpclip.feature_files import open_arrays
-from lpclip.methods import needs
+from lpclip.methods import needs, used_seeds
 from lpclip.tiny import WEIGHTS
 
 
@@ -172,7 +172,7 @@ def settings_train_probe(wildcards):
         "benchmark": wildcards.benchmark,
         "method": wildcards.method,
         "kind": kind,
-        "seeds": config["seeds"],
+        "seeds": used_seeds(kind, config["seeds"]),
         "settings": method,
         "code": code_hash("lpclip.train", f"lpclip.methods.{kind}"),
     }
