@@ -37,7 +37,7 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "report": ("lpclip.report.stage:report", "gather the evaluation into reports and figures"),
 }
 # Settings that are there for Snakemake, which re-runs a job when they change.
-FOR_SNAKEMAKE = ("code", "versions")
+FOR_SNAKEMAKE = ("code", "versions", "order")
 TOOLS: Mapping[str, str] = {
     "inspect": "say what a file is and show its first rows",
     "summary": "print a report as a table",

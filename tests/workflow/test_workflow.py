@@ -223,6 +223,13 @@ def test_another_seed_trains_only_what_draws_at_random(changed):
     }  # fmt: skip
 
 
+def test_another_order_of_methods_reruns_the_report(changed):
+    def edit(config):
+        config["methods"] = dict(reversed(config["methods"].items()))
+
+    assert changed(edit) == {"report": 1}
+
+
 def test_a_new_ood_set_adds_its_own_jobs(changed):
     def edit(config):
         config["datasets"]["more"] = {"source": {"kind": "photo_patches", "n": 21}}

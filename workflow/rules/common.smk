@@ -200,7 +200,11 @@ def settings_evaluate_rounds(wildcards):
 
 
 def settings_report(wildcards):
-    return {"code": code_hash("lpclip.report.stage")}
+    # The command sees the order in that of its files, which Snakemake compares as a set.
+    return {
+        "order": experiments("{model}/{benchmark}/{method}"),
+        "code": code_hash("lpclip.report.stage"),
+    }
 
 
 def model_files(wildcards):
