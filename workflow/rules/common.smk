@@ -15,6 +15,7 @@ from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
 from lpclip.feature_files import open_arrays
 from lpclip.methods import needs, used_seeds
+from lpclip.permissions import check_writable
 from lpclip.tiny import WEIGHTS
 
 
@@ -29,6 +30,7 @@ os.environ["PATH"] = os.pathsep.join(
 )
 
 try:
+    check_writable(Path.cwd())
     config = complete(
         config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
     )
