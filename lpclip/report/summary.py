@@ -53,6 +53,10 @@ _SOURCES = {
     "": "Corrupted figures need all 15 corruptions at 5 severities, which this run does not have.",
 }  # fmt: skip
 
+_PROCEDURAL = (
+    "Frost is drawn (procedural crystals): no photographs of it were given (frost_images)."
+)
+
 
 def summary(report_csv: Path) -> str:
     """Readable text of report.csv: a table per model and benchmark, and what its columns mean.
@@ -70,6 +74,8 @@ def summary(report_csv: Path) -> str:
     notes = [_EXPLANATION, *dict.fromkeys(column.meaning for column in shown(report))]
     notes = textwrap.wrap(" ".join(filter(None, notes)), WIDTH, break_on_hyphens=False)
     notes += [_SOURCES[source] for source in dict.fromkeys(_sources(report))]
+    if "procedural" in set(report.get("frost_texture", [])):
+        notes.append(_PROCEDURAL)
     return "\n\n".join([*blocks, "\n".join([*notes, *_policies(report)])])
 
 
