@@ -43,6 +43,11 @@ def fingerprint(samples: pd.DataFrame) -> str:
     return digest.hexdigest()[:16]
 
 
+def text_fingerprint(features: FloatArray) -> str:
+    """Hash of text features, 16 hexadecimal digits: other names or templates, another hash."""
+    return sha256(np.ascontiguousarray(features, dtype=np.float32).tobytes()).hexdigest()[:16]
+
+
 @contextlib.contextmanager
 def create(path: Path, *, kind: str, provenance: Provenance) -> Iterator[h5py.File]:
     """New file of a kind that appears at ``path`` when the block ends without an error."""
@@ -63,30 +68,31 @@ def open_file(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
     """
     if not path.is_file():
         raise LpclipError(f"{path} does not exist. Run Snakemake, which makes it.")
-    again = "Delete it and run Snakemake, which makes it again."
+    # Whatever else has another ending, deleting it is no cure.
+    again = " Delete it and run Snakemake, which makes it again." if path.suffix == ".h5" else ""
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         if isinstance(error, PermissionError):
             raise LpclipError(f"{path} cannot be read: permission denied.") from error
-        raise LpclipError(f"{path} is truncated or not an HDF5 file. {again}") from error
+        raise LpclipError(f"{path} is truncated or not an HDF5 file.{again}") from error
     with file:
         found = file.attrs.get("kind")
         if found is None or "schema_version" not in file.attrs:
             raise LpclipError(f"{path} is an HDF5 file, but not one that lpclip wrote.")
         if not file.attrs.get("complete", False):
-            raise LpclipError(f"{path} is not complete: its writer was stopped. {again}")
+            raise LpclipError(f"{path} is not complete: its writer was stopped.{again}")
         if file.attrs["schema_version"] != SCHEMA_VERSION:
             raise LpclipError(
                 f"{path} has schema version {file.attrs['schema_version']}; this version of lpclip "
-                f"reads {SCHEMA_VERSION}. {again}"
+                f"reads {SCHEMA_VERSION}.{again}"
             )
         if kind is not None and found != kind:
             raise LpclipError(f"{path} holds {found}, not {kind}.")
         try:
             yield file
         except OSError as error:
-            raise LpclipError(f"{path} is damaged ({error}). {again}") from error
+            raise LpclipError(f"{path} is damaged ({error}).{again}") from error
 
 
 def read_provenance(path: Path, *, kind: str | None = None) -> dict[str, Any]:

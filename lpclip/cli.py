@@ -37,7 +37,7 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "report": ("lpclip.report.stage:report", "gather the evaluation into reports and figures"),
 }
 # Settings that are there for Snakemake, which re-runs a job when they change.
-FOR_SNAKEMAKE = ("code", "versions")
+FOR_SNAKEMAKE = ("code", "versions", "order")
 TOOLS: Mapping[str, str] = {
     "inspect": "say what a file is and show its first rows",
     "summary": "print a report as a table",
@@ -118,10 +118,16 @@ def _inspect(arguments: Sequence[str]) -> None:
 def _summary(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="lpclip summary", description=TOOLS["summary"])
     parser.add_argument("report", type=Path, help="a report.csv")
+    parser.add_argument(
+        "--format",
+        choices=["text", "markdown"],
+        default="text",
+        help="for a terminal, explained (the default), or the README's table",
+    )
     options = parser.parse_args(arguments)
-    from lpclip.report import summary
+    from lpclip.report import markdown, summary
 
-    print(summary(options.report))
+    print((markdown if options.format == "markdown" else summary)(options.report))
 
 
 def _run_stage(command: str, arguments: Sequence[str]) -> None:

@@ -45,6 +45,8 @@ def evaluate(*, probes: Path, features: Path, samples: Path, output: Path, shift
     """
     heads, provenance = read_probes(probes)
     labels = _read_labels(samples, features, heads)
+    images = cache.read_provenance(features)
+    settings = json.loads(images["views"])
     rows = []
     for view, severity, values in _views(features, provenance):
         family = "natural" if shift else "clean" if severity == 0 else family_of(view)
@@ -53,10 +55,11 @@ def evaluate(*, probes: Path, features: Path, samples: Path, output: Path, shift
             rows.append(
                 {
                     **_experiment(provenance, seed),
-                    "dataset": cache.read_provenance(features)["dataset"],
+                    "dataset": images["dataset"],
                     "shift": shift or view,
                     "family": family,
                     "source": "generated" if severity else family,
+                    "texture": _texture(view, settings.get(view, {})),
                     "severity": severity,
                     **classification_metrics(probabilities, labels),
                 }
@@ -179,6 +182,13 @@ def _views(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, int
         else:
             severities = settings[name].get("severities", SEVERITIES)
             yield from ((name, s, values[i]) for i, s in enumerate(severities))
+
+
+def _texture(view: str, settings: Mapping[str, Any]) -> str:
+    """What a corruption lays over images: only frost, whose photographs the user has to give."""
+    if view != "frost":
+        return ""
+    return "photographs" if settings.get("frost_images") else "procedural"
 
 
 def _logits(heads: Probes, values: FloatArray, number: int, column: int) -> FloatArray:

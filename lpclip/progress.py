@@ -31,6 +31,7 @@ class Progress:
         )
         self._total, self._unit, self._label = total, unit, label
         self._done, self._initial = initial, initial
+        self._written = -1  # how much was done when the last line was written
         self._start = self._last = time.monotonic()
 
     def add(self, count: int) -> None:
@@ -42,23 +43,34 @@ class Progress:
             self._write()
 
     def close(self) -> None:
-        """End the bar and log the rate of the whole."""
+        """End the bar and log the rate of the whole, unless the last line said it."""
         self._bar.close()
-        self._write()
+        if self._written != self._done:
+            self._write()
 
     def _write(self) -> None:
         seconds = max(time.monotonic() - self._start, 1e-9)
         rate = (self._done - self._initial) / seconds
+        self._written = self._done
         log.info(
-            "%s: %d of %d %s, %.0f %s/s, %.1f s",
+            "%s: %d of %d %s, %s %s/s, %.1f s",
             self._label,
             self._done,
             self._total,
             self._unit,
-            rate,
+            _three_digits(rate),
             self._unit,
             seconds,
         )
+
+
+def _three_digits(rate: float) -> str:
+    """At least three significant digits, never an exponent for what is fast.
+
+    >>> _three_digits(0.12345), _three_digits(45.678), _three_digits(12345.6)
+    ('0.123', '45.7', '12346')
+    """
+    return f"{rate:.3g}" if rate < 999.5 else f"{rate:.0f}"
 
 
 @contextmanager

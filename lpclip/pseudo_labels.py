@@ -104,9 +104,10 @@ def pseudo_labels(
         samples = cache.read_table(file, "samples")
     provenance = {
         **expected,
+        "text": cache.text_fingerprint(weight),
         "dataset": images["dataset"],
         "index": images["index"],
-        "labelling": json.dumps(vars(labelling), sort_keys=True),
+        "labelling": described(labelling),
         "view": view,
     }
     with cache.create(output, kind="pseudo_labels", provenance=provenance) as file:
@@ -139,6 +140,11 @@ def label_views(logits: FloatArray, labelling: Labelling, structure: Structure) 
         if labelling.temperature == "auto":
             logits = logits / _temperature(logits, labelling, structure)
     return label(mean_prediction(logits, temperature=1.0), labelling)
+
+
+def described(labelling: Labelling) -> str:
+    """The settings as text: what a file of pseudo-labels says of how it was made."""
+    return json.dumps(vars(labelling), sort_keys=True)
 
 
 def mean_prediction(logits: FloatArray, *, temperature: float) -> FloatArray:

@@ -156,6 +156,17 @@ def test_a_text_file_is_refused(samples_file):
         cache.read_samples(samples_file, labels=True)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_only_a_file_with_our_ending_may_be_deleted(samples_file, share):
+    content = samples_file.read_bytes()
+    samples_file.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(LpclipError, match="Delete it and run Snakemake"):
+        cache.read_provenance(samples_file)
+    other = samples_file.rename(samples_file.with_name("README.md"))
+    with pytest.raises(LpclipError, match=r"README\.md is truncated or not an HDF5 file\.$"):
+        cache.read_provenance(other)
+
+
 def test_an_hdf5_file_of_another_program_is_refused(tmp_path):
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
         file["samples"] = np.arange(3)

@@ -34,10 +34,14 @@ def write_index(path, labels, names=NAMES, prefix="s"):
     return samples
 
 
-def write_features(path, samples, views, **more):
+def write_features(path, samples, views, *, frost_images=None, **more):
     """A cache of ``[V, N, D]`` views; ``clean`` has one version."""
     versions = {name: 0 if name == "clean" else len(values) for name, values in views.items()}
-    settings = {name: {} if name == "clean" else {"severities": SEVERITIES} for name in views}
+    corrupted = {
+        "severities": SEVERITIES,
+        **({"frost_images": frost_images} if frost_images else {}),
+    }
+    settings = {name: {} if name == "clean" else corrupted for name in views}
     cache.write_features(
         path,
         samples=samples,
@@ -129,6 +133,18 @@ def test_a_corruption_has_a_row_per_severity_in_its_family(world):
         row = table.loc[(severity, 4)]
         assert row["accuracy"] == pytest.approx(np.mean(predicted == world.labels))
         assert (row["shift"], row["family"], row["source"]) == ("motion_blur", "blur", "generated")
+
+
+@pytest.mark.parametrize(
+    ("settings", "texture"), [({}, "procedural"), ({"frost_images": "frost/"}, "photographs")]
+)
+def test_the_texture_of_frost_is_said(world, settings, texture):
+    samples = write_index(world.folder / "samples.h5", world.labels)
+    views = {"frost": world.values[1:], "fog": world.values[1:]}
+    write_features(world.folder / "x.h5", samples, views, **settings)
+    table = world.evaluate("x")
+    assert set(table.loc[table["shift"] == "frost", "texture"]) == {texture}
+    assert set(table.loc[table["shift"] == "fog", "texture"]) == {""}
 
 
 def test_a_natural_shift_is_named_as_one(world):

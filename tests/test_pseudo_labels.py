@@ -206,6 +206,7 @@ def test_the_stage_labels_by_zero_shot_on_its_view(caches, view, rows):
     assert 0 < table["selected"].sum() < 10
     assert json.loads(provenance["labelling"])["threshold"] == 0.7
     assert (provenance["weights"], provenance["dataset"]) == ("3f9a", "adapt")
+    assert provenance["text"] == cache.text_fingerprint(text) != cache.text_fingerprint(text[::-1])
 
 
 def test_the_stage_refuses_features_of_other_weights(caches):

@@ -5,6 +5,7 @@ A module ``lpclip/methods/{kind}.py`` holds
 - ``NEEDS``: which files ``fit`` reads besides the text features, out of ``INPUTS``. The rule that
   trains a method has these files among its inputs and no others, so the job graph shows which
   method saw a label;
+- ``SEEDED``, only where it is False: nothing is drawn at random, and one seed is enough;
 - ``Settings``: a dataclass of the settings of a method of that kind;
 - ``fit(head, inputs, settings, seeds) -> Probes``.
 """
@@ -102,6 +103,15 @@ def load_method(kind: str) -> Method:
         raise LpclipError(f"Unknown kind of method '{kind}'. {did_you_mean(kind, kinds())}")
     method: Method = importlib.import_module(f"{__name__}.{kind}")
     return method
+
+
+def used_seeds(kind: str, seeds: Sequence[int]) -> list[int]:
+    """The seeds that make a difference: the first one alone for a kind that draws nothing.
+
+    >>> used_seeds("zero_shot", [3, 4]), used_seeds("supervised", [3, 4])
+    ([3], [3, 4])
+    """
+    return list(seeds if getattr(load_method(kind), "SEEDED", True) else seeds[:1])
 
 
 def needs(kind: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from lpclip import cache
 from lpclip.methods import Inputs, ZeroShotHead
 from lpclip.probes import Probes
 from lpclip.progress import progress
-from lpclip.pseudo_labels import Labelling, PseudoLabels, label_views
+from lpclip.pseudo_labels import Labelling, PseudoLabels, described, label_views
 from lpclip.rng import sample_key
 from lpclip.rounds import COLLAPSED, OK, STOPPED, Round, class_balance, rounds_table
 from lpclip.structure import Structure
@@ -97,7 +97,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     """Run the rounds of all seeds together."""
     adapt = inputs.path("adapt")
     pool = read_pool(head, adapt, settings)
-    labels = _read_pseudo_labels(inputs.path("pseudo_labels"), adapt, head)
+    labels = _read_pseudo_labels(inputs, head, settings.labelling)
     with progress(total=settings.rounds, unit="rounds", label="train") as shown:
         probes = self_train(head, pool, settings, seeds, labels=labels, after_round=shown.add)
     return replace(
@@ -177,10 +177,16 @@ def self_train(
     )
 
 
-def _read_pseudo_labels(path: Path, adapt: Path, head: ZeroShotHead) -> PseudoLabels:
-    index = cache.read_provenance(adapt, kind="features")["index"]
+def _read_pseudo_labels(inputs: Inputs, head: ZeroShotHead, labelling: Labelling) -> PseudoLabels:
+    path = inputs.path("pseudo_labels")
+    expected = {
+        **head.expected,
+        "text": cache.text_fingerprint(head.weight),
+        "index": cache.read_provenance(inputs.path("adapt"), kind="features")["index"],
+        "labelling": described(labelling),
+    }
     with cache.open_file(path, kind="pseudo_labels") as file:
-        cache.check_provenance(path, cache.provenance_of(file), {**head.expected, "index": index})
+        cache.check_provenance(path, cache.provenance_of(file), expected)
         table = cache.read_table(file, "pseudo_labels")
         probabilities = file["probabilities"][...].astype(np.float32)
     return PseudoLabels(

@@ -8,6 +8,7 @@ from lpclip.probes import Probes
 from lpclip.rounds import Round, rounds_table
 
 NEEDS: tuple[str, ...] = ()
+SEEDED = False
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lpclip.report.markdown import markdown
 from lpclip.report.parts import Methods, read_parts
 from lpclip.report.summary import summary
 from lpclip.report.tables import report_table, write_table
 
-__all__ = ["summary", "write_reports"]
+__all__ = ["markdown", "summary", "write_reports"]
 
 
 def write_reports(

@@ -17,9 +17,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "robustness": {
         "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
         "dataset": "text", "shift": "text", "family": "text", "source": "text",
-        "severity": "integer", "n": "integer", "accuracy": "number", "accuracy_low": "number",
-        "accuracy_high": "number", "ece": "number", "adaptive_ece": "number", "nll": "number",
-        "brier": "number", "aurc": "number",
+        "texture": "text", "severity": "integer", "n": "integer", "accuracy": "number",
+        "accuracy_low": "number", "accuracy_high": "number", "ece": "number",
+        "adaptive_ece": "number", "nll": "number", "brier": "number", "aurc": "number",
     },
     "ood": {
         "model": "text", "benchmark": "text", "method": "text", "seed": "integer",

@@ -1,5 +1,6 @@
 """The table that a run prints at its end, for a terminal of 100 columns."""
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,34 +12,50 @@ from lpclip.errors import LpclipError
 WIDTH = 100
 
 
-class _Column(NamedTuple):
+class Column(NamedTuple):
+    """A figure of report.csv as people read it."""
+
     name: str
     header: str
     best: Callable[[list[float]], float]
+    meaning: str
     scale: float = 100.0  # fractions to per cent
 
 
-_COLUMNS = (
-    _Column("accuracy", "clean\nacc.", max),
-    _Column("mean_corruption_accuracy", "corrupt.\nacc.", max),
-    _Column("mce_vs_zero_shot", "mCE vs\nzero-shot", min, scale=1.0),
-    _Column("ece", "clean\nECE", min),
-    _Column("corrupted_ece", "corrupt.\nECE", min),
-    _Column("near_auroc_max_logit", "near OOD\nAUROC", max),
-    _Column("far_auroc_max_logit", "far OOD\nAUROC", max),
+_CORRUPTED = "corrupt.: mean over 15 corruptions x 5 severities."
+_ECE = "ECE: gap between confidence and accuracy, lower is better."
+_AUROC = "AUROC: by max logit."
+
+COLUMNS = (
+    Column("accuracy", "clean\nacc.", max, ""),
+    Column("mean_corruption_accuracy", "corrupt.\nacc.", max, _CORRUPTED),
+    Column(
+        "mce_vs_zero_shot",
+        "mCE vs\nzero-shot",
+        min,
+        "mCE: error under corruption relative to zero-shot, which is 100; lower is better.",
+        scale=1.0,
+    ),
+    Column("ece", "clean\nECE", min, _ECE),
+    Column("corrupted_ece", "corrupt.\nECE", min, _CORRUPTED),
+    Column("near_auroc_max_logit", "near OOD\nAUROC", max, _AUROC),
+    Column("far_auroc_max_logit", "far OOD\nAUROC", max, _AUROC),
 )
 
-_EXPLANATION = """\
-Per cent, mean ± standard deviation over seeds; * best of the column. labels: how many the method
-saw. corrupt.: mean over 15 corruptions x 5 severities. mCE: error under corruption relative to
-zero-shot, which is 100. ECE: gap between confidence and accuracy. AUROC: by max logit. For mCE and
-ECE lower is better."""
+_EXPLANATION = (
+    "Per cent, mean ± standard deviation over seeds; * best of the column. "
+    "labels seen: by the method."
+)
 
 _SOURCES = {
     "generated": "Corruptions are generated; figures on the published files are not comparable.",
     "official": "Corruptions are the published files.",
     "": "Corrupted figures need all 15 corruptions at 5 severities, which this run does not have.",
 }  # fmt: skip
+
+_PROCEDURAL = (
+    "Frost is drawn (procedural crystals): no photographs of it were given (frost_images)."
+)
 
 
 def summary(report_csv: Path) -> str:
@@ -49,20 +66,39 @@ def summary(report_csv: Path) -> str:
     Raises:
         LpclipError: the file is missing or is no report.
     """
+    report = read_report(report_csv)
+    blocks = [
+        _block(str(model), str(benchmark), rows)
+        for (model, benchmark), rows in report.groupby(["model", "benchmark"], sort=False)
+    ]
+    notes = [_EXPLANATION, *dict.fromkeys(column.meaning for column in shown(report))]
+    notes = textwrap.wrap(" ".join(filter(None, notes)), WIDTH, break_on_hyphens=False)
+    notes += [_SOURCES[source] for source in dict.fromkeys(_sources(report))]
+    if "procedural" in set(report.get("frost_texture", [])):
+        notes.append(_PROCEDURAL)
+    return "\n\n".join([*blocks, "\n".join([*notes, *_policies(report)])])
+
+
+def read_report(report_csv: Path) -> pd.DataFrame:
+    """report.csv, every cell as text.
+
+    Raises:
+        LpclipError: the file is missing or is no report.
+    """
     try:
-        # As text first: a method called "null" is no missing value.
+        # As text: a method called "null" is no missing value.
         report = pd.read_csv(report_csv, dtype=str, keep_default_na=False)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise LpclipError(f"{report_csv}: not a readable report ({error}).") from error
     needed = {"model", "benchmark", "method", "n_labels", "n_seeds", "corruption_source"}
     if missing := sorted(needed.difference(report.columns)):
         raise LpclipError(f"{report_csv}: not a report: it lacks {', '.join(missing)}.")
-    blocks = [
-        _block(str(model), str(benchmark), rows)
-        for (model, benchmark), rows in report.groupby(["model", "benchmark"], sort=False)
-    ]
-    notes = [_EXPLANATION, *(_SOURCES[source] for source in dict.fromkeys(_sources(report)))]
-    return "\n\n".join([*blocks, "\n".join([*notes, *_policies(report)])])
+    return report
+
+
+def shown(rows: pd.DataFrame) -> list[Column]:
+    """The columns that have a figure in any of the rows."""
+    return [column for column in COLUMNS if column.name in rows and any(rows[column.name])]
 
 
 def _block(model: str, benchmark: str, rows: pd.DataFrame) -> str:
@@ -81,11 +117,9 @@ def _table(rows: pd.DataFrame, separator: str) -> str:
     columns = [_Lines(["", "method"], [[name] for name in rows["method"]], str.ljust)]
     labels = [[f"{int(n):,}"] for n in rows["n_labels"]]
     columns.append(_Lines(["labels", "seen"], labels, str.rjust))
-    for column in _COLUMNS:
-        cells = _cells(rows, column, separator)
-        if any(cells):
-            lines = [cell.split("\n") for cell in cells]
-            columns.append(_Lines(column.header.split("\n"), lines, str.rjust))
+    for column in shown(rows):
+        lines = [cell.split("\n") for cell in _cells(rows, column, separator)]
+        columns.append(_Lines(column.header.split("\n"), lines, str.rjust))
     return _aligned(columns)
 
 
@@ -116,12 +150,10 @@ def _aligned(columns: list[_Lines]) -> str:
     return "\n".join([*lines[:2], " ".join("-" * width for width in widths), *lines[2:]])
 
 
-def _cells(rows: pd.DataFrame, column: _Column, separator: str) -> list[str]:
+def _cells(rows: pd.DataFrame, column: Column, separator: str) -> list[str]:
     """The column's cells, digits below one another when right-justified; "" where empty."""
-    if column.name not in rows:
-        return [""] * len(rows)
-    means = [_shown(text, column.scale) for text in rows[column.name]]
-    deviations = [_shown(text, column.scale) for text in rows[f"{column.name}_std"]]
+    means = [rounded(text, column.scale) for text in rows[column.name]]
+    deviations = [rounded(text, column.scale) for text in rows[f"{column.name}_std"]]
     known = [float(mean) for mean in means if mean]
     best = column.best(known) if known else None
     stars = ["*" if mean and float(mean) == best else " " for mean in means]
@@ -140,7 +172,7 @@ def _cells(rows: pd.DataFrame, column: _Column, separator: str) -> list[str]:
     return [cell if cell.strip() else "" for cell in cells]
 
 
-def _shown(text: str, scale: float) -> str:
+def rounded(text: str, scale: float) -> str:
     """One decimal; equal figures are equally good, so the best is sought among these."""
     return f"{scale * float(text):.1f}" if text else ""
 

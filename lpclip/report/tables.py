@@ -30,11 +30,11 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
     """One row per model x benchmark x method; means over seeds, each with its `_std` sibling.
 
     Columns: model, benchmark, method, n_labels, n_seeds, student_view, strong_policy,
-    corruption_source; then accuracy, mean_corruption_accuracy, mce_vs_zero_shot, ece, nll,
-    corrupted_ece, corrupted_nll; then {group}_auroc_{score} and {group}_fpr95_id_pos_{score} for
-    every group of OOD datasets that occurs, as the mean over its datasets. Fractions, but for mCE
-    (100 is the baseline) and NLL (nats). The standard deviation is that of a sample, nan for a
-    single seed.
+    corruption_source, frost_texture; then accuracy, mean_corruption_accuracy, mce_vs_zero_shot,
+    ece, nll, corrupted_ece, corrupted_nll; then {group}_auroc_{score} and
+    {group}_fpr95_id_pos_{score} for every group of OOD datasets that occurs, as the mean over its
+    datasets. Fractions, but for mCE (100 is the baseline) and NLL (nats). The standard deviation
+    is that of a sample, nan for a single seed.
 
     Means over corruptions take the 15 standard corruptions x 5 severities or nothing: nan where
     one is missing. Generated and official corruptions are never mixed; where a benchmark has
@@ -51,6 +51,7 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
         results = _rows_of(robustness, model, benchmark)
         detections = _rows_of(ood, model, benchmark)
         source = corruption_source(results)
+        texture = _frost_texture(results, source)
         baseline = _baseline_errors(results, of_pair, source)
         for method in of_pair:
             own = results[results["method"] == method.method]
@@ -75,6 +76,7 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
                 "student_view": method.student_view,
                 "strong_policy": method.strong_policy,
                 "corruption_source": source,
+                "frost_texture": texture,
             }
             for name in (*_METRICS, *ood_columns):
                 values = np.array([metrics.get(name, np.nan) for metrics in per_seed])
@@ -115,6 +117,13 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(
             temporary, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8"
         )
+
+
+def _frost_texture(results: pd.DataFrame, source: str) -> str:
+    """What the frost of one benchmark is made of, "" where it has none of its own."""
+    cells = standard_cells(results, source)
+    found = set(cells["texture"]) - {""}
+    return "procedural" if "procedural" in found else "".join(found)
 
 
 def _rows_of(table: pd.DataFrame, model: str, benchmark: str) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Self-training on synthetic features: it improves a tilted head, and reports what collapses."""
 
+import json
 import logging
 from dataclasses import replace
 
@@ -66,12 +67,18 @@ class World:
         )
         self.weak = cache.read_features(self.adapt, "weak", expected={})
 
-    def write_labels(self, labelling, class_index=None, **more):
+    def write_labels(self, labelling, /, class_index=None, **more):
         logits = SCALE * self.weak @ self.head.weight.T
         made = label(mean_prediction(logits, temperature=labelling.temperature), labelling)
         if class_index is not None:
             made = replace(made, class_index=class_index.astype(np.int32))
-        provenance = {**MODEL, "index": self.index, **more}
+        provenance = {
+            **MODEL,
+            "index": self.index,
+            "text": cache.text_fingerprint(self.head.weight),
+            "labelling": json.dumps(vars(labelling), sort_keys=True),
+            **more,
+        }
         with cache.create(self.first, kind="pseudo_labels", provenance=provenance) as file:
             table = pd.DataFrame(
                 {
@@ -282,9 +289,11 @@ def test_no_label_is_counted(world):
     [
         ({"index": "other"}, "made with index 'other'"),
         ({"weights": "77"}, "made with weights '77'"),
+        ({"text": "aa"}, "made with text 'aa'"),
+        ({"labelling": "{}"}, "made with labelling '{}'"),
     ],
 )
-def test_pseudo_labels_of_other_images_or_another_model_are_refused(world, wrong, sentence):
+def test_pseudo_labels_of_anything_else_are_refused(world, wrong, sentence):
     world.write_labels(SETTINGS.labelling, **wrong)
     inputs = Inputs(pseudo_labels=world.first, adapt=world.adapt)
     with pytest.raises(LpclipError, match=sentence):

@@ -102,6 +102,7 @@ def add_experiment(
             experiment
             | {
                 "dataset": "digits-test", "shift": shift, "family": family, "source": source,
+                "texture": "procedural" if shift == "frost" else "",
                 "severity": severity, "n": 899, "accuracy": value, "accuracy_low": value - 0.02,
                 "accuracy_high": value + 0.02, "ece": abs(ece + 0.012 * severity),
                 "adaptive_ece": ece, "nll": 1 - value, "brier": (1 - value) / 2, "aurc": 0.05,

@@ -55,12 +55,29 @@ def test_summary_says_which_corruptions_and_views_were_used(evaluation, tmp_path
     text = summary_of(evaluation, tmp_path / "generated")
     assert "Corruptions are generated" in text
     assert "Strong views 'disjoint': lp_clip, lp_clip_balanced." in text
+    assert "Frost is drawn" in text
+    for row in evaluation.rows["robustness"]:
+        row["texture"] = "photographs" if row["shift"] == "frost" else ""
+    assert "Frost is drawn" not in summary_of(evaluation, tmp_path / "photographs")
     evaluation.rows["robustness"] = [
         row for row in evaluation.rows["robustness"] if row["shift"] in ("clean", "fog")
     ]
     text = summary_of(evaluation, tmp_path / "partial")
     assert "need all 15 corruptions" in text
+    assert "Frost is drawn" not in text
     assert "mCE vs" not in text
+
+
+def test_only_columns_that_are_shown_are_explained(evaluation, tmp_path):
+    explained = ("corrupt.:", "mCE:", "ECE:", "AUROC:")
+    text = summary_of(evaluation, tmp_path / "all")
+    assert [text.count(word) for word in explained] == [1, 1, 1, 1]
+    evaluation.rows["robustness"] = [
+        row for row in evaluation.rows["robustness"] if row["shift"] == "clean"
+    ]
+    evaluation.rows["ood"] = []
+    text = summary_of(evaluation, tmp_path / "clean")
+    assert [text.count(word) for word in explained] == [0, 0, 1, 0]
 
 
 def test_a_file_that_is_no_report_is_refused(tmp_path):

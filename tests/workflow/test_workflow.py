@@ -16,6 +16,7 @@ import yaml
 import lpclip
 
 ROOT = Path(__file__).parents[2]
+RESULTS = "results/tiny/digits"
 
 CONFIG = {
     "seeds": [0, 1],
@@ -37,16 +38,16 @@ CONFIG = {
             "templates": ["a photo of the number {}."],
             "adapt": "adapt",
             "test": "test",
-            "corruptions": [],
+            "corruptions": ["weather"],
             "ood": {"far": ["far"]},
         }
     },
-    "labellings": {"confident": {"threshold": 0.5}},
+    "labellings": {"aligned": {"threshold": 0.5, "prior": "align"}},
     "methods": {
         "zero_shot": {"kind": "zero_shot"},
         "lp_clip": {
             "kind": "self_training",
-            "labelling": "confident",
+            "labelling": "aligned",
             "rounds": 2,
             "optimisation": {"epochs": 2},
         },
@@ -84,10 +85,19 @@ def snakemake(folder, *arguments, cores=8):
 
 
 def planned(folder):
-    """Names of the rules that a run would execute, with their counts."""
+    """Names of the rules that a run would execute, with the counts of their jobs."""
     done = snakemake(folder, "-n")
     assert done.returncode == 0, done.stdout + done.stderr
-    return dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
+    found = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)
+    return {rule: int(count) for rule, count in found if rule not in ("all", "total")}
+
+
+def inputs_of_jobs(folder, *arguments):
+    """Output of every training and pseudo-labelling job that a run would execute -> inputs."""
+    printed = snakemake(folder, *arguments).stdout
+    pattern = r"rule (?:train_probe|pseudo_labels):\n\s+input: (.*)\n\s+output: (.*)"
+    found = re.findall(pattern, printed)
+    return {output: set(inputs.split(", ")) for inputs, output in found}
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +121,6 @@ def changed(finished):
 
 
 def test_a_finished_run_has_nothing_to_do_even_when_files_are_touched(finished):
-    assert planned(finished) == {}
     touched = ["Snakefile", "config.yaml", "workflow/rules/*.smk", "lpclip/**/*.*"]
     for path in [path for pattern in touched for path in finished.glob(pattern)]:
         os.utime(path)
@@ -128,77 +137,97 @@ def test_the_number_of_cores_changes_no_report(finished, tmp_path):
         assert (finished / path).read_bytes() == (other / path).read_bytes(), path
 
 
-EVALUATION = {"evaluate", "evaluate_ood", "evaluate_rounds"}
+# What runs after every probe, and after the one probe of one method.
+EVALUATION = {"evaluate": 6, "evaluate_ood": 3, "evaluate_rounds": 3, "report": 1}
+OF_ONE_METHOD = {"evaluate": 2, "evaluate_ood": 1, "evaluate_rounds": 1, "report": 1}
 
 
 @pytest.mark.parametrize(
-    ("module", "old", "new", "rules"),
+    ("edits", "jobs"),
     [
-        ("report/tables.py", '"%.6g"', '"%.5g"', {"report"}),
-        ("evaluate.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0", {*EVALUATION, "report"}),
-        ("data/photo_patches.py", "_SIDE = 32", "_SIDE = 33", None),
-        ("evaluate.py", '"""What a method', '"""Said otherwise.  # What a method', set()),
-        ("corruptions/blur.py", "import torch", "import torch\n\nUNUSED = 1", set()),
+        ([("report/tables.py", '"%.6g"', '"%.5g"')], {"report": 1}),
+        ([("report/figures.py", "figsize=(", "figsize=(1 + ")], {"report": 1}),
+        ([("evaluate.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")], EVALUATION),
+        (
+            [("data/digits.py", "_SIDE = 32", "_SIDE = 33")],
+            {
+                # Not the foreign set; not the zero-shot probe, which has read no image.
+                "index_samples": 2,
+                "embed_images": 4,
+                "pseudo_labels": 1,
+                "train_probe": 2,
+                **EVALUATION,
+            },
+        ),
+        (
+            [
+                ("evaluate.py", '"""What a method', '"""Said otherwise: what a method'),
+                ("probes.py", "import json\n", "import json  # said here\n\n# and here\n"),
+                ("corruptions/blur.py", "import torch", "import torch\n\nUNUSED = 1"),
+                ("data/folder.py", "import os\n", "import os\n\nUNUSED = 1\n"),
+            ],
+            {},
+        ),
     ],
+    ids=["tables", "figures", "evaluation", "digits", "docstring, comments, unused modules"],
 )
-def test_a_change_of_code_reruns_what_depends_on_it(finished, module, old, new, rules):
-    path = finished / "lpclip" / module
-    text = path.read_text()
-    assert old in text
+def test_a_change_of_code_reruns_what_depends_on_it(finished, edits, jobs):
+    texts = {module: (finished / "lpclip" / module).read_text() for module, _, _ in edits}
     try:
-        path.write_text(text.replace(old, new, 1))
-        jobs = set(planned(finished)) - {"all", "total"}
+        for module, old, new in edits:
+            assert old in texts[module]
+            (finished / "lpclip" / module).write_text(texts[module].replace(old, new, 1))
+        assert planned(finished) == jobs
     finally:
-        path.write_text(text)
-    if rules is None:
-        assert {"index_samples", "embed_images", "evaluate_ood", "report"} == jobs
-    else:
-        assert jobs == rules
-
-
-def test_a_bare_run_has_a_target(tmp_path):
-    assert int(planned(prepare(tmp_path / "new"))["total"]) > 10
+        for module, text in texts.items():
+            (finished / "lpclip" / module).write_text(text)
 
 
 def test_a_training_setting_reruns_training_evaluation_and_report(changed):
     jobs = changed(lambda c: c["methods"]["lp_clip"]["optimisation"].update(epochs=3))
-    assert set(jobs) == {
-        "train_probe", "evaluate", "evaluate_ood", "evaluate_rounds", "report", "all", "total",
-    }  # fmt: skip
-    assert jobs["train_probe"] == "1"
+    assert jobs == {"train_probe": 1, **OF_ONE_METHOD}
 
 
 def test_a_threshold_reruns_pseudo_labels_and_what_follows(changed):
-    jobs = changed(lambda c: c["labellings"]["confident"].update(threshold=0.6))
-    assert jobs["pseudo_labels"] == "1"
-    assert jobs["train_probe"] == "1"
-    assert not {"embed_text", "embed_images"} & set(jobs)
+    jobs = changed(lambda c: c["labellings"]["aligned"].update(threshold=0.6))
+    assert jobs == {"pseudo_labels": 1, "train_probe": 1, **OF_ONE_METHOD}
 
 
 def test_a_student_of_clean_views_reads_the_clean_cache(finished, changed):
     jobs = changed(lambda c: c["methods"]["lp_clip"].update(student_view="clean"))
-    assert jobs["train_probe"] == "1"
-    assert not {"pseudo_labels", "embed_images"} & set(jobs)
-    config = yaml.safe_load(yaml.safe_dump(CONFIG))
-    config["methods"]["lp_clip"]["student_view"] = "clean"
-    write(finished, config)
-    text = snakemake(finished, "-n", "--", "results/tiny/digits/lp_clip/probes.h5").stdout
-    inputs = re.findall(r"rule train_probe:\n\s+input: (.*)", text)
-    assert len(inputs) == 1
-    assert "adapt/clean.h5" in inputs[0]
-    assert "adapt/adapt.h5" not in inputs[0]
+    assert jobs == {"train_probe": 1, **OF_ONE_METHOD}
+    # The configuration is still the changed one.
+    assert inputs_of_jobs(finished, "-n", "--", f"{RESULTS}/lp_clip/probes.h5") == {
+        f"{RESULTS}/lp_clip/probes.h5": {
+            "cache/tiny/text/digits.h5",
+            f"{RESULTS}/pseudo_labels/aligned.h5",
+            "cache/tiny/images/adapt/clean.h5",
+        }
+    }
 
 
 def test_a_template_reruns_no_image_embedding(changed):
     jobs = changed(lambda c: c["benchmarks"]["digits"]["templates"].append("the digit {}."))
-    assert jobs["embed_text"] == "1"
-    assert "embed_images" not in jobs
+    assert jobs == {"embed_text": 1, "pseudo_labels": 1, "train_probe": 3, **EVALUATION}
 
 
 def test_a_new_method_adds_its_own_jobs(changed):
     jobs = changed(lambda c: c["methods"].update(again={"kind": "zero_shot"}))
-    assert jobs["train_probe"] == jobs["evaluate"] == jobs["report"] == "1"
-    assert "pseudo_labels" not in jobs
+    assert jobs == {"train_probe": 1, **OF_ONE_METHOD}
+
+
+def test_another_seed_trains_only_what_draws_at_random(changed):
+    jobs = changed(lambda c: c["seeds"].append(2))
+    assert jobs == {
+        "train_probe": 2, "evaluate": 4, "evaluate_ood": 2, "evaluate_rounds": 2, "report": 1,
+    }  # fmt: skip
+
+
+def test_another_order_of_methods_reruns_the_report(changed):
+    def edit(config):
+        config["methods"] = dict(reversed(config["methods"].items()))
+
+    assert changed(edit) == {"report": 1}
 
 
 def test_a_new_ood_set_adds_its_own_jobs(changed):
@@ -207,9 +236,7 @@ def test_a_new_ood_set_adds_its_own_jobs(changed):
         config["benchmarks"]["digits"]["ood"]["far"].append("more")
 
     jobs = changed(edit)
-    assert jobs["index_samples"] == jobs["embed_images"] == "1"
-    assert jobs["evaluate_ood"] == "3"
-    assert not {"train_probe", "evaluate"} & set(jobs)
+    assert jobs == {"index_samples": 1, "embed_images": 1, "evaluate_ood": 3, "report": 1}
 
 
 def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
@@ -222,8 +249,7 @@ def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
         table["label"] = np.random.default_rng(0).permutation(table["label"])
         file["samples"][:] = table
     os.utime(index, times)  # or Snakemake would embed the same images again
-    target = "results/tiny/digits/{}/probes.h5"
-    paths = [target.format(name) for name in ("lp_clip", "supervised")]
+    paths = [f"{RESULTS}/{name}/probes.h5" for name in ("lp_clip", "supervised")]
     done = snakemake(other, "--forcerun", "pseudo_labels", "train_probe", "--", *paths)
     assert done.returncode == 0, done.stdout + done.stderr
     before, after = (
@@ -234,11 +260,19 @@ def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
 
 
 def test_no_label_free_rule_has_an_index_with_labels_as_input(finished):
-    text = snakemake(finished, "-n", "--forceall").stdout
-    blocks = re.findall(r"rule (train_probe|pseudo_labels):\n\s+input: (.*)\n\s+output: (.*)", text)
-    assert len(blocks) == 4
-    for _, inputs, output in blocks:
-        assert ("samples.h5" in inputs) == ("supervised" in output)
+    text, adapt = "cache/tiny/text/digits.h5", "cache/tiny/images/adapt/adapt.h5"
+    labels = f"{RESULTS}/pseudo_labels/aligned.h5"
+    # Every file that these jobs can read; of `supervised` alone one holds labels.
+    assert inputs_of_jobs(finished, "-n", "--forceall") == {
+        labels: {text, adapt},
+        f"{RESULTS}/zero_shot/probes.h5": {text},
+        f"{RESULTS}/lp_clip/probes.h5": {text, adapt, labels},
+        f"{RESULTS}/supervised/probes.h5": {
+            text,
+            "cache/tiny/images/adapt/clean.h5",
+            "cache/data/adapt/samples.h5",
+        },
+    }
 
 
 def test_pandas_opens_the_tables(finished):

@@ -14,7 +14,8 @@ from lpclip.data import has_images, open_source
 from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
 from lpclip.feature_files import open_arrays
-from lpclip.methods import needs
+from lpclip.methods import needs, used_seeds
+from lpclip.permissions import check_writable
 from lpclip.tiny import WEIGHTS
 
 
@@ -29,6 +30,7 @@ os.environ["PATH"] = os.pathsep.join(
 )
 
 try:
+    check_writable(Path.cwd())
     config = complete(
         config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
     )
@@ -165,7 +167,7 @@ def settings_train_probe(wildcards):
         "benchmark": wildcards.benchmark,
         "method": wildcards.method,
         "kind": method["kind"],
-        "seeds": config["seeds"],
+        "seeds": used_seeds(method["kind"], config["seeds"]),
         "settings": settings_of_method(wildcards, method),
         "code": code_hash("lpclip.train", f"lpclip.methods.{method['kind']}"),
     }
@@ -207,7 +209,11 @@ def settings_evaluate_rounds(wildcards):
 
 
 def settings_report(wildcards):
-    return {"code": code_hash("lpclip.report.stage")}
+    # The command sees the order in that of its files, which Snakemake compares as a set.
+    return {
+        "order": experiments("{model}/{benchmark}/{method}"),
+        "code": code_hash("lpclip.report.stage"),
+    }
 
 
 def model_files(wildcards):

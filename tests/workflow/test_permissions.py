@@ -1,0 +1,78 @@
+"""A run where nothing can be written ends with a sentence, before its first job."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lpclip.permissions import FOLDERS
+
+ROOT = Path(__file__).parents[2]
+
+
+# Becomes the Python of the arguments without what lets root write anywhere, the capabilities
+# CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH; 24 is PR_CAPBSET_DROP.
+CANNOT = 77
+BOUND_BY_PERMISSIONS = f"""
+import ctypes, os, sys
+if os.geteuid() == 0 and any(ctypes.CDLL(None).prctl(24, capability) for capability in (1, 2)):
+    sys.exit({CANNOT})
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def run(arguments, folder):
+    done = subprocess.run(
+        [sys.executable, "-c", BOUND_BY_PERMISSIONS, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == CANNOT:
+        pytest.skip("permissions do not bind here")
+    return done
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("Snakefile", "environment.yml", "config.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    yield tmp_path
+    for path in (tmp_path, *tmp_path.iterdir()):
+        path.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", [".", "results"])
+def test_a_closed_folder_is_a_sentence(project, name):
+    closed = project / name
+    closed.mkdir(exist_ok=True)
+    closed.chmod(0o555)
+    done = run(["-m", "snakemake", "--cores", "1"], project)
+    assert done.returncode != 0
+    assert f"There is no permission to write in {closed}." in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (project / "cache").exists()
+
+
+def test_the_project_may_be_closed_where_all_that_is_written_to_is_open(tmp_path):
+    script = "import pathlib, lpclip.permissions as p; p.check_writable(pathlib.Path())"
+    for name in FOLDERS:
+        (tmp_path / name).mkdir()
+    tmp_path.chmod(0o555)
+    try:
+        done = run(["-c", script], tmp_path)
+        assert done.returncode == 0, done.stderr
+        for name in FOLDERS:
+            (tmp_path / name).chmod(0o555)
+            done = run(["-c", script], tmp_path)
+            assert f"no permission to write in {name}." in done.stderr
+            (tmp_path / name).chmod(0o755)
+    finally:
+        tmp_path.chmod(0o755)
