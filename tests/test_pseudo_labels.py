@@ -1,6 +1,7 @@
-"""Pseudo-labels: priors, thresholds and averages against plain loops, and the stage's file."""
+"""Pseudo-labels: corrections, selection and averages, and the stage's file."""
 
 import json
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -8,14 +9,16 @@ import pytest
 
 from lpclip import cache
 from lpclip.errors import LpclipError
-from lpclip.priors import apply_prior
+from lpclip.priors import PRIORS, apply_prior
 from lpclip.pseudo_labels import (
     Labelling,
     label,
+    label_views,
     mean_prediction,
     pseudo_labels,
     rank_in_class,
 )
+from lpclip.structure import Structure
 
 
 def plain(**changes):
@@ -35,59 +38,10 @@ def predictions(n=40, c=4, seed=0, tilt=2.0):
     return exponent / exponent.sum(axis=1, keepdims=True)
 
 
-def scale_once(p):
-    """Divide columns by their mean, then rows by their sum, number by number."""
-    n, c = p.shape
-    share = [sum(p[i, j] for i in range(n)) / n for j in range(c)]
-    out = np.zeros_like(p)
-    for i in range(n):
-        row = [p[i, j] / share[j] for j in range(c)]
-        out[i] = [value / sum(row) for value in row]
-    return out
-
-
-def test_align_divides_by_the_mean_prediction_of_each_class():
-    p = predictions()
-    np.testing.assert_allclose(apply_prior(p, "align"), scale_once(p), rtol=1e-12)
-
-
-def test_sinkhorn_repeats_it_until_every_class_has_the_same_share():
-    p = predictions()
-    expected = p
-    for _ in range(100):
-        expected = scale_once(expected)
-    balanced = apply_prior(p, "sinkhorn")
-    np.testing.assert_allclose(balanced, expected, rtol=1e-9)
-    np.testing.assert_allclose(balanced.mean(axis=0), 1 / 4, atol=1e-9)
-    np.testing.assert_allclose(balanced.sum(axis=1), 1)
-    assert np.ptp(p.mean(axis=0)) > 0.1
-    assert np.ptp(apply_prior(p, "align").mean(axis=0)) > 1e-3
-
-
-def test_without_a_prior_nothing_changes():
-    p = predictions()
-    np.testing.assert_array_equal(apply_prior(p, "none"), p)
-
-
-def test_a_class_that_nobody_is_in_gives_no_nan():
-    p = predictions()
-    p[:, 2] = 0
-    p /= p.sum(axis=1, keepdims=True)
-    for prior in ("align", "sinkhorn"):
-        corrected = apply_prior(p, prior)
-        assert np.isfinite(corrected).all()
-        assert (corrected[:, 2] == 0).all()
-
-
-def test_an_unknown_prior_is_refused():
-    with pytest.raises(LpclipError, match="Unknown prior 'uniform'"):
-        apply_prior(predictions(), "uniform")
-
-
-@pytest.mark.parametrize("prior", ["none", "align", "sinkhorn"])
+@pytest.mark.parametrize("prior", PRIORS)
 def test_leading_axes_are_independent(prior):
     stack = np.stack([predictions(seed=seed) for seed in range(6)]).reshape(2, 3, 40, 4)
-    labelling = plain(prior=prior, threshold=0.6, top_k=3)
+    labelling = plain(prior=prior, threshold=0.6, class_floor=0.2, top_k=3)
     together = label(stack, labelling)
     for i, j in np.ndindex(2, 3):
         alone = label(stack[i, j], labelling)
@@ -140,6 +94,28 @@ def test_top_k_keeps_nothing_below_the_threshold():
     assert label(p, plain(threshold=0.6)).selected.tolist() == [True, True, False, True]
 
 
+@pytest.mark.parametrize("floor", [0.1, 0.3, 1.0])
+def test_the_class_floor_keeps_the_surest_share_of_every_predicted_class(floor):
+    p = predictions(n=83, tilt=6.0)
+    index, confidence = p.argmax(axis=1), p.max(axis=1)
+    expected = np.zeros(83, dtype=bool)
+    for c in range(4):
+        own = sorted(np.flatnonzero(index == c), key=lambda i: -confidence[i])
+        expected[own[: ceil(floor * len(own))]] = True
+    np.testing.assert_array_equal(
+        label(p, plain(threshold=1.1, class_floor=floor)).selected, expected
+    )
+    assert set(index[expected]) == set(index)
+    made = label(p, plain(threshold=0.8, class_floor=floor))
+    np.testing.assert_array_equal(made.selected, expected | (confidence >= 0.8))
+
+
+def test_top_k_limits_what_the_class_floor_keeps():
+    p = predictions(n=83)
+    made = label(p, plain(threshold=0.0, class_floor=0.5, top_k=2))
+    assert np.bincount(made.class_index[made.selected], minlength=4).max() == 2
+
+
 def test_versions_are_averaged_as_probabilities():
     logits = np.random.default_rng(0).normal(size=(3, 5, 4))
     expected = np.zeros((5, 4))
@@ -153,6 +129,73 @@ def test_a_higher_temperature_makes_predictions_less_sure():
     logits = np.random.default_rng(0).normal(size=(1, 50, 4)) * 5
     cold, warm = (mean_prediction(logits, temperature=t).max(axis=-1) for t in (1.0, 4.0))
     assert (warm < cold).all()
+
+
+def two_blobs(n=200, lean=2.0, seed=0):
+    """Views [2, N, D] of two blobs, their classes, and cosines that lean to the first one."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % 2
+    centres = np.eye(2, 8)
+    views = centres[truth] + 0.25 * rng.normal(size=(n, 8)) + 0.05 * rng.normal(size=(2, n, 8))
+    views = cache.normalise(views.astype(np.float32))
+    text = cache.normalise(centres + [[0, 0, 0.5, 0, 0, 0, 0, 0]] + [[0], [lean]] * centres[0])
+    return views, truth, views @ text.T.astype(np.float32)
+
+
+def test_structure_corrects_the_labels_of_a_zero_shot_head_that_leans():
+    views, truth, cosines = two_blobs()
+    right = {
+        weight: np.mean(
+            label_views(
+                20 * cosines,
+                plain(temperature="auto", structure=weight, prior="auto"),
+                Structure(views),
+            ).class_index
+            == truth
+        )
+        for weight in (0.0, 0.6)
+    }
+    assert right[0.0] < 0.85
+    assert right[0.6] > right[0.0] + 0.05
+
+
+def test_structure_adds_what_gaussians_fitted_to_the_corrected_predictions_say():
+    views, _, cosines = two_blobs()
+    found = Structure(views)
+    made = label_views(8 * cosines, plain(structure=0.5, prior="align"), found)
+    predicted = apply_prior(mean_prediction(8 * cosines, temperature=1.0), "align")
+    logits = 8 * cosines + 0.5 * found.gaussian_logits(predicted)
+    expected = apply_prior(mean_prediction(logits, temperature=1.0), "align")
+    np.testing.assert_allclose(made.probabilities, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("structure", [0.0, 0.6])
+def test_the_scale_of_the_model_changes_nothing_with_temperature_auto(structure):
+    views, _, cosines = two_blobs()
+
+    def made(scale, temperature):
+        labelling = Labelling(temperature=temperature, structure=structure, threshold=0.7)
+        return label_views(scale * cosines, labelling, Structure(views))
+
+    one, five = made(8.0, "auto"), made(40.0, "auto")
+    np.testing.assert_array_equal(one.class_index, five.class_index)
+    np.testing.assert_array_equal(one.selected, five.selected)
+    np.testing.assert_allclose(one.confidence, five.confidence, atol=1e-4)
+    assert 0 < one.selected.mean() < 1
+    fixed, times_five = made(8.0, 1.0), made(40.0, 1.0)
+    assert np.abs(fixed.confidence - times_five.confidence).max() > 0.05
+    assert not np.array_equal(fixed.selected, times_five.selected)
+
+
+@pytest.mark.parametrize("structure", [0.0, 0.6])
+def test_temperature_auto_is_as_sure_as_neighbours_agree(structure):
+    views, _, cosines = two_blobs()
+    found = Structure(views)
+    labelling = plain(temperature="auto", structure=structure)
+    made = label_views(8 * cosines, labelling, found)
+    agreement = found.agreement(made.class_index)
+    assert 0.6 < agreement < 1
+    assert made.confidence.mean() == pytest.approx(agreement, abs=0.02)
 
 
 @pytest.fixture
