@@ -1,106 +1,18 @@
 """Self-training on synthetic features: it improves a tilted head, and reports what collapses."""
 
-import json
 import logging
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from clusters import MODEL, SCALE, SETTINGS, C, D, N, World, plain
 
 from lpclip import cache
 from lpclip.errors import LpclipError
-from lpclip.methods import Inputs, ZeroShotHead
-from lpclip.methods.self_training import Collapse, Settings, fit
-from lpclip.pseudo_labels import Labelling, label, mean_prediction
-from lpclip.student import Optimisation
-
-
-def plain(**changes):
-    """A labelling without the corrections that look at the set as a whole."""
-    return Labelling(
-        **{"temperature": 1.0, "structure": 0.0, "prior": "none", "class_floor": 0.0} | changes
-    )
-
-
-N, C, D, SCALE = 150, 3, 12, 12.0
-MODEL = {"model": "tiny", "weights": "3f9a"}
-SETTINGS = Settings(
-    rounds=3,
-    class_weighting=0.0,
-    labelling=plain(threshold=0.4, prior="align"),
-    optimisation=Optimisation(epochs=8, batch_size=64, learning_rate=0.01),
-)
-
-
-class World:
-    """Clusters that a line separates, and a zero-shot head that leans to the first class."""
-
-    def __init__(self, folder):
-        rng = np.random.default_rng(0)
-        centres = np.linalg.qr(rng.normal(size=(D, D)))[0][:C]
-        self.labels = np.arange(N) % C
-        clean = centres[self.labels] + 0.2 * rng.normal(size=(N, D))
-        views = [clean + 0.05 * rng.normal(size=(N, D)) for _ in range(4)]
-        tilted = centres + 1.3 * centres[0] + 0.2 * rng.normal(size=(C, D))
-        self.head = ZeroShotHead(
-            weight=cache.normalise(tilted.astype(np.float32)),
-            bias=0.0,
-            scale=SCALE,
-            class_names=("a", "b", "c"),
-            expected=dict(MODEL),
-        )
-        self.clean = cache.normalise(clean.astype(np.float32))
-        samples = pd.DataFrame({"id": [f"s{i}" for i in range(N)], "path": ["x"] * N})
-        self.index = cache.fingerprint(samples)
-        self.adapt, self.first = folder / "adapt.h5", folder / "pseudo_labels.h5"
-        cache.write_features(
-            self.adapt,
-            samples=samples,
-            versions={"weak": 2, "strong": 2},
-            parts=[np.stack(views).astype(np.float16)],
-            provenance={
-                **MODEL,
-                "index": self.index,
-                "views": '{"strong": {"policy": "disjoint"}, "weak": {}}',
-            },
-        )
-        self.weak = cache.read_features(self.adapt, "weak", expected={})
-
-    def write_labels(self, labelling, /, class_index=None, **more):
-        logits = SCALE * self.weak @ self.head.weight.T
-        made = label(mean_prediction(logits, temperature=labelling.temperature), labelling)
-        if class_index is not None:
-            made = replace(made, class_index=class_index.astype(np.int32))
-        provenance = {
-            **MODEL,
-            "index": self.index,
-            "text": cache.text_fingerprint(self.head.weight),
-            "labelling": json.dumps(vars(labelling), sort_keys=True),
-            **more,
-        }
-        with cache.create(self.first, kind="pseudo_labels", provenance=provenance) as file:
-            table = pd.DataFrame(
-                {
-                    "id": [f"s{i}" for i in range(N)],
-                    "class_index": made.class_index,
-                    "confidence": made.confidence,
-                    "selected": made.selected,
-                }
-            )
-            cache.write_table(file, "pseudo_labels", table)
-            file["probabilities"] = made.probabilities.astype(np.float16)
-        return made
-
-    def fit(self, settings=SETTINGS, seeds=(0, 1), class_index=None):
-        self.write_labels(settings.labelling, class_index)
-        return fit(
-            self.head, Inputs(pseudo_labels=self.first, adapt=self.adapt), settings, list(seeds)
-        )
-
-    def accuracy(self, probes, number, column=0):
-        logits = SCALE * self.clean @ probes.weight[number, column].T + probes.bias[number, column]
-        return float(np.mean(logits.argmax(axis=1) == self.labels))
+from lpclip.methods import Inputs, self_training
+from lpclip.methods.self_training import Collapse, fit, read_pool, self_train
+from lpclip.pseudo_labels import Labelling, label, mean_prediction, pseudo_labels
 
 
 @pytest.fixture
@@ -298,3 +210,73 @@ def test_pseudo_labels_of_anything_else_are_refused(world, wrong, sentence):
     inputs = Inputs(pseudo_labels=world.first, adapt=world.adapt)
     with pytest.raises(LpclipError, match=sentence):
         fit(world.head, inputs, SETTINGS, [0])
+
+
+@pytest.fixture
+def importances(monkeypatch):
+    """Factors on the losses that students were trained with, [S, N] per round."""
+    given = []
+
+    def spy(views, targets, importance, **more):
+        given.append(importance.cpu().numpy())
+        return train(views, targets, importance, **more)
+
+    train = self_training.train_student
+    monkeypatch.setattr(self_training, "train_student", spy)
+    return given
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_class_weighting_is_a_negative_power_of_the_frequency_with_mean_1(
+    world, importances, power
+):
+    probes = world.fit(
+        replace(SETTINGS, class_weighting=power, labelling=plain(threshold=0.6), rounds=2)
+    )
+    for number, importance in enumerate(importances, start=1):
+        for column in range(2):
+            index = probes.pseudo_labels[number, column]
+            kept = probes.selected[number, column]
+            counts = 1 + np.array([sum(index[kept] == c) for c in range(C)])
+            expected = kept / counts[index] ** power
+            expected /= expected[kept].mean()
+            np.testing.assert_allclose(importance[column], expected, rtol=1e-4)
+            assert importance[column, kept].mean() == pytest.approx(1, rel=1e-4)
+            assert len(set(counts)) > 1
+    assert 0 < probes.selected[1, 0].sum() < N
+    if power == 0:
+        np.testing.assert_array_equal(importances[0], probes.selected[1])
+
+
+def test_class_weighting_1_gives_every_class_about_the_same_share_of_the_loss(world, importances):
+    labels = np.minimum(np.arange(N) % 10, C - 1)
+    settings = replace(SETTINGS, rounds=1, labelling=plain(threshold=0.0))
+    shares = {}
+    for power in (0.0, 1.0):
+        world.fit(replace(settings, class_weighting=power), class_index=labels)
+        shares[power] = np.bincount(labels, weights=importances[-1][0]) / N
+    np.testing.assert_allclose(shares[0.0], [0.1, 0.1, 0.8])
+    np.testing.assert_allclose(shares[1.0], 1 / 3, atol=0.02)
+
+
+def test_class_weighting_of_nothing_is_nothing(world, importances):
+    nothing = replace(SETTINGS, rounds=1, class_weighting=1.0, labelling=plain(threshold=1.1))
+    world.fit(nothing)
+    assert (importances[0] == 0).all()
+
+
+@pytest.mark.parametrize("labelling", [SETTINGS.labelling, Labelling(threshold=0.7)])
+def test_labels_made_by_the_stage_and_by_self_training_are_the_same(world, tmp_path, labelling):
+    settings = replace(SETTINGS, labelling=labelling, rounds=2)
+    text = tmp_path / "text.h5"
+    with cache.create(text, kind="text", provenance={**MODEL, "scale": SCALE, "bias": 0.0}) as file:
+        file["features"] = world.head.weight
+    pseudo_labels(text=text, features=world.adapt, output=world.first, labelling=labelling)
+    inputs = Inputs(pseudo_labels=world.first, adapt=world.adapt)
+    given = fit(world.head, inputs, settings, [0, 1])
+    own = self_train(world.head, read_pool(world.head, world.adapt, settings), settings, [0, 1])
+    np.testing.assert_array_equal(given.pseudo_labels, own.pseudo_labels)
+    np.testing.assert_array_equal(given.selected, own.selected)
+    np.testing.assert_array_equal(given.weight, own.weight)
+    pd.testing.assert_frame_equal(given.rounds, own.rounds)
+    assert not np.array_equal(own.weight[0], own.weight[-1])
