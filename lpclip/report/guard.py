@@ -25,6 +25,7 @@ COLUMNS = (
     "views",
     "balance",
 )
+_TEXT = ("model", "benchmark", "method", "decision")
 
 
 def write_guard_table(probes: Iterable[Path], output: Path) -> None:
@@ -51,8 +52,9 @@ def in_words(guard_csv: Path) -> list[str]:
     Raises:
         LpclipError: the file is no such table.
     """
+    types = {column: str if column in _TEXT else float for column in COLUMNS}
     try:
-        table = pd.read_csv(guard_csv, keep_default_na=False)
+        table = pd.read_csv(guard_csv, keep_default_na=False, dtype=types)
         groups = table.groupby(["model", "benchmark", "method"], sort=False)
     except (OSError, UnicodeDecodeError, ValueError, KeyError) as error:
         raise LpclipError(f"{guard_csv}: not a readable guard table ({error}).") from error
