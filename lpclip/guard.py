@@ -159,7 +159,7 @@ def gather(
         gaussian=_share(reader == ours) - _share(reader == theirs),
         halves=_share(one == two) - _share(stranger == theirs),
         neighbours=_votes(structure, ours, theirs),
-        smoothness=structure.agreement(ours) - structure.agreement(theirs),
+        smoothness=_smoothness(structure, ours, theirs),
         views=_share(head.argmax(axis=-1) == ours) - _share(zero_shot.argmax(axis=-1) == theirs),
         balance=class_balance(ours, n_classes) - class_balance(theirs, n_classes),
     )
@@ -169,6 +169,11 @@ def _votes(structure: Structure, ours: IntArray, theirs: IntArray) -> float:
     rows, nearest = structure.neighbours
     around = theirs[nearest]
     return _share(around == ours[rows][:, None]) - _share(around == theirs[rows][:, None])
+
+
+def _smoothness(structure: Structure, ours: IntArray, theirs: IntArray) -> float:
+    _, nearest = structure.neighbours
+    return structure.agreement(ours) - structure.agreement(theirs) if nearest.size else 0.0
 
 
 def _share(values: BoolArray) -> float:
