@@ -1,13 +1,14 @@
 """Cases for self-training in memory: an unlabelled pool, a labelled test set, a zero-shot head."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
 from lpclip import cache as files
 from lpclip.data import UNLABELLED, open_source
@@ -70,14 +71,14 @@ class Case:
         head: zero-shot.
         adapt: the unlabelled set; its labels are for reference only.
         test: the test set.
-        foreign: test images of other things, or None.
+        foreign: test images of other things, by group (near, far).
     """
 
     name: str
     head: ZeroShotHead
     adapt: Images
     test: Images
-    foreign: Images | None = None
+    foreign: Mapping[str, Images] = field(default_factory=dict)
 
 
 def without_views(clean: FloatArray, labels: IntArray) -> Images:
@@ -113,6 +114,17 @@ def embed(source: Mapping[str, Any], *, views: bool = True) -> Images:
         found = {name: files.read_features(output, name, expected={}) for name in wanted}
     clean = found["clean"]
     return Images(found.get("weak", clean[None]), found.get("strong", clean[None]), clean, labels)
+
+
+def redraw(source: Mapping[str, Any], change: Callable[[Image], Image], folder: Path) -> Any:
+    """Change every image of a source and keep it in a folder; the new source."""
+    settings = dict(source)
+    opened = open_source(settings.pop("kind"), settings)
+    for sample in opened.samples():
+        path = folder / f"{sample.label:03d}" / f"{sample.id}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        change(opened.read(sample.path)).save(path)
+    return {"kind": "folder", "root": str(folder)}
 
 
 def names_of(characters: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from lpclip.metrics import (
     mcm,
     msp,
 )
-from lpclip.probes import Probes, read_probes
+from lpclip.probes import HALF_WAY, Probes, between, read_probes
 from lpclip.types import FloatArray, IntArray
 
 TEMPERATURE = 1.0
@@ -201,23 +201,22 @@ def _logits(heads: Probes, values: FloatArray, number: int, column: int) -> Floa
 def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
     """Score name -> scores ``[N]`` per seed; high means in-distribution.
 
-    Besides those of the last round's probe, two of the zero-shot head that it started from.
+    Besides those of the last round's probe, two of the head half-way to it from round 0: training
+    sharpens logits for images that it has never seen, too, and half of it does so less.
     """
     scores: dict[str, list[FloatArray]] = defaultdict(list)
     for column in range(len(heads.seeds)):
-        logits = _logits(heads, values, -1, column)
+        last = heads.weight[-1, column], heads.bias[-1, column]
+        first = heads.weight[0, column], heads.bias[0, column]
+        half_way = between(first[0], last[0], HALF_WAY), between(first[1], last[1], HALF_WAY)
+        logits = heads.scale * (values @ last[0].T) + last[1]
         scores["msp"].append(msp(logits))
-        scores["max_logit"].append(max_logit(logits))
         scores["energy"].append(energy(logits, temperature=TEMPERATURE))
-        scores["mcm"].append(mcm(_cosines(heads, values, -1, column), tau=TEMPERATURE))
-        scores["zero_shot_max_logit"].append(max_logit(_logits(heads, values, 0, column)))
-        scores["zero_shot_mcm"].append(mcm(_cosines(heads, values, 0, column), tau=TEMPERATURE))
+        for prefix, (weight, bias) in (("", last), ("half_way_", half_way)):
+            scores[f"{prefix}max_logit"].append(max_logit(heads.scale * (values @ weight.T) + bias))
+            cosines = values @ cache.normalise(weight).T
+            scores[f"{prefix}mcm"].append(mcm(cosines, tau=TEMPERATURE))
     return dict(scores)
-
-
-def _cosines(heads: Probes, values: FloatArray, number: int, column: int) -> FloatArray:
-    cosines: FloatArray = values @ cache.normalise(heads.weight[number, column]).T
-    return cosines
 
 
 def _pseudo_label_accuracy(heads: Probes, truth: IntArray, number: int, column: int) -> float:

@@ -97,6 +97,16 @@ class Probes:
     student_view: str = ""
 
 
+# Where, on the way from round 0 to a trained head, the guard listens and foreign images are told.
+HALF_WAY = 0.5
+
+
+def between(zero_shot: FloatArray, adapted: FloatArray, strength: float) -> FloatArray:
+    """Weights or biases on the way from zero-shot (0) to the adapted head (1)."""
+    way: FloatArray = (1 - strength) * zero_shot + strength * adapted
+    return way
+
+
 def write_probes(path: Path, probes: Probes, provenance: cache.Provenance) -> None:
     """Store probes; the file appears when it is whole."""
     with cache.create(path, kind="probes", provenance=provenance) as file:

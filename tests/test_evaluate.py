@@ -211,7 +211,7 @@ def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
             "max_logit": logits.max(axis=1),
             "energy": np.log(np.exp(logits).sum(axis=1)),
             "mcm": softmax(unit @ weight.T).max(axis=1),
-            "zero_shot_max_logit": world.logits(both, number=0, column=column).max(axis=1),
+            "half_way_max_logit": ((logits + world.logits(both, 0, column)) / 2).max(axis=1),
         }
         for name, score in scores.items():
             row = table.loc[(name, seed)]

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from lpclip import cache, guard
-from lpclip.guard import ADAPTED, ZERO_SHOT, Evidence, Worth, between, decide, gather
+from lpclip.guard import ADAPTED, ZERO_SHOT, Evidence, Worth, decide, gather, log_odds
+from lpclip.probes import between
 from lpclip.structure import Structure
 
 SCHEMA = Path(__file__).parents[1] / "workflow/schemas/reports/guard.yaml"
@@ -37,12 +38,22 @@ def blobs(monkeypatch):
 
 TRUTH = (0, 0, 0, 0, 1, 1, 1, 1)
 ZERO = (0, 0, 0, 1, 1, 1, 1, 0)  # wrong of samples 3 and 7
+WRONG = tuple(1 - c for c in TRUTH)
 
 
-def evidence(structure, *, zero=(ZERO, ZERO), head=(TRUTH, TRUTH), one=TRUTH, two=TRUTH):
+def evidence(
+    structure,
+    *,
+    zero=(ZERO, ZERO),
+    half_way=(TRUTH, TRUTH),
+    head=(TRUTH, TRUTH),
+    one=TRUTH,
+    two=TRUTH,
+):
     return gather(
         structure,
         zero_shot=as_logits(*zero),
+        half_way=as_logits(*half_way),
         head=as_logits(*head),
         first_half=as_logits(one, one),
         second_half=as_logits(two, two),
@@ -50,31 +61,43 @@ def evidence(structure, *, zero=(ZERO, ZERO), head=(TRUTH, TRUTH), one=TRUTH, tw
 
 
 def test_nothing_speaks_for_zero_shot_over_itself(blobs):
-    assert evidence(blobs, head=(ZERO, ZERO), one=ZERO, two=ZERO) == NOTHING
-    assert evidence(blobs) != NOTHING
+    itself = evidence(blobs, half_way=(ZERO, ZERO), head=(ZERO, ZERO), one=ZERO, two=ZERO)
+    # Agreement is no comparison: it is zero-shot's own.
+    assert itself == replace(NOTHING, agreement=4 / 8)
+    assert replace(evidence(blobs), agreement=0.0) != NOTHING
 
 
 def test_nothing_speaks_for_zero_shot_over_itself_on_random_logits():
     rng = np.random.default_rng(0)
     structure = Structure(cache.normalise(rng.normal(size=(3, 40, 6)).astype(np.float32)))
     logits = rng.normal(size=(3, 40, 5))
-    same = dict.fromkeys(("zero_shot", "head", "first_half", "second_half"), logits)
-    assert gather(structure, **same) == NOTHING
+    same = dict.fromkeys(("zero_shot", "half_way", "head", "first_half", "second_half"), logits)
+    agreement = structure.agreement(logits.mean(axis=0).argmax(axis=1))
+    nothing = gather(structure, **same)
+    assert nothing == replace(NOTHING, agreement=agreement)
     other = gather(structure, **{**same, "head": rng.normal(size=logits.shape)})
     assert other.change > 0.5
-    assert other.halves == 0
+    assert (other.gaussian, other.halves) == (0, 0)
+    # Only the reader looks at the head half-way.
+    half_way = gather(structure, **{**same, "half_way": rng.normal(size=logits.shape)})
+    assert half_way.gaussian != 0
+    assert replace(half_way, gaussian=0.0) == nothing
 
 
 def test_a_single_sample_is_evidence_of_nothing_but_itself():
     structure = Structure(np.ones((1, 1, 2), dtype=np.float32) / np.float32(np.sqrt(2)))
     one, other = np.eye(C)[[[0]]], np.eye(C)[[[1]]]
-    found = gather(structure, zero_shot=one, head=other, first_half=one, second_half=other)
+    found = gather(
+        structure, zero_shot=one, half_way=other, head=other, first_half=one, second_half=other
+    )
     assert np.isfinite(list(asdict(found).values())).all()
-    assert (found.change, found.neighbours, found.smoothness) == (1, 0, 0)
+    assert (found.change, found.neighbours, found.agreement) == (1, 0, 0)
 
 
 def test_change_is_the_share_for_which_the_head_differs(blobs):
     assert evidence(blobs).change == 2 / 8
+    assert evidence(blobs, half_way=(WRONG, WRONG)).change == 2 / 8
+    assert evidence(blobs, head=(WRONG, WRONG)).change == 6 / 8
 
 
 def test_gaussian_is_agreement_with_gaussians_fitted_to_zero_shots_predictions(blobs):
@@ -83,11 +106,34 @@ def test_gaussian_is_agreement_with_gaussians_fitted_to_zero_shots_predictions(b
     theirs = sum(r == z for r, z in zip(reader, ZERO, strict=True)) / N
     assert evidence(blobs).gaussian == ours - theirs
     # Nothing that the head or its halves say changes what the reader says.
-    wrong = tuple(1 - c for c in TRUTH)
-    assert evidence(blobs, one=wrong, two=wrong).gaussian == ours - theirs
-    assert evidence(blobs, head=(wrong, wrong)).gaussian == 1 - ours - theirs
-    assert evidence(blobs, head=(ZERO, ZERO)).gaussian == 0
+    assert evidence(blobs, head=(WRONG, WRONG), one=WRONG, two=WRONG).gaussian == ours - theirs
+    assert evidence(blobs, half_way=(WRONG, WRONG)).gaussian == 1 - ours - theirs
+    assert evidence(blobs, half_way=(ZERO, ZERO)).gaussian == 0
     assert ours > theirs
+
+
+def test_the_reader_looks_at_the_head_half_way_everything_else_at_the_full_head(blobs, monkeypatch):
+    fitted_on = []
+
+    def gaussian_logits(_, probabilities):
+        fitted_on.append(probabilities)
+        # Against the first view, the mean of the views says TRUTH but for sample 7.
+        return as_logits(WRONG, WRONG) + 3 * as_logits(reader, reader)
+
+    reader = (*TRUTH[:7], 0)
+    monkeypatch.setattr(Structure, "gaussian_logits", gaussian_logits)
+    half_way = (1, 1, 0, 0, 1, 1, 1, 1)  # unlike the reader of samples 0, 1 and 7
+    head = (0, 0, 0, 0, 1, 1, 0, 1)  # unlike zero-shot of samples 3, 6 and 7
+    one, two = (1, 1, 0, 0, 1, 1, 1, 1), TRUTH  # unlike each other of samples 0 and 1
+    found = evidence(blobs, half_way=(half_way, half_way), head=(head, head), one=one, two=two)
+    # Zero-shot is unlike the reader of sample 3 alone.
+    assert found.gaussian == 5 / 8 - 7 / 8
+    # Strangers are two, one, two, one, ...: wrong of sample 1, unlike zero-shot of 1, 3 and 7.
+    assert found.halves == 6 / 8 - 5 / 8
+    assert found.agreement == 6 / 8  # samples 6 and 7 are neighbours
+    assert found.change == 3 / 8
+    (probabilities,) = fitted_on
+    np.testing.assert_array_equal(probabilities, np.eye(C)[list(ZERO)])
 
 
 def test_halves_is_their_agreement_less_the_strangers_with_zero_shot(blobs):
@@ -112,9 +158,11 @@ def test_neighbours_are_zero_shots_votes_where_the_two_differ(blobs):
     assert evidence(blobs, zero=(TRUTH, TRUTH), head=(together, together)).neighbours == -2 / 8
 
 
-def test_smoothness_is_agreement_of_neighbours_less_zero_shots(blobs):
+def test_agreement_is_the_share_of_neighbours_with_the_same_class(blobs):
+    assert evidence(blobs).agreement == 1
     # Under zero-shot the pairs (2, 3) and (6, 7) disagree.
-    assert evidence(blobs).smoothness == 1 - 4 / 8
+    assert evidence(blobs, head=(ZERO, ZERO)).agreement == 4 / 8
+    assert evidence(blobs, zero=(TRUTH, TRUTH), head=(ZERO, ZERO)).agreement == 4 / 8
 
 
 def test_views_are_agreement_of_versions_with_their_mean_less_zero_shots(blobs):
@@ -133,58 +181,85 @@ def test_balance_is_entropy_of_the_classes_less_zero_shots(blobs):
 
 @pytest.fixture
 def worth(monkeypatch):
-    """Half-way gains twice the change, all the way three times the votes less 0.1."""
-    table = {0.5: Worth(0.0, {"change": 2.0}), 1.0: Worth(-0.1, {"neighbours": 3.0})}
+    """Half-way gains twice the Gaussian evidence, all the way three times the halves less 0.1."""
+    table = {0.5: Worth(0.0, 2.0, 0.0, 0.0), 1.0: Worth(-0.1, 0.0, 3.0, 0.0)}
     monkeypatch.setattr(guard, "WORTH", table)
-    monkeypatch.setattr(guard, "MARGIN", 0.01)
 
 
-def test_the_gain_is_a_weighted_sum():
-    found = replace(NOTHING, gaussian=0.2, halves=-0.1, views=5.0)
-    assert Worth(0.03, {"gaussian": 2.0, "halves": 1.0}).gain(found) == pytest.approx(0.33)
-    assert Worth(0.03, {}).gain(found) == 0.03
+def test_the_gain_is_a_weighted_sum_with_the_log_odds_of_the_agreement():
+    found = replace(NOTHING, gaussian=0.2, halves=-0.1, agreement=0.8, change=7.0, views=5.0)
+    worth = Worth(constant=0.03, gaussian=2.0, halves=1.0, agreement=0.25)
+    # The odds are 4 to 1.
+    assert worth.gain(found) == pytest.approx(0.03 + 0.4 - 0.1 + 0.25 * 1.3862943611)
+    assert worth.gain(replace(found, agreement=0.5)) == pytest.approx(0.33)
+    assert worth.gain(replace(found, agreement=0.2)) == pytest.approx(0.33 - 0.25 * 1.3862943611)
+    assert Worth(0.03, 0.0, 0.0, 0.0).gain(found) == 0.03
+
+
+def test_log_odds_are_bounded_as_if_the_share_were_1_to_99_per_cent():
+    assert log_odds(0.5) == 0
+    assert log_odds(0.75) == pytest.approx(np.log(3))
+    assert log_odds(0.02) == pytest.approx(-np.log(49))
+    assert log_odds(0.98) == pytest.approx(np.log(49))
+    for low, high in ((0.0, 1.0), (0.005, 0.995), (0.01, 0.99)):
+        assert log_odds(low) == pytest.approx(-np.log(99))
+        assert log_odds(high) == pytest.approx(np.log(99))
 
 
 @pytest.mark.parametrize(
-    ("change", "neighbours", "decision", "strength"),
+    ("gaussian", "halves", "decision", "strength"),
     [
         (0.1, 0.0, ADAPTED, 0.5),
         (0.1, 0.2, ADAPTED, 1.0),
         (0.0, 0.2, ADAPTED, 1.0),
-        (0.0, 0.0, ZERO_SHOT, 0.0),
-        (0.004, 0.036, ZERO_SHOT, 0.0),  # both gain 0.008, below the margin
+        (1e-9, 0.0, ADAPTED, 0.5),  # there is no margin
+        (0.0, 0.0, ZERO_SHOT, 0.0),  # half-way gains exactly nothing
+        (-0.004, 0.032, ZERO_SHOT, 0.0),  # both lose, all the way least
         (-0.3, -0.3, ZERO_SHOT, 0.0),
     ],
 )
 @pytest.mark.usefixtures("worth")
-def test_the_strength_of_the_largest_gain_above_the_margin_is_shipped(
-    change, neighbours, decision, strength
-):
-    found = replace(NOTHING, change=change, neighbours=neighbours)
-    made = decide({0.5: [found], 1.0: [found]})
+def test_the_strength_of_the_largest_gain_above_0_is_shipped(gaussian, halves, decision, strength):
+    found = replace(NOTHING, gaussian=gaussian, halves=halves)
+    made = decide([found])
     assert (made.decision, made.strength) == (decision, strength)
-    assert made.estimated_gain == pytest.approx({0.5: 2 * change, 1.0: 3 * neighbours - 0.1})
+    assert made.estimated_gain == pytest.approx({0.5: 2 * gaussian, 1.0: 3 * halves - 0.1})
+    assert made.evidence == found
 
 
 @pytest.mark.usefixtures("worth")
 def test_seeds_decide_together_by_their_mean():
-    low, high = (replace(NOTHING, change=change, views=change) for change in (-0.1, 0.2))
-    made = decide({0.5: [low, high], 1.0: [NOTHING, NOTHING]})
-    assert made.evidence[0.5].views == pytest.approx(0.05)
+    low, high = (replace(NOTHING, gaussian=value, views=value) for value in (-0.1, 0.2))
+    made = decide([low, high])
+    assert made.evidence.views == pytest.approx(0.05)
     assert made.estimated_gain[0.5] == pytest.approx(0.1)
     assert made.decision == ADAPTED
-    assert decide({0.5: [low, low], 1.0: [NOTHING, NOTHING]}).decision == ZERO_SHOT
+    assert decide([low, low]).decision == ZERO_SHOT
 
 
-def test_without_evidence_zero_shot_is_shipped():
-    nothing = decide({strength: [NOTHING] for strength in guard.WORTH})
+def test_every_field_is_the_mean_over_seeds_and_the_odds_are_those_of_the_mean(monkeypatch):
+    monkeypatch.setattr(guard, "WORTH", {1.0: Worth(0.0, 0.0, 0.0, 1.0)})
+    first = Evidence(0.1, 0.2, 0.5, 0.4, 0.5, 0.6, 0.7)
+    second = Evidence(0.3, 0.0, 0.9, 0.0, -0.5, 0.0, 0.1)
+    made = decide([first, second])
+    mean = dict(zip(FIELDS, (0.2, 0.1, 0.7, 0.2, 0.0, 0.3, 0.4), strict=True))
+    assert asdict(made.evidence) == pytest.approx(mean)
+    assert made.estimated_gain == pytest.approx({1.0: np.log(7 / 3)})
+
+
+def test_without_evidence_zero_shot_is_shipped(monkeypatch):
+    monkeypatch.setattr(guard, "WORTH", dict.fromkeys((0.25, 0.5, 1.0), Worth(0.0, 1.0, 1.0, 0.1)))
+    nothing = decide([replace(NOTHING, agreement=0.5)])
     assert (nothing.decision, nothing.strength) == (ZERO_SHOT, 0.0)
+    assert nothing.estimated_gain == {0.25: 0.0, 0.5: 0.0, 1.0: 0.0}
 
 
 def test_every_worth_is_of_evidence_that_exists_and_of_a_strength_that_adapts():
+    assert guard.WORTH
     for strength, worth in guard.WORTH.items():
         assert 0 < strength <= 1
-        assert set(worth.per_evidence) <= set(FIELDS)
+        assert set(asdict(worth)) - {"constant"} <= set(FIELDS)
+        assert np.isfinite(list(asdict(worth).values())).all()
 
 
 def test_between_ends_at_zero_shot_and_at_the_adapted_head_to_the_bit():
@@ -197,8 +272,8 @@ def test_between_ends_at_zero_shot_and_at_the_adapted_head_to_the_bit():
 
 @pytest.mark.usefixtures("worth")
 def test_the_table_has_a_row_per_strength_and_the_columns_of_the_report():
-    found = replace(NOTHING, change=0.1)
-    table = decide({0.5: [found], 1.0: [found]}).table()
+    found = Evidence(0.1, 0.0, 0.9, 0.3, -0.2, 0.01, 0.02)
+    table = decide([found]).table()
     columns = list(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"])
     assert columns[:3] == ["model", "benchmark", "method"]
     assert list(table) == columns[3:]
@@ -206,4 +281,5 @@ def test_the_table_has_a_row_per_strength_and_the_columns_of_the_report():
     assert table["estimated_gain"].tolist() == pytest.approx([0.2, -0.1])
     assert (table["chosen_strength"] == 0.5).all()
     assert (table["decision"] == "adapted").all()
-    assert table["change"].tolist() == [0.1, 0.1]
+    # The evidence is the same whatever the strength.
+    assert table[list(FIELDS)].to_dict("records") == [asdict(found)] * 2

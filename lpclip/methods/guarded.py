@@ -8,12 +8,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from lpclip import cache
 from lpclip.errors import LpclipError
-from lpclip.guard import WORTH, Decision, between, decide, gather
+from lpclip.guard import Decision, decide, gather
 from lpclip.methods import Inputs, ZeroShotHead
 from lpclip.methods.self_training import Pool, read_pool, self_train
 from lpclip.methods.self_training import Settings as Training
-from lpclip.probes import Probes, read_probes
+from lpclip.probes import HALF_WAY, Probes, between, read_probes
 from lpclip.progress import progress
 from lpclip.structure import Structure
 from lpclip.types import FloatArray
@@ -40,10 +41,12 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     """The guarded method's rounds, each as near to zero-shot as the guard decides."""
     path = inputs.path("probes")
     probes, provenance = read_probes(path)
-    if provenance["method"] != settings.method or probes.seeds != tuple(seeds):
+    made_with = {"method": settings.method, "settings": repr(settings.training), **head.expected}
+    cache.check_provenance(path, provenance, made_with)
+    if probes.seeds != tuple(seeds):
         raise LpclipError(
-            f"{path} holds method '{provenance['method']}' with seeds {list(probes.seeds)}, not "
-            f"'{settings.method}' with seeds {list(seeds)}. Run Snakemake, which makes it again."
+            f"{path} was made with seeds {list(probes.seeds)}, not {list(seeds)}. "
+            "Delete it and run Snakemake, which makes it again."
         )
     pool = read_pool(head, inputs.path("adapt"), settings.training)
     with progress(total=2 * settings.training.rounds, unit="rounds", label="guard") as shown:
@@ -87,23 +90,20 @@ def examine(
         heads[name] = self_train(head, part, training, probes.seeds, after_round=after_round)
     weight, bias = probes.weight[0, 0], probes.bias[0, 0]
 
-    def logits(trained: Probes, column: int, strength: float) -> FloatArray:
+    def logits(trained: Probes, column: int, strength: float = 1.0) -> FloatArray:
         values: FloatArray = head.scale * (
             pool.teacher @ between(weight, trained.weight[-1, column], strength).T
         ) + between(bias, trained.bias[-1, column], strength)
         return values
 
-    zero_shot = logits(probes, 0, 0.0)
     return decide(
-        {
-            strength: [
-                gather(
-                    structure,
-                    zero_shot=zero_shot,
-                    **{name: logits(trained, column, strength) for name, trained in heads.items()},
-                )
-                for column in range(len(probes.seeds))
-            ]
-            for strength in WORTH
-        }
+        [
+            gather(
+                structure,
+                zero_shot=logits(probes, column, 0.0),
+                half_way=logits(probes, column, HALF_WAY),
+                **{name: logits(trained, column) for name, trained in heads.items()},
+            )
+            for column in range(len(probes.seeds))
+        ]
     )

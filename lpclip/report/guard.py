@@ -17,11 +17,11 @@ COLUMNS = (
     "chosen_strength",
     "strength",
     "estimated_gain",
-    "change",
     "gaussian",
     "halves",
+    "agreement",
+    "change",
     "neighbours",
-    "smoothness",
     "views",
     "balance",
 )
@@ -66,7 +66,7 @@ def in_words(guard_csv: Path) -> list[str]:
 def _sentence(rows: pd.DataFrame) -> str:
     model, benchmark, method = rows.iloc[0][["model", "benchmark", "method"]]
     chosen = float(rows["chosen_strength"].iloc[0])
-    # Where zero-shot is kept, the head that came nearest to being shipped says why.
+    # Where zero-shot is kept, the strength that came nearest to being shipped says why.
     shown = rows[rows["strength"] == chosen] if chosen else rows.nlargest(1, "estimated_gain")
     row = shown.iloc[0]
     verdict = {0.0: "keeps zero-shot", 1.0: "ships the adapted head"}.get(
@@ -74,11 +74,12 @@ def _sentence(rows: pd.DataFrame) -> str:
     )
     return (
         f"{method} on {benchmark}, model {model}, {verdict}. Estimated gain without a label: "
-        f"{_points(row['estimated_gain'])} points. That head differs from zero-shot on "
-        f"{row['change']:.0%} of the unlabelled images. A reader of the features that learned "
-        f"nothing from it agrees with it on {_points(row['gaussian'])} points of images compared "
-        f"to zero-shot; heads trained on halves agree with each other on {_points(row['halves'])} "
-        "points compared to zero-shot."
+        f"{_points(row['estimated_gain'])} points{'' if chosen else ' at best'}. On the unlabelled "
+        f"images the adapted head differs from zero-shot for {row['change']:.0%}; a reader that "
+        f"learned nothing from it agrees with it for {_points(row['gaussian'])} points compared to "
+        f"zero-shot, taken half-way; heads trained on halves agree with each other for "
+        f"{_points(row['halves'])} points compared to zero-shot; {row['agreement']:.0%} of "
+        "neighbours get the same class."
     )
 
 

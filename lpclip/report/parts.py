@@ -10,7 +10,7 @@ from lpclip.errors import LpclipError
 from lpclip.metrics import EXTRA_CORRUPTIONS, STANDARD_CORRUPTIONS
 
 EXPERIMENT = ("model", "benchmark", "method", "seed")
-OOD_SCORES = ("msp", "max_logit", "energy", "mcm", "zero_shot_max_logit", "zero_shot_mcm")
+OOD_SCORES = ("msp", "max_logit", "energy", "mcm", "half_way_max_logit", "half_way_mcm")
 
 # Column -> type of its cells; "count" is an integer that may be missing.
 COLUMNS: Mapping[str, Mapping[str, str]] = {

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from lpclip.errors import LpclipError
+from lpclip.report.guard import in_words
 
 WIDTH = 100
 
@@ -53,6 +54,12 @@ _SOURCES = {
     "": "Corrupted figures need all 15 corruptions at 5 severities, which this run does not have.",
 }  # fmt: skip
 
+# Chosen without any foreign image: docs/method.md.
+_DETECTION = (
+    "To tell foreign images, prefer the score half_way_max_logit in ood.csv, of the head half-way "
+    "to the trained one: training makes a head surer of images that it has never seen, too."
+)
+
 _PROCEDURAL = (
     "Frost is drawn (procedural crystals): no photographs of it were given (frost_images)."
 )
@@ -76,7 +83,13 @@ def summary(report_csv: Path) -> str:
     notes += [_SOURCES[source] for source in dict.fromkeys(_sources(report))]
     if "procedural" in set(report.get("frost_texture", [])):
         notes.append(_PROCEDURAL)
-    return "\n\n".join([*blocks, "\n".join([*notes, *_policies(report)])])
+    decided = report_csv.with_name("guard.csv")
+    guard = [
+        textwrap.fill(text, WIDTH) for text in (in_words(decided) if decided.is_file() else ())
+    ]
+    if any(column.meaning == _AUROC for column in shown(report)):
+        notes += textwrap.wrap(_DETECTION, WIDTH, break_on_hyphens=False)
+    return "\n\n".join([*blocks, *guard, "\n".join([*notes, *_policies(report)])])
 
 
 def read_report(report_csv: Path) -> pd.DataFrame:

@@ -9,14 +9,16 @@ from clusters import MODEL, SETTINGS, World
 
 from lpclip import guard
 from lpclip.errors import LpclipError
-from lpclip.guard import Worth, between
+from lpclip.guard import Worth
 from lpclip.methods import Inputs, guarded, needs
 from lpclip.methods.guarded import Settings, fit
-from lpclip.probes import write_probes
+from lpclip.probes import between, write_probes
 
 TRAINING = replace(SETTINGS, rounds=2)
 SEEDS = (0, 1)
-ALWAYS, NEVER = Worth(1.0, {}), Worth(-1.0, {})
+ALWAYS, NEVER = Worth(1.0, 0.0, 0.0, 0.0), Worth(-1.0, 0.0, 0.0, 0.0)
+# Gains as much as the evidence says, and nothing without any.
+BY_EVIDENCE = Worth(0.0, 1.0, 1.0, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def world(tmp_path_factory):
 def base(world):
     """Probes of the method that is guarded, in a file."""
     probes = world.fit(TRAINING, SEEDS)
-    provenance = {**MODEL, "benchmark": "blobs", "method": "base"}
+    provenance = {**MODEL, "benchmark": "blobs", "method": "base", "settings": repr(TRAINING)}
     write_probes(world.adapt.with_name("probes.h5"), probes, provenance)
     return probes
 
@@ -40,17 +42,18 @@ def guarded_fit(world, method="base", seeds=SEEDS):
 
 def set_worth(monkeypatch, worth):
     monkeypatch.setattr(guard, "WORTH", worth)
-    monkeypatch.setattr(guarded, "WORTH", worth)
 
 
-def test_a_head_that_leans_over_clusters_is_adapted(world, base):
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_a_head_that_leans_over_clusters_is_adapted(world, base, monkeypatch, strength):
+    set_worth(monkeypatch, {0.25: NEVER, strength: BY_EVIDENCE})
     shipped = guarded_fit(world)
     assert shipped.guard is not None
     assert set(shipped.guard["decision"]) == {"adapted"}
-    strength = shipped.guard["chosen_strength"].iloc[0]
-    np.testing.assert_array_equal(
-        shipped.weight, between(base.weight[:1], base.weight, float(strength))
-    )
+    assert set(shipped.guard["chosen_strength"]) == {strength}
+    assert (shipped.guard["gaussian"] > 0).all()
+    assert (shipped.guard["halves"] > 0).all()
+    np.testing.assert_array_equal(shipped.weight, between(base.weight[:1], base.weight, strength))
     for column in range(len(SEEDS)):
         assert world.accuracy(shipped, -1, column) > world.accuracy(shipped, 0, column) + 0.05
 
@@ -115,10 +118,10 @@ def test_the_heads_of_the_halves_learn_one_half_each(world, base, monkeypatch):
         np.testing.assert_array_equal(part.student, pool.student[:, half])
 
 
-def test_evidence_is_of_the_last_rounds_each_as_near_as_it_would_be_shipped(
+def test_evidence_is_of_the_last_rounds_once_per_seed_whatever_the_strengths(
     world, base, monkeypatch
 ):
-    set_worth(monkeypatch, {0.25: NEVER, 1.0: ALWAYS})
+    set_worth(monkeypatch, {0.25: NEVER, 0.75: NEVER, 1.0: ALWAYS})
     halves, looked_at = [], []
 
     def keep(*arguments, **more):
@@ -136,12 +139,17 @@ def test_evidence_is_of_the_last_rounds_each_as_near_as_it_would_be_shipped(
     # Biases that count, which students of clusters hardly have.
     biased = replace(base, bias=base.bias + np.arange(3, dtype=np.float32) * (base.bias != 0))
     guarded.examine(world.head, pool, biased, TRAINING)
-    cells = [(strength, column) for strength in (0.25, 1.0) for column in range(len(SEEDS))]
-    for (strength, column), logits in zip(cells, looked_at, strict=True):
-        heads = {"head": biased, "first_half": halves[0], "second_half": halves[1]}
+    heads = {
+        "half_way": (0.5, biased),
+        "head": (1.0, biased),
+        "first_half": (1.0, halves[0]),
+        "second_half": (1.0, halves[1]),
+    }
+    for column, logits in zip(range(len(SEEDS)), looked_at, strict=True):
+        assert set(logits) == {"zero_shot", *heads}
         zero = world.head.scale * pool.teacher @ world.head.weight.T
         np.testing.assert_allclose(logits["zero_shot"], zero, atol=1e-4)
-        for name, probes in heads.items():
+        for name, (strength, probes) in heads.items():
             all_the_way = (
                 world.head.scale * pool.teacher @ probes.weight[-1, column].T
                 + probes.bias[-1, column]
@@ -154,9 +162,9 @@ def test_evidence_is_of_the_last_rounds_each_as_near_as_it_would_be_shipped(
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        ({"method": "other"}, r"holds method 'base' with seeds \[0, 1\], not 'other'"),
-        ({"seeds": (0,)}, r"not 'base' with seeds \[0\]"),
-        ({"seeds": (1, 0)}, r"not 'base' with seeds \[1, 0\]"),
+        ({"method": "other"}, r"was made with method 'base', not 'other'"),
+        ({"seeds": (0,)}, r"was made with seeds \[0, 1\], not \[0\]"),
+        ({"seeds": (1, 0)}, r"was made with seeds \[0, 1\], not \[1, 0\]"),
     ],
 )
 def test_probes_of_another_method_or_other_seeds_are_refused(world, other, sentence):

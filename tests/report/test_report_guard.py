@@ -1,7 +1,7 @@
 """What the guard decided: guard.csv, and the same in plain words."""
 
 import csv
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,15 @@ from lpclip.rounds import Round, rounds_table
 SCHEMA = yaml.safe_load(
     (Path(__file__).parents[2] / "workflow/schemas/reports/guard.yaml").read_text(encoding="utf-8")
 )
-HALF_WAY = Evidence(0.1, 0.031, 0.042, 0.05, -0.06, 0.01, 0.02)
-ADAPTED_HEAD = Evidence(0.2, -0.012, 1 / 3, 0.05, -0.06, 0.01, 0.02)
+EVIDENCE = Evidence(
+    gaussian=-0.012,
+    halves=1 / 3,
+    agreement=0.87,
+    change=0.2,
+    neighbours=0.05,
+    views=-0.06,
+    balance=0.01,
+)
 
 
 def decision(strength):
@@ -29,7 +36,7 @@ def decision(strength):
         ADAPTED if strength else ZERO_SHOT,
         strength,
         dict(zip((0.5, 1.0), gains, strict=True)),
-        {0.5: HALF_WAY, 1.0: ADAPTED_HEAD},
+        EVIDENCE,
     )
 
 
@@ -68,8 +75,9 @@ def test_there_is_a_row_per_guarded_method_and_strength(table_of):
     assert table["strength"].tolist() == [0.5, 1.0, 0.5, 1.0]
     assert table["decision"].tolist() == ["adapted", "adapted", "zero_shot", "zero_shot"]
     assert table["chosen_strength"].tolist() == [0.5, 0.5, 0.0, 0.0]
-    assert table["gaussian"].tolist() == [0.031, -0.012, 0.031, -0.012]
-    assert table["halves"].iloc[1] == pytest.approx(1 / 3, abs=1e-9)
+    assert table["estimated_gain"].tolist() == [0.025, 0.01, -0.04, -0.02]
+    for name, value in asdict(EVIDENCE).items():
+        assert table[name].tolist() == pytest.approx([value] * 4, abs=1e-9)
 
 
 def test_the_columns_are_documented_in_their_order():
@@ -101,23 +109,29 @@ def test_without_a_guarded_method_there_is_only_a_header(table_of, methods):
 
 
 @pytest.mark.parametrize(
-    ("strength", "verdict", "gain", "change", "gaussian", "halves"),
+    ("strength", "verdict", "gain"),
     [
-        (0.5, "ships a head 50% of the way from zero-shot", "+2.5", "10%", "+3.1", "+4.2"),
-        (1.0, "ships the adapted head.", "+2.5", "20%", "-1.2", "+33.3"),
-        # The head that came nearest: its estimate, -2 points, is the larger one.
-        (0.0, "keeps zero-shot.", "-2.0", "20%", "-1.2", "+33.3"),
+        (
+            0.5,
+            "ships a head 50% of the way from zero-shot to the adapted one.",
+            "+2.5 points.",
+        ),
+        (1.0, "ships the adapted head.", "+2.5 points."),
+        # The strength that came nearest: its estimate, -2 points, is the larger one.
+        (0.0, "keeps zero-shot.", "-2.0 points at best."),
     ],
 )
-def test_the_words_say_what_is_shipped_and_give_the_numbers_of_that_head(
-    table_of, strength, verdict, gain, change, gaussian, halves
+def test_the_words_say_what_is_shipped_its_estimate_and_the_evidence(
+    table_of, strength, verdict, gain
 ):
     (words,) = in_words(table_of({"strength": strength}))
-    assert words.startswith(f"guarded on digits, model tiny, {verdict}")
-    assert f"Estimated gain without a label: {gain} points" in words
-    assert f"differs from zero-shot on {change} of the unlabelled images" in words
-    assert f"agrees with it on {gaussian} points" in words
-    assert f"agree with each other on {halves} points" in words
+    assert words.startswith(f"guarded on digits, model tiny, {verdict} ")
+    assert f"Estimated gain without a label: {gain} " in words
+    # The evidence is the same whatever the strength.
+    assert "differs from zero-shot for 20%;" in words
+    assert "agrees with it for -1.2 points" in words
+    assert "agree with each other for +33.3 points" in words
+    assert "; 87% of neighbours get the same class." in words
 
 
 def test_there_is_a_paragraph_per_decision_under_the_names_as_they_are(table_of):

@@ -1,0 +1,96 @@
+"""Fit what the guard's evidence is worth on the development sets, and judge it left out.
+
+    python benchmarks/development.py guard && python benchmarks/fit_guard.py
+
+Prints, for several choices of evidence, how a guard fitted without a set would have done on it,
+and for the chosen one the numbers that lpclip/guard.py holds.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from sklearn.linear_model import Ridge
+
+from lpclip.guard import log_odds
+from lpclip.types import FloatArray
+
+TABLE = Path(__file__).parent / "results/development_guard.csv"
+CHOICES = (
+    ("gaussian",),
+    ("halves",),
+    ("gaussian", "halves"),
+    ("gaussian", "halves", "log_odds"),
+    ("gaussian", "halves", "neighbours"),
+    ("gaussian", "halves", "change"),
+    ("gaussian", "halves", "views"),
+    ("gaussian", "halves", "balance"),
+    ("gaussian", "halves", "log_odds", "neighbours", "views", "balance", "change"),
+)
+CHOSEN = ("gaussian", "halves", "log_odds")
+# Larger gains and losses count as this large: the sign is what matters.
+LARGEST = 0.05
+
+
+def group(case: str) -> str:
+    """Set that a case belongs to; all that is done to one set is left out together."""
+    return case.rsplit(", ", 1)[0]
+
+
+def fit(rows: pd.DataFrame, evidence: tuple[str, ...]) -> tuple[float, FloatArray]:
+    """Constant and factors of a ridge regression in units of each evidence's spread."""
+    values = rows[list(evidence)].to_numpy()
+    spread = values.std(axis=0)
+    model = Ridge(alpha=3.0).fit(values / spread, rows["gain"].clip(-LARGEST, LARGEST))
+    return float(model.intercept_), model.coef_ / spread
+
+
+def estimate_left_out(table: pd.DataFrame, evidence: tuple[str, ...]) -> pd.Series:
+    """Estimated gain of every row by a fit without the row's set."""
+    found = pd.Series(0.0, index=table.index)
+    groups = table["case"].map(group)
+    for name in groups.unique():
+        for strength in table["strength"].unique():
+            rest = table[(groups != name) & (table["strength"] == strength)]
+            constant, factors = fit(rest, evidence)
+            own = table[(groups == name) & (table["strength"] == strength)]
+            found[own.index] = constant + own[list(evidence)].to_numpy() @ factors
+    return found
+
+
+def judge(table: pd.DataFrame, estimates: pd.Series, margin: float = 0.0) -> dict[str, float]:
+    """What a guard with these estimates ships, in points."""
+    rows = table.assign(estimate=estimates)
+    best = rows.loc[rows.groupby("case", sort=False)["estimate"].idxmax()]
+    adapts = best["estimate"] > margin
+    shipped = 100 * best["gain"].where(adapts, 0.0).to_numpy()
+    oracle = 100 * table.groupby("case", sort=False)["gain"].max().clip(lower=0).to_numpy()
+    clear = best["gain"].abs().to_numpy() > 0.01
+    return {
+        "shipped": shipped.mean(),
+        "oracle": oracle.mean(),
+        "worst": shipped.min(),
+        "losses > 0.5": (shipped < -0.5).sum(),
+        "right if > 1": (adapts.to_numpy() == (best["gain"] > 0).to_numpy())[clear].mean(),
+        "adapted": adapts.mean(),
+        "full": (adapts & (best["strength"] == 1)).mean(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.parse_args()
+    table = pd.read_csv(TABLE)
+    table["log_odds"] = table["agreement"].map(log_odds)
+    rows = []
+    for evidence in CHOICES:
+        found = judge(table, estimate_left_out(table, evidence))
+        rows.append({"evidence": " + ".join(evidence), **found})
+    print(pd.DataFrame(rows).round(2).to_string(index=False))
+    for strength, part in table.groupby("strength"):
+        constant, factors = fit(part, CHOSEN)
+        print(f"{strength}: Worth({constant:.4f}, {', '.join(f'{f:.4f}' for f in factors)}),")
+
+
+if __name__ == "__main__":
+    main()
