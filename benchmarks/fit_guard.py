@@ -29,7 +29,7 @@ CHOICES = (
 )
 CHOSEN = ("gaussian", "halves", "log_odds")
 # Larger gains and losses count as this large: the sign is what matters.
-LARGEST = 0.05
+LARGEST = 0.02
 
 
 def group(case: str) -> str:
@@ -41,7 +41,7 @@ def fit(rows: pd.DataFrame, evidence: tuple[str, ...]) -> tuple[float, FloatArra
     """Constant and factors of a ridge regression in units of each evidence's spread."""
     values = rows[list(evidence)].to_numpy()
     spread = values.std(axis=0)
-    model = Ridge(alpha=3.0).fit(values / spread, rows["gain"].clip(-LARGEST, LARGEST))
+    model = Ridge(alpha=0.3).fit(values / spread, rows["gain"].clip(-LARGEST, LARGEST))
     return float(model.intercept_), model.coef_ / spread
 
 

@@ -79,9 +79,9 @@ class Worth:
 # (benchmarks/fit_guard.py prints these numbers).
 WORTH: Mapping[float, Worth] = MappingProxyType(
     {
-        0.25: Worth(0.0, 0.1, 0.1, 0.0),
-        0.5: Worth(0.0, 0.1, 0.1, 0.0),
-        1.0: Worth(0.0, 0.1, 0.1, 0.0),
+        0.25: Worth(-0.0029, 0.1097, 0.0798, 0.0022),
+        0.5: Worth(-0.0152, 0.1813, 0.1103, 0.0068),
+        1.0: Worth(-0.0275, 0.1638, 0.1377, 0.0086),
     }
 )
 
