@@ -69,6 +69,15 @@ class PseudoLabels:
     confidence: FloatArray
     selected: BoolArray
 
+    def of_seed(self, column: int) -> "PseudoLabels":
+        """Those of one place of the leading axis."""
+        return PseudoLabels(
+            self.probabilities[column],
+            self.class_index[column],
+            self.confidence[column],
+            self.selected[column],
+        )
+
 
 def pseudo_labels(
     *,

@@ -12,6 +12,7 @@ from lpclip.config import complete, training_views
 from lpclip.errors import LpclipError
 from lpclip.methods import self_training, supervised
 from lpclip.pseudo_labels import Labelling
+from lpclip.rounds import Collapse
 from lpclip.student import Optimisation
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +87,7 @@ def test_the_schema_and_the_code_have_the_same_defaults():
     pairs = [
         (schema["properties"]["labellings"]["additionalProperties"], Labelling),
         (training["optimisation"], Optimisation),
-        (training["collapse"], self_training.Collapse),
+        (training["collapse"], Collapse),
         (schema["$defs"]["supervised"], supervised.Settings),
     ]
     for part, cls in pairs:

@@ -6,10 +6,8 @@ No file that this module can reach holds a label.
 """
 
 import json
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from math import nan
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,31 +20,14 @@ from lpclip.probes import Probes
 from lpclip.progress import progress
 from lpclip.pseudo_labels import Labelling, PseudoLabels, described, label_views
 from lpclip.rng import sample_key
-from lpclip.rounds import COLLAPSED, OK, STOPPED, Round, class_balance, rounds_table
+from lpclip.rounds import OK, STOPPED, Collapse, Round, judge_round, rounds_table
 from lpclip.structure import Structure
 from lpclip.student import Optimisation, Student, train_student
 from lpclip.types import BoolArray, FloatArray
 
-log = logging.getLogger(__name__)
-
 Weights: TypeAlias = tuple[FloatArray, FloatArray]  # weight [S, C, D], bias [S, C]
 
 NEEDS: tuple[str, ...] = ("pseudo_labels", "adapt")
-
-
-@dataclass(frozen=True)
-class Collapse:
-    """When a round counts as collapsed; shares are of the round before.
-
-    Attributes:
-        coverage: the share of samples kept falls below this share of what it was.
-        balance: the balance of the predicted classes falls below this share of what it was.
-        agreement: student and teacher predict the same for fewer samples than this share.
-    """
-
-    coverage: float = 0.5
-    balance: float = 0.8
-    agreement: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -155,7 +136,17 @@ def self_train(
         next_teacher = _average(teacher, trained, settings.teacher_decay)
         made = _label(head, structure, next_teacher, settings.labelling)
         ended = [
-            _end_of_round(number, seed, column, running[column], learned, made, student, settings)
+            judge_round(
+                number,
+                seed,
+                learned=learned.of_seed(column),
+                made=made.of_seed(column),
+                epochs=int(student.epochs[column]),
+                loss=float(student.loss[column]),
+                limits=settings.collapse,
+            )
+            if running[column]
+            else Round(number, seed, STOPPED)
             for column, seed in enumerate(seeds)
         ]
         running = np.array([row.status == OK for row in ended])
@@ -287,56 +278,4 @@ def _where(good: BoolArray, new: Weights, old: Weights) -> Weights:
     return (
         np.where(good[:, None, None], new[0], old[0]).astype(np.float32),
         np.where(good[:, None], new[1], old[1]).astype(np.float32),
-    )
-
-
-def _end_of_round(
-    number: int,
-    seed: int,
-    column: int,
-    running: bool,
-    labels: PseudoLabels,
-    made: PseudoLabels,
-    student: Student,
-    settings: Settings,
-) -> Round:
-    """Judge one seed's round by the labels that it learned and those that it would give."""
-    if not running:
-        return Round(number, seed, STOPPED)
-    n_classes = labels.probabilities.shape[-1]
-    selected = labels.selected[column]
-    confidence = labels.confidence[column][selected]
-    coverage = float(selected.mean())
-    balance = class_balance(labels.class_index[column], n_classes)
-    agreement = float(np.mean(made.class_index[column] == labels.class_index[column]))
-    next_coverage = float(made.selected[column].mean())
-    next_balance = class_balance(made.class_index[column], n_classes)
-    limits = settings.collapse
-    reason = ""
-    if not selected.any():
-        reason = "no sample is confident enough; lower the threshold"
-    elif next_coverage < limits.coverage * coverage:
-        reason = f"coverage fell from {coverage:.2f} to {next_coverage:.2f}"
-    elif next_balance < limits.balance * balance:
-        reason = f"class balance fell from {balance:.2f} to {next_balance:.2f}"
-    elif agreement < limits.agreement:
-        reason = f"it agrees with its teacher on {agreement:.2f} of the samples"
-    if reason:
-        log.warning(
-            "round %d of seed %d collapsed: %s. The probe of round %d is kept.",
-            number,
-            seed,
-            reason,
-            number - 1,
-        )
-    return Round(
-        number,
-        seed,
-        COLLAPSED if reason else OK,
-        coverage=coverage,
-        confidence=float(confidence.mean()) if len(confidence) else nan,
-        balance=balance,
-        agreement=agreement,
-        epochs=int(student.epochs[column]),
-        loss=float(student.loss[column]),
     )
