@@ -18,12 +18,12 @@ from typing import Any
 import cases
 import numpy as np
 import pandas as pd
-import torch
 from cases import Case
+from parallel import in_parallel
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
-from tqdm import tqdm
 
+from lpclip.cache import normalise
 from lpclip.guard import Decision
 from lpclip.methods import ZeroShotHead, guarded
 from lpclip.methods.self_training import Settings, self_train
@@ -134,7 +134,7 @@ def read_features(path: Path) -> Case:
     """Arrays adapt, adapt_labels, test, test_labels, text, classes; ood_textures if there."""
     with np.load(path, allow_pickle=False) as arrays:
         found = dict(arrays)
-    text = cases.files.normalise(found["text"].astype(np.float32))
+    text = normalise(found["text"].astype(np.float32))
     head = ZeroShotHead(text, 0.0, 100.0, tuple(map(str, found["classes"])), {})
     adapt = cases.without_views(found["adapt"], found["adapt_labels"])
     test = cases.without_views(found["test"], found["test_labels"])
@@ -145,6 +145,48 @@ def read_features(path: Path) -> Case:
         else {}
     )
     return Case("features", head, adapt, test, foreign)
+
+
+def all_seeds(
+    task: tuple[str, dict[str, Settings], list[Case]],
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Rows of accuracy, of detection and of the guard for one case with every seed.
+
+    Args:
+        task: name, methods, and the case as every seed draws it.
+    """
+    name, methods, drawn = task
+    results: list[Any] = []
+    detections: list[Any] = []
+    decisions: list[Any] = []
+    right: dict[str, list[Any]] = {}
+    for seed, case in zip(SEEDS, drawn, strict=True):
+        if seed == SEEDS[0] or case is not drawn[0]:
+            reference = supervised(case)
+        rows, ood, decision = run(case, methods, seed, reference)
+        for row in rows:
+            right.setdefault(row["method"], []).append(row.pop("right"))
+            results.append({"case": name, "seed": seed, **row})
+        detections += [{"case": name, "seed": seed, **row} for row in ood]
+        strongest = max(decision.estimated_gain, key=decision.estimated_gain.__getitem__)
+        decisions.append(
+            {
+                "case": name,
+                "seed": seed,
+                "decision": decision.decision,
+                "strength": decision.strength,
+                "estimated_gain": decision.estimated_gain[strongest],
+                **asdict(decision.evidence),
+            }
+        )
+    for method, each in right.items():
+        if len({len(row) for row in each}) == 1:
+            difference = np.array(each, float) - np.array(right["zero_shot"], float)
+            low, high = paired_interval(difference)
+            for row in results:
+                if row["method"] == method:
+                    row["gain_low"], row["gain_high"] = low, high
+    return results, detections, decisions
 
 
 def run(
@@ -213,7 +255,7 @@ def _scores(
 ) -> dict[str, FloatArray]:
     return {
         "max_logit": max_logit(_logits(case, values, weight, bias)),
-        "mcm": mcm(values @ cases.files.normalise(weight).T),
+        "mcm": mcm(values @ normalise(weight).T),
     }
 
 
@@ -253,41 +295,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--features", type=Path, help="an .npz of precomputed CLIP features")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    results, detections, decisions = [], [], []
-    found = list(battery(options.features))
-    with tqdm(total=len(found) * len(SEEDS), unit="runs") as shown:
-        for name, methods, make in found:
-            right: dict[str, list[Any]] = {}
-            last: Case | None = None
-            for seed in SEEDS:
-                case = make(seed)
-                if case is not last:
-                    reference, last = supervised(case), case
-                rows, ood, decision = run(case, methods, seed, reference)
-                for row in rows:
-                    right.setdefault(row["method"], []).append(row.pop("right"))
-                    results.append({"case": name, "seed": seed, **row})
-                detections += [{"case": name, "seed": seed, **row} for row in ood]
-                strongest = max(decision.estimated_gain, key=decision.estimated_gain.__getitem__)
-                decisions.append(
-                    {
-                        "case": name,
-                        "seed": seed,
-                        "decision": decision.decision,
-                        "strength": decision.strength,
-                        "estimated_gain": decision.estimated_gain[strongest],
-                        **asdict(decision.evidence),
-                    }
-                )
-                shown.update()
-            for method, each in right.items():
-                if len({len(row) for row in each}) == 1:
-                    difference = np.array(each, float) - np.array(right["zero_shot"], float)
-                    low, high = paired_interval(difference)
-                    for row in results:
-                        if (row["case"], row["method"]) == (name, method):
-                            row["gain_low"], row["gain_high"] = low, high
+    found = [
+        (name, methods, [make(seed) for seed in SEEDS])
+        for name, methods, make in battery(options.features)
+    ]
+    parts = in_parallel(all_seeds, found)
+    results, detections, decisions = ([row for part in parts for row in part[i]] for i in range(3))
     RESULTS.mkdir(exist_ok=True)
     for path, rows in (
         ("adaptation", results),

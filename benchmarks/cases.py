@@ -98,7 +98,9 @@ def zero_shot(class_names: Sequence[str], templates: Sequence[str]) -> ZeroShotH
 
 def embed(source: Mapping[str, Any], *, views: bool = True) -> Images:
     """Features of a source's images by the embedded CLIP; without views the clean ones only."""
-    wanted = {"clean": {}} | ({"weak": {"versions": 8}, "strong": {"versions": 8}} if views else {})
+    wanted: dict[str, dict[str, int]] = {"clean": {}}
+    if views:
+        wanted |= {"weak": {"versions": 8}, "strong": {"versions": 8}}
     with TemporaryDirectory() as folder:
         index, output = Path(folder) / "samples.h5", Path(folder) / "features.h5"
         index_samples(output=index, dataset="images", source=source)

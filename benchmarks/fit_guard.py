@@ -18,18 +18,17 @@ from lpclip.types import FloatArray
 TABLE = Path(__file__).parent / "results/development_guard.csv"
 CHOICES = (
     ("gaussian",),
-    ("halves",),
     ("gaussian", "halves"),
+    ("gaussian", "log_odds"),
+    ("halves", "log_odds"),
     ("gaussian", "halves", "log_odds"),
-    ("gaussian", "halves", "neighbours"),
-    ("gaussian", "halves", "change"),
-    ("gaussian", "halves", "views"),
-    ("gaussian", "halves", "balance"),
+    ("gaussian", "halves", "log_odds", "neighbours"),
+    ("gaussian", "halves", "log_odds", "change"),
+    ("gaussian", "halves", "log_odds", "views"),
+    ("gaussian", "halves", "log_odds", "balance"),
     ("gaussian", "halves", "log_odds", "neighbours", "views", "balance", "change"),
 )
 CHOSEN = ("gaussian", "halves", "log_odds")
-# Larger gains and losses count as this large: the sign is what matters.
-LARGEST = 0.02
 
 
 def group(case: str) -> str:
@@ -41,7 +40,7 @@ def fit(rows: pd.DataFrame, evidence: tuple[str, ...]) -> tuple[float, FloatArra
     """Constant and factors of a ridge regression in units of each evidence's spread."""
     values = rows[list(evidence)].to_numpy()
     spread = values.std(axis=0)
-    model = Ridge(alpha=0.3).fit(values / spread, rows["gain"].clip(-LARGEST, LARGEST))
+    model = Ridge(alpha=0.3).fit(values / spread, rows["gain"])
     return float(model.intercept_), model.coef_ / spread
 
 
@@ -58,11 +57,11 @@ def estimate_left_out(table: pd.DataFrame, evidence: tuple[str, ...]) -> pd.Seri
     return found
 
 
-def judge(table: pd.DataFrame, estimates: pd.Series, margin: float = 0.0) -> dict[str, float]:
+def judge(table: pd.DataFrame, estimates: pd.Series) -> dict[str, float]:
     """What a guard with these estimates ships, in points."""
     rows = table.assign(estimate=estimates)
     best = rows.loc[rows.groupby("case", sort=False)["estimate"].idxmax()]
-    adapts = best["estimate"] > margin
+    adapts = best["estimate"] > 0
     shipped = 100 * best["gain"].where(adapts, 0.0).to_numpy()
     oracle = 100 * table.groupby("case", sort=False)["gain"].max().clip(lower=0).to_numpy()
     clear = best["gain"].abs().to_numpy() > 0.01
@@ -86,10 +85,11 @@ def main() -> None:
     for evidence in CHOICES:
         found = judge(table, estimate_left_out(table, evidence))
         rows.append({"evidence": " + ".join(evidence), **found})
-    print(pd.DataFrame(rows).round(2).to_string(index=False))
+    print(pd.DataFrame(rows).round(2).to_string(index=False), "\n")
     for strength, part in table.groupby("strength"):
         constant, factors = fit(part, CHOSEN)
-        print(f"{strength}: Worth({constant:.4f}, {', '.join(f'{f:.4f}' for f in factors)}),")
+        numbers = ", ".join(f"{number:.4f}" for number in (constant, *factors))
+        print(f"{strength}: Worth({numbers}),")
 
 
 if __name__ == "__main__":

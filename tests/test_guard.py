@@ -45,7 +45,6 @@ def evidence(
     structure,
     *,
     zero=(ZERO, ZERO),
-    half_way=(TRUTH, TRUTH),
     head=(TRUTH, TRUTH),
     one=TRUTH,
     two=TRUTH,
@@ -53,7 +52,6 @@ def evidence(
     return gather(
         structure,
         zero_shot=as_logits(*zero),
-        half_way=as_logits(*half_way),
         head=as_logits(*head),
         first_half=as_logits(one, one),
         second_half=as_logits(two, two),
@@ -61,7 +59,7 @@ def evidence(
 
 
 def test_nothing_speaks_for_zero_shot_over_itself(blobs):
-    itself = evidence(blobs, half_way=(ZERO, ZERO), head=(ZERO, ZERO), one=ZERO, two=ZERO)
+    itself = evidence(blobs, head=(ZERO, ZERO), one=ZERO, two=ZERO)
     # Agreement is no comparison: it is zero-shot's own.
     assert itself == replace(NOTHING, agreement=4 / 8)
     assert replace(evidence(blobs), agreement=0.0) != NOTHING
@@ -71,32 +69,26 @@ def test_nothing_speaks_for_zero_shot_over_itself_on_random_logits():
     rng = np.random.default_rng(0)
     structure = Structure(cache.normalise(rng.normal(size=(3, 40, 6)).astype(np.float32)))
     logits = rng.normal(size=(3, 40, 5))
-    same = dict.fromkeys(("zero_shot", "half_way", "head", "first_half", "second_half"), logits)
+    same = dict.fromkeys(("zero_shot", "head", "first_half", "second_half"), logits)
     agreement = structure.agreement(logits.mean(axis=0).argmax(axis=1))
     nothing = gather(structure, **same)
     assert nothing == replace(NOTHING, agreement=agreement)
     other = gather(structure, **{**same, "head": rng.normal(size=logits.shape)})
     assert other.change > 0.5
-    assert (other.gaussian, other.halves) == (0, 0)
-    # Only the reader looks at the head half-way.
-    half_way = gather(structure, **{**same, "half_way": rng.normal(size=logits.shape)})
-    assert half_way.gaussian != 0
-    assert replace(half_way, gaussian=0.0) == nothing
+    assert other.gaussian != 0
+    assert other.halves == 0
 
 
 def test_a_single_sample_is_evidence_of_nothing_but_itself():
     structure = Structure(np.ones((1, 1, 2), dtype=np.float32) / np.float32(np.sqrt(2)))
     one, other = np.eye(C)[[[0]]], np.eye(C)[[[1]]]
-    found = gather(
-        structure, zero_shot=one, half_way=other, head=other, first_half=one, second_half=other
-    )
+    found = gather(structure, zero_shot=one, head=other, first_half=one, second_half=other)
     assert np.isfinite(list(asdict(found).values())).all()
     assert (found.change, found.neighbours, found.agreement) == (1, 0, 0)
 
 
 def test_change_is_the_share_for_which_the_head_differs(blobs):
     assert evidence(blobs).change == 2 / 8
-    assert evidence(blobs, half_way=(WRONG, WRONG)).change == 2 / 8
     assert evidence(blobs, head=(WRONG, WRONG)).change == 6 / 8
 
 
@@ -105,14 +97,14 @@ def test_gaussian_is_agreement_with_gaussians_fitted_to_zero_shots_predictions(b
     ours = sum(r == t for r, t in zip(reader, TRUTH, strict=True)) / N
     theirs = sum(r == z for r, z in zip(reader, ZERO, strict=True)) / N
     assert evidence(blobs).gaussian == ours - theirs
-    # Nothing that the head or its halves say changes what the reader says.
-    assert evidence(blobs, head=(WRONG, WRONG), one=WRONG, two=WRONG).gaussian == ours - theirs
-    assert evidence(blobs, half_way=(WRONG, WRONG)).gaussian == 1 - ours - theirs
-    assert evidence(blobs, half_way=(ZERO, ZERO)).gaussian == 0
+    # Nothing that the halves say counts, and nothing that the head says changes the reader.
+    assert evidence(blobs, one=WRONG, two=WRONG).gaussian == ours - theirs
+    assert evidence(blobs, head=(WRONG, WRONG)).gaussian == 1 - ours - theirs
+    assert evidence(blobs, head=(ZERO, ZERO)).gaussian == 0
     assert ours > theirs
 
 
-def test_the_reader_looks_at_the_head_half_way_everything_else_at_the_full_head(blobs, monkeypatch):
+def test_the_reader_is_fitted_to_zero_shot_and_reads_the_mean_of_the_views(blobs, monkeypatch):
     fitted_on = []
 
     def gaussian_logits(_, probabilities):
@@ -122,12 +114,12 @@ def test_the_reader_looks_at_the_head_half_way_everything_else_at_the_full_head(
 
     reader = (*TRUTH[:7], 0)
     monkeypatch.setattr(Structure, "gaussian_logits", gaussian_logits)
-    half_way = (1, 1, 0, 0, 1, 1, 1, 1)  # unlike the reader of samples 0, 1 and 7
-    head = (0, 0, 0, 0, 1, 1, 0, 1)  # unlike zero-shot of samples 3, 6 and 7
+    # Unlike zero-shot of samples 3, 6 and 7, unlike the reader of 6 and 7.
+    head = (0, 0, 0, 0, 1, 1, 0, 1)
     one, two = (1, 1, 0, 0, 1, 1, 1, 1), TRUTH  # unlike each other of samples 0 and 1
-    found = evidence(blobs, half_way=(half_way, half_way), head=(head, head), one=one, two=two)
+    found = evidence(blobs, head=(head, head), one=one, two=two)
     # Zero-shot is unlike the reader of sample 3 alone.
-    assert found.gaussian == 5 / 8 - 7 / 8
+    assert found.gaussian == 6 / 8 - 7 / 8
     # Strangers are two, one, two, one, ...: wrong of sample 1, unlike zero-shot of 1, 3 and 7.
     assert found.halves == 6 / 8 - 5 / 8
     assert found.agreement == 6 / 8  # samples 6 and 7 are neighbours

@@ -14,7 +14,7 @@ from lpclip.guard import Decision, decide, gather
 from lpclip.methods import Inputs, ZeroShotHead
 from lpclip.methods.self_training import Pool, read_pool, self_train
 from lpclip.methods.self_training import Settings as Training
-from lpclip.probes import HALF_WAY, Probes, between, read_probes
+from lpclip.probes import Probes, between, read_probes
 from lpclip.progress import progress
 from lpclip.structure import Structure
 from lpclip.types import FloatArray
@@ -101,7 +101,6 @@ def examine(
             gather(
                 structure,
                 zero_shot=logits(probes, column, 0.0),
-                half_way=logits(probes, column, HALF_WAY),
                 **{name: logits(trained, column) for name, trained in heads.items()},
             )
             for column in range(len(probes.seeds))

@@ -66,7 +66,7 @@ def in_words(guard_csv: Path) -> list[str]:
 def _sentence(rows: pd.DataFrame) -> str:
     model, benchmark, method = rows.iloc[0][["model", "benchmark", "method"]]
     chosen = float(rows["chosen_strength"].iloc[0])
-    # Where zero-shot is kept, the strength that came nearest to being shipped says why.
+    # Where zero-shot is kept, the strength with the largest estimate says why.
     shown = rows[rows["strength"] == chosen] if chosen else rows.nlargest(1, "estimated_gain")
     row = shown.iloc[0]
     verdict = {0.0: "keeps zero-shot", 1.0: "ships the adapted head"}.get(
@@ -77,9 +77,10 @@ def _sentence(rows: pd.DataFrame) -> str:
         f"{_points(row['estimated_gain'])} points{'' if chosen else ' at best'}. On the unlabelled "
         f"images the adapted head differs from zero-shot for {row['change']:.0%}; a reader that "
         f"learned nothing from it agrees with it for {_points(row['gaussian'])} points compared to "
-        f"zero-shot, taken half-way; heads trained on halves agree with each other for "
+        f"zero-shot; heads trained on halves agree with each other for "
         f"{_points(row['halves'])} points compared to zero-shot; {row['agreement']:.0%} of "
         "neighbours get the same class."
+        f"{'' if chosen else ' That is too little to be sure of a gain.'}"
     )
 
 

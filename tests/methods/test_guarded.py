@@ -140,7 +140,6 @@ def test_evidence_is_of_the_last_rounds_once_per_seed_whatever_the_strengths(
     biased = replace(base, bias=base.bias + np.arange(3, dtype=np.float32) * (base.bias != 0))
     guarded.examine(world.head, pool, biased, TRAINING)
     heads = {
-        "half_way": (0.5, biased),
         "head": (1.0, biased),
         "first_half": (1.0, halves[0]),
         "second_half": (1.0, halves[1]),
