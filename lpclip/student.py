@@ -25,7 +25,7 @@ class Optimisation:
 
     epochs: int = 20
     batch_size: int = 256
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     weight_decay: float = 0.0
     anchor: float = 0.0
     patience: int = 0
