@@ -1,4 +1,4 @@
-"""The one exception that users see, and the helper that suggests what they meant."""
+"""The exception that users see, and the helper that suggests what they meant."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,6 +9,23 @@ class LpclipError(Exception):
 
     The command line prints the text without a traceback and exits with status 1.
     """
+
+
+class BadImageError(LpclipError):
+    """An image that cannot be read.
+
+    Attributes:
+        path: where it is.
+        reason: why it cannot be read, in a few words.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        # As its arguments, so that the error survives the way out of a worker process.
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read as an image ({self.reason})."
 
 
 def did_you_mean(name: str, available: Iterable[str]) -> str:

@@ -1,0 +1,186 @@
+"""From encoded files, arrays and Pillow's images to RGB of 8 bits: one place for every source.
+
+- EXIF's orientation is applied, so that people stand on their feet.
+- What is transparent lies on white, as in the sets that CLIP models were trained on.
+- 16 bits become the upper 8, which is what Pillow does to coloured PNG files; floats and 32-bit
+  integers, whose range nobody knows, are refused.
+- Of an animation or a file of several pages, the first picture counts.
+- Colour profiles are not applied: what models were trained on did not have them applied either.
+- More than ``MAX_PIXELS`` pixels, or a side ``MAX_RATIO`` times as long as the other, are refused
+  by the header, before anything is decoded; so is a format that is not in ``FORMATS``.
+- A truncated file is refused: half a picture is not the picture.
+"""
+
+import contextlib
+import io
+import stat
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lpclip.errors import BadImageError, LpclipError
+
+# Formats of pictures. Others that Pillow knows run programs (EPS), or are not for photographs.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+MAX_PIXELS = 89_478_485  # Pillow's own limit, 9,459 x 9,459: 256 MiB once decoded
+MAX_RATIO = 200  # resized to a short side of 224, a thread of pixels would fill the memory
+BACKGROUND = (255, 255, 255)
+
+_SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+def read_file(path: str | Path) -> Image.Image:
+    """The image in a file, RGB.
+
+    Raises:
+        BadImageError: no such file, or none that is a whole image of a known format.
+    """
+    try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):  # opening a pipe would wait for ever
+            raise BadImageError(str(path), "not a file")
+        with Path(path).open("rb") as file:
+            return decode(file, str(path))
+    except OSError as error:
+        raise BadImageError(str(path), (error.strerror or str(error)).lower()) from error
+
+
+def decode(data: bytes | IO[bytes], name: str) -> Image.Image:
+    """The image in an encoded file that is in memory or open, RGB.
+
+    Args:
+        data: the file or its bytes.
+        name: path or name, for the error's text.
+
+    Raises:
+        BadImageError: not a whole image of a known format.
+    """
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
+    with _reasons(name):
+        if not file.read(1):
+            raise BadImageError(name, "the file is empty")
+        file.seek(0)
+        with Image.open(file, formats=_formats()) as image:
+            return _rgb(image, name)
+
+
+def to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """An image of Pillow's, perhaps not decoded yet, as RGB.
+
+    Raises:
+        BadImageError: it cannot be decoded.
+    """
+    with _reasons(name):
+        return _rgb(image, name)
+
+
+def from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
+    """The image of an array, RGB.
+
+    Args:
+        array: uint8 ``[H, W]``, ``[H, W, 1]`` (grey), ``[H, W, 3]`` (RGB) or ``[H, W, 4]`` (RGBA).
+
+    Raises:
+        LpclipError: an array of another shape or type.
+    """
+    grey = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    known = grey.ndim == 2 or (grey.ndim == 3 and grey.shape[2] in (3, 4))
+    if array.dtype != np.uint8 or not known or not array.size:
+        raise LpclipError(
+            "An image must be an array of uint8, [H, W] or [H, W, C] with 1, 3 or 4 channels, "
+            f"not {array.dtype} {list(array.shape)}."
+        )
+    return _opaque(Image.fromarray(np.ascontiguousarray(grey)))
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether a file claims to be an image, by its first bytes and not by its name.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    with Path(path).open("rb") as file:
+        start = file.read(32)
+        # An accepting function may also answer with a text: why it cannot read the format.
+        if not any(Image.OPEN[name][1](start) is True for name in _formats()):  # type: ignore[misc]
+            return False
+        if not start.startswith((b"BM", b"P")):
+            return True
+        file.seek(0)  # BMP and PPM begin with letters that a text may begin with as well
+        with contextlib.suppress(BadImageError), _reasons(str(path)):
+            Image.open(file, formats=_formats())
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def _reasons(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into one error that names the image."""
+    try:
+        with warnings.catch_warnings():
+            # Of odd metadata; what matters is an error, but for an image that is a bit too large.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except (LpclipError, MemoryError):
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise BadImageError(name, f"more than {MAX_PIXELS:,} pixels") from error
+    except UnidentifiedImageError as error:
+        raise BadImageError(name, "not an image of a known format") from error
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadImageError(name, reason) from error
+
+
+def _rgb(image: Image.Image, name: str) -> Image.Image:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise BadImageError(name, f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise BadImageError(
+            name, f"{width} x {height}: one side is more than {MAX_RATIO} times the other"
+        )
+    image.load()
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+        raise BadImageError(name, "its pixels have 32 bits, of unknown range")
+    return _opaque(_eight_bits(_upright(image)))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # metadata in disorder says nothing of the picture
+        return image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Images of 16 bits as images of 8; others as they are."""
+    if image.mode not in ("I", *_SIXTEEN_BITS):
+        return image
+    values = np.asarray(image).astype(np.int64)
+    grey = Image.fromarray((values >> 8).astype(np.uint8))
+    if isinstance(key := image.info.get("transparency"), int):
+        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """RGB, what is transparent laid on the background."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+    return Image.alpha_composite(below, image).convert("RGB")
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Names of the formats that this Pillow was built with."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
