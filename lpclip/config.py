@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from lpclip.config_precomputed import check_features, complete_class_names
 from lpclip.data import Source, has_images, open_source
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.methods import sees_labels
 
 
 def complete(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
@@ -161,10 +162,10 @@ def _defined(where: str, what: str, name: str, known: Mapping[str, Any]) -> None
 
 
 def _check_classes(config: Mapping[str, Any], sources: Mapping[str, Source]) -> None:
-    supervised = [n for n, method in config["methods"].items() if method["kind"] == "supervised"]
+    labels_needed = any(sees_labels(method["kind"]) for method in config["methods"].values())
     for name, benchmark in config["benchmarks"].items():
         labelled = [benchmark["test"], *benchmark["shifts"]]
-        if supervised:
+        if labels_needed:
             labelled.append(benchmark["adapt"])
         for dataset in labelled:
             names = _class_names(dataset, sources[dataset])

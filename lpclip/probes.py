@@ -77,7 +77,9 @@ class Probes:
         pseudo_labels: class that each unlabelled sample had as its target, int32 ``[R, S, N]``;
             None for a method without pseudo-labels. Row 0 is empty of meaning (-1).
         selected: bool ``[R, S, N]``, which samples the round learned from.
-        n_labels: true labels that the method saw.
+        n_labels: true labels that the method saw, with each seed.
+        labels_seen: bool ``[S, N]``, which images of the adapt set they belong to; None for a
+            method that saw none.
         strong_policy: policy of the strong views that it learned from; empty for none.
         guard: what the guard found and decided, one row per strength; None for a method without.
         student_view: view of unlabelled samples that it learned from; empty for none.
@@ -93,6 +95,7 @@ class Probes:
     selected: BoolArray | None = None
     guard: pd.DataFrame | None = None
     n_labels: int = 0
+    labels_seen: BoolArray | None = None
     strong_policy: str = ""
     student_view: str = ""
 
@@ -122,6 +125,8 @@ def write_probes(path: Path, probes: Probes, provenance: cache.Provenance) -> No
         if probes.pseudo_labels is not None and probes.selected is not None:
             file["pseudo_labels"] = probes.pseudo_labels.astype(np.int32)
             file["selected"] = probes.selected
+        if probes.labels_seen is not None:
+            file["labels_seen"] = probes.labels_seen
         if probes.guard is not None:
             cache.write_table(file, "guard", probes.guard)
 
@@ -142,6 +147,7 @@ def read_probes(path: Path) -> tuple[Probes, dict[str, Any]]:
             selected=file["selected"][...] if labels else None,
             guard=cache.read_table(file, "guard") if "guard" in file else None,
             n_labels=int(file.attrs["n_labels"]),
+            labels_seen=file["labels_seen"][...] if "labels_seen" in file else None,
             strong_policy=str(file.attrs["strong_policy"]),
             student_view=str(file.attrs["student_view"]),
         )

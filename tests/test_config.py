@@ -10,7 +10,7 @@ import yaml
 from lpclip import views
 from lpclip.config import complete, training_views
 from lpclip.errors import LpclipError
-from lpclip.methods import self_training, supervised
+from lpclip.methods import few_shot, self_training, supervised
 from lpclip.pseudo_labels import Labelling
 from lpclip.rounds import Collapse
 from lpclip.student import Optimisation
@@ -55,6 +55,8 @@ def test_views_of_a_dataset_differ_only_where_it_says_so(config):
         (("methods", "lp_clip_guarded", "method"), "supervised", "of kind 'supervised'; only"),
         (("methods", "lp_clip_guarded", "method"), "zero_shot", "of kind 'zero_shot'; only"),
         (("methods", "lp_clip_guarded", "method"), "lp_clip_guarded", "of kind 'guarded'; only"),
+        (("methods", "supervised"), {"kind": "few_shot", "shot": 4}, "Did you mean 'shots'?"),
+        (("methods", "supervised", "label_shares"), 0.5, "Did you mean 'label_share'?"),
         (("methods", "lp_clip_guarded", "rounds"), 3, "has an unknown key 'rounds'"),
         (("benchmarks", "digits", "templates"), ["no place"], "needs {} in the place"),
         (("benchmarks", "digits", "class_names"), ["a", "b"], "has 2 names"),
@@ -89,6 +91,7 @@ def test_the_schema_and_the_code_have_the_same_defaults():
         (training["optimisation"], Optimisation),
         (training["collapse"], Collapse),
         (schema["$defs"]["supervised"], supervised.Settings),
+        (schema["$defs"]["few_shot"], few_shot.Settings),
     ]
     for part, cls in pairs:
         assert _defaults(part) == dataclasses.asdict(cls())

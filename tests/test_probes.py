@@ -38,12 +38,13 @@ def test_probes_come_back_as_they_were(tmp_path):
         pseudo_labels=rng.integers(0, C, (R, S, N)).astype(np.int32),
         selected=rng.random((R, S, N)) < 0.5,
         n_labels=9,
+        labels_seen=rng.random((S, N)) < 0.5,
         strong_policy="disjoint",
         student_view="strong",
     )
     write_probes(tmp_path / "p.h5", written, {"model": "tiny"})
     found, provenance = read_probes(tmp_path / "p.h5")
-    for name in ("weight", "bias", "pseudo_labels", "selected"):
+    for name in ("weight", "bias", "pseudo_labels", "selected", "labels_seen"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
         assert getattr(found, name).dtype == getattr(written, name).dtype
     for name in ("scale", "class_names", "seeds", "n_labels", "strong_policy", "student_view"):
@@ -57,6 +58,7 @@ def test_a_method_without_pseudo_labels_has_none_in_its_file(path):
     found, _ = read_probes(path)
     assert found.pseudo_labels is None
     assert found.selected is None
+    assert found.labels_seen is None
     assert found.n_labels == 0
 
 

@@ -21,7 +21,8 @@ import numpy as np
 
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.probes import Probes
-from lpclip.types import FloatArray
+from lpclip.rounds import Round, rounds_table
+from lpclip.types import BoolArray, FloatArray
 
 INPUTS = ("pseudo_labels", "adapt", "clean", "probes", "samples")
 
@@ -117,3 +118,42 @@ def used_seeds(kind: str, seeds: Sequence[int]) -> list[int]:
 def needs(kind: str) -> tuple[str, ...]:
     """``NEEDS`` of a kind: names of the files that the method reads."""
     return tuple(load_method(kind).NEEDS)
+
+
+def sees_labels(kind: str) -> bool:
+    """Whether methods of a kind read the labels of the adapt set.
+
+    >>> sees_labels("self_training"), sees_labels("supervised")
+    (False, True)
+    """
+    return "samples" in needs(kind)
+
+
+def after_zero_shot(
+    head: ZeroShotHead,
+    weight: FloatArray,
+    bias: FloatArray,
+    seeds: Sequence[int],
+    *,
+    seen: BoolArray,
+) -> Probes:
+    """Probes of two rounds: zero-shot, and what a method made of labels.
+
+    Args:
+        head: round 0.
+        weight: round 1, ``[S, C, D]``.
+        bias: ``[S, C]``.
+        seeds: S seeds.
+        seen: images of the adapt set whose label the method saw, ``[S, N]``.
+    """
+    zero_weight, zero_bias = head.as_round(len(seeds))
+    return Probes(
+        weight=np.stack([zero_weight, weight]),
+        bias=np.stack([zero_bias, bias]),
+        scale=head.scale,
+        class_names=head.class_names,
+        seeds=tuple(seeds),
+        rounds=rounds_table([Round(number, seed) for number in (0, 1) for seed in seeds]),
+        n_labels=int(seen[0].sum()),
+        labels_seen=seen,
+    )

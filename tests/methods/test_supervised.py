@@ -5,53 +5,14 @@ import re
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
+from labelled import MODEL, SCALE, D, softmax, world
 from sklearn.linear_model import LogisticRegression
 
-from lpclip import cache
 from lpclip.errors import LpclipError
-from lpclip.methods import Inputs, ZeroShotHead
 from lpclip.methods.supervised import Settings, fit
 
-D, SCALE = 6, 10.0
-MODEL = {"model": "tiny", "weights": "3f9a"}
 ONE_C = Settings(log10_c_low=-1.0, log10_c_high=-1.0, c_steps=1)
-
-
-def world(folder, n_classes, labels=None):
-    """Overlapping clusters, their caches, and a head."""
-    rng = np.random.default_rng(n_classes)
-    labels = np.arange(90) % n_classes if labels is None else np.asarray(labels)
-    values = np.eye(n_classes, D)[np.clip(labels, 0, n_classes - 1)]
-    values = values + 0.5 * rng.normal(size=(len(labels), D))
-    samples = pd.DataFrame(
-        {"id": [f"s{i}" for i in range(len(labels))], "path": "x", "label": labels.astype(np.int32)}
-    )
-    with cache.create(folder / "samples.h5", kind="samples", provenance={}) as file:
-        cache.write_table(file, "samples", samples)
-    cache.write_features(
-        folder / "clean.h5",
-        samples=samples,
-        versions={"clean": 0},
-        parts=[values[None].astype(np.float16)],
-        provenance=MODEL,
-    )
-    head = ZeroShotHead(
-        weight=np.eye(n_classes, D, dtype=np.float32),
-        bias=0.0,
-        scale=SCALE,
-        class_names=tuple("abcd"[:n_classes]),
-        expected=dict(MODEL),
-    )
-    features = cache.read_features(folder / "clean.h5", "clean", expected={})
-    inputs = Inputs(clean=folder / "clean.h5", samples=folder / "samples.h5")
-    return head, inputs, features, labels
-
-
-def softmax(logits):
-    exponent = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponent / exponent.sum(axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -67,11 +28,11 @@ def test_probabilities_are_those_of_scikit_learn(tmp_path, n_classes):
 
 def test_c_is_chosen_on_held_out_labels_and_all_labels_are_fitted(tmp_path, caplog, monkeypatch):
     head, inputs, features, labels = world(tmp_path, 3)
-    caplog.set_level("INFO", logger="lpclip.methods.supervised")
+    caplog.set_level("INFO", logger="lpclip.regression")
     settings = Settings(log10_c_low=-6, log10_c_high=2, c_steps=5)
     monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
     probes = fit(head, inputs, settings, [7])
-    c = float(re.search(r"seed 7: C = (\S+),", caplog.text).group(1))
+    c = float(re.search(r"C = (\S+),", caplog.text).group(1))
     assert min(abs(np.log10(c) - np.linspace(-6, 2, 5))) < 0.01
     expected = LogisticRegression(C=c, max_iter=1000).fit(features * SCALE, labels)
     logits = SCALE * features @ probes.weight[1, 0].T + probes.bias[1, 0]
@@ -90,7 +51,7 @@ def test_round_0_is_zero_shot_and_every_label_is_counted(tmp_path):
 
 def test_images_without_a_label_are_left_out_and_not_counted(tmp_path, caplog, monkeypatch):
     head, inputs, features, labels = world(tmp_path, 3, [0, 1, 2, -1, 1] * 12)
-    caplog.set_level("INFO", logger="lpclip.methods.supervised")
+    caplog.set_level("INFO", logger="lpclip.labelled")
     monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
     probes = fit(head, inputs, ONE_C, [0])
     assert probes.n_labels == 48
@@ -111,11 +72,10 @@ def test_the_same_seed_gives_the_same_bits(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        ([-1] * 24, "needs labels, but no image has one"),
-        ([0, 1, -1] * 6, "labels 0 to 1 do not cover the benchmark's 3 classes"),
-        ([0, 1] * 10, "labels 0 to 1 do not cover the benchmark's 3 classes"),
-        ([0, 1, 2, 3] * 6, "labels 0 to 3 do not cover the benchmark's 3 classes"),
-        ([0, 1] * 10 + [2], "class 2 has one image"),
+        ([-1] * 24, "no image has one. Remove the method"),
+        ([0, 1, -1] * 6, "class 2 has 0 labelled images; the method needs 2 of every class"),
+        ([0, 1, 2, 3] * 6, "labels go to 3, but the benchmark has 3 classes, 0 to 2"),
+        ([0, 1] * 10 + [2], "class 2 has 1 labelled images; the method needs 2"),
     ],
 )
 def test_labels_that_do_not_suffice_are_refused(tmp_path, labels, sentence):

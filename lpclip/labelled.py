@@ -1,0 +1,109 @@
+"""The labelled part of an adapt set, for methods that may see labels, and draws from it."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from lpclip import cache
+from lpclip.data import UNLABELLED
+from lpclip.errors import LpclipError
+from lpclip.methods import Inputs, ZeroShotHead
+from lpclip.rng import sample_key
+from lpclip.types import BoolArray, FloatArray, IntArray
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images with their labels.
+
+    Attributes:
+        features: ``[N, D]`` float32 of unit length.
+        labels: ``[N]``, indices of classes.
+        ids: ``[N]``, what draws go by.
+        rows: ``[N]``, their places in the adapt set.
+        size: images of the adapt set, labelled or not.
+    """
+
+    features: FloatArray
+    labels: IntArray
+    ids: tuple[str, ...]
+    rows: IntArray
+    size: int
+
+    def take(self, chosen: IntArray | BoolArray) -> "Labelled":
+        """Some of them, by place or mask."""
+        places = np.arange(len(self.labels))[chosen]
+        ids = tuple(self.ids[place] for place in places)
+        return Labelled(
+            self.features[places], self.labels[places], ids, self.rows[places], self.size
+        )
+
+    def seen(self) -> BoolArray:
+        """Which images of the adapt set these are, ``[size]``."""
+        mask = np.zeros(self.size, dtype=bool)
+        mask[self.rows] = True
+        return mask
+
+    def drawn(self, seed: int) -> IntArray:
+        """Places in the order in which a seed draws them, ``[N]``.
+
+        The order is by (seed, id) alone: more labels are the fewer ones and some others.
+        """
+        return np.argsort(np.array([sample_key(seed, one, "label") for one in self.ids]))
+
+    def of_each_class(self, counts: IntArray, seed: int) -> "Labelled":
+        """The first ``counts[c]`` images of class c that a seed draws, in their own order."""
+        order = self.drawn(seed)
+        labels = self.labels[order]
+        chosen = [order[labels == index][:count] for index, count in enumerate(counts)]
+        return self.take(np.sort(np.concatenate(chosen)))
+
+
+def read_labelled(head: ZeroShotHead, inputs: Inputs, *, per_class: int) -> Labelled:
+    """Clean features of the adapt set with their labels; images without one are left out.
+
+    Args:
+        head: says of which model the features are, and the classes.
+        inputs: ``clean`` and ``samples``.
+        per_class: images that every class has to have.
+
+    Raises:
+        LpclipError: no labels, labels of other classes, a class with too few images.
+    """
+    features = cache.read_features(inputs.path("clean"), "clean", expected=head.expected)
+    path = inputs.path("samples")
+    samples = cache.read_samples(path, labels=True)
+    labels = samples["label"].to_numpy()
+    rows = np.flatnonzero(labels != UNLABELLED)
+    if len(rows) < len(labels):
+        log.info(
+            "left out %d of %d images, which have no label", len(labels) - len(rows), len(labels)
+        )
+    found = Labelled(
+        features[rows], labels[rows], tuple(samples["id"].iloc[rows]), rows, len(labels)
+    )
+    _check(found, len(head.class_names), per_class, str(path))
+    return found
+
+
+def _check(found: Labelled, n_classes: int, per_class: int, path: str) -> None:
+    labels = found.labels
+    if not len(labels):
+        raise LpclipError(
+            f"{path}: a method that learns labels needs them, but no image has one. "
+            "Remove the method, or give a labelled adapt set."
+        )
+    if labels.max() >= n_classes:
+        raise LpclipError(
+            f"{path}: labels go to {labels.max()}, but the benchmark has {n_classes} classes, "
+            f"0 to {n_classes - 1}."
+        )
+    counts = np.bincount(labels, minlength=n_classes)
+    if counts.min() < per_class:
+        raise LpclipError(
+            f"{path}: class {counts.argmin()} has {counts.min()} labelled images; the method "
+            f"needs {per_class} of every class."
+        )

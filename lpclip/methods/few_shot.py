@@ -1,0 +1,74 @@
+"""Few-shot reference: logistic regression on a few labelled images of every class."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from lpclip.labelled import Labelled, read_labelled
+from lpclip.methods import Inputs, ZeroShotHead, after_zero_shot
+from lpclip.probes import Probes
+from lpclip.progress import progress
+from lpclip.regression import Sweep, choose_c, fit_regression
+from lpclip.types import FloatArray
+
+log = logging.getLogger(__name__)
+
+NEEDS: tuple[str, ...] = ("clean", "samples")
+
+
+@dataclass(frozen=True)
+class Settings(Sweep):
+    """How many labels, and how the regression is fitted.
+
+    Attributes:
+        shots: labelled images of each class, drawn by the seed; those of fewer shots are among
+            those of more.
+        folds: parts of the shots that take turns in being held out to choose C by.
+        one_shot_c: C on features of unit length where a single shot leaves nothing to choose by.
+    """
+
+    shots: int = 16
+    folds: int = 4
+    one_shot_c: float = 1.0
+
+
+def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
+    """Round 0 is the zero-shot head, round 1 the regression on the shots.
+
+    No label but those of the shots is looked at: C is chosen by cross-validation over the shots
+    themselves, not on a validation set that would cost more labels than the shots.
+    """
+    everything = read_labelled(head, inputs, per_class=settings.shots)
+    counts = np.full(len(head.class_names), settings.shots)
+    parts = [everything.of_each_class(counts, seed) for seed in seeds]
+    fitted = []
+    with progress(total=len(seeds), unit="seeds", label="train") as shown:
+        for seed, part in zip(seeds, parts, strict=True):
+            log.info("seed %d: %d labels", seed, len(part.labels))
+            fitted.append(_fit_one(part, head.scale, settings, seed))
+            shown.add(1)
+    return after_zero_shot(
+        head,
+        np.stack([weight for weight, _ in fitted]),
+        np.stack([bias for _, bias in fitted]),
+        seeds,
+        seen=np.stack([part.seen() for part in parts]),
+    )
+
+
+def _fit_one(
+    part: Labelled, scale: float, settings: Settings, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    features = part.features * scale
+    if settings.shots == 1:
+        # The penalty is on weights, which are smaller by the scale than those of unit features.
+        c = settings.one_shot_c / scale**2
+    else:
+        folds = StratifiedKFold(
+            min(settings.folds, settings.shots), shuffle=True, random_state=seed
+        )
+        c = choose_c(features, part.labels, folds.split(features, part.labels), settings)
+    return fit_regression(features, part.labels, c, settings)

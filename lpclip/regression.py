@@ -1,0 +1,91 @@
+"""Logistic regression as a probe, with its inverse regularisation C chosen on held-out labels."""
+
+import logging
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+
+from lpclip.types import FloatArray, IntArray
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Which values of C are tried, and how each is fitted.
+
+    Attributes:
+        log10_c_low: smallest inverse regularisation that is tried, as a power of ten.
+        log10_c_high: largest.
+        c_steps: how many values, evenly spaced between them.
+        max_iterations: of L-BFGS.
+    """
+
+    log10_c_low: float = -6.0
+    log10_c_high: float = 6.0
+    c_steps: int = 25
+    max_iterations: int = 1000
+
+
+def choose_c(
+    features: FloatArray,
+    labels: IntArray,
+    splits: Iterable[tuple[IntArray, IntArray]],
+    sweep: Sweep,
+) -> float:
+    """The C with the best accuracy on the held-out parts together, of equal ones the likeliest.
+
+    Args:
+        features: ``[N, D]``.
+        labels: ``[N]``; every class is in every part that is learned.
+        splits: places to learn and places to hold out.
+        sweep: values to try.
+    """
+    values = np.logspace(sweep.log10_c_low, sweep.log10_c_high, sweep.c_steps)
+    right, loss = np.zeros(len(values)), np.zeros(len(values))
+    n_held = 0
+    for learned, held in splits:
+        n_held += len(held)
+        start = None
+        for step, c in enumerate(values):
+            model = _regression(features[learned], labels[learned], float(c), sweep, start)
+            start = (model.coef_, model.intercept_)
+            predicted = model.predict_proba(features[held])
+            right[step] += np.sum(model.classes_[predicted.argmax(axis=1)] == labels[held])
+            loss[step] += log_loss(labels[held], predicted, labels=model.classes_, normalize=False)
+    # Equal accuracies are common and say nothing of how far the probabilities are off.
+    best = np.lexsort((loss, -right))[0]
+    log.info("C = %.3g, accuracy %.4f on the held-out labels", values[best], right[best] / n_held)
+    return float(values[best])
+
+
+def fit_regression(
+    features: FloatArray, labels: IntArray, c: float, sweep: Sweep
+) -> tuple[FloatArray, FloatArray]:
+    """Weight ``[C, D]`` and bias ``[C]`` float32 of a regression on all of the images."""
+    model = _regression(features, labels, c, sweep, None)
+    weight, bias = model.coef_, model.intercept_
+    if len(weight) == 1:  # of two classes the regression gives the difference of their logits
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def _regression(
+    features: FloatArray,
+    labels: IntArray,
+    c: float,
+    sweep: Sweep,
+    start: tuple[FloatArray, FloatArray] | None,
+) -> LogisticRegression:
+    model = LogisticRegression(C=c, max_iter=sweep.max_iterations, warm_start=True)
+    if start is not None:
+        model.coef_, model.intercept_ = start
+    with warnings.catch_warnings():
+        # The recipe bounds the iterations; with little regularisation they do not suffice.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(features, labels)
