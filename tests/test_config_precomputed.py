@@ -163,7 +163,7 @@ def features(**source):
             lambda c: c["datasets"].update(
                 test=features(path="f.npz", key="img", labels="labels", class_names=["a", "a"])
             ),
-            "datasets.test: f.npz: class_names has a name twice",
+            "datasets.test: f.npz: 'labels': class_names has a name twice",
         ),
         (
             lambda c: c["datasets"].update(adapt=features(path="f.npz", key="imgs")),

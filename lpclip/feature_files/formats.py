@@ -2,12 +2,14 @@
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from lpclip.errors import LpclipError
 from lpclip.feature_files.arrays import AnyArray, Arrays, readable
+
+MAPPED_BYTES = 2**20  # smaller arrays are read, and their checksum is looked at
 
 
 class Npy(Arrays):
@@ -32,19 +34,37 @@ class Npz(Arrays):
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as file:
-                        first = np.lib.format.read_magic(file) == (1, 0)
-                        header = np.lib.format
-                        read = (
-                            header.read_array_header_1_0 if first else header.read_array_header_2_0
-                        )
-                        found[member.removesuffix(".npy")] = read(file)[0]
+                        found[member.removesuffix(".npy")] = _header(file)[0]
         return found
 
     def read(self, name: str) -> AnyArray:
         self.shape(name)
-        with readable(self.path, name), np.load(self.path, allow_pickle=False) as archive:
-            values: AnyArray = archive[name]
+        with readable(self.path, name):
+            if (mapped := self._mapped(f"{name}.npy")) is not None:
+                return mapped
+            with np.load(self.path, allow_pickle=False) as archive:
+                values: AnyArray = archive[name]
         return values
+
+    def _mapped(self, member: str) -> AnyArray | None:
+        """A large array that lies in the file as it is, mapped into memory."""
+        with zipfile.ZipFile(self.path) as archive:
+            info = archive.getinfo(member)
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size < MAPPED_BYTES:
+                return None
+            with archive.open(member) as file:
+                shape, fortran, dtype = _header(file)
+                start = file.tell()
+        if dtype.hasobject:
+            return None
+        with self.path.open("rb") as file:
+            # The local header may be longer than what the directory at the end knows of it.
+            file.seek(info.header_offset + 26)
+            lengths = np.frombuffer(file.read(4), dtype="<u2")
+        start += info.header_offset + 30 + int(lengths.sum())
+        return np.memmap(
+            self.path, dtype, "r", offset=start, shape=shape, order="F" if fortran else "C"
+        )
 
 
 class Safetensors(Arrays):
@@ -118,6 +138,15 @@ class Parquet(Arrays):
                     f"({min(lengths)} to {max(lengths)}); every row of features needs the same."
                 )
             return np.concatenate([chunk.flatten().to_numpy() for chunk in lists]).reshape(shape)
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran's order, and type of an array, whose bytes follow in the file."""
+    first = np.lib.format.read_magic(file) == (1, 0)
+    header = np.lib.format
+    read = header.read_array_header_1_0 if first else header.read_array_header_2_0
+    found: tuple[tuple[int, ...], bool, np.dtype[Any]] = read(file)
+    return found
 
 
 def _numbered(columns: Mapping[str, Any] | Sequence[str]) -> dict[str, list[str]]:

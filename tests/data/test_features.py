@@ -151,7 +151,7 @@ def test_a_wrong_setting_is_refused_before_anything_is_read(path, settings, sent
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"labels": "floats"}, "whole numbers or text, but 'floats' is float64"),
+        ({"labels": "floats"}, "'floats' is float64, but labels are whole numbers or text"),
         ({"labels": "labels", "class_names": ["a", "b"]}, "labels -1 to 2, but there are 2 class"),
         (
             {"labels": "text_labels", "class_names": ["dogs", "cat"]},

@@ -247,11 +247,10 @@ def adapt_features(wildcards, student_view="auto"):
 
 
 def source_files(wildcards):
-    """Files that a dataset of features is read from, its labels among them."""
+    """Files that a dataset is read from, its labels among them, where its kind names them."""
     source = dict(DATASETS[wildcards.dataset]["source"])
-    if has_images(source):
-        return []
-    return list(map(str, open_source(source.pop("kind"), source).files()))
+    files = getattr(open_source(source.pop("kind"), source), "files", list)
+    return list(map(str, files()))
 
 
 def feature_files(wildcards):

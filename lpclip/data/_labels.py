@@ -1,0 +1,98 @@
+"""Labels as they come, text or numbers, as indices into class names."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lpclip.data import UNLABELLED
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.feature_files import AnyArray
+from lpclip.types import IntArray
+
+# 7 and -1 are numbers; 07, +7 and 7.0 are names.
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,9}")
+
+
+def named_classes(values: AnyArray, names: Sequence[Any] | None, *, where: str) -> list[str]:
+    """The class names: those that are given, or made from the labels.
+
+    Args:
+        values: ``[N]``, whole numbers or text; ``""`` and -1 are no label.
+        names: as given by the user.
+        where: what holds the labels, for the text of errors.
+
+    Returns:
+        The names as given. Without names, text in the order of the alphabet; numbers are names of
+        their own, from 0 to the largest.
+
+    Raises:
+        LpclipError: a name that is there twice, labels of another type.
+    """
+    if names is None:
+        values = _checked(values, where)
+        if values.dtype.kind != "U":
+            return [str(number) for number in range(int(values.max(initial=UNLABELLED)) + 1)]
+        return [str(name) for name in np.unique(values) if name]
+    found = [str(name) for name in names]
+    if len(set(found)) < len(found):
+        raise LpclipError(f"{where}: class_names has a name twice.")
+    return found
+
+
+def label_index(values: AnyArray, names: Sequence[str], *, where: str) -> IntArray:
+    """Index into the class names of every label, ``[N]``; -1 where there is none.
+
+    Args:
+        values: ``[N]``, whole numbers, which are indices already, or text, which is a name.
+        names: of the classes.
+        where: what holds the labels, for the text of errors.
+
+    Raises:
+        LpclipError: a label that is no class, by its value.
+    """
+    values = _checked(values, where)
+    if values.dtype.kind != "U":
+        low, high = values.min(initial=UNLABELLED), values.max(initial=UNLABELLED)
+        if low < UNLABELLED or high >= len(names):
+            raise LpclipError(
+                f"{where} has labels {values.min()} to {high}, but there are {len(names)} class "
+                f"names; labels are 0 to {len(names) - 1}, or -1 for none."
+            )
+        return values
+    indices = {"": UNLABELLED} | {name: index for index, name in enumerate(names)}
+    different, inverse = np.unique(values, return_inverse=True)
+    for value in different:
+        if str(value) not in indices:
+            raise LpclipError(
+                f"{where} has the label '{value}', which is no class name. "
+                f"{did_you_mean(str(value), names)}"
+            )
+    found: IntArray = np.array([indices[str(value)] for value in different], dtype=np.int64)
+    return found[inverse]
+
+
+def numbers_or_text(labels: Iterable[str | None], names: Sequence[str] | None) -> AnyArray:
+    """Labels that were read as text: whole numbers where all are, unless they are class names.
+
+    ``01`` and ``1.0`` are no numbers, since a number could not be written back in that way.
+
+    >>> numbers_or_text(["0", None, "10"], None), numbers_or_text(["00", "01"], None)
+    (array([ 0, -1, 10]), array(['00', '01'], dtype='<U2'))
+    >>> numbers_or_text(["7", "1"], ["1", "7"])
+    array(['7', '1'], dtype='<U1')
+    """
+    texts = [label or "" for label in labels]
+    different = set(texts) - {""}
+    known = set(map(str, names or ()))
+    if different and not different <= known and all(map(_NUMBER.fullmatch, different)):
+        return np.array([int(text or UNLABELLED) for text in texts])
+    return np.array(texts, dtype=str)
+
+
+def _checked(values: AnyArray, where: str) -> AnyArray:
+    """Labels as int64 or as text."""
+    if values.dtype.kind not in "iubU":
+        raise LpclipError(f"{where} is {values.dtype.name}, but labels are whole numbers or text.")
+    return values if values.dtype.kind == "U" else values.astype(np.int64)
