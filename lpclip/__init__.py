@@ -1,6 +1,6 @@
 """lpclip: label-free linear probes on CLIP, and the evidence that they hold up.
 
-Public names: ``read_frame``, ``load_probe``, ``LpclipError``.
+Public names: ``read_frame``, ``load_probe``, ``read_report``, ``LpclipError``.
 """
 
 import importlib
@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from lpclip.errors import LpclipError
     from lpclip.frames import read_frame
     from lpclip.probes import load_probe
+    from lpclip.report.read import read_report
 
-__all__ = ["LpclipError", "load_probe", "read_frame"]
+__all__ = ["LpclipError", "load_probe", "read_frame", "read_report"]
 __version__ = version("lpclip")
 
 _MODULES = {
     "LpclipError": "lpclip.errors",
     "load_probe": "lpclip.probes",
     "read_frame": "lpclip.frames",
+    "read_report": "lpclip.report.read",
 }
 
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.tools import TOOLS
+from lpclip.tools import run as run_tool
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +40,6 @@ STAGES: Mapping[str, tuple[str, str]] = {
 }
 # Settings that are there for Snakemake, which re-runs a job when they change.
 FOR_SNAKEMAKE = ("code", "versions", "order")
-TOOLS: Mapping[str, str] = {
-    "inspect": "say what a file is and show its first rows",
-    "summary": "print a report as a table",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,10 +76,8 @@ def _run(arguments: Sequence[str]) -> None:
         print(_overview())
     elif command == "--version":
         print(f"lpclip {version('lpclip')}")
-    elif command == "inspect":
-        _inspect(arguments[1:])
-    elif command == "summary":
-        _summary(arguments[1:])
+    elif command in TOOLS:
+        run_tool(command, arguments[1:])
     elif command in STAGES:
         _run_stage(command, arguments)
     else:
@@ -93,7 +89,7 @@ def _run(arguments: Sequence[str]) -> None:
 def _overview() -> str:
     width = max(map(len, STAGES)) + 2
     stages = "\n".join(f"  {name:{width}}{text}" for name, (_, text) in STAGES.items())
-    tools = "\n".join(f"  {name:{width}}{text}" for name, text in TOOLS.items())
+    tools = "\n".join(f"  {name:{width}}{text}" for name, (text, *_) in TOOLS.items())
     return (
         "usage: lpclip COMMAND [OPTIONS]\n\n"
         "Label-free linear probes on CLIP. The whole workflow is run by Snakemake:\n"
@@ -103,31 +99,6 @@ def _overview() -> str:
         "lpclip COMMAND --help explains a command and its settings. The first line of every log\n"
         "in logs/ is the command that made it."
     )
-
-
-def _inspect(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="lpclip inspect", description=TOOLS["inspect"])
-    parser.add_argument("file", type=Path, help="an .h5 file that lpclip wrote")
-    parser.add_argument("--rows", type=int, default=5, help="rows to show (default: 5)")
-    options = parser.parse_args(arguments)
-    from lpclip.frames import describe
-
-    print(describe(options.file, rows=options.rows))
-
-
-def _summary(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="lpclip summary", description=TOOLS["summary"])
-    parser.add_argument("report", type=Path, help="a report.csv")
-    parser.add_argument(
-        "--format",
-        choices=["text", "markdown"],
-        default="text",
-        help="for a terminal, explained (the default), or the README's table",
-    )
-    options = parser.parse_args(arguments)
-    from lpclip.report import markdown, summary
-
-    print((markdown if options.format == "markdown" else summary)(options.report))
 
 
 def _run_stage(command: str, arguments: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Files of lpclip as one DataFrame, and in a few words."""
+"""Files of lpclip as one DataFrame."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +37,16 @@ def read_frame(
     other file its table (``samples``, ``pseudo_labels`` with one column ``p0``, … per class, the
     ``rounds`` of a probes file).
 
+    >>> import lpclip
+    >>> frame = lpclip.read_frame(
+    ...     "cache/tiny/images/digits-test/clean.h5", labels="cache/data/digits-test/samples.h5"
+    ... )
+    >>> frame.round(2)
+              id            path  label   d0   d1   d2
+    0  test-0000  digits/898.png      8  1.0  0.0  0.0
+    1  test-0001  digits/899.png      8  0.6  0.8  0.0
+    2  test-0002  digits/900.png      9  0.0  0.6 -0.8
+
     Args:
         path: the file.
         view: which view of a feature cache; its only one, or ``clean``, where None.
@@ -70,25 +80,6 @@ def read_frame(
             values = _features(path, file, view, version)
             frame = _beside(frame, "d", cache.normalise(values) if normalise else values)
     return frame
-
-
-def describe(path: str | Path, *, rows: int = 5) -> str:
-    """What a file is, in a few lines: kind, provenance, shapes, the first rows of its table."""
-    path = Path(path)
-    with cache.open_file(path) as file:
-        lines = [f"{path}: {file.attrs['kind']} (schema version {file.attrs['schema_version']})"]
-        lines += [f"  {key}: {value}" for key, value in sorted(cache.provenance_of(file).items())]
-        shapes: list[str] = []
-
-        def visit(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset):
-                kind = "table" if item.dtype.names else str(item.dtype)
-                shapes.append(f"  {name}: {kind} {list(item.shape)}")
-
-        file.visititems(visit)
-        table = cache.read_table(file, MAIN_TABLE[str(file.attrs["kind"])])
-    shown = table.head(rows).to_string(index=False)
-    return "\n".join([*lines, "contents", *shapes, f"first {min(rows, len(table))} rows", shown])
 
 
 def _features(path: Path, file: h5py.File, view: str | None, version: int) -> FloatArray:

@@ -157,6 +157,14 @@ def read_probes(path: Path) -> tuple[Probes, dict[str, Any]]:
 def load_probe(path: str | Path, *, round: int = -1, seed: int = 0) -> Probe:
     """One probe of a file.
 
+    >>> import lpclip
+    >>> probe = lpclip.load_probe("results/tiny/digits/lp_clip/probes.h5", seed=1)
+    >>> probe.class_names, probe.weight.shape, probe.provenance["method"]
+    (('eight', 'nine'), (2, 3), 'lp_clip')
+    >>> features = lpclip.read_frame("cache/tiny/images/digits-test/clean.h5")[["d0", "d1", "d2"]]
+    >>> [probe.class_names[best] for best in probe.logits(features.to_numpy()).argmax(axis=1)]
+    ['eight', 'eight', 'nine']
+
     Args:
         path: a ``probes.h5``.
         round: counted from 0, the zero-shot head; -1 is the last.

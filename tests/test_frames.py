@@ -1,7 +1,5 @@
 """One DataFrame of every kind of file, and the few words that describe it."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +7,7 @@ import pytest
 import lpclip
 from lpclip import cache
 from lpclip.errors import LpclipError
-from lpclip.frames import describe, read_frame
+from lpclip.frames import read_frame
 from lpclip.probes import Probes, write_probes
 from lpclip.rounds import Round, rounds_table
 
@@ -144,23 +142,3 @@ def test_a_file_of_no_known_kind_is_refused(folder):
         file["x"] = 1
     with pytest.raises(LpclipError, match="holds odd, of which no table"):
         read_frame(folder / "odd.h5")
-
-
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        (
-            "features",
-            ["features (schema version 1)", "weights: 3f9a", "features/fog: float16 [3, 6"],
-        ),
-        ("samples", ["dataset: d", "samples: table [6]", "first 2 rows", "ü/1.png"]),
-        ("text", ["classes: table [3]", "features: float32 [3, 4]"]),
-        ("pseudo_labels", ["probabilities: float16 [6, 3]", "class_index"]),
-        ("probes", ["weight: float32 [2, 1, 3, 4]", f"seeds: {json.dumps([0])}", "coverage"]),
-    ],
-)
-def test_a_description_says_kind_provenance_shapes_and_first_rows(folder, name, parts):
-    shown = describe(folder / f"{name}.h5", rows=2)
-    for part in parts:
-        assert part in shown
-    assert "3.png" not in shown

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lpclip.report.summary import read_report, rounded, shown
+from lpclip.report.summary import report_cells, rounded, shown
 
 # Figure of report.csv -> header; a README has no room for more.
 _HEADERS = {
@@ -25,7 +25,7 @@ def markdown(report_csv: Path) -> str:
     Raises:
         LpclipError: the file is missing or is no report.
     """
-    report = read_report(report_csv)
+    report = report_cells(report_csv)
     pairs = [
         (str(m), str(b), rows)
         for (m, b), rows in report.groupby(["model", "benchmark"], sort=False)

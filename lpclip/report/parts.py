@@ -152,7 +152,7 @@ def _read(path: Path, kind: str, methods: Methods) -> pd.DataFrame:
         )
     for name, type_ in columns.items():
         if type_ != "text":
-            table[name] = _numbers(table[name], type_, path)
+            table[name] = numbers(table[name], type_, path)
     known = {method[:3] for method in methods.all}
     for found in table[list(_NAMES)].drop_duplicates().itertuples(index=False, name=None):
         if found not in known:
@@ -164,18 +164,23 @@ def _read(path: Path, kind: str, methods: Methods) -> pd.DataFrame:
     return table[list(columns)]
 
 
-def _numbers(cells: "pd.Series[Any]", type_: str, path: Path) -> "pd.Series[Any]":
+def numbers(cells: "pd.Series[Any]", type_: str, path: Path) -> "pd.Series[Any]":
+    """Cells of text as numbers of a type of ``COLUMNS``; nan for an empty one.
+
+    Raises:
+        LpclipError: something else is in one of them; a whole number is missing.
+    """
     try:
         values = [float(cell) if cell else float("nan") for cell in cells]
     except ValueError as error:
         raise LpclipError(f"{path}: column '{cells.name}' holds no numbers ({error}).") from error
-    numbers = pd.Series(values, index=cells.index, dtype="float64")
+    found = pd.Series(values, index=cells.index, dtype="float64")
     if type_ == "number":
-        return numbers
+        return found
     # nan is no whole number; a count may be missing.
-    if ((numbers if type_ == "integer" else numbers.dropna()) % 1 != 0).any():
+    if ((found if type_ == "integer" else found.dropna()) % 1 != 0).any():
         raise LpclipError(f"{path}: column '{cells.name}' holds something else than whole numbers.")
-    return numbers.astype("int64" if type_ == "integer" else "Int64")
+    return found.astype("int64" if type_ == "integer" else "Int64")
 
 
 def _sort_keys(kind: str, table: pd.DataFrame, methods: Methods) -> list[tuple[Any, ...]]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from lpclip.errors import LpclipError
+from lpclip.report import read
 from lpclip.report.guard import in_words
 
 WIDTH = 100
@@ -73,7 +74,7 @@ def summary(report_csv: Path) -> str:
     Raises:
         LpclipError: the file is missing or is no report.
     """
-    report = read_report(report_csv)
+    report = report_cells(report_csv)
     blocks = [
         _block(str(model), str(benchmark), rows)
         for (model, benchmark), rows in report.groupby(["model", "benchmark"], sort=False)
@@ -92,17 +93,13 @@ def summary(report_csv: Path) -> str:
     return "\n\n".join([*blocks, *guard, "\n".join([*notes, *_policies(report)])])
 
 
-def read_report(report_csv: Path) -> pd.DataFrame:
+def report_cells(report_csv: Path) -> pd.DataFrame:
     """report.csv, every cell as text.
 
     Raises:
         LpclipError: the file is missing or is no report.
     """
-    try:
-        # As text: a method called "null" is no missing value.
-        report = pd.read_csv(report_csv, dtype=str, keep_default_na=False)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise LpclipError(f"{report_csv}: not a readable report ({error}).") from error
+    report = read.read_cells(report_csv)
     needed = {"model", "benchmark", "method", "n_labels", "n_seeds", "corruption_source"}
     if missing := sorted(needed.difference(report.columns)):
         raise LpclipError(f"{report_csv}: not a report: it lacks {', '.join(missing)}.")

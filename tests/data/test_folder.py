@@ -1,11 +1,12 @@
 """A folder of images as a dataset."""
 
-import numpy as np
+import os
+
 import pytest
 from PIL import Image
 
 from lpclip.data import UNLABELLED, open_source
-from lpclip.errors import LpclipError
+from lpclip.errors import BadImageError, LpclipError
 
 
 def save(path, colour=0, mode="RGB", size=(5, 4)):
@@ -70,17 +71,80 @@ def test_class_folders_may_be_links(root, tmp_path):
     assert ids == ["dog/10.JPG", "dog/2.png", "dog/deep/0.png"]
 
 
-@pytest.mark.parametrize(
-    ("mode", "colour"), [("L", 7), ("RGBA", (7, 7, 7, 0)), ("1", 1), ("P", 3), ("CMYK", (0,) * 4)]
-)
-def test_every_mode_is_read_as_rgb_of_eight_bits(tmp_path, mode, colour):
-    ending = "tif" if mode == "CMYK" else "png"
-    save(tmp_path / f"a/x.{ending}", colour, mode)
-    dataset = source(tmp_path)
-    image = dataset.read(dataset.samples()[0].path)
-    assert (image.mode, image.size) == ("RGB", (5, 4))
-    expected = np.asarray(Image.new(mode, (5, 4), colour).convert("RGB"))
-    np.testing.assert_array_equal(np.asarray(image), expected)
+def test_a_file_counts_by_what_is_in_it_where_its_name_does_not_end_as_images_do(root):
+    for name in ("cat/plain", "cat/wrong.txt", "cat/odd.12"):
+        (root / name).write_bytes((root / "cat/1.bmp").read_bytes())
+    for name in ("README", "list.csv", "Thumbs.db", "empty.txt"):
+        (root / "cat" / name).write_bytes(b"" if "empty" in name else b"id,path\n\x00\xff")
+    ids = [sample.id for sample in source(root).samples() if sample.label == 0]
+    assert ids == ["cat/1.bmp", "cat/odd.12", "cat/plain", "cat/wrong.txt"]
+
+
+def test_what_ought_to_be_an_image_is_never_left_out(root):
+    (root / "cat/1.bmp").write_text("text")
+    (root / "cat/2.HEIC").touch()
+    (root / "cat/3").symlink_to(root / "gone")
+    os.mkfifo(root / "cat/4.png")
+    dataset = source(root)
+    ids = [sample.id for sample in dataset.samples() if sample.label == 0]
+    assert ids == ["cat/1.bmp", "cat/2.HEIC", "cat/3", "cat/4.png"]
+    reasons = [
+        "not an image of a known format",
+        "the file is empty",
+        "no such file or directory",
+        "not a file",
+    ]
+    for sample, reason in zip(dataset.samples(), reasons, strict=False):
+        with pytest.raises(BadImageError) as error:
+            dataset.read(sample.path)
+        assert (error.value.path, error.value.reason) == (sample.path, reason)
+
+
+def test_hidden_files_and_folders_are_not_there(root):
+    before = source(root).samples()
+    save(root / ".cache/a.png")
+    save(root / "dog/.ipynb_checkpoints/2-checkpoint.png")
+    (root / "dog/._2.png").write_bytes(b"\0\5\x16\7")
+    (root / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    assert source(root).samples() == before
+    assert ".cache" not in source(root).class_names
+
+
+def test_every_folder_is_read_once_however_links_go(root):
+    before = source(root).samples()
+    (root / "dog/up").symlink_to(root, target_is_directory=True)
+    (root / "cat/self").symlink_to("self")
+    (root / "cat/twin").symlink_to(root / "dog", target_is_directory=True)
+    (root / "dog/deep/again").symlink_to("../deep", target_is_directory=True)
+    found = source(root).samples()
+    assert [sample for sample in found if sample.id != "cat/self"] == before
+
+
+def test_a_folder_that_two_links_lead_to_belongs_to_the_one_nearer_to_the_root(root, tmp_path):
+    (root / "dog").rename(tmp_path / "dog")
+    (root / "cat/inside").symlink_to(tmp_path / "dog", target_is_directory=True)
+    (root / "dog").symlink_to(tmp_path / "dog", target_is_directory=True)
+    assert "dog/2.png" in {sample.id for sample in source(root).samples()}
+    assert "cat/inside/2.png" not in {sample.id for sample in source(root).samples()}
+
+
+@pytest.mark.parametrize("where", [".", "set", "set/", "./set/../set"])
+def test_ids_are_the_same_however_the_root_is_written(root, monkeypatch, where):
+    before = [(sample.id, sample.label) for sample in source(root).samples()]
+    monkeypatch.chdir(root if where == "." else root.parent)
+    dataset = source(where)
+    assert [(sample.id, sample.label) for sample in dataset.samples()] == before
+    assert dataset.read(dataset.samples()[0].path).size == (5, 4)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_listed_is_refused(root):
+    (root / "cat").chmod(0)
+    try:
+        with pytest.raises(LpclipError, match=r"set/cat cannot be listed \(Permission denied\)"):
+            source(root).samples()
+    finally:
+        (root / "cat").chmod(0o700)
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path):

@@ -1,0 +1,177 @@
+"""What a file is, in a few lines: for every kind of file that lpclip writes."""
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pandas as pd
+
+from lpclip import cache
+from lpclip.errors import LpclipError
+from lpclip.frames import MAIN_TABLE
+
+WIDTH = 100  # columns of a terminal
+
+_MEANINGS: Mapping[str, str] = {
+    "samples": "the index of a dataset: its images in order, and their labels",
+    "text": "the features of the class names, which are the zero-shot head",
+    "features": "the features of a dataset's images",
+    "pseudo_labels": "labels that zero-shot CLIP gave to unlabelled images",
+    "probes": "the probe of every round and seed of one method",
+    "predictions": "what every method predicted for the test images",
+}
+
+
+def describe(path: str | Path, *, rows: int = 5) -> str:
+    """What a file is, where it comes from, what is in it and the first rows of its table.
+
+    Args:
+        path: a file that lpclip wrote: ``.h5``, ``.csv``, ``.parquet`` or ``.safetensors``.
+        rows: how many rows are shown.
+
+    Raises:
+        LpclipError: missing, damaged, or not of lpclip's making.
+    """
+    path = Path(path)
+    readers = {
+        ".h5": _hdf5,
+        ".csv": _csv,
+        ".parquet": _parquet,
+        ".safetensors": _safetensors,
+    }
+    if not path.exists():
+        raise LpclipError(f"{path} does not exist.")
+    if path.is_dir():
+        raise LpclipError(f"{path} is a folder. Name a file in it.")
+    if path.suffix.lower() not in readers:
+        raise LpclipError(
+            f"{path}: nothing is known of files that end in '{path.suffix}'. "
+            f"Files of lpclip that can be looked at end in {', '.join(readers)}."
+        )
+    return "\n".join(readers[path.suffix.lower()](path, rows))
+
+
+def _hdf5(path: Path, rows: int) -> list[str]:
+    with cache.open_file(path) as file:
+        kind = str(file.attrs["kind"])
+        shapes: list[str] = []
+        tables: list[str] = []
+
+        def visit(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                if item.dtype.names:
+                    tables.append(name)
+                type_ = "table" if item.dtype.names else str(item.dtype)
+                shapes.append(f"  {name}: {type_} {list(item.shape)}")
+
+        file.visititems(visit)
+        provenance = cache.provenance_of(file)
+        main = MAIN_TABLE.get(kind, tables[0] if tables else "")
+        table = cache.read_table(file, main) if main else pd.DataFrame()
+    return [
+        *_title(path, f"{kind} (schema version {cache.SCHEMA_VERSION})", _MEANINGS.get(kind, "")),
+        *_provenance(provenance),
+        "contents",
+        *shapes,
+        *_rows(table, rows),
+    ]
+
+
+def _csv(path: Path, rows: int) -> list[str]:
+    from lpclip.report.read import KINDS, kind_of, read_cells, read_report
+
+    columns = list(map(str, read_cells(path)))
+    if _is_predictions(columns):
+        # A class called "7" or "NA" is text.
+        texts = {name: str for name in columns if name.startswith(_PREDICTED_TEXT)}
+        table = pd.read_csv(path, dtype=texts, keep_default_na=False)
+        return [*_title(path, "predictions", _PREDICTIONS), *_table(table, rows)]
+    table = read_report(path)
+    kind = kind_of(columns)
+    return [
+        *_title(path, kind or "report", KINDS[kind].rows if kind else ""),
+        *_table(table, rows),
+    ]
+
+
+_PREDICTIONS = "one row per image, of lpclip predict"
+_PREDICTED_TEXT = ("id", "path", "prediction", "class_")
+
+
+def _is_predictions(columns: Sequence[str]) -> bool:
+    return {"id", "path", "prediction", "confidence", "max_logit"} <= set(columns)
+
+
+def _parquet(path: Path, rows: int) -> list[str]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise LpclipError(f"{path} is damaged or not a Parquet file ({error}).") from error
+    if not _is_predictions(table.column_names):
+        raise LpclipError(f"{path} is a Parquet file, but not one that lpclip wrote.")
+    provenance = json.loads((table.schema.metadata or {}).get(b"lpclip", b"{}"))
+    return [
+        *_title(path, "predictions", _PREDICTIONS),
+        *_provenance(provenance),
+        *_table(table.to_pandas(), rows),
+    ]
+
+
+def _safetensors(path: Path, _rows: int) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            names = sorted(file.keys())
+            shapes = [f"  {name}: {file.get_slice(name).get_shape()}" for name in names]
+    except (OSError, SafetensorError) as error:
+        raise LpclipError(f"{path} is damaged or no safetensors file ({error}).") from error
+    if metadata.pop("kind", "") != "head":
+        raise LpclipError(f"{path} is a safetensors file, but no head that lpclip exported.")
+    title = _title(path, "head", "a probe that lpclip export wrote")
+    return [*title, *_provenance(metadata), "contents", *shapes]
+
+
+def _title(path: Path, kind: str, meaning: str) -> list[str]:
+    return [f"{path}: {kind}", *([f"  {meaning}"] if meaning else [])]
+
+
+def _provenance(provenance: Mapping[str, Any]) -> list[str]:
+    return [f"  {key}: {value}" for key, value in sorted(provenance.items())]
+
+
+def _table(table: pd.DataFrame, rows: int) -> list[str]:
+    lines = [f"{len(table)} rows, {len(table.columns)} columns"]
+    width = max(map(len, map(str, table.columns)), default=0)
+    lines += [f"  {name!s:{width}}  {_column(table[name])}" for name in table]
+    return [*lines, *_rows(table, rows)]
+
+
+def _column(values: "pd.Series[Any]") -> str:
+    """Type and range of a column, the values themselves where they are few."""
+    known = values.dropna()
+    if known.empty:
+        return "empty"
+    if pd.api.types.is_numeric_dtype(values):
+        type_ = "whole number" if pd.api.types.is_integer_dtype(values) else "number"
+        low, high = known.min(), known.max()
+        span = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+        empty = len(values) - len(known)
+        return f"{type_}, {span}{f', {empty} empty' if empty else ''}"
+    different = list(dict.fromkeys(map(str, known)))
+    shown = textwrap.shorten(", ".join(text or '""' for text in different), 60, placeholder=" …")
+    return f"text, {len(different)} values: {shown}"
+
+
+def _rows(table: pd.DataFrame, rows: int) -> list[str]:
+    if table.empty or rows < 1:
+        return []
+    shown = table.head(rows).to_string(index=False, line_width=WIDTH)
+    return [f"first {min(rows, len(table))} rows", shown]

@@ -1,0 +1,111 @@
+"""Reports as frames: every column has the type that its schema says, whatever is in its cells."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from lpclip.errors import LpclipError
+from lpclip.report import guard
+from lpclip.report.parts import COLUMNS, numbers
+
+
+class Kind(NamedTuple):
+    """A kind of table.
+
+    Attributes:
+        rows: what one row is.
+        columns: those that every such table has.
+    """
+
+    rows: str
+    columns: tuple[str, ...]
+
+
+# Which columns there are and what is in them: workflow/schemas/reports, which tests compare.
+_REPORT_TEXT = ("student_view", "strong_policy", "corruption_source", "frost_texture", "decision")
+_TYPES: Mapping[str, str] = {
+    **{name: type_ for columns in COLUMNS.values() for name, type_ in columns.items()},
+    **dict.fromkeys(_REPORT_TEXT, "text"),
+    **dict.fromkeys(("n_labels", "n_seeds"), "integer"),
+}
+_NAMES = ("model", "benchmark", "method")
+
+KINDS: Mapping[str, Kind] = {
+    "report": Kind(
+        "one row per model, benchmark and method; means over seeds",
+        (*_NAMES, "n_labels", "n_seeds", *_REPORT_TEXT[:-1], "accuracy", "accuracy_std"),
+    ),
+    "robustness": Kind("one row per experiment, shift and severity", tuple(COLUMNS["robustness"])),
+    "ood": Kind("one row per experiment, foreign set and score", tuple(COLUMNS["ood"])),
+    "rounds": Kind("one row per experiment and round", tuple(COLUMNS["rounds"])),
+    "per_class": Kind("one row per experiment and class", tuple(COLUMNS["per_class"])),
+    "guard": Kind("one row per guarded method and strength", guard.COLUMNS),
+}
+
+
+def read_report(path: str | Path) -> pd.DataFrame:
+    """One DataFrame of a CSV file that lpclip wrote: ``report.csv`` and its siblings.
+
+    Text stays text (a class called "NA" is no missing value), whole numbers are whole (``Int64``,
+    which may be missing), everything else is float64 with nan for an empty cell.
+
+    >>> import lpclip
+    >>> report = lpclip.read_report("results/report.csv")
+    >>> report[["method", "n_labels", "accuracy", "accuracy_std"]]
+          method  n_labels  accuracy  accuracy_std
+    0  zero_shot         0      0.76           NaN
+    1    lp_clip         0      0.86          0.01
+
+    Args:
+        path: the file.
+
+    Raises:
+        LpclipError: the file is missing, no report, or lacks a column of its kind.
+    """
+    path = Path(path)
+    table = read_cells(path)
+    if not set(_NAMES) <= set(table):
+        lacking = ", ".join(name for name in _NAMES if name not in table)
+        raise LpclipError(f"{path}: not a report of lpclip's: it lacks {lacking}.")
+    kind = kind_of(map(str, table))
+    if kind is None and path.stem in KINDS:
+        lacking = ", ".join(name for name in KINDS[path.stem].columns if name not in table)
+        raise LpclipError(
+            f"{path} lacks the columns {lacking}. Was it made by another version of lpclip? "
+            "Run Snakemake, which makes it again."
+        )
+    # The text columns of these kinds are all known; of a kind to come, what is no number is text.
+    other = "number" if kind else "guess"
+    return table.apply(lambda cells: _typed(path, cells, _TYPES.get(str(cells.name), other)))
+
+
+def kind_of(columns: Iterable[str]) -> str | None:
+    """The kind of table that has these columns; None where it is none of ``KINDS``."""
+    found = set(columns)
+    return next((name for name, kind in KINDS.items() if found.issuperset(kind.columns)), None)
+
+
+def read_cells(path: Path) -> pd.DataFrame:
+    """A CSV file, every cell as text.
+
+    Raises:
+        LpclipError: the file is missing or no CSV file.
+    """
+    try:
+        # As text: a method called "null" is no missing value.
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise LpclipError(f"{path}: not a readable report ({error}).") from error
+
+
+def _typed(path: Path, cells: "pd.Series[Any]", type_: str) -> "pd.Series[Any]":
+    if type_ == "text":
+        return cells
+    try:
+        return numbers(cells, "number" if type_ == "guess" else type_, path)
+    except LpclipError:
+        if type_ == "guess":
+            return cells
+        raise
