@@ -1,6 +1,7 @@
 """Commands for people who look at results or use them; the workflow runs none of them."""
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,70 @@ def run(command: str, arguments: Sequence[str]) -> None:
     tool.run(parser.parse_args(arguments))
 
 
+def _predict_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="IMAGES",
+        help="image files, folders (with all below them), or feature caches (.h5)",
+    )
+    _probe_options(parser)
+    parser.add_argument("--top-k", type=int, default=5, help="classes to list (default: 5)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="a .csv or .parquet file (default: CSV on the standard output)",
+    )
+    parser.add_argument(
+        "--model-checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="the model's weights, where they are not what the probes file names",
+    )
+    parser.add_argument("--batch-size", type=int, default=64, help="images at once (default: 64)")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that decode (default: 0, this one)"
+    )
+    parser.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, …")
+
+
+def _probe_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--probe", type=Path, required=True, metavar="FILE", help="a probes.h5 of results/"
+    )
+    parser.add_argument(
+        "--round", type=int, default=-1, help="0 is zero-shot, -1 the last (default: -1)"
+    )
+    parser.add_argument("--seed", type=int, help="seed of the probe (default: its first)")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from lpclip.errors import LpclipError
+    from lpclip.predict import predict
+
+    found = predict(
+        probes=options.probe,
+        inputs=options.inputs,
+        round=options.round,
+        seed=options.seed,
+        top_k=options.top_k,
+        checkpoint=options.model_checkpoint,
+        batch_size=options.batch_size,
+        workers=options.workers,
+        device=options.device,
+        output=options.output,
+    )
+    if options.output is None:
+        found.table.to_csv(sys.stdout, index=False, float_format="%.9g")
+    if found.bad:
+        raise LpclipError(
+            f"{len(found.bad)} of {len(found.bad) + len(found.table)} images have no row:\n"
+            + "\n".join(f"  {error.path}: {error.reason}" for error in found.bad)
+        )
+
+
 def _inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="any file that lpclip wrote")
     parser.add_argument("--rows", type=int, default=5, help="rows to show (default: 5)")
@@ -64,6 +129,33 @@ def _summary(options: argparse.Namespace) -> None:
 
 
 TOOLS: Mapping[str, Tool] = {
+    "predict": Tool(
+        "classes, confidence and OOD scores of images by a trained probe",
+        _predict_options,
+        _predict,
+        """
+examples:
+  lpclip predict --probe results/tiny/digits/lp_clip/probes.h5 photo.png more/photos/
+  lpclip predict --probe results/tiny/digits/lp_clip/probes.h5 photos/ --output photos.parquet
+  lpclip predict --probe results/tiny/digits/lp_clip/probes.h5 \\
+      cache/tiny/images/digits-test/clean.h5 --top-k 3
+
+One row per image, in the order of the arguments; a folder's images by their paths. Columns:
+  id, path            a folder's images have their path below it as id
+  prediction          the most probable class
+  confidence          its probability
+  half_way_max_logit, max_logit, mcm
+                      scores that are low for images of no class of the probe's; they have no scale,
+                      so choose a threshold on images that you know. Prefer half_way_max_logit: the
+                      largest logit of the head half-way from zero-shot to the probe.
+  class_2, confidence_2, …
+                      the next classes, as far as --top-k goes
+
+The model is the one that the probe was trained with; it is loaded as the probes file says, and
+refused if its weights are others. An image that cannot be read has no row: the others are
+predicted, then all such paths are listed and the exit status is 1.
+""",
+    ),
     "inspect": Tool(
         "say what a file is, where it comes from, and show its first rows",
         _inspect_options,

@@ -14,6 +14,9 @@ from lpclip.settings import build
 
 log = logging.getLogger(__name__)
 
+# What a probes file says of the model, enough to load it again; less where it is precomputed.
+MODEL = ("model", "architecture", "pretrained", "weights", "preprocessing")
+
 
 def train_probe(
     *,
@@ -67,7 +70,7 @@ def train_probe(
     options = build(module.Settings, settings, where=f"method '{method}'")
     fitted = module.fit(head, Inputs(**given), options, seeds)
     provenance = {
-        **{key: provenance[key] for key in ("model", "architecture", "pretrained", "weights")},
+        **{key: provenance[key] for key in MODEL if key in provenance},
         "benchmark": benchmark,
         "method": method,
         "method_kind": kind,

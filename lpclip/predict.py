@@ -1,0 +1,277 @@
+"""Predictions of a probe for images, or for features of images that are there already."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from lpclip import cache
+from lpclip.atomic import atomic_path
+from lpclip.data import open_source
+from lpclip.encoder import load_encoder
+from lpclip.errors import BadImageError, LpclipError
+from lpclip.metrics import max_logit, mcm
+from lpclip.model_spec import PRECOMPUTED
+from lpclip.probes import HALF_WAY, Probe, between, load_probe, read_probes
+from lpclip.progress import progress
+from lpclip.types import FloatArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lpclip.models import Model
+
+Batch: TypeAlias = "tuple[list[int], Tensor | None, list[BadImageError]]"
+
+
+class Image(NamedTuple):
+    """An image file: its id, which is its path below the folder that was given, and its path."""
+
+    id: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a probe makes of images.
+
+    Attributes:
+        table: one row per image that could be read, see ``predict``.
+        bad: why the others could not.
+    """
+
+    table: pd.DataFrame
+    bad: Sequence[BadImageError]
+
+
+def predict(
+    *,
+    probes: Path,
+    inputs: Sequence[Path],
+    round: int = -1,
+    seed: int | None = None,
+    top_k: int = 5,
+    checkpoint: Path | None = None,
+    batch_size: int = 64,
+    workers: int = 0,
+    device: str = "auto",
+    output: Path | None = None,
+) -> Predictions:
+    """Classes, confidence and OOD scores of images.
+
+    Columns: id, path, prediction (the class), confidence (its probability); scores that are high
+    for images of the probe's classes and low for foreign ones: half_way_max_logit (max logit of
+    the head half-way from zero-shot to the probe, the one to prefer), max_logit, mcm; then class_2,
+    confidence_2 and so on, the next most probable classes.
+
+    Features are rounded to float16, as those of caches are, so that an image gets the numbers that
+    the workflow computes for it.
+
+    Args:
+        probes: a ``probes.h5``.
+        inputs: image files, folders of images, and feature caches (``.h5``, their clean view).
+        round: of the probe, counted from 0, the zero-shot head; -1 is the last.
+        seed: of the probe; None: the first that the method was run with.
+        top_k: how many classes are listed.
+        checkpoint: weights of the model, where they are no longer what the probes file names.
+        batch_size: images that are encoded at once.
+        workers: processes that decode images; 0 decodes in this one.
+        device: ``auto`` (a GPU where there is one), or a name that torch knows.
+        output: a ``.csv`` or ``.parquet`` file for the table, if any.
+
+    Raises:
+        LpclipError: nothing there, no such round or seed, features of another model, or a model
+            that cannot be loaded or is another one.
+    """
+    if output is not None and output.suffix.lower() not in _WRITERS:
+        raise LpclipError(f"{output} ends in neither {' nor '.join(_WRITERS)}.")
+    heads, _ = read_probes(probes)
+    chosen = heads.seeds[0] if seed is None else seed
+    scorer = _Scorer(
+        load_probe(probes, round=round, seed=chosen),
+        load_probe(probes, round=0, seed=chosen),
+        _positive(top_k, "--top-k"),
+    )
+    provenance = scorer.probe.provenance
+    found = [_images(path) for path in inputs]
+    if not any(found):
+        raise LpclipError("No image was given. Name files, folders or feature caches (.h5).")
+    model = None
+    if any(isinstance(part, Image) for parts in found for part in parts):
+        _positive(batch_size, "--batch-size")
+        model = load_encoder(probes, provenance, checkpoint=checkpoint, device=device)
+    tables, bad = [], list[BadImageError]()
+    parts = (part for parts in found for part in parts)
+    for is_cache, group in groupby(parts, key=lambda part: isinstance(part, Path)):
+        if is_cache:
+            tables += [_of_cache(path, scorer) for path in group if isinstance(path, Path)]
+        else:
+            assert model is not None
+            images = [image for image in group if isinstance(image, Image)]
+            table, unread = _of_images(images, model, scorer, batch_size, workers)
+            tables.append(table)
+            bad += unread
+    names = ("model", "architecture", "weights", "benchmark", "method")
+    made_by = {name: provenance[name] for name in names if name in provenance}
+    made_by |= {"kind": "predictions", "probes": str(probes), "round": round, "seed": chosen}
+    table = pd.concat(tables, ignore_index=True)
+    if output is not None:
+        with atomic_path(output) as temporary:
+            _WRITERS[output.suffix.lower()](table, temporary, made_by)
+    return Predictions(table, bad)
+
+
+def _write_csv(table: pd.DataFrame, path: Path, _made_by: Mapping[str, Any]) -> None:
+    table.to_csv(path, index=False, float_format="%.9g")
+
+
+def _write_parquet(table: pd.DataFrame, path: Path, made_by: Mapping[str, Any]) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    found = pyarrow.Table.from_pandas(table, preserve_index=False)
+    metadata = {**(found.schema.metadata or {}), b"lpclip": json.dumps(made_by).encode()}
+    parquet.write_table(found.replace_schema_metadata(metadata), path)
+
+
+_WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
+
+
+class _Scorer:
+    """Rows of the table for features."""
+
+    def __init__(self, probe: Probe, zero_shot: Probe, top_k: int) -> None:
+        self.probe = probe
+        self._top_k = min(top_k, len(probe.class_names))
+        self._half_way = Probe(
+            weight=between(zero_shot.weight, probe.weight, HALF_WAY),
+            bias=between(zero_shot.bias, probe.bias, HALF_WAY),
+            scale=probe.scale,
+            class_names=probe.class_names,
+        )
+
+    def rows(self, ids: Sequence[str], paths: Sequence[str], unit: FloatArray) -> pd.DataFrame:
+        """One row per image; features ``[N, D]`` float32, of unit length."""
+        logits = _logits(self.probe, unit)
+        probabilities = softmax(logits.astype(np.float64), axis=1)
+        order = np.argsort(-logits, axis=1, kind="stable")[:, : self._top_k]
+        sorted_ = np.take_along_axis(probabilities, order, axis=1)
+        names = np.array(self.probe.class_names, dtype=object)
+        columns: dict[str, Any] = {
+            "id": list(ids),
+            "path": list(paths),
+            "prediction": names[order[:, 0]],
+            "confidence": sorted_[:, 0],
+            "half_way_max_logit": max_logit(_logits(self._half_way, unit)),
+            "max_logit": max_logit(logits),
+            "mcm": mcm(unit @ cache.normalise(self.probe.weight).T),
+        }
+        for rank in range(1, self._top_k):
+            columns[f"class_{rank + 1}"] = names[order[:, rank]]
+            columns[f"confidence_{rank + 1}"] = sorted_[:, rank]
+        return pd.DataFrame(columns)
+
+
+def _logits(probe: Probe, unit: FloatArray) -> FloatArray:
+    """As the evaluation computes them: rows that have unit length are not normalised again."""
+    logits: FloatArray = probe.scale * (unit @ probe.weight.T) + probe.bias
+    return logits
+
+
+def _images(path: Path) -> list[Image | Path]:
+    """What an argument names: images, or a feature cache as the path that it is."""
+    if path.suffix.lower() == ".h5":
+        return [path]
+    if path.is_dir():
+        samples = open_source("folder", {"root": str(path), "labelled": False}).samples()
+        if not samples:
+            raise LpclipError(f"{path} has no images.")
+        return [Image(sample.id, sample.path) for sample in samples]
+    if not path.exists():
+        raise LpclipError(f"{path} does not exist.")
+    return [Image(path.name, str(path))]
+
+
+def _of_cache(path: Path, scorer: _Scorer) -> pd.DataFrame:
+    provenance = scorer.probe.provenance
+    # The hash is enough, but for features of which no weights are known.
+    keys = ("weights", "model") if provenance.get("weights") == PRECOMPUTED else ("weights",)
+    expected = {key: provenance[key] for key in keys if key in provenance}
+    features = cache.read_features(path, "clean", expected=expected)
+    with cache.open_file(path) as file:
+        samples = cache.read_table(file, "samples")
+    return scorer.rows(list(samples["id"]), list(samples["path"]), features)
+
+
+def _of_images(
+    images: Sequence[Image], model: "Model", scorer: _Scorer, batch_size: int, workers: int
+) -> tuple[pd.DataFrame, list[BadImageError]]:
+    width = scorer.probe.weight.shape[1]
+    tables = []
+    bad: list[BadImageError] = []
+    with progress(total=len(images), unit="images", label="predict") as shown:
+        for rows, pixels, unread in _batches(images, model, batch_size, workers):
+            if pixels is not None:
+                features = model.embed(pixels.to(model.device)).half().float().cpu().numpy()
+                chosen = [images[row] for row in rows]
+                ids, paths = [image.id for image in chosen], [image.path for image in chosen]
+                tables.append(scorer.rows(ids, paths, cache.normalise(features)))
+            bad += unread
+            shown.add(len(rows) + len(unread))
+    empty = scorer.rows([], [], np.empty((0, width), np.float32))
+    return pd.concat(tables, ignore_index=True) if tables else empty, bad
+
+
+def _batches(
+    images: Sequence[Image], model: "Model", batch_size: int, workers: int
+) -> Iterator[Batch]:
+    """Rows and pixels ``[B, 3, H, W]`` of the images that can be read, and the errors of others."""
+    from torch.utils.data import DataLoader
+
+    decode = _Decode([image.path for image in images], model.to_pixels)
+    loader: DataLoader[Any] = DataLoader(
+        decode,  # type: ignore[arg-type]
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=_gather,
+    )
+    yield from loader
+
+
+class _Decode:
+    """Row -> its pixels, or why it has none: an error raised in a worker would end the work."""
+
+    def __init__(self, paths: Sequence[str], to_pixels: Any) -> None:
+        self._paths, self._to_pixels = paths, to_pixels
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, row: int) -> "tuple[int, Tensor | BadImageError]":
+        from lpclip.data._images import read_file
+
+        try:
+            return row, self._to_pixels(read_file(self._paths[row]))
+        except BadImageError as error:
+            return row, error
+
+
+def _gather(items: "Sequence[tuple[int, Tensor | BadImageError]]") -> Batch:
+    import torch
+
+    whole = [(row, item) for row, item in items if isinstance(item, torch.Tensor)]
+    bad = [item for _, item in items if isinstance(item, BadImageError)]
+    pixels = torch.stack([item for _, item in whole]) if whole else None
+    return [row for row, _ in whole], pixels, bad
+
+
+def _positive(value: int, option: str) -> int:
+    if value < 1:
+        raise LpclipError(f"{option} takes a positive whole number, not {value}.")
+    return value

@@ -1,0 +1,69 @@
+"""A few images on disk, and probes of the embedded model, made by the stages of the workflow."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lpclip.data import open_source
+from lpclip.embed_images import embed_images
+from lpclip.embed_text import embed_text
+from lpclip.index_samples import index_samples
+from lpclip.model_spec import ModelSpec
+from lpclip.probes import Probes, read_probes, write_probes
+from lpclip.rounds import Round, rounds_table
+from lpclip.train import train_probe
+
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+SPEC = ModelSpec("tiny", "lpclip-tiny", "embedded")
+SEEDS = (3, 8)
+
+
+def write_trained(folder: Path) -> None:
+    """Write `images/` (30 files), their cache `clean.h5`, `text.h5`, and `probes.h5`."""
+    digits = open_source("digits", {"split": "test"})
+    for number, sample in enumerate(digits.samples()[:30]):
+        path = folder / "images" / "ab"[number % 2] / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digits.read(sample.path).save(path)
+    source = {"kind": "folder", "root": str(folder / "images"), "labelled": False}
+    index_samples(output=folder / "samples.h5", dataset="few", source=source)
+    embed_images(
+        samples=folder / "samples.h5",
+        output=folder / "clean.h5",
+        dataset="few",
+        source=source,
+        model=SPEC,
+        views={"clean": {}},
+        device="cpu",
+    )
+    embed_text(
+        output=folder / "text.h5",
+        model=SPEC,
+        class_names=NAMES,
+        templates=["a photo of the number {}."],
+        device="cpu",
+    )
+    train_probe(
+        text=folder / "text.h5",
+        output=folder / "zero_shot.h5",
+        benchmark="digits",
+        method="zero_shot",
+        kind="zero_shot",
+        seeds=SEEDS,
+        settings={},
+    )
+    zero_shot, provenance = read_probes(folder / "zero_shot.h5")
+    weight = np.repeat(np.repeat(zero_shot.weight, 2, axis=0), 2, axis=1)
+    bias = np.repeat(np.repeat(zero_shot.bias, 2, axis=0), 2, axis=1)
+    rng = np.random.default_rng(0)
+    weight[1] += rng.normal(scale=0.05, size=weight[1].shape)
+    bias[1] += rng.normal(size=bias[1].shape)
+    probes = Probes(
+        weight=weight,
+        bias=bias,
+        scale=zero_shot.scale,
+        class_names=zero_shot.class_names,
+        seeds=SEEDS,
+        rounds=rounds_table([Round(number, seed) for number in (0, 1) for seed in SEEDS]),
+    )
+    write_probes(folder / "probes.h5", probes, {**provenance, "method": "lp_clip"})
