@@ -1,0 +1,253 @@
+"""Tar shards in WebDataset's format, each image read by its place in the shard."""
+
+import glob
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from lpclip.data import Sample
+from lpclip.data._images import decode
+from lpclip.data._labels import label_index, named_classes, numbers_or_text
+from lpclip.data.folder import ENDINGS
+from lpclip.errors import BadImageError, LpclipError, did_you_mean
+
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_META = re.compile(r"__[^/]*__($|/)")  # members that webdataset passes over
+_PATH = re.compile(r"(.+?)::(.*)@([0-9]+):([0-9]+)", re.DOTALL)
+
+
+class Source:
+    """Samples of shards, in the order of the shards and of their members.
+
+    Members whose names agree up to the first dot are one sample, as webdataset has it. An id is
+    ``shard/key``; a path, ``shard.tar::member@offset:size``, says where the bytes lie, so that
+    reading an image is one seek. Hence shards are files, and not compressed.
+
+    Args:
+        shards: paths with braces and wildcards (``train-{000..146}.tar``, ``val/*.tar``), one or
+            a list.
+        label: ending of the member that holds the label as text, a class name or an index
+            (``cls``), or a field of a JSON member (``json:class``); left out for an unlabelled set.
+        image: ending of the member that is the image (``jpg``); may be left out where a sample has
+            only one image.
+        class_names: of the classes; what indices index, and the order that names are numbered in.
+            Where left out, every shard is read through before the first job; names are numbered in
+            the order of the alphabet, and the names of indices are the numbers.
+
+    Raises:
+        LpclipError: a pattern without shards, or what is no pattern of files.
+    """
+
+    def __init__(
+        self,
+        shards: str | Sequence[str],
+        label: str | None = None,
+        image: str | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        patterns = [shards] if isinstance(shards, str) else list(shards)
+        self._shards = list(dict.fromkeys(path for each in patterns for path in _expand(each)))
+        ending, colon, field = (label or "").partition(":")
+        self._label = ending.removeprefix(".").lower() or None
+        self._field = field if colon else None
+        self._image = None if image is None else image.removeprefix(".").lower()
+        self._given_names = class_names
+
+    def files(self) -> list[Path]:
+        """The shards."""
+        return [Path(shard) for shard in self._shards]
+
+    @cached_property
+    def class_names(self) -> Sequence[str] | None:
+        """Names as given, or made from the labels; None without labels."""
+        if self._label is None:
+            return None
+        labels = [] if self._given_names is not None else [each.label for each in self._index]
+        values = numbers_or_text(labels, self._given_names)
+        return named_classes(values, self._given_names, where=self._where)
+
+    def samples(self) -> list[Sample]:
+        """Every sample.
+
+        Raises:
+            LpclipError: a shard that is no tar file, or not whole; a sample without an image or a
+                label, or whose label is no class.
+        """
+        values = numbers_or_text([each.label for each in self._index], self._given_names)
+        labels = label_index(values, self.class_names or (), where=self._where)
+        return [
+            Sample(each.id, each.path, int(label))
+            for each, label in zip(self._index, labels, strict=True)
+        ]
+
+    def read(self, path: str) -> Image.Image:
+        """The image at a place in a shard, RGB, see ``lpclip.data._images``."""
+        found = _PATH.fullmatch(path)
+        if not found:
+            raise LpclipError(
+                f"There is no image '{path}'; a path is shard.tar::member@offset:size."
+            )
+        shard, _, offset, size = found.groups()
+        try:
+            with Path(shard).open("rb") as file:
+                file.seek(int(offset))
+                data = file.read(int(size))
+        except OSError as error:
+            raise BadImageError(path, (error.strerror or str(error)).lower()) from error
+        if len(data) < int(size):
+            raise BadImageError(path, "the shard ends before")
+        return decode(data, path)
+
+    @cached_property
+    def _index(self) -> list["_Entry"]:
+        # Takes seconds to import; only the index needs it, no worker that reads images.
+        from webdataset.tariterators import group_by_keys
+
+        # Ids say which shard, and do not depend on where the shards lie.
+        parent = os.path.commonpath([Path(shard).absolute().parent for shard in self._shards])
+        entries = []
+        for shard in self._shards:
+            name = Path(shard).absolute().relative_to(parent).with_suffix("").as_posix()
+            try:
+                with Path(shard).open("rb") as file:
+                    for sample in group_by_keys(_members(shard)):
+                        entries.append(self._entry(shard, name, sample, file))
+            except (tarfile.TarError, ValueError, OSError) as error:
+                reason = getattr(error, "strerror", None) or str(error.args[0])
+                raise LpclipError(
+                    f"{shard} cannot be read as a shard ({reason.partition(' in tar file')[0]}). "
+                    "Is it a whole tar file?"
+                ) from error
+        return entries
+
+    def _entry(self, shard: str, name: str, sample: Mapping[str, Any], file: Any) -> "_Entry":
+        key = sample["__key__"].removeprefix("./")
+        members = {ending: place for ending, place in sample.items() if ending[:2] != "__"}
+        where = f"{shard}: sample '{key}'"
+        place: _Place = members[self._image_ending(members, where)]
+        label = None
+        if self._label is not None:
+            if self._label not in members:
+                raise LpclipError(
+                    f"{where} has no member '{self._label}' for its label. "
+                    f"{did_you_mean(self._label, members)}"
+                )
+            file.seek(members[self._label].offset)
+            label = _label(file.read(members[self._label].size), self._field, where)
+        path = f"{shard}::{place.name}@{place.offset}:{place.size}"
+        return _Entry(f"{name}/{key}", path, label)
+
+    def _image_ending(self, members: Mapping[str, Any], where: str) -> str:
+        if self._image is not None:
+            if self._image in members:
+                return self._image
+            raise LpclipError(
+                f"{where} has no member '{self._image}'. {did_you_mean(self._image, members)}"
+            )
+        images = [ending for ending in members if f".{ending.rpartition('.')[2]}" in ENDINGS]
+        if len(images) != 1:
+            raise LpclipError(
+                f"{where} has {len(images) or 'no'} images among its members "
+                f"{', '.join(sorted(members))}. Name the ending of one as 'image'."
+            )
+        return images[0]
+
+    @property
+    def _where(self) -> str:
+        several = f" and {len(self._shards) - 1} other shards" if len(self._shards) > 1 else ""
+        return f"{self._shards[0]}{several}"
+
+
+class _Place(NamedTuple):
+    name: str
+    offset: int
+    size: int
+
+
+class _Entry(NamedTuple):
+    id: str
+    path: str
+    label: str | None
+
+
+def _expand(pattern: str) -> list[str]:
+    """Paths of the shards that a pattern means, in the order of its braces, then of their names."""
+    import braceexpand
+
+    if pattern.startswith("pipe:") or "://" in pattern:
+        raise LpclipError(
+            f"shards '{pattern}' are not files. Single images are read by their place, so copy the "
+            "shards to this machine first."
+        )
+    try:
+        names = list(braceexpand.braceexpand(pattern))
+    except ValueError as error:
+        raise LpclipError(f"shards '{pattern}' has braces that do not match ({error}).") from error
+    found = []
+    for name in names:
+        paths = [name] if Path(name).is_file() else _matching(name)
+        if not paths:
+            raise LpclipError(f"shards '{pattern}': there is no file '{name}'. Check 'shards'.")
+        found.extend(paths)
+    for path in found:
+        if "::" in path:
+            raise LpclipError(f"shard '{path}' has '::' in its path. Rename it.")
+    return found
+
+
+def _matching(pattern: str) -> list[str]:
+    # Unlike Path.glob, it takes absolute patterns.
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+
+
+def _members(shard: str) -> Iterator[dict[str, Any]]:
+    """Name and place of every file of a shard, as webdataset wants them to make samples of."""
+    with Path(shard).open("rb") as file:
+        if file.read(6).startswith(_COMPRESSED):
+            raise LpclipError(
+                f"{shard} is compressed, so that no image has a place of its own. Decompress it; "
+                "images in it are compressed already."
+            )
+        end = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                if member.offset_data + member.size > end:
+                    raise tarfile.ReadError("it ends within a member")
+                if not member.isreg() or _META.match(member.name):
+                    continue
+                if member.issparse():
+                    raise tarfile.ReadError(f"'{member.name}' is a sparse file")
+                place = _Place(member.name, member.offset_data, member.size)
+                yield {"fname": member.name, "data": place, "__url__": shard}
+            # tarfile takes a damaged header for the end.
+            file.seek(archive.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise tarfile.ReadError(f"the header at byte {archive.offset} is damaged")
+
+
+def _label(data: bytes, field: str | None, where: str) -> str | None:
+    """The label in a member: its text, or a field of its JSON."""
+    try:
+        text = data.decode().strip()
+        if field is None:
+            return text
+        values = json.loads(text)
+    except ValueError as error:
+        raise LpclipError(f"{where}: its label cannot be read ({error}).") from error
+    if not isinstance(values, dict) or field not in values:
+        known = values if isinstance(values, dict) else ()
+        raise LpclipError(f"{where} has no field '{field}'. {did_you_mean(field, known)}")
+    value = values[field]
+    if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
+        raise LpclipError(
+            f"{where}: '{field}' is {str(value)[:50]}, but a label is text or a whole number."
+        )
+    return None if value is None else str(value)
