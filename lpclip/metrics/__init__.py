@@ -1,46 +1,74 @@
 """Metrics as pure NumPy functions: arrays in, fractions out; nothing here reads a file."""
 
+from lpclip.metrics.bootstrap import bootstrap_intervals
 from lpclip.metrics.calibration import adaptive_calibration_error, expected_calibration_error
 from lpclip.metrics.classification import (
     accuracy,
     aurc,
     brier_score,
     classification_metrics,
+    further_metrics,
+    mean_per_class_accuracy,
     negative_log_likelihood,
-    wilson_interval,
+    top_k_accuracy,
 )
+from lpclip.metrics.comparison import comparison_across_shifts, paired_comparison
 from lpclip.metrics.detection import detection_metrics
+from lpclip.metrics.effective import FITS, effective_robustness
+from lpclip.metrics.intervals import clopper_pearson_interval, wilson_interval
+from lpclip.metrics.ood_features import mahalanobis, nearest_neighbours
 from lpclip.metrics.ood_scores import energy, entropy, max_logit, mcm, msp
 from lpclip.metrics.robustness import (
+    ALEXNET,
     ALEXNET_CLEAN_ERROR,
     ALEXNET_ERRORS,
     EXTRA_CORRUPTIONS,
     STANDARD_CORRUPTIONS,
+    Baseline,
+    accuracy_lost,
+    corruption_summary,
     mce,
     mean_corruption_accuracy,
     relative_mce,
+    worst_corruption,
 )
 
 __all__ = [
+    "ALEXNET",
     "ALEXNET_CLEAN_ERROR",
     "ALEXNET_ERRORS",
     "EXTRA_CORRUPTIONS",
+    "FITS",
     "STANDARD_CORRUPTIONS",
+    "Baseline",
     "accuracy",
+    "accuracy_lost",
     "adaptive_calibration_error",
     "aurc",
+    "bootstrap_intervals",
     "brier_score",
     "classification_metrics",
+    "clopper_pearson_interval",
+    "comparison_across_shifts",
+    "corruption_summary",
     "detection_metrics",
+    "effective_robustness",
     "energy",
     "entropy",
     "expected_calibration_error",
+    "further_metrics",
+    "mahalanobis",
     "max_logit",
     "mce",
     "mcm",
     "mean_corruption_accuracy",
+    "mean_per_class_accuracy",
     "msp",
+    "nearest_neighbours",
     "negative_log_likelihood",
+    "paired_comparison",
     "relative_mce",
+    "top_k_accuracy",
     "wilson_interval",
+    "worst_corruption",
 ]

@@ -23,7 +23,7 @@ def checked_labels(scores: FloatArray, labels: IntArray) -> npt.NDArray[np.int64
     """The labels, once it is sure that they fit scores of shape [N, C].
 
     Raises:
-        ValueError: shapes differ, labels are no integers or lie outside 0..C-1.
+        ValueError: shapes differ, labels are no integers or lie outside 0..C-1, or a score is nan.
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.ndim != 2 or scores.shape[1] == 0:
@@ -32,6 +32,8 @@ def checked_labels(scores: FloatArray, labels: IntArray) -> npt.NDArray[np.int64
         raise ValueError(f"expected {len(scores)} labels, got an array of {list(labels.shape)}")
     if len(labels) == 0:
         return np.zeros(0, np.int64)
+    if np.isnan(scores).any():
+        raise ValueError("expected scores without nan")
     if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"expected class indices as integers, got {labels.dtype}")
     if labels.min() < 0 or labels.max() >= scores.shape[1]:

@@ -1,6 +1,7 @@
 """Whether a confidence means what it says: calibration errors of the top-1 confidence."""
 
 import numpy as np
+import numpy.typing as npt
 
 from lpclip.metrics._inputs import Predictions, by_confidence, checked_predictions
 from lpclip.types import FloatArray, IntArray
@@ -62,12 +63,17 @@ def equal_width_error(predictions: Predictions, n_bins: int = 15) -> float:
     """`expected_calibration_error` of predictions that were checked already."""
     if len(predictions.labels) == 0:
         return float("nan")
+    bins = equal_width_bins(predictions.confidence, n_bins)
+    gaps = np.bincount(bins, weights=predictions.correct - predictions.confidence)
+    return float(np.abs(gaps).sum() / len(predictions.labels))
+
+
+def equal_width_bins(confidence: FloatArray, n_bins: int) -> npt.NDArray[np.int64]:
+    """Which of the bins (0, 1/n], ..., (1 - 1/n, 1] each confidence [N] is in, from 0."""
     # Inner edges k/n are correctly rounded, so 0.6 falls into (8/15, 9/15]. Counting the edges
     # below a confidence puts 1.0 into the last bin and opens no further one.
     edges = np.arange(1, n_bins) / n_bins
-    bins = np.searchsorted(edges, predictions.confidence, side="left")
-    gaps = np.bincount(bins, weights=predictions.correct - predictions.confidence)
-    return float(np.abs(gaps).sum() / len(predictions.labels))
+    return np.searchsorted(edges, confidence, side="left").astype(np.int64)
 
 
 def equal_mass_error(predictions: Predictions, n_bins: int = 15) -> float:

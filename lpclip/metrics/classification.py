@@ -1,8 +1,7 @@
-"""How good predictions are: accuracy with its interval, proper scores, risk against coverage."""
-
-from math import sqrt
+"""How good predictions are: accuracies, proper scores, risk against coverage."""
 
 import numpy as np
+import numpy.typing as npt
 
 from lpclip.metrics._inputs import (
     Predictions,
@@ -11,9 +10,8 @@ from lpclip.metrics._inputs import (
     checked_predictions,
 )
 from lpclip.metrics.calibration import equal_mass_error, equal_width_error
+from lpclip.metrics.intervals import wilson_interval
 from lpclip.types import FloatArray, IntArray
-
-_Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
 def classification_metrics(probabilities: FloatArray, labels: IntArray) -> dict[str, float]:
@@ -47,7 +45,41 @@ def classification_metrics(probabilities: FloatArray, labels: IntArray) -> dict[
         "adaptive_ece": equal_mass_error(predictions),
         "nll": _negative_log_likelihood(predictions),
         "brier": _brier_score(predictions),
-        "aurc": _aurc(predictions),
+        "aurc": area_under_risk_coverage(predictions),
+    }
+
+
+def further_metrics(probabilities: FloatArray, labels: IntArray) -> dict[str, float]:
+    """What `classification_metrics` leaves out: top-5 accuracy and the mean over classes.
+
+    Args:
+        probabilities: [N, C], rows sum to 1; logits and cosines are refused.
+        labels: [N], class indices in 0..C-1.
+
+    Returns:
+        top5_accuracy, top5_accuracy_low, top5_accuracy_high (Wilson, 95 %), which are nan for
+        C <= 5, and mean_per_class_accuracy, whose interval `bootstrap_intervals` gives; all nan
+        for N = 0.
+
+    Raises:
+        ValueError: a row is no probability distribution, or labels do not fit.
+
+    >>> further_metrics(np.eye(6), np.arange(6))["top5_accuracy"]
+    1.0
+    """
+    predictions = checked_predictions(probabilities, labels)
+    top5 = top_k_accuracy(predictions.probabilities, predictions.labels)
+    low = high = top5
+    if not np.isnan(top5):
+        n = len(predictions.labels)
+        low, high = wilson_interval(round(top5 * n), n)
+    return {
+        "top5_accuracy": top5,
+        "top5_accuracy_low": low,
+        "top5_accuracy_high": high,
+        "mean_per_class_accuracy": mean_per_class_accuracy(
+            predictions.probabilities, predictions.labels
+        ),
     }
 
 
@@ -61,6 +93,9 @@ def accuracy(scores: FloatArray, labels: IntArray) -> float:
     Returns:
         Fraction in [0, 1]; nan for N = 0.
 
+    Raises:
+        ValueError: labels do not fit, or scores contain nan.
+
     >>> accuracy(np.array([[2.0, -1.0], [0.5, 0.1]]), np.array([0, 1]))
     0.5
     """
@@ -68,33 +103,60 @@ def accuracy(scores: FloatArray, labels: IntArray) -> float:
     return _mean((np.asarray(scores).argmax(axis=1) == labels).astype(np.float64))
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a proportion, without continuity correction.
+def top_k_accuracy(scores: FloatArray, labels: IntArray, *, k: int = 5) -> float:
+    """Share of samples whose label is among the k largest scores; the first of equals counts.
 
-    Centre (k + z^2/2) / (n + z^2), half width z / (n + z^2) * sqrt(k (n - k) / n + z^2 / 4)
-    (Wilson 1927).
+    Args:
+        scores: [N, C], probabilities or logits: only their order matters.
+        labels: [N], class indices in 0..C-1.
+        k: how many classes may be named.
 
     Returns:
-        (low, high), fractions in [0, 1]; (nan, nan) for n = 0.
+        Fraction in [0, 1]; nan for N = 0, and for k >= C, where it could only be 1.
 
     Raises:
-        ValueError: successes lie outside 0..n.
+        ValueError: labels do not fit, scores contain nan, or k < 1.
 
-    >>> low, high = wilson_interval(9, 10)
-    >>> round(low, 4), round(high, 4)
-    (0.5958, 0.9821)
+    >>> top_k_accuracy(np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]]), np.array([1, 0]), k=2)
+    0.5
     """
-    if not 0 <= successes <= n:
-        raise ValueError(f"expected between 0 and {n} successes, got {successes}")
-    if n == 0:
-        return float("nan"), float("nan")
-    z2 = _Z_95**2
-    centre = (successes + z2 / 2) / (n + z2)
-    half = _Z_95 / (n + z2) * sqrt(successes * (n - successes) / n + z2 / 4)
-    # Rounding must not push the ends that are known exactly.
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return low, high
+    labels = checked_labels(scores, labels)
+    if k < 1:
+        raise ValueError(f"expected k >= 1, got {k}")
+    values = np.asarray(scores)
+    n, n_classes = values.shape
+    if n == 0 or k >= n_classes:
+        return float("nan")
+    of_label = values[np.arange(n), labels][:, None]
+    is_before = np.arange(n_classes) < labels[:, None]
+    rank = ((values > of_label) | ((values == of_label) & is_before)).sum(axis=1)
+    return float(np.mean(rank < k))
+
+
+def mean_per_class_accuracy(scores: FloatArray, labels: IntArray) -> float:
+    """Mean over classes of the accuracy on the samples of that class; all classes weigh alike.
+
+    Also known as balanced accuracy or macro-averaged recall. A class without a sample is left out.
+
+    Args:
+        scores: [N, C], probabilities or logits: only their order matters.
+        labels: [N], class indices in 0..C-1.
+
+    Returns:
+        Fraction in [0, 1]; nan for N = 0.
+
+    Raises:
+        ValueError: labels do not fit, or scores contain nan.
+
+    >>> mean_per_class_accuracy(np.eye(2)[[0, 0, 0, 0]], np.array([0, 0, 0, 1]))
+    0.5
+    """
+    labels = checked_labels(scores, labels)
+    correct = np.asarray(scores).argmax(axis=1) == labels
+    sizes = np.bincount(labels)
+    right = np.bincount(labels, weights=correct)
+    occurs = sizes > 0
+    return _mean(right[occurs] / sizes[occurs])
 
 
 def negative_log_likelihood(probabilities: FloatArray, labels: IntArray) -> float:
@@ -149,20 +211,31 @@ def aurc(probabilities: FloatArray, labels: IntArray) -> float:
     >>> aurc(np.array([[0.8, 0.2], [0.6, 0.4]]), np.array([0, 1]))
     0.25
     """
-    return _aurc(checked_predictions(probabilities, labels))
+    return area_under_risk_coverage(checked_predictions(probabilities, labels))
 
 
 def _negative_log_likelihood(predictions: Predictions) -> float:
-    return _mean(-np.log(np.maximum(_of_label(predictions), np.finfo(np.float64).eps)))
+    return _mean(losses_in_nats(predictions))
+
+
+def losses_in_nats(predictions: Predictions) -> npt.NDArray[np.float64]:
+    """The negative log-likelihood of each of N samples."""
+    return -np.log(np.maximum(_of_label(predictions), np.finfo(np.float64).eps))
 
 
 def _brier_score(predictions: Predictions) -> float:
+    return _mean(squared_errors(predictions))
+
+
+def squared_errors(predictions: Predictions) -> npt.NDArray[np.float64]:
+    """The Brier score of each of N samples."""
     of_label = _of_label(predictions)
-    squares = np.square(predictions.probabilities).sum(axis=1)
-    return _mean(squares - of_label**2 + (1 - of_label) ** 2)
+    squares: npt.NDArray[np.float64] = np.square(predictions.probabilities).sum(axis=1)
+    return squares - of_label**2 + (1 - of_label) ** 2
 
 
-def _aurc(predictions: Predictions) -> float:
+def area_under_risk_coverage(predictions: Predictions) -> float:
+    """`aurc` of predictions that were checked already."""
     _, correct = by_confidence(predictions)
     errors = 1 - correct[::-1]
     return _mean(np.cumsum(errors) / np.arange(1, len(errors) + 1))

@@ -114,6 +114,8 @@ def _rows(values: FloatArray) -> FloatArray:
     rows: FloatArray = np.asarray(values, np.float64)
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"expected an array of shape [N, C] with C > 0, got {list(rows.shape)}")
+    if not np.isfinite(rows).all():
+        raise ValueError("expected finite numbers: no nan, and no overflow to infinity")
     return rows
 
 

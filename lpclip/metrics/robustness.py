@@ -1,10 +1,11 @@
-"""One number for a whole suite of corruptions: mean accuracy, mCE and relative mCE.
+"""A whole suite of corruptions in a few numbers: mean and worst accuracy, mCE, relative mCE.
 
 Corruptions are always given by name: a list in another order would silently be divided by the
 wrong baseline.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,64 @@ STANDARD_CORRUPTIONS = tuple(name for name in ALEXNET_ERRORS if name not in EXTR
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
+class Baseline(NamedTuple):
+    """Whom mCE and relative mCE compare with."""
+
+    errors: Mapping[str, npt.ArrayLike]  # corruption -> errors [5], or their mean
+    clean_error: float
+
+
+ALEXNET = Baseline(ALEXNET_ERRORS, ALEXNET_CLEAN_ERROR)
+
+
+def corruption_summary(
+    accuracies: Mapping[str, npt.ArrayLike],
+    *,
+    clean_accuracy: float,
+    baselines: Mapping[str, Baseline],
+) -> dict[str, float | str]:
+    """Every summary of one method under the corruptions of one source, generated or official.
+
+    Args:
+        accuracies: corruption -> accuracies [5], fractions; the two sources are never mixed.
+        clean_accuracy: on the images without corruption, a fraction.
+        baselines: name -> baseline; the name becomes part of the columns' names. `ALEXNET` is
+            one for ImageNet only.
+
+    Returns:
+        mean_corruption_accuracy, worst_corruption (a name), worst_corruption_accuracy,
+        accuracy_lost_1_to_5, then mce_vs_{name} and relative_mce_vs_{name} of every baseline.
+
+    Raises:
+        ValueError: a standard corruption is missing or has not five severities.
+
+    >>> accuracies = {name: [0.9, 0.8, 0.7, 0.6, 0.5] for name in STANDARD_CORRUPTIONS}
+    >>> zero_shot = Baseline({name: 0.6 for name in accuracies}, clean_error=0.3)
+    >>> summary = corruption_summary(
+    ...     accuracies, clean_accuracy=1.0, baselines={"zero_shot": zero_shot}
+    ... )
+    >>> round(summary["mce_vs_zero_shot"], 6), round(summary["relative_mce_vs_zero_shot"], 6)
+    (50.0, 100.0)
+    """
+    worst, worst_accuracy = worst_corruption(accuracies)
+    summary: dict[str, float | str] = {
+        "mean_corruption_accuracy": mean_corruption_accuracy(accuracies),
+        "worst_corruption": worst,
+        "worst_corruption_accuracy": worst_accuracy,
+        "accuracy_lost_1_to_5": accuracy_lost(accuracies),
+    }
+    errors = {name: 1 - np.asarray(row, np.float64) for name, row in accuracies.items()}
+    for name, baseline in baselines.items():
+        summary[f"mce_vs_{name}"] = mce(errors, baseline.errors)
+        summary[f"relative_mce_vs_{name}"] = relative_mce(
+            errors,
+            baseline.errors,
+            clean_error=1 - clean_accuracy,
+            baseline_clean_error=baseline.clean_error,
+        )
+    return summary
+
+
 def mean_corruption_accuracy(accuracies: Mapping[str, npt.ArrayLike]) -> float:
     """Mean accuracy over the 15 standard corruptions and severities 1..5, equal weights.
 
@@ -57,6 +116,49 @@ def mean_corruption_accuracy(accuracies: Mapping[str, npt.ArrayLike]) -> float:
     """
     means = [_severities(accuracies, name, "accuracies").mean() for name in STANDARD_CORRUPTIONS]
     return float(np.mean(means))
+
+
+def worst_corruption(accuracies: Mapping[str, npt.ArrayLike]) -> tuple[str, float]:
+    """The standard corruption with the lowest mean accuracy over severities 1..5.
+
+    Args:
+        accuracies: corruption -> accuracies [5], fractions; other names are left out.
+
+    Returns:
+        Its name, of equals the first of `STANDARD_CORRUPTIONS`, and that accuracy.
+
+    Raises:
+        ValueError: a standard corruption is missing or has not five severities.
+
+    >>> accuracies = {name: [0.75] * 5 for name in STANDARD_CORRUPTIONS}
+    >>> worst_corruption(accuracies | {"fog": [1.0, 0.5, 0.25, 0.0, 0.0]})
+    ('fog', 0.35)
+    """
+    means = {
+        name: float(_severities(accuracies, name, "accuracies").mean())
+        for name in STANDARD_CORRUPTIONS
+    }
+    worst = min(means, key=means.__getitem__)
+    return worst, means[worst]
+
+
+def accuracy_lost(accuracies: Mapping[str, npt.ArrayLike]) -> float:
+    """Accuracy lost from severity 1 to 5, mean over the 15 standard corruptions.
+
+    Args:
+        accuracies: corruption -> accuracies [5], fractions; other names are left out.
+
+    Returns:
+        Fraction in [-1, 1].
+
+    Raises:
+        ValueError: a standard corruption is missing or has not five severities.
+
+    >>> accuracy_lost({name: [1.0, 0.9, 0.8, 0.7, 0.75] for name in STANDARD_CORRUPTIONS})
+    0.25
+    """
+    rows = [_severities(accuracies, name, "accuracies") for name in STANDARD_CORRUPTIONS]
+    return float(np.mean([row[0] - row[-1] for row in rows]))
 
 
 def mce(errors: Mapping[str, npt.ArrayLike], baseline_errors: Mapping[str, npt.ArrayLike]) -> float:
@@ -102,7 +204,8 @@ def relative_mce(
         baseline_clean_error: the baseline's, `ALEXNET_CLEAN_ERROR` for ImageNet.
 
     Returns:
-        100 loses as much as the baseline, lower is better; nan where the baseline loses 0.
+        100 loses as much as the baseline, lower is better; nan where the baseline loses nothing
+        under some corruption: a ratio to a gain would have the wrong sign.
 
     Raises:
         ValueError: a standard corruption is missing or has not five severities.
@@ -129,7 +232,7 @@ def _mean_ratio(
             _severities(baseline_errors, name, "baseline errors", or_mean=True).mean()
             - baseline_clean_error
         )
-        ratios.append(lost / baseline_lost if baseline_lost != 0 else float("nan"))
+        ratios.append(lost / baseline_lost if baseline_lost > 0 else float("nan"))
     return float(100 * np.mean(ratios))
 
 

@@ -95,3 +95,30 @@ def test_edge_cases_are_defined(metric):
         metric(np.array([[0.7, 0.3]]), np.array([0]), n_bins=0)
     with pytest.raises(ValueError, match="expected probabilities"):
         metric(np.array([[0.31, 0.27]]), np.array([0]))
+
+
+@pytest.mark.parametrize("n_bins", [1, 2, 15])
+@pytest.mark.parametrize("levels", [1, 2, 8])
+@pytest.mark.parametrize("highest", [0.96875, 1.0])
+def test_ece_of_ties_agrees_with_a_loop_and_below_1_with_torchmetrics(highest, levels, n_bins):
+    random = np.random.default_rng(levels)
+    # Numbers that float32, in which torchmetrics sums, holds exactly.
+    confidence = random.choice(np.linspace(highest, highest - 0.4375, levels), 200)
+    probabilities, labels = two_classes(confidence, random.random(200) < 0.7)
+    ours = expected_calibration_error(probabilities, labels, n_bins=n_bins)
+    assert_allclose(ours, error_by_loop(probabilities, labels, n_bins), atol=1e-12)
+    if highest < 1:  # torchmetrics opens one bin more for a confidence of exactly 1
+        theirs = multiclass_calibration_error(
+            torch.from_numpy(probabilities), torch.from_numpy(labels), 2, n_bins=n_bins
+        )
+        assert_allclose(ours, theirs.item(), atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", [expected_calibration_error, adaptive_calibration_error])
+def test_half_precision_is_computed_in_full_and_nan_refused(metric):
+    probabilities, labels = predictions(300, 4)
+    half = probabilities.astype(np.float16)
+    assert metric(half, labels) == metric(half.astype(np.float64), labels)
+    half[7, 1] = np.nan
+    with pytest.raises(ValueError, match="without nan"):
+        metric(half, labels)

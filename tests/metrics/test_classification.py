@@ -2,16 +2,25 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
-from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    log_loss,
+    recall_score,
+    top_k_accuracy_score,
+)
+from torchmetrics.functional.classification import multiclass_accuracy
 
 from lpclip.metrics import (
     accuracy,
     aurc,
     brier_score,
     classification_metrics,
+    further_metrics,
+    mean_per_class_accuracy,
     negative_log_likelihood,
+    top_k_accuracy,
     wilson_interval,
 )
 
@@ -43,25 +52,92 @@ def test_accuracy_nll_and_brier_agree_with_independent_implementations(n, n_clas
     )
 
 
-@pytest.mark.parametrize("n", [1, 2, 10, 899])
-def test_wilson_interval_agrees_with_scipy_at_every_count(n):
-    for successes in {0, 1, n // 3, n // 2, n - 1, n}:
-        expected = binomtest(successes, n).proportion_ci(0.95, method="wilson")
-        assert_allclose(
-            wilson_interval(successes, n), (expected.low, expected.high), rtol=1e-12, atol=1e-15
-        )
+@pytest.mark.parametrize("k", [1, 2, 5])
+@pytest.mark.parametrize(("n", "n_classes"), [(1, 7), (100, 6), (899, 10), (300, 100)])
+def test_top_k_accuracy_agrees_with_scikit_learn_and_torchmetrics(n, n_classes, k):
+    probabilities, labels = predictions(n, n_classes)
+    ours = top_k_accuracy(probabilities, labels, k=k)
+    theirs = top_k_accuracy_score(labels, probabilities, k=k, labels=np.arange(n_classes))
+    assert ours == pytest.approx(theirs, abs=1e-12)
+    theirs = multiclass_accuracy(
+        torch.from_numpy(probabilities), torch.from_numpy(labels), n_classes, "micro", top_k=k
+    )
+    assert ours == pytest.approx(theirs.item(), abs=1e-6)
+    assert top_k_accuracy(np.log(probabilities), labels, k=k) == ours
 
 
-def test_wilson_interval_ends_exactly_at_0_and_1():
-    for n in (1, 3, 10, 899, 10_000):
-        assert wilson_interval(0, n)[0] == 0.0
-        assert wilson_interval(n, n)[1] == 1.0
+def test_top_1_is_accuracy_with_ties_too():
+    scores = np.random.default_rng(0).integers(0, 3, (500, 6)).astype(np.float16)
+    labels = np.random.default_rng(1).integers(0, 6, 500)
+    assert top_k_accuracy(scores, labels, k=1) == accuracy(scores, labels)
 
 
-@pytest.mark.parametrize(("successes", "n"), [(-1, 3), (4, 3), (1, 0)])
-def test_wilson_interval_refuses_impossible_counts(successes, n):
-    with pytest.raises(ValueError, match="successes"):
-        wilson_interval(successes, n)
+@pytest.mark.parametrize("k", [2, 5])
+def test_of_equal_scores_the_first_k_count(k):
+    scores = np.random.default_rng(0).integers(0, 3, (300, 7)).astype(float)
+    labels = np.random.default_rng(1).integers(0, 7, 300)
+    named = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    expected = np.mean([label in row for label, row in zip(labels, named, strict=True)])
+    assert top_k_accuracy(scores, labels, k=k) == pytest.approx(expected, abs=1e-12)
+    assert top_k_accuracy(np.zeros((300, 7)), labels, k=k) == np.mean(labels < k)
+
+
+def test_top_k_says_nothing_where_every_class_may_be_named():
+    probabilities, labels = predictions(20, 5)
+    assert np.isnan(top_k_accuracy(probabilities, labels, k=5))
+    assert 0 < top_k_accuracy(probabilities, labels, k=4) < 1
+    with pytest.raises(ValueError, match="k >= 1"):
+        top_k_accuracy(probabilities, labels, k=0)
+
+
+@pytest.mark.parametrize(("n", "n_classes"), GRID)
+def test_mean_per_class_accuracy_agrees_with_scikit_learn(n, n_classes):
+    probabilities, labels = predictions(n, n_classes)
+    expected = recall_score(
+        labels, probabilities.argmax(axis=1), labels=np.unique(labels), average="macro"
+    )
+    assert mean_per_class_accuracy(probabilities, labels) == pytest.approx(expected, abs=1e-12)
+    assert mean_per_class_accuracy(np.log(probabilities), labels) == pytest.approx(expected)
+
+
+def test_classes_weigh_alike_and_a_missing_one_is_left_out():
+    predicted, labels = np.array([0, 0, 0, 2, 1, 1]), np.array([0, 0, 0, 0, 1, 3])
+    # 3 of 4 of class 0, 1 of 1 of class 1, 0 of 1 of class 3; class 2 is predicted, but missing.
+    assert mean_per_class_accuracy(np.eye(4)[predicted], labels) == pytest.approx(1.75 / 3)
+    assert accuracy(np.eye(4)[predicted], labels) == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("n_classes", [2, 7])
+@pytest.mark.parametrize("right", [True, False], ids=["all right", "all wrong"])
+def test_certain_predictions_have_extreme_metrics(right, n_classes, dtype):
+    labels = np.arange(3 * n_classes) % n_classes
+    named = labels if right else (labels + 1) % n_classes
+    probabilities = np.eye(n_classes, dtype=dtype)[named]
+    found = classification_metrics(probabilities, labels) | further_metrics(probabilities, labels)
+    wrong = float(not right)
+    for name in ("ece", "adaptive_ece", "aurc"):
+        assert found[name] == wrong
+    assert found["accuracy"] == found["mean_per_class_accuracy"] == 1 - wrong
+    assert found["brier"] == 2 * wrong
+    assert found["nll"] == pytest.approx(36.0437 * wrong, abs=1e-3)
+
+
+def test_top_5_is_given_with_its_interval_where_there_are_more_than_5_classes():
+    probabilities, labels = predictions(80, 6)
+    found = further_metrics(probabilities, labels)
+    assert list(found) == [
+        "top5_accuracy", "top5_accuracy_low", "top5_accuracy_high", "mean_per_class_accuracy",
+    ]  # fmt: skip
+    expected = top_k_accuracy(probabilities, labels)
+    assert 0 < expected < 1
+    low, high = found["top5_accuracy_low"], found["top5_accuracy_high"]
+    assert found["top5_accuracy"] == expected
+    assert (low, high) == wilson_interval(round(80 * expected), 80)
+    assert found["mean_per_class_accuracy"] == mean_per_class_accuracy(probabilities, labels)
+    few = further_metrics(*predictions(80, 5))
+    assert np.isnan([few[name] for name in list(few)[:3]]).all()
+    assert few["mean_per_class_accuracy"] > 0
 
 
 def aurc_by_enumeration(confidence, correct):
@@ -120,7 +196,9 @@ def test_nothing_measured_is_nan():
     assert metrics.pop("n") == 0
     assert len(metrics) == 8
     assert np.isnan(list(metrics.values())).all()
-    assert np.isnan(accuracy(np.zeros((0, 10)), np.zeros(0)))
+    assert np.isnan(list(further_metrics(np.zeros((0, 10)), np.zeros(0, int)).values())).all()
+    for metric in (accuracy, top_k_accuracy, mean_per_class_accuracy):
+        assert np.isnan(metric(np.zeros((0, 10)), np.zeros(0)))
 
 
 def test_the_block_function_agrees_with_the_single_ones():
@@ -149,12 +227,12 @@ def test_half_precision_probabilities_are_probabilities():
     [
         pytest.param([[4.0, -3.0]], id="logits that sum to 1"),
         pytest.param([[0.3, 0.2]], id="cosines"),
-        pytest.param([[float("nan"), 1.0]], id="nan"),
         pytest.param([[float("inf"), 0.0]], id="inf"),
     ],
 )
 @pytest.mark.parametrize(
-    "metric", [classification_metrics, negative_log_likelihood, brier_score, aurc]
+    "metric",
+    [classification_metrics, further_metrics, negative_log_likelihood, brier_score, aurc],
 )
 def test_what_is_no_distribution_is_refused(metric, values):
     with pytest.raises(ValueError, match="expected probabilities"):
@@ -173,3 +251,21 @@ def test_what_is_no_distribution_is_refused(metric, values):
 def test_labels_that_do_not_fit_are_refused(labels, message):
     with pytest.raises(ValueError, match=message):
         accuracy(np.array([[0.5, 0.5], [0.1, 0.9]]), np.array(labels))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        accuracy,
+        top_k_accuracy,
+        mean_per_class_accuracy,
+        classification_metrics,
+        further_metrics,
+        negative_log_likelihood,
+        brier_score,
+        aurc,
+    ],
+)
+def test_nan_is_refused(metric):
+    with pytest.raises(ValueError, match="without nan"):
+        metric(np.array([[0.5, 0.5], [np.nan, 1.0]]), np.array([0, 1]))

@@ -1,0 +1,119 @@
+"""Scores from features against scikit-learn's neighbours and Ledoit-Wolf covariance."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.spatial.distance import cdist
+from sklearn.covariance import LedoitWolf
+from sklearn.neighbors import NearestNeighbors
+
+from lpclip.metrics import detection_metrics, mahalanobis, nearest_neighbours
+
+SCORES = [nearest_neighbours, mahalanobis]
+
+
+def features(n, d, seed=0, centre=0.5):
+    return np.random.default_rng(seed).normal(centre, 1, (n, d))
+
+
+def unit(values):
+    values = np.asarray(values, np.float64)
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("k", [1, 2, 50])
+@pytest.mark.parametrize(("n", "m", "d"), [(1, 60, 2), (40, 90, 16), (300, 50, 64)])
+def test_neighbours_agree_with_scikit_learn_and_brute_force(n, m, d, k):
+    test, adapt = features(n, d, seed=1), features(m, d, seed=2)
+    distances, _ = NearestNeighbors(n_neighbors=k).fit(unit(adapt)).kneighbors(unit(test))
+    assert_allclose(nearest_neighbours(test, adapt, k=k), -distances[:, -1], atol=1e-9)
+    brute = np.sort(cdist(unit(test), unit(adapt)), axis=1)[:, k - 1]
+    assert_allclose(nearest_neighbours(test, adapt, k=k), -brute, atol=1e-9)
+
+
+@pytest.mark.parametrize(("m", "d"), [(3, 2), (20, 64), (500, 16), (3000, 8)])
+def test_mahalanobis_agrees_with_scikit_learn(m, d):
+    test, adapt = features(30, d, seed=3), features(m, d, seed=4)
+    expected = -LedoitWolf().fit(unit(adapt)).mahalanobis(unit(test))
+    assert_allclose(mahalanobis(test, adapt), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_blocks_change_nothing(score, monkeypatch):
+    test, adapt = features(50, 8, seed=5), features(130, 8, seed=6)
+    whole = score(test, adapt)
+    monkeypatch.setattr("lpclip.metrics.ood_features._ROWS", 7)
+    assert_allclose(score(test, adapt), whole, rtol=1e-9)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_half_precision_features_are_computed_in_full(score):
+    test, adapt = (features(n, 32, n).astype(np.float16) for n in (20, 200))
+    exact = score(test.astype(np.float64), adapt.astype(np.float64))
+    assert_allclose(score(test, adapt), exact, rtol=1e-12)
+    assert score(test, adapt).dtype == np.float64
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_the_length_of_features_does_not_matter(score):
+    test, adapt = features(20, 6, seed=7), features(60, 6, seed=8)
+    lengths = np.random.default_rng(9).uniform(0.1, 30, (60, 1))
+    assert_allclose(score(5 * test, lengths * adapt), score(test, adapt), rtol=1e-9)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_foreign_features_score_lower(score):
+    adapt, inside = features(400, 16, seed=10, centre=1), features(200, 16, seed=11, centre=1)
+    foreign = features(200, 16, seed=12, centre=-0.5)
+    auroc = detection_metrics(score(inside, adapt), score(foreign, adapt))["auroc"]
+    assert auroc > 0.95
+
+
+def test_neighbours_are_exact_for_copies_and_bounded_for_opposites():
+    adapt = features(80, 512, seed=13)
+    assert_allclose(nearest_neighbours(adapt, adapt, k=1), 0, atol=1e-7)
+    assert_allclose(nearest_neighbours(-adapt[:1], adapt[:1], k=1), -2)
+
+
+def test_with_fewer_adapt_features_than_k_the_farthest_counts():
+    test, adapt = features(10, 4, seed=14), features(5, 4, seed=15)
+    expected = -cdist(unit(test), unit(adapt)).max(axis=1)
+    assert_allclose(nearest_neighbours(test, adapt, k=50), expected, atol=1e-9)
+
+
+def test_two_adapt_features_in_many_dimensions_still_give_finite_scores():
+    scores = mahalanobis(features(10, 32, seed=16), features(2, 32, seed=17))
+    assert np.isfinite(scores).all()
+    assert (scores < 0).all()
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_no_images_have_no_scores(score):
+    assert score(np.zeros((0, 4)), features(9, 4)).shape == (0,)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
+def test_features_without_a_direction_are_refused(score, bad):
+    good, row = features(9, 4), np.full((1, 4), bad)
+    with pytest.raises(ValueError, match="finite features"):
+        score(good, np.vstack([good, row]))
+    with pytest.raises(ValueError, match="finite features"):
+        score(row, good)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_shapes_that_do_not_fit_are_refused(score):
+    with pytest.raises(ValueError, match=r"got shapes \[3, 4\] and \[9, 5\]"):
+        score(np.ones((3, 4)), features(9, 5))
+    with pytest.raises(ValueError, match=r"got shapes \[4\] and \[9, 4\]"):
+        score(np.ones(4), features(9, 4))
+    with pytest.raises(ValueError, match="at least one adapt feature"):
+        score(np.ones((3, 4)), np.zeros((0, 4)))
+
+
+def test_impossible_arguments_are_refused():
+    with pytest.raises(ValueError, match="k >= 1"):
+        nearest_neighbours(features(3, 4), features(9, 4), k=0)
+    with pytest.raises(ValueError, match="differ from each other"):
+        mahalanobis(features(3, 4), np.tile(features(1, 4), (9, 1)))
