@@ -128,15 +128,15 @@ def _safetensors(path: Path, _rows: int) -> list[str]:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = dict(file.metadata() or {})
+            about = (file.metadata() or {}).get("head")
             names = sorted(file.keys())
             shapes = [f"  {name}: {file.get_slice(name).get_shape()}" for name in names]
     except (OSError, SafetensorError) as error:
         raise LpclipError(f"{path} is damaged or no safetensors file ({error}).") from error
-    if metadata.pop("kind", "") != "head":
+    if about is None:
         raise LpclipError(f"{path} is a safetensors file, but no head that lpclip exported.")
     title = _title(path, "head", "a probe that lpclip export wrote")
-    return [*title, *_provenance(metadata), "contents", *shapes]
+    return [*title, *_provenance(json.loads(about)), "contents", *shapes]
 
 
 def _title(path: Path, kind: str, meaning: str) -> list[str]:

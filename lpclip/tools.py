@@ -101,6 +101,29 @@ def _predict(options: argparse.Namespace) -> None:
         )
 
 
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    _probe_options(parser)
+    parser.add_argument(
+        "--to", required=True, choices=["safetensors", "torch", "onnx"], help="format of the head"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="folder for the files"
+    )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from lpclip.export import export
+
+    files = export(
+        probes=options.probe,
+        to=options.to,
+        output=options.output,
+        round=options.round,
+        seed=options.seed,
+    )
+    print("\n".join(map(str, files)))
+
+
 def _inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="any file that lpclip wrote")
     parser.add_argument("--rows", type=int, default=5, help="rows to show (default: 5)")
@@ -154,6 +177,20 @@ One row per image, in the order of the arguments; a folder's images by their pat
 The model is the one that the probe was trained with; it is loaded as the probes file says, and
 refused if its weights are others. An image that cannot be read has no row: the others are
 predicted, then all such paths are listed and the exit status is 1.
+""",
+    ),
+    "export": Tool(
+        "write a probe as a file for programs without lpclip",
+        _export_options,
+        _export,
+        """
+examples:
+  lpclip export --probe results/tiny/digits/lp_clip/probes.h5 --to safetensors --output head/
+  lpclip export --probe results/tiny/digits/lp_clip/probes.h5 --to onnx --output head/ --seed 1
+
+Writes head.safetensors, head.pt (torch) or head.onnx, all with the same logits; head.json with the
+class names and where the head comes from; and README.md with a program that attaches the head to
+its encoder in open_clip. ONNX needs: pip install 'lpclip[onnx]'
 """,
     ),
     "inspect": Tool(

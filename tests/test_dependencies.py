@@ -1,6 +1,7 @@
 """pyproject.toml, constraints.txt and environment.yml name the same packages."""
 
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import yaml
@@ -30,7 +31,7 @@ def _constraints():
 
 def test_every_dependency_is_constrained_to_a_version_in_its_range():
     project, tested = _project(), _constraints()
-    for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+    for text in [*project["dependencies"], *chain(*project["optional-dependencies"].values())]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(tested[canonicalize_name(requirement.name)]), text
 
