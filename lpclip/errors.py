@@ -1,6 +1,6 @@
 """The exception that users see, and the helper that suggests what they meant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -28,15 +28,31 @@ class BadImageError(LpclipError):
         return f"{self.path} cannot be read as an image ({self.reason})."
 
 
+def bad_images(found: Sequence[BadImageError], advice: str) -> LpclipError:
+    """One error for all images that cannot be read: the first ten and how many there are.
+
+    >>> print(bad_images([BadImageError("a.png", "the file is empty")], "Remove it."))
+    a.png cannot be read as an image (the file is empty). Remove it.
+    """
+    if len(found) == 1:
+        return LpclipError(f"{found[0]} {advice}")
+    first = "".join(f"\n  {error.path} ({error.reason})" for error in found[:10])
+    title = f"{len(found):,} images cannot be read"
+    return LpclipError(f"{title}{', among them' if len(found) > 10 else ''}:{first}\n{advice}")
+
+
 def did_you_mean(name: str, available: Iterable[str]) -> str:
-    """Sentence that names the nearest known name, if one is near, and all known names.
+    """Sentence that names the nearest known name, if one is near, and known names.
 
     >>> did_you_mean("digits-trian", ["letters", "digits-train"])
     "Did you mean 'digits-train'? Available: digits-train, letters."
     >>> did_you_mean("x", [])
     'Available: none.'
+    >>> did_you_mean("x", (f"{number:03}" for number in range(500)))
+    'Available: 000, 001, 002, 003, 004, 005, 006, 007, 008, 009, … (500 in all).'
     """
     names = sorted(available)
     near = get_close_matches(name, names, n=1)
     hint = f"Did you mean '{near[0]}'? " if near else ""
-    return f"{hint}Available: {', '.join(names) or 'none'}."
+    shown = names if len(names) <= 50 else [*names[:10], f"… ({len(names):,} in all)"]
+    return f"{hint}Available: {', '.join(shown) or 'none'}."
