@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
+from lpclip.config_datasets import check_datasets, with_class_maps
 from lpclip.config_precomputed import check_features, complete_class_names
 from lpclip.data import Source, has_images, open_source
 from lpclip.errors import LpclipError, did_you_mean
@@ -47,8 +48,9 @@ def complete(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
         benchmark.setdefault("models", list(completed["models"]))
     _check_names(completed)
     sources = {name: _open(name, dataset) for name, dataset in completed["datasets"].items()}
+    check_datasets(completed, sources)
     complete_class_names(completed)
-    _check_classes(completed, sources)
+    _check_classes(completed, with_class_maps(completed, sources))
     check_features(completed, sources)
     return completed
 

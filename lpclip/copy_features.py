@@ -52,9 +52,10 @@ def copy_features(
     name = arrays.pick(key, ndim=2, prefer=IMAGE_KEYS)
     index = cache.read_samples(samples, labels=False)
     values = arrays.features(name)
-    if len(index) != len(values):
+    listed = cache.read_provenance(samples).get("listed", len(index))
+    if listed != len(values):
         raise LpclipError(
-            f"{samples} lists {len(index)} rows, but '{name}' in {path} has {len(values)}. "
+            f"{samples} lists {listed} rows, but '{name}' in {path} has {len(values)}. "
             "Delete the index and run Snakemake, which makes it again."
         )
     made_by, _, _ = _model(model, arrays, values.shape[1])
@@ -74,7 +75,7 @@ def copy_features(
         parts=_halves(values, rows, f"{path}: '{name}'"),
         provenance=provenance,
     )
-    log.info("copied %d rows of %s", len(values), path)
+    log.info("copied %d rows of %s", len(index), path)
 
 
 def copy_text(

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from lpclip import cache
 from lpclip.atomic import resumable_folder
-from lpclip.data import Source, has_images, open_source
-from lpclip.errors import LpclipError
+from lpclip.data import Source, has_images, open_source, read_image
+from lpclip.errors import BadImageError, LpclipError, bad_images
 from lpclip.model_spec import ModelSpec
 from lpclip.models import Model, load_model
 from lpclip.progress import progress
@@ -76,8 +76,8 @@ def embed_images(
         device: ``auto``, or a name that torch knows.
 
     Raises:
-        LpclipError: an unreadable image, by path; a model that cannot be loaded; a dataset of
-            features without images.
+        LpclipError: images that cannot be read, the first ten by path; a model that cannot be
+            loaded; a dataset of features without images.
     """
     if not has_images(source):
         raise LpclipError(
@@ -104,7 +104,13 @@ def embed_images(
     encode = partial(_encode, model=loaded, views=passes, batch_size=batch_size)
     with resumable_folder(output) as folder:
         _keep_only(folder, identity)
-        _write_parts(folder, images, list(index["id"]), encode, workers=workers)
+        bad = _write_parts(folder, images, list(index["id"]), encode, workers=workers)
+        if bad:
+            raise bad_images(
+                bad,
+                f"Repair what is damaged, or set on_bad_image: skip for the dataset '{dataset}'. "
+                f"If you remove files, delete {samples} too: it lists them.",
+            )
         cache.write_features(
             output,
             samples=index,
@@ -165,11 +171,8 @@ class _Images(Dataset[Tensor | LpclipError]):
         return len(self._paths)
 
     def __getitem__(self, row: int) -> Tensor | LpclipError:
-        path = self._paths[row]
         try:
-            return self._to_pixels(self._source.read(path))
-        except (OSError, SyntaxError, ValueError) as error:
-            return LpclipError(f"{path} cannot be read as an image ({error}). Repair or remove it.")
+            return self._to_pixels(read_image(self._source, self._paths[row]))
         except LpclipError as error:
             return error
 
@@ -181,14 +184,27 @@ def _write_parts(
     encode: Callable[[Tensor, Sequence[str]], FloatArray],
     *,
     workers: int,
-) -> None:
-    """Encode the chunks of rows that have no part yet, each into a file of its own."""
+) -> list[BadImageError]:
+    """Encode the chunks of rows that have no part yet, each into a file of its own.
+
+    Returns:
+        Images that cannot be read. From the first of them on nothing is encoded, but all others
+        are decoded, so that one run finds them all.
+    """
+    bad: list[BadImageError] = []
     done = len(_parts(folder))
     first = done * cache.CHUNK_ROWS
     if done:
         log.info("continuing an interrupted run after %d of %d images", first, len(ids))
     with progress(total=len(ids), unit="images", label="embed", initial=first) as shown:
         for start, pixels in _chunks(images, first, workers=workers):
+            if isinstance(pixels, list):
+                if not bad:
+                    log.warning("%s Looking for others.", pixels[0])
+                bad += pixels
+                continue
+            if bad:
+                continue
             chunk_ids = ids[start : start + len(pixels)]
             features = encode(pixels, chunk_ids)
             temporary = folder / "next"
@@ -201,10 +217,13 @@ def _write_parts(
                 os.fsync(file.fileno())
             temporary.rename(folder / f"{start // cache.CHUNK_ROWS:08d}.npy")
             shown.add(len(pixels))
+    return bad
 
 
-def _chunks(images: _Images, first: int, *, workers: int) -> Iterator[tuple[int, Tensor]]:
-    """Start row and pixels ``[n, 3, H, W]`` of each chunk from row ``first`` on."""
+def _chunks(
+    images: _Images, first: int, *, workers: int
+) -> Iterator[tuple[int, Tensor | list[BadImageError]]]:
+    """Start row and pixels ``[n, 3, H, W]``, or bad images, of each chunk from row ``first`` on."""
     rows = range(first, len(images))
     chunks = [list(rows[i : i + cache.CHUNK_ROWS]) for i in range(0, len(rows), cache.CHUNK_ROWS)]
     loader: DataLoader[Tensor | LpclipError] = DataLoader(
@@ -216,11 +235,13 @@ def _chunks(images: _Images, first: int, *, workers: int) -> Iterator[tuple[int,
         yield chunk[0], pixels
 
 
-def _stack(items: Sequence[Tensor | LpclipError]) -> Tensor | LpclipError:
-    """Pixels ``[n, 3, H, W]`` of the images of a chunk, or the first error among them."""
+def _stack(items: Sequence[Tensor | LpclipError]) -> Tensor | list[BadImageError] | LpclipError:
+    """Pixels ``[n, 3, H, W]`` of the images of a chunk; its bad images; or another error."""
     pixels = [item for item in items if isinstance(item, Tensor)]
-    errors = [item for item in items if isinstance(item, LpclipError)]
-    return errors[0] if errors else torch.stack(pixels)
+    bad = [item for item in items if isinstance(item, BadImageError)]
+    if len(pixels) + len(bad) < len(items):
+        return next(item for item in items if isinstance(item, LpclipError) and item not in bad)
+    return bad or torch.stack(pixels)
 
 
 def _encode(

@@ -1,48 +1,145 @@
-"""The index of a dataset: which images there are, in the order that everything after it keeps."""
+"""The index of a dataset: which images there are, in the order that everything after it keeps.
+
+Which rows there are is decided here and nowhere else. So with ``on_bad_image: skip`` it is here
+that every image is read once, before it gets a row: ids, labels and the features of every model
+and pass then belong to the same rows. With ``error`` nothing is read; an image that cannot be read
+stops the first pass that meets it.
+"""
 
 import json
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from lpclip import cache
-from lpclip.data import open_source
-from lpclip.errors import LpclipError
+from lpclip.class_maps import ClassMap, MappedSource
+from lpclip.data import Sample, Source, has_images, open_source
+from lpclip.errors import BadImageError, LpclipError, bad_images
+from lpclip.readable import reasons_unreadable
+from lpclip.subsets import Stratified, choose
 
 log = logging.getLogger(__name__)
 
+_ODD_NAME = "its name is not UTF-8"
 
-def index_samples(*, output: Path, dataset: str, source: Mapping[str, Any]) -> None:
+
+def index_samples(
+    *,
+    output: Path,
+    dataset: str,
+    source: Mapping[str, Any],
+    class_map: ClassMap | None = None,
+    limit: int | None = None,
+    stratified: Stratified | None = None,
+    seed: int = 0,
+    on_bad_image: Literal["error", "skip"] = "error",
+    workers: int = 0,
+) -> None:
     """Write id, path and label of every image of a dataset.
 
     Args:
         output: the index, ``samples.h5``; the only file of the workflow that holds labels.
         dataset: name of the dataset.
         source: ``kind`` and the settings of that kind of image source.
+        class_map: new names of the classes, see ``lpclip.class_maps``.
+        limit: at most so many images.
+        stratified: how much of every class to take, see ``lpclip.subsets``.
+        seed: of the choice of images by limit and stratified.
+        on_bad_image: ``skip`` reads every chosen image and leaves out those that cannot be read;
+            the table ``skipped`` of the index says which and why.
+        workers: processes that read images; 0 reads in this one.
 
     Raises:
-        LpclipError: the source refuses its settings, is empty, or repeats an id.
+        LpclipError: the source refuses its settings, is empty, or repeats an id; no image is left.
     """
-    settings = dict(source)
-    opened = open_source(settings.pop("kind"), settings)
-    samples = pd.DataFrame(opened.samples(), columns=["id", "path", "label"])
-    if samples.empty:
-        raise LpclipError(f"Dataset '{dataset}' has no images.")
-    repeated = samples["id"][samples["id"].duplicated()]
-    if len(repeated):
-        raise LpclipError(f"Dataset '{dataset}' has two images with the id '{repeated.iloc[0]}'.")
-    samples["label"] = samples["label"].astype(np.int32)
+    opened = open_dataset(source, class_map)
     names = opened.class_names
-    provenance = {
+    if stratified is not None and names is None:
+        raise LpclipError(f"Dataset '{dataset}' has no labels to be stratified by.")
+    listed = opened.samples()
+    if not listed:
+        raise LpclipError(f"Dataset '{dataset}' has no images.")
+    most, times = Counter(sample.id for sample in listed).most_common(1)[0]
+    if times > 1:
+        raise LpclipError(f"Dataset '{dataset}' has two images with the id '{most}'.")
+    chosen = choose(listed, limit=limit, stratified=stratified, seed=seed)
+    skip = on_bad_image == "skip" and has_images(source)
+    reasons = _reasons(dataset, source, chosen, skip=skip, workers=workers)
+    kept = [sample for sample, reason in zip(chosen, reasons, strict=True) if not reason]
+    samples = pd.DataFrame(kept, columns=["id", "path", "label"])
+    samples["label"] = samples["label"].astype(np.int32)
+    provenance: dict[str, str | int] = {
         "dataset": dataset,
         "source": json.dumps(dict(source), sort_keys=True),
         "class_names": json.dumps(None if names is None else list(names)),
         "index": cache.fingerprint(samples),
+        "listed": len(listed),
+        "on_bad_image": on_bad_image,
     }
     with cache.create(output, kind="samples", provenance=provenance) as file:
         cache.write_table(file, "samples", samples)
-    log.info("indexed %d images of %s", len(samples), dataset)
+        if skip:
+            cache.write_table(file, "skipped", _skipped(chosen, reasons))
+    log.info("indexed %d images of %s, which lists %d", len(kept), dataset, len(listed))
+    if len(kept) < len(chosen):
+        log.warning("left out %d images that cannot be read", len(chosen) - len(kept))
+
+
+def open_dataset(source: Mapping[str, Any], class_map: ClassMap | None = None) -> Source:
+    """A dataset's source, its classes renamed where a map is given."""
+    settings = dict(source)
+    opened = open_source(settings.pop("kind"), settings)
+    return opened if class_map is None else MappedSource(opened, class_map)
+
+
+def _reasons(
+    dataset: str, source: Mapping[str, Any], samples: Sequence[Sample], *, skip: bool, workers: int
+) -> list[str]:
+    """For each sample why it gets no row, "" if it does.
+
+    Raises:
+        LpclipError: none gets a row; without ``skip``, a sample that no index can hold.
+    """
+    odd = {row for row, sample in enumerate(samples) if _is_odd(sample)}
+    reasons = [_ODD_NAME if row in odd else "" for row in range(len(samples))]
+    if skip:
+        rows = [row for row in range(len(samples)) if row not in odd]
+        paths = [samples[row].path for row in rows]
+        found = reasons_unreadable(source, paths, workers=workers)
+        for row, reason in zip(rows, found, strict=True):
+            reasons[row] = reason
+    bad = [
+        BadImageError(_printable(sample.path), reason)
+        for sample, reason in zip(samples, reasons, strict=True)
+        if reason
+    ]
+    if bad and not skip:
+        raise bad_images(
+            bad, f"Rename them, or set on_bad_image: skip for the dataset '{dataset}'."
+        )
+    if len(bad) == len(samples):
+        raise bad_images(bad, f"No image of the dataset '{dataset}' is left.")
+    return reasons
+
+
+def _skipped(samples: Sequence[Sample], reasons: Sequence[str]) -> pd.DataFrame:
+    rows = [
+        (_printable(sample.id), _printable(sample.path), reason)
+        for sample, reason in zip(samples, reasons, strict=True)
+        if reason
+    ]
+    return pd.DataFrame(rows, columns=["id", "path", "reason"])
+
+
+def _is_odd(sample: Sample) -> bool:
+    return _printable(sample.id) != sample.id or _printable(sample.path) != sample.path
+
+
+def _printable(text: str) -> str:
+    """Text, with what is no character of UTF-8 (in names of old files) written as its number."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -157,21 +157,47 @@ def test_what_was_begun_with_other_settings_is_not_carried_on(
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_unreadable_image_is_named_in_one_sentence(run, source, tmp_path, workers):
+@pytest.mark.parametrize("n_bad", [1, 3, 12])
+def test_all_unreadable_images_are_named_at_once(run, source, tmp_path, workers, n_bad):
     root = tmp_path / "images"
-    for folder in ("0", "1"):
-        (root / folder).mkdir(parents=True)
-    good = next(iter(sorted(stage.Path(source["root"]).rglob("*.png"))))
-    (root / "0/good.png").write_bytes(good.read_bytes())
-    (root / "1/cut.png").write_bytes(good.read_bytes()[:60])
+    (root / "0").mkdir(parents=True)
+    good = next(iter(sorted(stage.Path(source["root"]).rglob("*.png")))).read_bytes()
+    for number in range(20):
+        bad = number >= 20 - n_bad
+        (root / f"0/{number:02d}.png").write_bytes(good[:60] if bad else good)
     broken = {"kind": "folder", "root": str(root)}
     index_samples(output=tmp_path / "samples.h5", dataset="d", source=broken)
     with pytest.raises(LpclipError) as error:
         run(tmp_path / "f.h5", samples=tmp_path / "samples.h5", source=broken, workers=workers)
-    assert str(error.value).startswith(f"{root}/1/cut.png cannot be read as an image")
-    assert "Traceback" not in str(error.value)
-    assert "\n" not in str(error.value)
+    text = str(error.value)
+    assert "Traceback" not in text
+    assert "set on_bad_image: skip for the dataset 'd'" in text
+    named = [f"{root}/0/{number:02d}.png" for number in range(20) if f"{number:02d}.png" in text]
+    assert named == [f"{root}/0/{number:02d}.png" for number in range(20 - n_bad, 20)][:10]
+    if n_bad == 1:
+        assert text.startswith(f"{root}/0/19.png cannot be read as an image (")
+        assert "\n" not in text
+    else:
+        assert text.startswith(f"{n_bad} images cannot be read")
     assert not (tmp_path / "f.h5").exists()
+
+
+def test_a_repaired_image_lets_the_same_command_go_on(run, source, tmp_path, monkeypatch):
+    root = tmp_path / "images"
+    (root / "0").mkdir(parents=True)
+    good = next(iter(sorted(stage.Path(source["root"]).rglob("*.png")))).read_bytes()
+    for number in range(20):
+        (root / f"0/{number:02d}.png").write_bytes(good)
+    broken = {"kind": "folder", "root": str(root)}
+    index_samples(output=tmp_path / "samples.h5", dataset="d", source=broken)
+    options = {"samples": tmp_path / "samples.h5", "source": broken}
+    (root / "0/10.png").write_bytes(good[:60])
+    with pytest.raises(LpclipError, match=r"10\.png cannot be read"):
+        run(tmp_path / "f.h5", **options)
+    (root / "0/10.png").write_bytes(good)
+    assert interrupt(run, tmp_path / "f.h5", monkeypatch, after=3, **options) == 2
+    clean = features(tmp_path / "f.h5")["clean"]
+    np.testing.assert_array_equal(clean, clean[:1].repeat(20, axis=0))
 
 
 def test_labels_of_the_index_do_not_change_a_byte(undisturbed, run, samples, tmp_path):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from PIL.Image import Image
 
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import BadImageError, LpclipError, did_you_mean
 
 UNLABELLED = -1
 FEATURES = "features"  # the one kind without images
@@ -102,3 +102,17 @@ def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
             raise LpclipError(f"Image source '{kind}' lacks the setting '{key}'.")
     source: Source = cls(**settings)
     return source
+
+
+def read_image(source: Source, path: str) -> Image:
+    """The image at a sample's path.
+
+    Raises:
+        BadImageError: it cannot be read, whatever the source raised.
+        LpclipError: a mistake that is not the image's.
+    """
+    try:
+        return source.read(path)
+    except (OSError, SyntaxError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadImageError(path, reason) from error

@@ -27,10 +27,11 @@ class Kind(NamedTuple):
 _REPORT_TEXT = ("student_view", "strong_policy", "corruption_source", "frost_texture", "decision")
 _TYPES: Mapping[str, str] = {
     **{name: type_ for columns in COLUMNS.values() for name, type_ in columns.items()},
-    **dict.fromkeys(_REPORT_TEXT, "text"),
+    **dict.fromkeys((*_REPORT_TEXT, "id", "path", "reason"), "text"),
     **dict.fromkeys(("n_labels", "n_seeds"), "integer"),
 }
 _NAMES = ("model", "benchmark", "method")
+SKIPPED = ("dataset", "id", "path", "reason")
 
 KINDS: Mapping[str, Kind] = {
     "report": Kind(
@@ -42,6 +43,7 @@ KINDS: Mapping[str, Kind] = {
     "rounds": Kind("one row per experiment and round", tuple(COLUMNS["rounds"])),
     "per_class": Kind("one row per experiment and class", tuple(COLUMNS["per_class"])),
     "guard": Kind("one row per guarded method and strength", guard.COLUMNS),
+    "skipped": Kind("one row per dataset and image that was left out", SKIPPED),
 }
 
 
@@ -66,10 +68,10 @@ def read_report(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     table = read_cells(path)
-    if not set(_NAMES) <= set(table):
+    kind = kind_of(map(str, table))
+    if kind is None and not set(_NAMES) <= set(table):
         lacking = ", ".join(name for name in _NAMES if name not in table)
         raise LpclipError(f"{path}: not a report of lpclip's: it lacks {lacking}.")
-    kind = kind_of(map(str, table))
     if kind is None and path.stem in KINDS:
         lacking = ", ".join(name for name in KINDS[path.stem].columns if name not in table)
         raise LpclipError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from lpclip import cache
 from lpclip.report import write_reports
 from lpclip.report.guard import write_guard_table
+from lpclip.report.skipped import write_skipped_table
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +20,7 @@ def report(
     rounds: Sequence[Path],
     per_class: Sequence[Path],
     output: Path,
+    skipped: Sequence[Path] = (),
 ) -> None:
     """Gather the evaluation into ``report.csv``, its siblings and figures.
 
@@ -29,6 +31,7 @@ def report(
         rounds: CSV files of ``lpclip evaluate-rounds``.
         per_class: the same command's CSV files of classes.
         output: folder of the reports.
+        skipped: indices of the datasets that leave out images that cannot be read.
     """
     methods = []
     for path in probes:
@@ -44,4 +47,5 @@ def report(
         output=output,
     )
     write_guard_table(probes, output / "guard.csv")
+    write_skipped_table(skipped, output / "skipped.csv")
     log.info("reported %d methods", len(methods))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from lpclip.errors import LpclipError
-from lpclip.report import read
+from lpclip.report import read, skipped
 from lpclip.report.guard import in_words
 
 WIDTH = 100
@@ -88,6 +88,9 @@ def summary(report_csv: Path) -> str:
     guard = [
         textwrap.fill(text, WIDTH) for text in (in_words(decided) if decided.is_file() else ())
     ]
+    left_out = report_csv.with_name("skipped.csv")
+    if left_out.is_file():
+        notes += [textwrap.fill(text, WIDTH) for text in skipped.in_words(left_out)]
     if any(column.meaning == _AUROC for column in shown(report)):
         notes += textwrap.wrap(_DETECTION, WIDTH, break_on_hyphens=False)
     return "\n\n".join([*blocks, *guard, "\n".join([*notes, *_policies(report)])])

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from lpclip.class_maps import IMAGENET
 from lpclip.codehash import code_hash
 from lpclip.config import complete, training_views
+from lpclip.config_precomputed import datasets_of
 from lpclip.corruptions import FAMILIES
 from lpclip.data import has_images, open_source
 from lpclip.data import modules as modules_of_source
@@ -72,12 +74,44 @@ def settings_of(rule):
 
 
 def settings_index_samples(wildcards):
-    source = DATASETS[wildcards.dataset]["source"]
+    dataset = DATASETS[wildcards.dataset]
+    drawn = [key for key in ("limit", "stratified") if key in dataset]
+    used = ["class_map"] * ("class_map" in dataset) + drawn + ["seed"] * bool(drawn)
     return {
         "dataset": wildcards.dataset,
-        "source": source,
-        "code": code_hash("lpclip.index_samples", *modules_of_source(source)),
+        "source": dataset["source"],
+        **{key: dataset[key] for key in used},
+        "on_bad_image": dataset["on_bad_image"],
+        "code": code_hash(
+            "lpclip.index_samples", *modules_of_source(dataset["source"])
+        ),
     }
+
+
+def index_workers(wildcards):
+    """Processes that read the images of a dataset to find those to skip."""
+    skips = DATASETS[wildcards.dataset]["on_bad_image"] == "skip"
+    return config["compute"]["workers"] if skips else 0
+
+
+def index_threads(wildcards):
+    return max(1, index_workers(wildcards))
+
+
+def class_map_file(wildcards):
+    """The file that holds the names of a dataset's classes, if there is one."""
+    class_map = DATASETS[wildcards.dataset].get("class_map")
+    return [class_map] if isinstance(class_map, str) and class_map != IMAGENET else []
+
+
+def skipping_indices():
+    """Indices that may leave out images, of all datasets that are reported on."""
+    used = {name for _, pair in pairs() for name in datasets_of(BENCHMARKS[pair])}
+    return [
+        f"cache/data/{name}/samples.h5"
+        for name in DATASETS
+        if name in used and DATASETS[name]["on_bad_image"] == "skip"
+    ]
 
 
 def settings_embed_text(wildcards):

@@ -1,6 +1,7 @@
 rule index_samples:
     input:
         source=source_files,
+        class_map=class_map_file,
     output:
         "cache/data/{dataset}/samples.h5",
     log:
@@ -9,12 +10,13 @@ rule index_samples:
         "logs/index_samples/{dataset}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: index_threads
     resources:
         mem_mb=2000,
-        runtime=60,
+        runtime=24 * 60,
+        workers=index_workers,
     params:
         settings=settings_of("index_samples"),
     shell:
         "lpclip index-samples --settings {params.settings:q} --output {output:q}"
-        " --log {log:q} --threads {threads}"
+        " --workers {resources.workers} --log {log:q} --threads {threads}"

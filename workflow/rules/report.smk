@@ -5,6 +5,7 @@ rule report:
         ood=parts("ood"),
         rounds=experiments("results/{model}/{benchmark}/{method}/rounds.csv"),
         per_class=experiments("results/{model}/{benchmark}/{method}/per_class.csv"),
+        skipped=skipping_indices(),
     output:
         report(
             "results/report.csv",
@@ -16,6 +17,7 @@ rule report:
         rounds="results/rounds.csv",
         per_class="results/per_class.csv",
         guard="results/guard.csv",
+        skipped="results/skipped.csv",
         severity=report(
             "results/figures/severity.png",
             caption="../report/severity_figure.rst",
@@ -41,4 +43,5 @@ rule report:
     shell:
         "lpclip report --probes {input.probes:q} --robustness {input.robustness:q}"
         " --ood {input.ood:q} --rounds {input.rounds:q} --per-class {input.per_class:q}"
+        " --skipped {input.skipped:q}"
         " --settings {params.settings:q} --output results --log {log:q} --threads {threads}"

@@ -1,0 +1,155 @@
+"""A workflow on folders in which some images cannot be read."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import lpclip
+from lpclip import cache
+from lpclip.data import open_source
+
+ROOT = Path(__file__).parents[2]
+CLASSES = ["zero", "one"]
+CUT = ["test/0/digit-0.png", "test/1/digit-7.png"]
+
+CONFIG = {
+    "seeds": [0],
+    "models": {"tiny": {"architecture": "lpclip-tiny", "pretrained": "embedded"}},
+    "datasets": {
+        "adapt": {"source": {"kind": "folder", "root": "adapt", "labelled": False}},
+        "test": {
+            "source": {"kind": "folder", "root": "test"},
+            "on_bad_image": "skip",
+            "class_map": "names.csv",
+        },
+    },
+    "benchmarks": {
+        "digits": {
+            "class_names": CLASSES,
+            "templates": ["the digit {}."],
+            "adapt": "adapt",
+            "test": "test",
+            "corruptions": [],
+        }
+    },
+    "labellings": {"plain": {}},
+    "methods": {"zero_shot": {"kind": "zero_shot"}},
+}
+
+
+def snakemake(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def write(folder, config):
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Ten zeros and ten ones to test on, of each the same ten to adapt on."""
+    folder = tmp_path_factory.mktemp("bad") / "run"
+    folder.mkdir()
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    shutil.copytree(ROOT / "profiles", folder / "profiles")
+    digits = open_source("digits", {"split": "test"})
+    for label in range(2):
+        chosen = [sample for sample in digits.samples() if sample.label == label][:10]
+        for number, sample in enumerate(chosen):
+            for root in ("adapt", "test"):
+                path = folder / f"{root}/{label}/digit-{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                digits.read(sample.path).save(path)
+    for name in CUT:
+        (folder / name).write_bytes((folder / name).read_bytes()[:50])
+    (folder / "names.csv").write_text("folder,name\n0,zero\n1,one\n")
+    write(folder, CONFIG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(folder):
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout + done.stderr
+
+
+def test_what_was_skipped_is_in_the_report_and_the_summary(finished):
+    folder, printed = finished
+    with (folder / "results/skipped.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["dataset"], row["path"]) for row in rows] == [("test", name) for name in CUT]
+    assert "Images left out because they cannot be read: 2 of dataset test." in printed
+    robustness = lpclip.read_report(folder / "results/robustness.csv")
+    assert list(robustness["n"]) == [18]
+
+
+def test_labels_belong_to_the_rows_that_are_left(finished):
+    frame = lpclip.read_frame(
+        finished[0] / "cache/tiny/images/test/clean.h5",
+        labels=finished[0] / "cache/data/test/samples.h5",
+    )
+    assert [int(name.split("/")[0]) for name in frame["id"]] == list(frame["label"])
+    index = cache.read_provenance(finished[0] / "cache/data/test/samples.h5")
+    assert index["class_names"] == '["zero", "one"]'
+
+
+def planned(folder, config):
+    write(folder, config)
+    try:
+        done = snakemake(folder, "-n")
+    finally:
+        write(folder, CONFIG)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)
+    return {rule: int(count) for rule, count in found if rule not in ("all", "total")}
+
+
+def test_a_limit_indexes_its_dataset_again_and_no_other(finished):
+    config = yaml.safe_load(yaml.safe_dump(CONFIG))
+    assert planned(finished[0], config) == {}
+    config["datasets"]["adapt"]["limit"] = 5
+    # The probe of zero-shot has read no image of the adapt set, but the table of rounds has.
+    assert planned(finished[0], config) == {"index_samples": 1, "evaluate_rounds": 1, "report": 1}
+
+
+def test_an_edited_class_map_indexes_its_dataset_again(finished):
+    path = finished[0] / "names.csv"
+    before, times = path.read_text(), path.stat()
+    path.write_text("folder,name\n0,naught\n1,one\n")
+    try:
+        assert planned(finished[0], CONFIG)["index_samples"] == 1
+    finally:
+        path.write_text(before)
+        os.utime(path, (times.st_atime, times.st_mtime))
+
+
+def test_by_default_the_run_stops_and_names_them(folder, finished, tmp_path):
+    del finished  # not while it runs
+    other = tmp_path / "run"
+    shutil.copytree(folder, other, ignore=shutil.ignore_patterns("cache", "results", "logs"))
+    config = yaml.safe_load(yaml.safe_dump(CONFIG))
+    del config["datasets"]["test"]["on_bad_image"]
+    write(other, config)
+    done = snakemake(other)
+    printed = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "2 images cannot be read:" in printed
+    assert all(f"{name} (" in printed for name in CUT)
+    assert "Traceback" not in printed
