@@ -43,7 +43,6 @@ def nearest_neighbours(
     _check(features, adapt_features)
     if k < 1:
         raise ValueError(f"expected k >= 1, got {k}")
-    k = min(k, len(adapt_features))
     blocks = []
     for queries in _unit_blocks(features):
         nearest = np.zeros((len(queries), 0))

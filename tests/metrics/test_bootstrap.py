@@ -33,11 +33,14 @@ def predictions(n, n_classes, seed=0, levels=None):
         probabilities = np.round(probabilities * levels)
         probabilities[probabilities.sum(axis=1) == 0, 0] = 1
         probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return probabilities, random.integers(0, n_classes, n)
+    guesses = random.integers(0, n_classes, n)
+    return probabilities, np.where(random.random(n) < 0.6, probabilities.argmax(axis=1), guesses)
 
 
 @pytest.mark.parametrize("levels", [None, 4])
-@pytest.mark.parametrize(("n", "n_classes"), [(1, 2), (2, 2), (14, 3), (47, 10), (300, 10)])
+@pytest.mark.parametrize(
+    ("n", "n_classes"), [(1, 2), (2, 2), (12, 6), (14, 3), (47, 10), (300, 10)]
+)
 def test_intervals_are_those_of_rows_that_are_repeated(n, n_classes, levels):
     probabilities, labels = predictions(n, n_classes, levels=levels)
     intervals = bootstrap_intervals(probabilities, labels, resamples=60, seed=3)

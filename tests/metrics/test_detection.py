@@ -81,3 +81,10 @@ def test_nan_and_matrices_are_refused():
         detection_metrics(np.array([np.nan]), np.array([1.0]))
     with pytest.raises(ValueError, match="vector"):
         detection_metrics(np.zeros((2, 2)), np.zeros(2))
+
+
+def test_half_precision_scores_agree_too():
+    random = np.random.default_rng(2)
+    ids, oods = (random.normal(centre, 1, 300).astype(np.float16) for centre in (1, 0))
+    expected = by_scikit_learn(ids.astype(np.float64), oods.astype(np.float64))
+    assert_allclose(list(detection_metrics(ids, oods).values()), list(expected.values()))

@@ -1,5 +1,7 @@
 """Scores from features against scikit-learn's neighbours and Ledoit-Wolf covariance."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -44,6 +46,18 @@ def test_blocks_change_nothing(score, monkeypatch):
     whole = score(test, adapt)
     monkeypatch.setattr("lpclip.metrics.ood_features._ROWS", 7)
     assert_allclose(score(test, adapt), whole, rtol=1e-9)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_memory_does_not_grow_with_the_adapt_set(score):
+    test, peaks = features(500, 8, seed=18), []
+    for m in (4096, 40_960):
+        adapt = features(m, 8, seed=19).astype(np.float16)
+        tracemalloc.start()
+        score(test, adapt)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 @pytest.mark.parametrize("score", SCORES)
