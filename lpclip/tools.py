@@ -151,6 +151,18 @@ def _summary(options: argparse.Namespace) -> None:
     print((markdown if options.format == "markdown" else summary)(options.report))
 
 
+def _compare_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("before", type=Path, help="a report.csv")
+    parser.add_argument("after", type=Path, help="another one")
+    parser.add_argument("--all", action="store_true", help="all figures, not only the summary's")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from lpclip.report.compare import compare
+
+    print(compare(options.before, options.after, every=options.all))
+
+
 TOOLS: Mapping[str, Tool] = {
     "predict": Tool(
         "classes, confidence and OOD scores of images by a trained probe",
@@ -212,6 +224,26 @@ examples:
 examples:
   lpclip summary results/report.csv
   lpclip summary results/report.csv --format markdown
+""",
+    ),
+    "compare": Tool(
+        "what is better or worse in one report than in another, beyond noise or not",
+        _compare_options,
+        _compare,
+        """
+examples:
+  cp -r results before          # change something, run Snakemake again, and then:
+  lpclip compare before/report.csv results/report.csv
+  lpclip compare before/report.csv results/report.csv --all
+
+Per cent, but for mCE and NLL. A change counts as "better" or "worse" if it is larger than noise
+makes it 95 times out of 100, and else as "within noise". Noise is what is known of
+  seeds   the standard deviation over the seeds of either report, for every figure;
+  images  for accuracies, how many test images there are (robustness.csv beside the report),
+          as if the two reports had different images: with the same ones, small changes may be
+          real that are called noise here.
+The margin is Student's t times the root of the variances' sum (Welch). With one seed and no number
+of images it is "unknown". Of many figures, one in twenty looks changed by chance.
 """,
     ),
 }
