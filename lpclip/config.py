@@ -144,15 +144,29 @@ def _check_names(config: Mapping[str, Any]) -> None:
         if "labelling" in method:
             where = f"methods.{name}.labelling"
             _defined(where, "labelling", method["labelling"], config["labellings"])
-        if method["kind"] == "guarded":
-            where = f"methods.{name}.method"
-            _defined(where, "method", method["method"], config["methods"])
-            kind = config["methods"][method["method"]]["kind"]
-            if kind != "self_training":
-                raise LpclipError(
-                    f"configuration: {where} names method '{method['method']}' of kind '{kind}'; "
-                    "only a method of kind 'self_training' can be guarded."
-                )
+        if "method" in method:
+            _check_base(name, config["methods"])
+
+
+def _check_base(name: str, methods: Mapping[str, Any]) -> None:
+    """A method that is made from another one's probes, and so on, ends at one that is not."""
+    method, chain = methods[name], [name]
+    where = f"methods.{name}.method"
+    while "method" in method:
+        _defined(f"methods.{chain[-1]}.method", "method", method["method"], methods)
+        if method["method"] in chain:
+            raise LpclipError(
+                f"configuration: {where} leads back to itself: "
+                f"{' -> '.join([*chain, method['method']])}."
+            )
+        chain.append(method["method"])
+        method = methods[method["method"]]
+    kind = methods[methods[name]["method"]]["kind"]
+    if methods[name]["kind"] == "guarded" and kind != "self_training":
+        raise LpclipError(
+            f"configuration: {where} names method '{methods[name]['method']}' of kind '{kind}'; "
+            "only a method of kind 'self_training' can be guarded."
+        )
 
 
 def _defined(where: str, what: str, name: str, known: Mapping[str, Any]) -> None:

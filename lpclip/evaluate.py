@@ -192,17 +192,15 @@ def _texture(view: str, settings: Mapping[str, Any]) -> str:
 
 
 def _logits(heads: Probes, values: FloatArray, number: int, column: int) -> FloatArray:
-    logits: FloatArray = (
-        heads.scale * (values @ heads.weight[number, column].T) + heads.bias[number, column]
-    )
-    return logits
+    return heads.logits(values, number, column)
 
 
 def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
     """Score name -> scores ``[N]`` per seed; high means in-distribution.
 
     Besides those of the last round's probe, two of the head half-way to it from round 0: training
-    sharpens logits for images that it has never seen, too, and half of it does so less.
+    sharpens logits for images that it has never seen, too, and half of it does so less. Of an
+    ensemble, MSP is that of the mean probabilities, the other scores are those of the mean head.
     """
     scores: dict[str, list[FloatArray]] = defaultdict(list)
     for column in range(len(heads.seeds)):
@@ -210,7 +208,7 @@ def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
         first = heads.weight[0, column], heads.bias[0, column]
         half_way = between(first[0], last[0], HALF_WAY), between(first[1], last[1], HALF_WAY)
         logits = heads.scale * (values @ last[0].T) + last[1]
-        scores["msp"].append(msp(logits))
+        scores["msp"].append(msp(_logits(heads, values, -1, column)))
         scores["energy"].append(energy(logits, temperature=TEMPERATURE))
         for prefix, (weight, bias) in (("", last), ("half_way_", half_way)):
             scores[f"{prefix}max_logit"].append(max_logit(heads.scale * (values @ weight.T) + bias))

@@ -1,7 +1,8 @@
 """Probes, linear heads on unit-length features: the file of all rounds and seeds, and one probe.
 
 logits = scale * features @ weight.T + bias. Zero-shot CLIP is the probe whose weights are the
-text features.
+text features. The last round of an ensemble has members, probes whose probabilities are averaged:
+no linear head gives this average, so ``weight`` and ``bias`` then hold the mean of the members.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import log_softmax, logsumexp
 
 from lpclip import cache
 from lpclip.errors import LpclipError
@@ -83,6 +85,9 @@ class Probes:
         strong_policy: policy of the strong views that it learned from; empty for none.
         guard: what the guard found and decided, one row per strength; None for a method without.
         student_view: view of unlabelled samples that it learned from; empty for none.
+        member_weight: ``[S, M, C, D]`` float32, the last round's members; None where a round is
+            one probe.
+        member_bias: ``[S, M, C]`` float32.
     """
 
     weight: FloatArray
@@ -98,6 +103,43 @@ class Probes:
     labels_seen: BoolArray | None = None
     strong_policy: str = ""
     student_view: str = ""
+    member_weight: FloatArray | None = None
+    member_bias: FloatArray | None = None
+
+    def last(self) -> tuple[FloatArray, FloatArray]:
+        """Weight ``[S, M, C, D]`` and bias ``[S, M, C]`` of the last round; M = 1 for one probe."""
+        if self.member_weight is None or self.member_bias is None:
+            return self.weight[-1][:, None], self.bias[-1][:, None]
+        return self.member_weight, self.member_bias
+
+    def logits(self, features: FloatArray, round: int, column: int) -> FloatArray:
+        """Logits ``[N, C]``, whose softmax are the probabilities.
+
+        Those of members are the logarithm of the mean of the members' probabilities.
+
+        Args:
+            features: ``[N, D]`` of unit length.
+            round: from 0; -1 is the last.
+            column: place of the seed.
+        """
+        weight, bias = self.weight[round, column][None], self.bias[round, column][None]
+        if round in (-1, len(self.weight) - 1):
+            weight, bias = (values[column] for values in self.last())
+        logits = [self.scale * (features @ w.T) + b for w, b in zip(weight, bias, strict=True)]
+        return logits[0] if len(logits) == 1 else mean_of_members(np.stack(logits))
+
+
+def mean_of_members(logits: FloatArray) -> FloatArray:
+    """Logarithm of the mean of the members' probabilities.
+
+    Args:
+        logits: ``[M, N, C]``.
+
+    >>> np.exp(mean_of_members(np.log([[[0.2, 0.8]], [[0.4, 0.6]]]))).round(6).tolist()
+    [[0.3, 0.7]]
+    """
+    mean: FloatArray = logsumexp(log_softmax(logits, axis=-1), axis=0) - np.log(len(logits))
+    return mean.astype(logits.dtype)
 
 
 # Where, on the way from round 0 to a trained head, the guard listens and foreign images are told.
@@ -121,6 +163,9 @@ def write_probes(path: Path, probes: Probes, provenance: cache.Provenance) -> No
         file.attrs["student_view"] = probes.student_view
         file["weight"] = probes.weight.astype(np.float32)
         file["bias"] = probes.bias.astype(np.float32)
+        if probes.member_weight is not None and probes.member_bias is not None:
+            file["member_weight"] = probes.member_weight.astype(np.float32)
+            file["member_bias"] = probes.member_bias.astype(np.float32)
         cache.write_table(file, "rounds", probes.rounds)
         if probes.pseudo_labels is not None and probes.selected is not None:
             file["pseudo_labels"] = probes.pseudo_labels.astype(np.int32)
@@ -150,12 +195,16 @@ def read_probes(path: Path) -> tuple[Probes, dict[str, Any]]:
             labels_seen=file["labels_seen"][...] if "labels_seen" in file else None,
             strong_policy=str(file.attrs["strong_policy"]),
             student_view=str(file.attrs["student_view"]),
+            member_weight=file["member_weight"][...] if "member_weight" in file else None,
+            member_bias=file["member_bias"][...] if "member_bias" in file else None,
         )
     return probes, provenance
 
 
-def load_probe(path: str | Path, *, round: int = -1, seed: int = 0) -> Probe:
-    """One probe of a file.
+def load_probe(
+    path: str | Path, *, round: int = -1, seed: int = 0, member: int | None = None
+) -> Probe:
+    """One probe of a file: a single linear head.
 
     >>> import lpclip
     >>> probe = lpclip.load_probe("results/tiny/digits/lp_clip/probes.h5", seed=1)
@@ -169,9 +218,11 @@ def load_probe(path: str | Path, *, round: int = -1, seed: int = 0) -> Probe:
         path: a ``probes.h5``.
         round: counted from 0, the zero-shot head; -1 is the last.
         seed: one of the seeds that the method was run with.
+        member: of the last round of an ensemble, counted from 0.
 
     Raises:
-        LpclipError: no such file, round or seed.
+        LpclipError: no such file, round, seed or member; an ensemble without a member, since the
+            mean of its members' probabilities is not that of any linear head.
     """
     path = Path(path)
     probes, provenance = read_probes(path)
@@ -181,9 +232,22 @@ def load_probe(path: str | Path, *, round: int = -1, seed: int = 0) -> Probe:
     if not -n_rounds <= round < n_rounds:
         raise LpclipError(f"{path} has no round {round}. Rounds: 0 to {n_rounds - 1}.")
     column = probes.seeds.index(seed)
+    weight, bias = probes.weight[round, column], probes.bias[round, column]
+    if probes.member_weight is not None and round in (-1, n_rounds - 1):
+        assert probes.member_bias is not None
+        n_members = probes.member_weight.shape[1]
+        if member is None or not 0 <= member < n_members:
+            raise LpclipError(
+                f"{path} is an ensemble, whose probabilities are the mean of those of "
+                f"{n_members} members; no single head gives them. "
+                f"Load one with member=0 to {n_members - 1}."
+            )
+        weight, bias = probes.member_weight[column, member], probes.member_bias[column, member]
+    elif member is not None:
+        raise LpclipError(f"{path}: this round is one probe and has no member {member}.")
     return Probe(
-        weight=probes.weight[round, column],
-        bias=probes.bias[round, column],
+        weight=weight,
+        bias=bias,
         scale=probes.scale,
         class_names=probes.class_names,
         provenance=provenance,

@@ -37,14 +37,17 @@ def choose_c(
     labels: IntArray,
     splits: Iterable[tuple[IntArray, IntArray]],
     sweep: Sweep,
+    *,
+    by_accuracy: bool = True,
 ) -> float:
-    """The C with the best accuracy on the held-out parts together, of equal ones the likeliest.
+    """The C that does best on the held-out parts together.
 
     Args:
         features: ``[N, D]``.
         labels: ``[N]``; every class is in every part that is learned.
         splits: places to learn and places to hold out.
         sweep: values to try.
+        by_accuracy: the most accurate, of equal ones the likeliest; else the likeliest.
     """
     values = np.logspace(sweep.log10_c_low, sweep.log10_c_high, sweep.c_steps)
     right, loss = np.zeros(len(values)), np.zeros(len(values))
@@ -59,7 +62,7 @@ def choose_c(
             right[step] += np.sum(model.classes_[predicted.argmax(axis=1)] == labels[held])
             loss[step] += log_loss(labels[held], predicted, labels=model.classes_, normalize=False)
     # Equal accuracies are common and say nothing of how far the probabilities are off.
-    best = np.lexsort((loss, -right))[0]
+    best = np.lexsort((loss, -right))[0] if by_accuracy else loss.argmin()
     log.info("C = %.3g, accuracy %.4f on the held-out labels", values[best], right[best] / n_held)
     return float(values[best])
 

@@ -1,6 +1,6 @@
 """The student: a linear layer for every seed, trained together on pseudo-labelled views."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,16 +49,24 @@ class Student:
     loss: Tensor
 
 
+def own_parameters(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Every seed has parameters of its own: they are its weight and bias."""
+    return weight, bias
+
+
 def train_student(
     views: Tensor,
     targets: Tensor,
     importance: Tensor,
     *,
-    start: tuple[Tensor, Tensor],
+    start: Sequence[Tensor],
     anchor_weight: Tensor,
     scale: float,
     optimisation: Optimisation,
     generators: Sequence[torch.Generator],
+    heads: Callable[..., tuple[Tensor, Tensor]] = own_parameters,
+    together: int = 1,
+    dropout: float = 0.0,
 ) -> Student:
     """Train one linear layer per seed by Adam on the cross-entropy with the targets.
 
@@ -68,22 +76,25 @@ def train_student(
         views: unit-length features ``[V, N, D]``.
         targets: distribution over classes ``[S, N, C]``.
         importance: factor on the loss of each sample, ``[S, N]``; 0 leaves it out.
-        start: weight ``[S, C, D]`` and bias ``[S, C]`` to begin with.
+        start: parameters to begin with: weight ``[S, C, D]`` and bias ``[S, C]``, unless
+            ``heads`` takes others.
         anchor_weight: zero-shot weights ``[C, D]``.
         scale: what cosines are multiplied with.
         optimisation: see there.
-        generators: S generators, which draw order and held-out samples.
+        generators: S generators, which draw order, held-out samples and dropout.
+        heads: makes weight and bias of the parameters, where seeds share some of them.
+        together: so many successive seeds stop together and keep the same pass.
+        dropout: share of the features that a step leaves out of each sample.
     """
     n_views, n_samples, dim = views.shape
     device = views.device
     flat = views.reshape(n_views * n_samples, dim)
-    weight = start[0].clone().requires_grad_()
-    bias = start[1].clone().requires_grad_()
+    parameters = [tensor.clone().requires_grad_() for tensor in start]
     optimiser = torch.optim.AdamW(
-        [weight, bias], lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
+        parameters, lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
     )
     learned, held = _hold_out(importance.float(), optimisation, generators)
-    best = _Best(weight, bias, optimisation.patience)
+    best = _Best(*heads(*parameters), optimisation.patience)
     for _ in range(optimisation.epochs):
         order = torch.stack(
             [torch.randperm(len(flat), generator=generator) for generator in generators]
@@ -92,8 +103,12 @@ def train_student(
         for rows in torch.split(order, optimisation.batch_size, dim=1):
             sample = rows % n_samples
             kept = learned.gather(1, sample)
+            features = flat[rows]
+            if dropout:
+                features = features * _dropout(features.shape, dropout, generators).to(device)
+            weight, bias = heads(*parameters)
             losses = kept * _cross_entropy(
-                flat[rows], targets.gather(1, _expand(sample, targets)), weight, bias, scale
+                features, targets.gather(1, _expand(sample, targets)), weight, bias, scale
             )
             distance = (weight - anchor_weight).square().sum()
             total = losses.sum() / rows.shape[1] + optimisation.anchor / 2 * distance
@@ -103,12 +118,11 @@ def train_student(
             loss_sum += losses.detach().sum(dim=1)
             count += kept.sum(dim=1)
         with torch.no_grad():
-            finished = best.update(
-                weight,
-                bias,
-                loss_sum / count,
-                _held_out_loss(views, targets, held, weight, bias, scale),
-            )
+            weight, bias = heads(*parameters)
+            held_out = _held_out_loss(views, targets, held, weight, bias, scale)
+            if together > 1:
+                held_out = held_out.reshape(-1, together).mean(dim=1).repeat_interleave(together)
+            finished = best.update(weight, bias, loss_sum / count, held_out)
         if finished:
             break
     return best.student
@@ -155,6 +169,12 @@ def _hold_out(
     draws = torch.stack([torch.rand(importance.shape[1], generator=g) for g in generators])
     held = draws.to(importance.device) < optimisation.held_out
     return importance * ~held, importance * held
+
+
+def _dropout(shape: torch.Size, rate: float, generators: Sequence[torch.Generator]) -> Tensor:
+    """Factors ``[S, B, D]`` on the features: 0 for what is left out, more than 1 for the rest."""
+    draws = torch.stack([torch.rand(shape[1:], generator=g) for g in generators])
+    return (draws >= rate) / (1 - rate)
 
 
 def _held_out_loss(

@@ -9,8 +9,9 @@ import yaml
 
 from lpclip import views
 from lpclip.config import complete, training_views
+from lpclip.ensembles import OnLabels
 from lpclip.errors import LpclipError
-from lpclip.methods import few_shot, self_training, supervised
+from lpclip.methods import few_shot, kinds, load_method, self_training, supervised
 from lpclip.pseudo_labels import Labelling
 from lpclip.rounds import Collapse
 from lpclip.student import Optimisation
@@ -54,7 +55,17 @@ def test_views_of_a_dataset_differ_only_where_it_says_so(config):
         (("methods", "lp_clip_guarded", "method"), "lp_clip_atuo", "Did you mean 'lp_clip_auto'?"),
         (("methods", "lp_clip_guarded", "method"), "supervised", "of kind 'supervised'; only"),
         (("methods", "lp_clip_guarded", "method"), "zero_shot", "of kind 'zero_shot'; only"),
-        (("methods", "lp_clip_guarded", "method"), "lp_clip_guarded", "of kind 'guarded'; only"),
+        (("methods", "lp_clip_guarded", "method"), "lp_clip_guarded", "leads back to itself"),
+        (("methods", "w"), {"kind": "wise_ft"}, "methods.w lacks the key 'method'"),
+        (("methods", "w"), {"kind": "wise_ft", "method": "lp_clpi"}, "Did you mean 'lp_clip'?"),
+        (("methods", "w"), {"kind": "wise_ft", "method": "w"}, "leads back to itself: w -> w."),
+        (("methods", "t"), {"kind": "temperature_scaling", "method": "t"}, "leads back to itself"),
+        (("methods", "w"), {"kind": "wise_ft", "method": "lp_clip", "alpha": 2}, "methods.w.alpha"),
+        (("methods", "w"), {"kind": "wise_tf", "method": "lp_clip"}, "methods.w.kind is 'wise_tf'"),
+        (("methods", "d"), {"kind": "mc_dropout", "rates": 0.1}, "Did you mean 'rate'?"),
+        (("methods", "d"), {"kind": "mc_dropout", "rate": 1}, "methods.d.rate"),
+        (("methods", "d"), {"kind": "deep_ensemble", "member": 3}, "Did you mean 'members'?"),
+        (("methods", "d"), {"kind": "batch_ensemble", "spred": 3}, "Did you mean 'spread'?"),
         (("methods", "supervised"), {"kind": "few_shot", "shot": 4}, "Did you mean 'shots'?"),
         (("methods", "supervised", "label_shares"), 0.5, "Did you mean 'label_share'?"),
         (("methods", "lp_clip_guarded", "rounds"), 3, "has an unknown key 'rounds'"),
@@ -101,9 +112,18 @@ def test_the_schema_and_the_code_have_the_same_defaults():
         (training["collapse"], Collapse),
         (schema["$defs"]["supervised"], supervised.Settings),
         (schema["$defs"]["few_shot"], few_shot.Settings),
+        (schema["$defs"]["optimisation_on_labels"], OnLabels),
     ]
     for part, cls in pairs:
         assert _defaults(part) == dataclasses.asdict(cls())
+    for kind in ("mc_dropout", "deep_ensemble", "batch_ensemble"):
+        settings = load_method(kind).Settings()
+        expected = {**vars(settings), "optimisation": {}}
+        assert _defaults(schema["$defs"][kind]) == expected
+    for kind in ("temperature_scaling", "wise_ft"):
+        expected = vars(load_method(kind).Settings(method="x"))
+        assert {"method": "x"} | _defaults(schema["$defs"][kind]) == expected
+
     simple = _defaults(schema["$defs"]["self_training"])
     for key in ("rounds", "start", "teacher_decay"):
         assert simple[key] == getattr(self_training.Settings(), key)
@@ -116,3 +136,9 @@ def test_the_schema_and_the_code_have_the_same_defaults():
     for key, parameter in inspect.signature(views.weak).parameters.items():
         if key in weak:
             assert weak[key] == parameter.default
+
+
+def test_the_schema_knows_every_kind_of_method():
+    schema = yaml.safe_load(SCHEMA.read_text())
+    known = schema["properties"]["methods"]["additionalProperties"]["properties"]["kind"]["enum"]
+    assert sorted(known) == kinds()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lpclip.student import Optimisation, train_student
+from lpclip.student import Optimisation, _dropout, train_student
 
 V, N, C, D = 2, 30, 3, 8
 SCALE = 10.0
@@ -174,3 +174,35 @@ def test_no_patience_trains_every_pass_on_every_kept_sample():
     assert found.epochs.tolist() == [7]
     longer = train(views, targets, selected, head, replace(SHORT, epochs=8))
     assert not torch.equal(found.weight, longer.weight)
+
+
+def test_seeds_together_keep_the_pass_that_is_best_for_their_mean():
+    views, targets, selected, head = problem(2)
+    patient = replace(SHORT, epochs=30, learning_rate=0.1, patience=2, held_out=0.4)
+    common = {
+        "start": (head.expand(2, C, D), torch.zeros(2, C)),
+        "anchor_weight": head,
+        "scale": SCALE,
+        "optimisation": patient,
+    }
+    apart, joint = (
+        train_student(
+            views,
+            targets,
+            selected,
+            generators=[torch.Generator().manual_seed(seed) for seed in (0, 5)],
+            together=together,
+            **common,
+        )
+        for together in (1, 2)
+    )
+    assert joint.epochs[0] == joint.epochs[1]
+    assert apart.epochs[0] != apart.epochs[1]
+
+
+def test_dropout_leaves_the_rate_of_features_out_and_keeps_the_mean():
+    generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    factors = _dropout(torch.Size([2, 500, 40]), 0.25, generators)
+    assert torch.isclose(factors.max(), torch.tensor(1 / 0.75))
+    assert abs((factors == 0).float().mean() - 0.25) < 0.02
+    assert not torch.equal(factors[0], factors[1])

@@ -135,25 +135,29 @@ def after_zero_shot(
     bias: FloatArray,
     seeds: Sequence[int],
     *,
-    seen: BoolArray,
+    seen: BoolArray | None,
 ) -> Probes:
-    """Probes of two rounds: zero-shot, and what a method made of labels.
+    """Probes of two rounds: zero-shot, and what a method made.
 
     Args:
         head: round 0.
-        weight: round 1, ``[S, C, D]``.
-        bias: ``[S, C]``.
+        weight: round 1, ``[S, M, C, D]``; M is 1 but for an ensemble.
+        bias: ``[S, M, C]``.
         seeds: S seeds.
-        seen: images of the adapt set whose label the method saw, ``[S, N]``.
+        seen: images of the adapt set whose label the method saw, ``[S, N]``; None for none.
     """
     zero_weight, zero_bias = head.as_round(len(seeds))
+    members: dict[str, Any] = {}
+    if weight.shape[1] > 1:
+        members = {"member_weight": weight, "member_bias": bias}
     return Probes(
-        weight=np.stack([zero_weight, weight]),
-        bias=np.stack([zero_bias, bias]),
+        weight=np.stack([zero_weight, weight.mean(axis=1)]),
+        bias=np.stack([zero_bias, bias.mean(axis=1)]),
         scale=head.scale,
         class_names=head.class_names,
         seeds=tuple(seeds),
         rounds=rounds_table([Round(number, seed) for number in (0, 1) for seed in seeds]),
-        n_labels=int(seen[0].sum()),
+        n_labels=0 if seen is None else int(seen[0].sum()),
         labels_seen=seen,
+        **members,
     )

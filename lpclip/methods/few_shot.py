@@ -52,8 +52,8 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
             shown.add(1)
     return after_zero_shot(
         head,
-        np.stack([weight for weight, _ in fitted]),
-        np.stack([bias for _, bias in fitted]),
+        np.stack([weight for weight, _ in fitted])[:, None],
+        np.stack([bias for _, bias in fitted])[:, None],
         seeds,
         seen=np.stack([part.seen() for part in parts]),
     )
@@ -70,5 +70,7 @@ def _fit_one(
         folds = StratifiedKFold(
             min(settings.folds, settings.shots), shuffle=True, random_state=seed
         )
-        c = choose_c(features, part.labels, folds.split(features, part.labels), settings)
+        c = choose_c(
+            features, part.labels, folds.split(features, part.labels), settings, by_accuracy=False
+        )
     return fit_regression(features, part.labels, c, settings)

@@ -54,8 +54,8 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
             shown.add(1)
     return after_zero_shot(
         head,
-        np.stack([weight for weight, _ in fitted]),
-        np.stack([bias for _, bias in fitted]),
+        np.stack([weight for weight, _ in fitted])[:, None],
+        np.stack([bias for _, bias in fitted])[:, None],
         seeds,
         seen=np.stack([part.seen() for part in parts]),
     )
