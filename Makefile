@@ -7,10 +7,10 @@ CORES ?= all
 
 report: .venv/installed
 	@touch .venv/started
-	$(BIN)/snakemake --cores $(CORES) results/report.csv
+	$(BIN)/snakemake --cores $(CORES) results/report.csv results/report.html
 	@# A run that did something has printed the table itself.
 	@[ results/report.csv -nt .venv/started ] || $(BIN)/lpclip summary results/report.csv
-	@echo "Tables and figures: results/*.csv, results/figures/*.png. Caches: cache/. Logs: logs/."
+	@echo "The page: results/report.html. Tables: results/*.csv. Caches: cache/. Logs: logs/."
 
 test: .venv/installed
 	$(BIN)/pytest -n auto --dist loadfile

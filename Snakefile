@@ -23,6 +23,7 @@ rule all:
     default_target: True
     input:
         "results/report.csv",
+        "results/report.html",
 
 
 onsuccess:

@@ -37,6 +37,7 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "evaluate-ood": ("lpclip.evaluate:evaluate_ood", "detection of foreign images"),
     "evaluate-rounds": ("lpclip.evaluate:evaluate_rounds", "what every round was worth"),
     "report": ("lpclip.report.stage:report", "gather the evaluation into reports and figures"),
+    "page": ("lpclip.page.stage:page", "show the reports as one HTML file"),
 }
 # Settings that are there for Snakemake, which re-runs a job when they change.
 FOR_SNAKEMAKE = ("code", "versions", "order")

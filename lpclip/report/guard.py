@@ -52,6 +52,11 @@ def in_words(guard_csv: Path) -> list[str]:
     Raises:
         LpclipError: the file is no such table.
     """
+    return [text for texts in in_words_by_pair(guard_csv).values() for text in texts]
+
+
+def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
+    """The same for every model and benchmark; errors as `in_words`."""
     types = {column: str if column in _TEXT else float for column in COLUMNS}
     try:
         table = pd.read_csv(guard_csv, keep_default_na=False, dtype=types)
@@ -60,7 +65,10 @@ def in_words(guard_csv: Path) -> list[str]:
         raise LpclipError(f"{guard_csv}: not a readable guard table ({error}).") from error
     if missing := sorted(set(COLUMNS).difference(table.columns)):
         raise LpclipError(f"{guard_csv}: not a guard table: it lacks {', '.join(missing)}.")
-    return [_sentence(rows) for _, rows in groups]
+    words: dict[tuple[str, str], list[str]] = {}
+    for (model, benchmark, _), rows in groups:
+        words.setdefault((str(model), str(benchmark)), []).append(_sentence(rows))
+    return words
 
 
 def _sentence(rows: pd.DataFrame) -> str:

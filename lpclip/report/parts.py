@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.metrics import EXTRA_CORRUPTIONS, STANDARD_CORRUPTIONS
 
@@ -106,6 +107,16 @@ class Methods:
 
     def _names(self, field: str) -> list[str]:
         return list(dict.fromkeys(getattr(row, field) for row in self.all))
+
+
+def methods_of(probes: Iterable[Path]) -> Methods:
+    """The methods whose probes these are, in the order of the files."""
+    same = ("model", "benchmark", "method", "n_labels", "student_view", "strong_policy")
+    rows = []
+    for path in probes:
+        found = cache.read_provenance(path, kind="probes")
+        rows.append({**{key: found[key] for key in same}, "kind": found["method_kind"]})
+    return Methods(rows)
 
 
 _NAMES = EXPERIMENT[:3]

@@ -138,15 +138,15 @@ def test_the_number_of_cores_changes_no_report(finished, tmp_path):
 
 
 # What runs after every probe, and after the one probe of one method.
-EVALUATION = {"evaluate": 6, "evaluate_ood": 3, "evaluate_rounds": 3, "report": 1}
-OF_ONE_METHOD = {"evaluate": 2, "evaluate_ood": 1, "evaluate_rounds": 1, "report": 1}
+EVALUATION = {"evaluate": 6, "evaluate_ood": 3, "evaluate_rounds": 3, "report": 1, "page": 1}
+OF_ONE_METHOD = {"evaluate": 2, "evaluate_ood": 1, "evaluate_rounds": 1, "report": 1, "page": 1}
 
 
 @pytest.mark.parametrize(
     ("edits", "jobs"),
     [
-        ([("report/tables.py", '"%.6g"', '"%.5g"')], {"report": 1}),
-        ([("report/figures.py", "figsize=(", "figsize=(1 + ")], {"report": 1}),
+        ([("report/tables.py", '"%.6g"', '"%.5g"')], {"report": 1, "page": 1}),
+        ([("report/figures.py", "figsize=(", "figsize=(1 + ")], {"report": 1, "page": 1}),
         ([("evaluate.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")], EVALUATION),
         (
             [("data/digits.py", "_SIDE = 32", "_SIDE = 33")],
@@ -219,7 +219,7 @@ def test_a_new_method_adds_its_own_jobs(changed):
 def test_another_seed_trains_only_what_draws_at_random(changed):
     jobs = changed(lambda c: c["seeds"].append(2))
     assert jobs == {
-        "train_probe": 2, "evaluate": 4, "evaluate_ood": 2, "evaluate_rounds": 2, "report": 1,
+        "train_probe": 2, "evaluate": 4, "evaluate_ood": 2, "evaluate_rounds": 2, "report": 1, "page": 1,
     }  # fmt: skip
 
 
@@ -227,7 +227,7 @@ def test_another_order_of_methods_reruns_the_report(changed):
     def edit(config):
         config["methods"] = dict(reversed(config["methods"].items()))
 
-    assert changed(edit) == {"report": 1}
+    assert changed(edit) == {"report": 1, "page": 1}
 
 
 def test_a_new_ood_set_adds_its_own_jobs(changed):
@@ -236,7 +236,7 @@ def test_a_new_ood_set_adds_its_own_jobs(changed):
         config["benchmarks"]["digits"]["ood"]["far"].append("more")
 
     jobs = changed(edit)
-    assert jobs == {"index_samples": 1, "embed_images": 1, "evaluate_ood": 3, "report": 1}
+    assert jobs == {"index_samples": 1, "embed_images": 1, "evaluate_ood": 3, "report": 1, "page": 1}
 
 
 def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
@@ -302,3 +302,34 @@ def test_a_mistake_in_the_configuration_is_a_sentence(tmp_path, edit, sentence):
     assert done.returncode != 0
     assert sentence in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_page_draws_the_stages_as_they_are(finished):
+    from lpclip.page.graph import READS
+
+    printed = snakemake(finished, "--rulegraph").stdout
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)', printed))
+    edges = {(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", printed)}
+    edges = {edge for edge in edges if "all" not in edge}
+    rules = set(names.values()) - {"all"}
+    drawn = {(source, rule) for rule in READS for source in READS[rule]}
+    # Features and text that were made before are copied by rules of their own.
+    assert rules == set(READS) - {"copy_text", "copy_features"}
+    assert edges == {edge for edge in drawn if rules.issuperset(edge)}
+
+
+def test_a_template_of_the_page_reruns_the_page_alone(finished):
+    template = finished / "lpclip/page/templates/run.html"
+    text = template.read_text()
+    try:
+        template.write_text(text + "<p>More.</p>")
+        assert planned(finished) == {"page": 1}
+    finally:
+        template.write_text(text)
+
+
+def test_the_page_has_the_results_and_the_time_of_every_stage(finished):
+    page = (finished / "results/report.html").read_text()
+    accuracy = pd.read_csv(finished / "results/report.csv")["accuracy"]
+    assert all(f"{100 * value:.1f}" in page for value in accuracy)
+    assert all(f'<th scope="row">{rule}</th>' in page for rule in ("embed_images", "train_probe"))

@@ -17,6 +17,7 @@ from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
 from lpclip.feature_files import open_arrays
 from lpclip.methods import needs, used_seeds
+from lpclip.page.assets import assets_hash, shown_configuration
 from lpclip.permissions import check_writable
 from lpclip.tiny import WEIGHTS
 
@@ -247,6 +248,14 @@ def settings_report(wildcards):
     return {
         "order": experiments("{model}/{benchmark}/{method}"),
         "code": code_hash("lpclip.report.stage"),
+    }
+
+
+def settings_page(wildcards):
+    return {
+        "order": experiments("{model}/{benchmark}/{method}"),
+        "configuration": shown_configuration(config),
+        "code": f"{code_hash('lpclip.page.stage')}-{assets_hash()}",
     }
 
 

@@ -45,3 +45,31 @@ rule report:
         " --ood {input.ood:q} --rounds {input.rounds:q} --per-class {input.per_class:q}"
         " --skipped {input.skipped:q}"
         " --settings {params.settings:q} --output results --log {log:q} --threads {threads}"
+
+
+rule page:
+    input:
+        probes=experiments("results/{model}/{benchmark}/{method}/probes.h5"),
+        tables=[path for path in rules.report.output if path.endswith(".csv")],
+    output:
+        report(
+            "results/report.html",
+            caption="../report/page.rst",
+            category="Results",
+        ),
+    log:
+        "logs/page.log",
+    benchmark:
+        "logs/page.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=settings_of("page"),
+    shell:
+        "lpclip page --probes {input.probes:q} --tables {input.tables:q} --pictures"
+        " --logs logs --settings {params.settings:q} --output {output:q} --log {log:q}"
+        " --threads {threads}"

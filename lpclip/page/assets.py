@@ -1,0 +1,45 @@
+"""What the workflow needs to know of the page before it is made: its templates, what it shows."""
+
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+_FOLDER = Path(__file__).parent
+TEMPLATES = _FOLDER / "templates"
+_LONGEST_LIST = 40  # a thousand class names are no reading, and fit in no command line
+
+
+def style() -> str:
+    """The style sheet, which goes into the page."""
+    return (_FOLDER / "page.css").read_text(encoding="utf-8")
+
+
+@cache
+def assets_hash() -> str:
+    """Hash, 16 hexadecimal digits, of all templates and the style sheet."""
+    digest = sha256(style().encode())
+    for path in sorted(TEMPLATES.glob("*.html")):
+        digest.update(f"{path.name}\0{path.read_text(encoding='utf-8')}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def shown_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration without ``compute``, which changes no result, and with long lists cut.
+
+    >>> shown_configuration({"seeds": list(range(50)), "compute": {}})["seeds"][-2:]
+    [9, '… and 40 more']
+    """
+    return {key: _cut(value) for key, value in configuration.items() if key != "compute"}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _cut(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [_cut(item) for item in value]
+        if len(items) > _LONGEST_LIST:
+            return [*items[:10], f"… and {len(items) - 10} more"]
+        return items
+    return value

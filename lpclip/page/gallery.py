@@ -1,0 +1,48 @@
+"""The section of images: those that a method fixed or broke, and every corruption and severity."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lpclip.errors import LpclipError
+
+# What `lpclip pictures` writes; nothing else may stand where a page loads an image from.
+_IMAGE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*")
+
+
+def read_pictures(path: Path) -> dict[str, Any]:
+    """The pictures of one benchmark with one model, as `lpclip.pictures` describes them.
+
+    Raises:
+        LpclipError: not such a file, or an image in it is no PNG or JPEG within the file.
+    """
+    try:
+        pictures = json.loads(path.read_text(encoding="utf-8"))
+        for image in _images(pictures):
+            if not _IMAGE.fullmatch(image):
+                raise LpclipError(f"{path}: '{image[:40]}…' is no PNG or JPEG within the file.")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LpclipError(f"{path}: not a readable file of pictures ({error}).") from error
+    found: dict[str, Any] = pictures
+    return found
+
+
+def section(pictures: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the section shows; None where there are no pictures at all."""
+    if pictures is None:
+        return None
+    examples = pictures["examples"]
+    severities = sorted({severity for example in examples for severity in example["images"]})
+    return {**pictures, "severities": severities}
+
+
+def _images(pictures: Mapping[str, Any]) -> Iterator[str]:
+    if pictures["clean"]:
+        yield pictures["clean"]
+    for example in pictures["examples"]:
+        yield from example["images"].values()
+    for change in pictures["changes"]:
+        for image in (*change["fixed"], *change["broken"]):
+            yield image["image"]

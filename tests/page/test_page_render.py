@@ -1,0 +1,184 @@
+"""The page shows what the reports say, needs nothing else, and escapes what it is given."""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluations import small_evaluation
+from pages import attributes_of, drawings, page_of, text_of
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """Page and folder of the evaluation as it is; for tests that only look."""
+    folder = tmp_path_factory.mktemp("plain")
+    return page_of(small_evaluation(), folder), folder
+
+
+def rows_of(page, caption):
+    """Cells of the table whose caption begins so: row header -> texts."""
+    table = re.search(rf"<caption>{caption}.*?</table>", page, flags=re.DOTALL)[0]
+    found = {}
+    for row in re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2], flags=re.DOTALL):
+        cells = re.findall(r"<(?:td|th)[^>]*>(.*?)</(?:td|th)>", row, flags=re.DOTALL)
+        texts = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", cell)).strip() for cell in cells]
+        found[texts[0]] = texts[1:]
+    return found
+
+
+def test_the_summary_shows_report_csv_with_the_best_marked(plain):
+    page, folder = plain
+    report = pd.read_csv(folder / "results/report.csv").set_index("method")
+    rows = rows_of(page, "Every method")
+    assert list(rows) == list(report.index)
+    for method, cells in rows.items():
+        row = report.loc[method]
+        assert cells[0] == f"{row['n_labels']:,}"
+        assert cells[1].startswith(f"{100 * row['accuracy']:.1f}")
+        assert ("★" in cells[1]) == (method == "supervised")
+        assert ("☆" in cells[1]) == (method == "lp_clip_balanced")
+        if method != "zero_shot":
+            gap = 100 * (row["accuracy"] - report.loc["zero_shot", "accuracy"])
+            assert cells[1].endswith(f"{gap:+.1f}")
+    # The smallest calibration error is the best one.
+    assert "★" in rows["lp_clip_balanced"][4]
+
+
+def test_differences_carry_the_interval_of_comparisons_csv(evaluation, tmp_path):
+    comparisons = pd.DataFrame(
+        [
+            {
+                "model": "tiny", "benchmark": "digits", "method": method, "shift": "clean",
+                "difference": middle, "difference_low": middle - 0.02,
+                "difference_high": middle + 0.02,
+            }
+            for method, middle in (("lp_clip", 0.081), ("lp_clip_balanced", 0.01))
+        ]
+    )  # fmt: skip
+    page = page_of(evaluation, tmp_path, more={"comparisons": comparisons})
+    rows = rows_of(page, "Every method")
+    assert rows["lp_clip"][1].endswith("+8.1 [+6.1, +10.1]")
+    assert rows["lp_clip_balanced"][1].endswith("+1.0 [−1.0, +3.0]")
+    assert '<small class="better">+8.1' in page
+    assert '<small class="unsure">+1.0' in page
+
+
+def test_the_table_of_corruptions_holds_means_over_severities_and_seeds(plain, evaluation):
+    rows = rows_of(plain[0], "Accuracy per corruption")
+    assert list(rows)[:2] == ["gaussian noise", "shot noise"]
+    assert list(rows)[-1] == "speckle noise extra"
+    table = pd.DataFrame(evaluation.rows["robustness"])
+    for place, method in enumerate(("zero_shot", "lp_clip")):
+        own = table[(table["method"] == method) & (table["shift"] == "fog")]
+        assert rows["fog"][place].startswith(f"{100 * own['accuracy'].mean():.1f}")
+
+
+def test_generated_and_official_corruptions_have_tables_of_their_own(evaluation, tmp_path):
+    official = [
+        row | {"source": "official", "accuracy": 0.5}
+        for row in evaluation.rows["robustness"]
+        if row["source"] == "generated" and row["shift"] != "speckle_noise"
+    ]
+    evaluation.rows["robustness"] += official
+    page = page_of(evaluation, tmp_path)
+    assert page.count("<caption>Accuracy per corruption") == 2
+    assert page.index("Corruptions, published files") < page.index("Corruptions, made in memory")
+    assert rows_of(page, "Accuracy per corruption")["fog"][0] == "50.0"
+
+
+def test_nothing_that_reaches_the_page_is_taken_for_html(evaluation, tmp_path):
+    wild = """<script>alert("x")</script>'" onload=x $x$ &amp;"""
+    for row in evaluation.methods + [r for rows in evaluation.rows.values() for r in rows]:
+        for key in ("benchmark", "method", "class_name", "dataset"):
+            if key in row:
+                row[key] = f"{row[key]} {wild}"
+    pair = ("tiny", f"digits {wild}")
+    run = {
+        "configuration": wild, "skipped": [[wild]], "skipped_columns": [wild],
+        "models": [dict.fromkeys(("model", "architecture", "pretrained", "weights"), wild)],
+    }  # fmt: skip
+    page = page_of(evaluation, tmp_path, guard={pair: [wild]}, run=run)
+    assert "<script" not in page
+    assert not any(name.startswith("on") for name in attributes_of(page))
+    assert page.count("&lt;script&gt;alert(&#34;x&#34;)") > 20
+    assert len(drawings(page)) > 10
+
+
+def test_the_page_refers_to_nothing_outside_of_it(plain):
+    page, _ = plain
+    assert "<script" not in page
+    assert re.findall(r"""(?:src|href)=["'](?!#|data:)[^"']*""", page) == []
+    assert re.findall(r"url\((?!#)|@import", page) == []
+    anchors = set(re.findall(r'\bid="([^"]+)"', page))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= anchors
+    assert len(page.encode()) < 5e6
+
+
+def test_every_id_is_there_once_and_every_figure_has_words(plain):
+    page, _ = plain
+    ids = re.findall(r'\bid="([^"]+)"', re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL))
+    assert len(ids) == len(set(ids))
+    for drawing in drawings(page):
+        assert drawing.get("aria-label") or drawing.get("aria-hidden") == "true"
+
+
+def test_headings_descend_one_level_at_a_time(plain):
+    levels = [int(n) for n in re.findall(r"<h(\d)", plain[0])]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_the_same_results_give_the_same_bytes(plain, evaluation, tmp_path):
+    assert page_of(evaluation, tmp_path) == plain[0]
+
+
+def test_two_benchmarks_have_a_part_each(evaluation, tmp_path):
+    other = small_evaluation(benchmark="second one")
+    evaluation.methods += other.methods
+    for kind, rows in other.rows.items():
+        evaluation.rows[kind] += rows
+    page = page_of(evaluation, tmp_path)
+    assert re.findall(r"<h2 [^>]*>([^<]*)</h2>", page) == [
+        "digits, model tiny", "second one, model tiny", "What was run",
+    ]  # fmt: skip
+    assert page.count("<caption>Every method") == 2
+
+
+@pytest.mark.parametrize("kind", ["ood", "rounds", "per_class"])
+def test_what_was_not_measured_is_left_out(plain, evaluation, tmp_path, kind):
+    titles = {"ood": "Foreign images", "rounds": "Round by round", "per_class": "per class"}
+    assert titles[kind] in text_of(plain[0])
+    evaluation.rows[kind] = []
+    assert titles[kind] not in text_of(page_of(evaluation, tmp_path))
+
+
+def test_more_than_seven_methods_differ_in_look(evaluation):
+    from lpclip.page.figure import styles
+    from lpclip.report.parts import Methods
+
+    rows = [evaluation.methods[1] | {"method": f"m{place}"} for place in range(20)]
+    looks = styles(Methods(rows))
+    assert len({(str(v["color"]), v["marker"], str(v["linestyle"])) for v in looks.values()}) == 20
+
+
+def test_a_dollar_in_a_name_is_no_formula(evaluation, tmp_path):
+    for row in evaluation.rows["per_class"]:
+        row["class_name"] = f"{row['class_name']} $\\frac{{1}}{{2$"
+    assert "$\\frac{1}{2$" in page_of(evaluation, tmp_path)
+
+
+def test_reliability_pools_seeds_and_severities():
+    from lpclip.page.calibration import _curve
+
+    rows = pd.DataFrame(
+        {
+            "bin": [3, 3, 14], "n": [10, 30, 0], "confidence": [0.2, 0.24, np.nan],
+            "accuracy": [0.0, 0.4, np.nan],
+        }
+    )  # fmt: skip
+    curve = _curve(rows)
+    assert curve.index.tolist() == [3]
+    assert curve.loc[3].tolist() == pytest.approx([40, 0.23, 0.3])
