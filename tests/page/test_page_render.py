@@ -10,6 +10,11 @@ from evaluations import small_evaluation
 from pages import attributes_of, drawings, page_of, text_of
 
 
+@pytest.fixture
+def evaluation():
+    return small_evaluation()
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """Page and folder of the evaluation as it is; for tests that only look."""

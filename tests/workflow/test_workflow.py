@@ -219,7 +219,8 @@ def test_a_new_method_adds_its_own_jobs(changed):
 def test_another_seed_trains_only_what_draws_at_random(changed):
     jobs = changed(lambda c: c["seeds"].append(2))
     assert jobs == {
-        "train_probe": 2, "evaluate": 4, "evaluate_ood": 2, "evaluate_rounds": 2, "report": 1, "page": 1,
+        "train_probe": 2, "evaluate": 4, "evaluate_ood": 2, "evaluate_rounds": 2, "report": 1,
+        "page": 1,
     }  # fmt: skip
 
 
@@ -236,7 +237,13 @@ def test_a_new_ood_set_adds_its_own_jobs(changed):
         config["benchmarks"]["digits"]["ood"]["far"].append("more")
 
     jobs = changed(edit)
-    assert jobs == {"index_samples": 1, "embed_images": 1, "evaluate_ood": 3, "report": 1, "page": 1}
+    assert jobs == {
+        "index_samples": 1,
+        "embed_images": 1,
+        "evaluate_ood": 3,
+        "report": 1,
+        "page": 1,
+    }
 
 
 def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
