@@ -146,6 +146,25 @@ def test_rows_and_names_have_to_fit(tmp_path):
         copied_text(tmp_path, names=["a", "b"])
 
 
+def test_a_limited_dataset_has_the_features_of_its_rows(tmp_path):
+    path = tmp_path / "f.npz"
+    np.savez(path, img=VALUES)
+    source = {"kind": "features", "path": str(path)}
+    index_samples(output=tmp_path / "s.h5", dataset="d", source=source, limit=11)
+    copy_features(
+        samples=tmp_path / "s.h5",
+        output=tmp_path / "clean.h5",
+        dataset="d",
+        path=str(path),
+        model=SPEC,
+    )
+    rows = [int(sample.removeprefix("row-")) for sample in pd.read_hdf(tmp_path / "s.h5")["id"]]
+    assert len(rows) == 11
+    with cache.open_file(tmp_path / "clean.h5", kind="features") as file:
+        found = file["features/clean"][...]
+    np.testing.assert_array_equal(found, VALUES[rows].astype(np.float16))
+
+
 def test_views_of_a_dataset_without_images_are_refused(tmp_path):
     copied(tmp_path)
     with pytest.raises(LpclipError, match="Dataset 'd' holds features made before, no images"):
