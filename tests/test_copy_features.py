@@ -158,7 +158,8 @@ def test_a_limited_dataset_has_the_features_of_its_rows(tmp_path):
         path=str(path),
         model=SPEC,
     )
-    rows = [int(sample.removeprefix("row-")) for sample in pd.read_hdf(tmp_path / "s.h5")["id"]]
+    index = cache.read_samples(tmp_path / "s.h5", labels=False)
+    rows = [int(sample_id.removeprefix("row-")) for sample_id in index["id"]]
     assert len(rows) == 11
     with cache.open_file(tmp_path / "clean.h5", kind="features") as file:
         found = file["features/clean"][...]
