@@ -142,3 +142,21 @@ def test_the_schema_knows_every_kind_of_method():
     schema = yaml.safe_load(SCHEMA.read_text())
     known = schema["properties"]["methods"]["additionalProperties"]["properties"]["kind"]["enum"]
     assert sorted(known) == kinds()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "configs").glob("*.yaml")))
+def test_the_ready_configurations_are_complete(config, name):
+    ready = yaml.safe_load((ROOT / "configs" / name).read_text())
+    for section, values in ready.items():
+        if isinstance(values, dict):
+            config.setdefault(section, {}).update(values)
+        else:
+            config[section] = values
+    done = complete(config, SCHEMA)
+    assert done["methods"].keys() >= ready.get("methods", {}).keys()
+
+
+def test_the_ready_baselines_have_every_kind_of_method(config):
+    ready = yaml.safe_load((ROOT / "configs/baselines.yaml").read_text())
+    methods = {**config["methods"], **ready["methods"]}
+    assert {method["kind"] for method in methods.values()} == set(kinds())

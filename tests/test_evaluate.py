@@ -1,6 +1,7 @@
 """The evaluation's tables, against scikit-learn on small features."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from sklearn import metrics
 from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.evaluate import evaluate, evaluate_ood, evaluate_rounds
-from lpclip.probes import Probes, write_probes
+from lpclip.probes import Probes, read_probes, write_probes
 from lpclip.rounds import Round, rounds_table
 
 N, C, D, SCALE = 60, 3, 5, 4.0
@@ -272,3 +273,59 @@ def test_the_same_evaluation_writes_the_same_bytes(world):
     before = (world.folder / "out.csv").read_bytes()
     world.evaluate("blur")
     assert (world.folder / "out.csv").read_bytes() == before
+
+
+def ensemble(world):
+    """Three members per seed, in place of the last round's probe."""
+    noise = np.random.default_rng(8).normal(size=(2, 3, C, D)).astype(np.float32)
+    members = world.probes.weight[-1][:, None] + noise
+    bias = np.zeros((2, 3, C), dtype=np.float32)
+    probes = replace(world.probes, member_weight=members, member_bias=bias)
+    write_probes(world.folder / "probes.h5", probes, EXPERIMENT)
+    unit = world.values[0].astype(np.float16).astype(np.float64)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    return [
+        np.mean([softmax(SCALE * unit @ weight.T) for weight in members[column]], axis=0)
+        for column in range(2)
+    ]
+
+
+def test_an_ensemble_is_judged_by_the_mean_of_its_members_probabilities(world):
+    probabilities = ensemble(world)
+    table = world.evaluate()
+    last = rounds(world, world.labels)[0].set_index(["round", "seed"])
+    for (column, row), seed in zip(table.iterrows(), (0, 4), strict=True):
+        p = probabilities[column]
+        right = np.mean(p.argmax(axis=1) == world.labels)
+        assert row["accuracy"] == pytest.approx(right)
+        assert row["nll"] == pytest.approx(metrics.log_loss(world.labels, p), rel=1e-5)
+        assert last.loc[(2, seed), "test_accuracy"] == pytest.approx(right)
+        before = world.logits(world.values[0], 1, column).argmax(axis=1)
+        assert last.loc[(1, seed), "test_accuracy"] == pytest.approx(
+            np.mean(before == world.labels)
+        )
+
+
+def test_msp_of_an_ensemble_is_that_of_the_mean_probabilities(world):
+    probabilities = ensemble(world)
+    samples = write_index(world.folder / "foreign_samples.h5", np.full(N, -1), None)
+    write_features(world.folder / "foreign.h5", samples, {"clean": world.values[1:2] ** 3})
+    evaluate_ood(
+        probes=world.folder / "probes.h5",
+        test=world.folder / "clean.h5",
+        features=world.folder / "foreign.h5",
+        output=world.folder / "ood.csv",
+        dataset="cubes",
+        group="far",
+    )
+    table = pd.read_csv(world.folder / "ood.csv").set_index(["score", "seed"])
+    probes, _ = read_probes(world.folder / "probes.h5")
+    unit = (world.values[1] ** 3).astype(np.float16).astype(np.float64)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    for column, seed in enumerate((0, 4)):
+        outside = np.mean(
+            [softmax(SCALE * unit @ weight.T) for weight in probes.member_weight[column]], axis=0
+        )
+        scores = np.concatenate([probabilities[column].max(axis=1), outside.max(axis=1)])
+        expected = metrics.roc_auc_score(np.repeat([1, 0], N), scores)
+        assert table.loc[("msp", seed), "auroc"] == pytest.approx(expected, abs=1e-6)

@@ -27,12 +27,13 @@ class Settings(Sweep):
         shots: labelled images of each class, drawn by the seed; those of fewer shots are among
             those of more.
         folds: parts of the shots that take turns in being held out to choose C by.
-        one_shot_c: C on features of unit length where a single shot leaves nothing to choose by.
+        one_shot_c: C on features of unit length where a single shot leaves nothing to choose by;
+            about that of the CLIP authors' example, 0.316 on features of a length of about 10.
     """
 
     shots: int = 16
     folds: int = 4
-    one_shot_c: float = 1.0
+    one_shot_c: float = 30.0
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:

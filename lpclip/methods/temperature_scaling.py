@@ -59,7 +59,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         ],
         dtype=np.float32,
     )
-    log.info("temperatures: %s", dict(zip(seeds, temperatures.round(4).tolist(), strict=True)))
+    log.info("temperatures: %s", [f"{one:.4g}" for one in temperatures])
 
     def divide(weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
         return weight / temperatures[:, None, None, None], bias / temperatures[:, None, None]
