@@ -160,9 +160,11 @@ def _parser(
             nargs="*" if several else None,
             required=required,
         )
+    # Options, since they change no result: Snakemake is not to run a job again for them.
     if "workers" in inspect.signature(function).parameters:
-        # An option, since it changes no result: Snakemake is not to run a job again for it.
         parser.add_argument("--workers", type=int, help="processes that decode images")
+    if "device" in inspect.signature(function).parameters:
+        parser.add_argument("--device", help="auto (a GPU where there is one), cpu, cuda, cuda:1")
     parser.add_argument("--settings", default="{}", help="one JSON text, keys as above")
     parser.add_argument("--log", type=Path, help="write a log here, the command first")
     parser.add_argument("--threads", type=int, help="use no more threads than this")

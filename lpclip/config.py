@@ -10,7 +10,9 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from lpclip.config_datasets import check_datasets, with_class_maps
+from lpclip.config_models import complete_models
 from lpclip.config_precomputed import check_features, complete_class_names
+from lpclip.config_prompts import complete_prompts
 from lpclip.data import Source, has_images, open_source
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.methods import sees_labels
@@ -25,8 +27,8 @@ def complete(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
 
     Raises:
         LpclipError: an unknown key, a wrong value, a name that is not defined, a data source that
-            refuses its settings, class names that do not fit the classes, or something that
-            needs images where there are only features.
+            refuses its settings, a model that cannot be, class names or templates that are none or
+            do not fit the classes, or something that needs images where there are only features.
     """
     completed = copy.deepcopy(dict(config))
     validator = _validator(schema)
@@ -47,6 +49,8 @@ def complete(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
     for benchmark in completed["benchmarks"].values():
         benchmark.setdefault("models", list(completed["models"]))
     _check_names(completed)
+    complete_models(completed)
+    complete_prompts(completed)
     sources = {name: _open(name, dataset) for name, dataset in completed["datasets"].items()}
     check_datasets(completed, sources)
     complete_class_names(completed)
@@ -120,8 +124,6 @@ def _sentence(error: Any, prefix: str = "") -> str:
     if error.validator == "enum":
         allowed = ", ".join(map(str, error.validator_value))
         return f"{where} is {error.instance!r}; allowed: {allowed}."
-    if error.validator == "pattern" and "{}" in str(error.validator_value).replace("\\", ""):
-        return f"{where} is {error.instance!r}: a template needs {{}} in the place of the name."
     return f"{where}: {error.message}."
 
 

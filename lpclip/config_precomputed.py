@@ -13,21 +13,19 @@ from lpclip.errors import LpclipError
 from lpclip.feature_files import TEXT_KEYS, Arrays, open_arrays
 from lpclip.model_spec import PRECOMPUTED
 
-_ONLY_PRECOMPUTED = ("scale", "bias", "weights")
-
 
 def complete_class_names(config: Mapping[str, Any]) -> None:
     """Fill in the class names of every benchmark whose file of text features holds them.
 
     Raises:
-        LpclipError: not exactly one of templates and text features; no class names, or others
-            than in the file; not one row per class.
+        LpclipError: not exactly one of templates, prompts and text features; no class names, or
+            others than in the file; not one row per class.
     """
     for name, benchmark in config["benchmarks"].items():
         where = f"configuration: benchmarks.{name}"
-        if ("templates" in benchmark) == ("text_features" in benchmark):
+        if sum(key in benchmark for key in ("templates", "prompts", "text_features")) != 1:
             raise LpclipError(
-                f"{where} needs either templates, or text_features that were made before."
+                f"{where} needs one of templates, prompts, and text_features that were made before."
             )
         names = benchmark.get("class_names")
         if "text_features" in benchmark:
@@ -59,13 +57,6 @@ def check_features(config: Mapping[str, Any], sources: Mapping[str, Source]) -> 
     Raises:
         LpclipError: the first thing that does not fit, and what to do.
     """
-    for name, model in config["models"].items():
-        for key in _ONLY_PRECOMPUTED:
-            if key in model and model["pretrained"] != PRECOMPUTED:
-                raise LpclipError(
-                    f"configuration: models.{name}.{key} is for 'pretrained: {PRECOMPUTED}'; "
-                    "a model that is loaded has its own. Remove it."
-                )
     for name, benchmark in config["benchmarks"].items():
         where = f"configuration: benchmarks.{name}"
         _check_models(where, benchmark, config)
@@ -88,9 +79,10 @@ def _check_models(where: str, benchmark: Mapping[str, Any], config: Mapping[str,
         if config["models"][name]["pretrained"] != PRECOMPUTED:
             continue
         others = "or list the benchmark's 'models' without it"
-        if "templates" in benchmark:
+        if "text_features" not in benchmark:
+            texts = "templates" if "templates" in benchmark else "prompts"
             raise LpclipError(
-                f"{where} has templates, but model '{name}' is precomputed and cannot embed text. "
+                f"{where} has {texts}, but model '{name}' is precomputed and cannot embed text. "
                 f"Give text_features instead, {others}."
             )
         for dataset in datasets_of(benchmark):

@@ -3,18 +3,24 @@
 import json
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pandas as pd
 import torch
+from torch import Tensor
 
 from lpclip import cache
+from lpclip.errors import LpclipError
 from lpclip.model_spec import ModelSpec
-from lpclip.models import load_model
+from lpclip.models import Model, load_model
+from lpclip.types import FloatArray
 
 log = logging.getLogger(__name__)
+
+_BATCH = 64
 
 
 def embed_text(
@@ -22,35 +28,76 @@ def embed_text(
     output: Path,
     model: ModelSpec,
     class_names: Sequence[str],
-    templates: Sequence[str],
+    templates: Sequence[str] = (),
+    prompts: Sequence[Sequence[str]] = (),
     device: str = "auto",
 ) -> None:
-    """Write one unit vector per class: the mean over templates of unit vectors, normalised again.
+    """Write one unit vector per class: the mean of its prompts' unit vectors, normalised again.
+
+    The prompts of a class are the templates with its name in the place of {}, or descriptions of
+    its own. A text is cut at the length that the model takes. All is computed in float32, whatever
+    the model's precision.
 
     Args:
         output: text cache: ``features`` float32 ``[C, D]``, table ``classes``, and the scale and
             bias that turn cosines into the model's logits.
-        model: the CLIP model.
+        model: the CLIP model: ``name``, ``architecture`` (a name that open_clip knows,
+            hf-hub:org/name or local-dir:folder), ``pretrained`` (a tag, the path of a checkpoint
+            or embedded), ``force_quick_gelu``, ``precision``, ``image_size``.
         class_names: C names, as they stand in a sentence.
-        templates: sentences with ``{}`` in the place of the name.
-        device: ``auto``, or a name that torch knows.
+        templates: sentences with {} in the place of the name; empty where there are prompts.
+        prompts: C lists of descriptions, in the order of the names, instead of templates.
+        device: auto, or a name that torch knows.
+
+    Raises:
+        LpclipError: a model that cannot be loaded, both templates and prompts or neither, or not
+            one list of prompts per class.
     """
+    if bool(templates) == bool(prompts):
+        raise LpclipError("lpclip embed-text needs either 'templates' or 'prompts'.")
+    texts = prompts or [[text.replace("{}", name) for text in templates] for name in class_names]
+    if len(texts) != len(class_names) or not all(texts):
+        raise LpclipError(
+            f"lpclip embed-text: {len(texts)} lists of prompts for {len(class_names)} class names; "
+            "each class needs one, and none may be empty."
+        )
     loaded = load_model(model, device=device)
-    # The rounding of the text tower depends on the number of threads, and so would every result.
-    torch.set_num_threads(1)
-    weights = open_clip.build_zero_shot_classifier(
-        loaded.clip, loaded.tokenizer, list(class_names), list(templates), device=loaded.device
-    )
+    features = text_features(loaded, texts)
     provenance = {
         **loaded.provenance,
-        "templates": json.dumps(list(templates)),
+        "precision": "fp32",
+        "prompts" if prompts else "templates": json.dumps(list(prompts or templates)),
         "scale": loaded.scale,
         "bias": loaded.bias,
     }
     with cache.create(output, kind="text", provenance=provenance) as file:
-        file["features"] = weights.T.float().cpu().numpy().astype(np.float32)
+        file["features"] = features
         names = pd.DataFrame(
             {"class_index": np.arange(len(class_names), dtype=np.int32), "name": list(class_names)}
         )
         cache.write_table(file, "classes", names)
-    log.info("embedded %d class names with %d templates", len(class_names), len(templates))
+    log.info("embedded %d class names with %d texts", len(texts), sum(map(len, texts)))
+
+
+def text_features(model: Model, texts: Sequence[Sequence[str]]) -> FloatArray:
+    """Unit vectors ``[C, D]`` float32: per class the mean of its texts' unit vectors, normalised.
+
+    As ``open_clip.build_zero_shot_classifier``, for any number of texts per class. Batches are
+    encoded side by side, each by one thread: the rounding, and so every later result, would
+    depend on the number of threads that share a batch.
+    """
+    flat = list(chain.from_iterable(texts))
+    batches = [flat[start : start + _BATCH] for start in range(0, len(flat), _BATCH)]
+    tokens = [model.tokenizer(batch) for batch in batches]
+
+    @torch.inference_mode()
+    def encode(batch: Tensor) -> FloatArray:
+        encoded = model.clip.encode_text(batch.to(model.device), normalize=True)
+        array: FloatArray = encoded.float().cpu().numpy()
+        return array
+
+    workers = torch.get_num_threads() if model.device.type == "cpu" else 1
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        encoded = np.concatenate(list(pool.map(encode, tokens)))
+    bounds = pairwise(accumulate(map(len, texts), initial=0))
+    return cache.normalise(np.stack([encoded[start:stop].mean(0) for start, stop in bounds]))

@@ -1,9 +1,13 @@
 """Which model: what a configuration says of one, without anything that could load it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 EMBEDDED = "embedded"
 PRECOMPUTED = "precomputed"
+HUB, FOLDER = "hf-hub:", "local-dir:"
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")
 
 
 @dataclass(frozen=True)
@@ -12,11 +16,16 @@ class ModelSpec:
 
     Attributes:
         name: its name in the configuration and in the paths of its caches.
-        architecture: a name that open_clip knows, or ``lpclip-tiny``; any text for ``precomputed``.
+        architecture: a name that open_clip knows, ``lpclip-tiny``, ``hf-hub:org/name`` or
+            ``local-dir:folder`` (both bring their weights); any text for ``precomputed``.
         pretrained: a pretrained tag of open_clip, the path of a checkpoint, ``embedded`` for
             the weights that come with lpclip, or ``precomputed``: the weights are not at hand,
-            only features that they made.
-        force_quick_gelu: needed for OpenAI weights in a local file.
+            only features that they made. Empty where the architecture brings them.
+        force_quick_gelu: whether the activation is QuickGELU, as of OpenAI's weights; None: as
+            the architecture's name says.
+        precision: ``fp32``, ``bf16`` or ``fp16``, of images; ``auto`` is fp32 on a CPU and fp16
+            elsewhere, the nearest to fp32 that is fast.
+        image_size: pixels of the side of the images; None: the architecture's own.
         scale: what a precomputed model multiplies cosines with; None: that of an lpclip text
             cache, else 100, as of every CLIP model of OpenAI's.
         bias: what it adds to them; None: that of an lpclip text cache, else 0.
@@ -26,8 +35,30 @@ class ModelSpec:
 
     name: str
     architecture: str
-    pretrained: str
-    force_quick_gelu: bool = False
+    pretrained: str = ""
+    force_quick_gelu: bool | None = None
+    precision: str = "auto"
+    image_size: int | None = None
     scale: float | None = None
     bias: float | None = None
     weights: str | None = None
+
+
+def is_checkpoint(pretrained: str) -> bool:
+    """Whether it is the path of a file, and not a tag.
+
+    >>> [is_checkpoint(text) for text in ("laion2b_s34b_b79k", "mine.pt", "weights/mine")]
+    [False, True, True]
+    """
+    path = Path(pretrained)
+    return path.suffix in CHECKPOINTS or len(path.parts) > 1 or path.is_file()
+
+
+def local_files(architecture: str, pretrained: str) -> list[Path]:
+    """Files of the user's that a model is loaded from, sorted; they need not exist."""
+    if pretrained == PRECOMPUTED:
+        return []
+    if architecture.startswith(FOLDER):
+        folder = Path(architecture.removeprefix(FOLDER))
+        return sorted(path for path in folder.glob("*") if path.is_file())
+    return [Path(pretrained)] if is_checkpoint(pretrained) else []

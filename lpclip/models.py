@@ -1,9 +1,9 @@
 """CLIP models: built and loaded by open_clip, with what lpclip needs to know of them."""
 
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
@@ -15,18 +15,20 @@ from torch import Tensor
 
 from lpclip import tiny
 from lpclip.errors import LpclipError, did_you_mean
-from lpclip.model_spec import EMBEDDED, PRECOMPUTED, ModelSpec
+from lpclip.model_spec import EMBEDDED, FOLDER, HUB, PRECISIONS, PRECOMPUTED, ModelSpec
 from lpclip.tiny.weights import expand, read_compact
+from lpclip.weights import create, quiet, tokenizer
+
+_LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded CLIP model, frozen, in float32.
+    """A loaded CLIP model, frozen; its weights are float32 whatever the precision.
 
     Attributes:
         spec: what was asked for.
         clip: the open_clip model.
-        tokenizer: its tokenizer.
         to_pixels: PIL image -> float32 ``[3, H, W]`` in 0..1: open_clip's own preprocessing
             without the normalisation, which comes after views and corruptions.
         mean: per channel.
@@ -36,11 +38,11 @@ class Model:
         bias: what it adds to them (0 for most).
         weights: hash of all tensors, 16 hexadecimal digits.
         device: where it runs.
+        precision: what images are encoded in: ``fp32``, ``bf16`` or ``fp16``.
     """
 
     spec: ModelSpec
     clip: Any
-    tokenizer: Any
     to_pixels: Callable[[Image], Tensor]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -49,14 +51,31 @@ class Model:
     bias: float
     weights: str
     device: torch.device
+    precision: str
 
     @torch.inference_mode()
     def embed(self, pixels: Tensor) -> Tensor:
-        """Features ``[B, D]`` float32 of pixels ``[B, 3, H, W]`` in 0..1, not normalised."""
+        """Features ``[B, D]`` float32 of pixels ``[B, 3, H, W]`` in 0..1, not normalised.
+
+        Raises:
+            LpclipError: numbers too large for the precision.
+        """
         mean = torch.tensor(self.mean, device=pixels.device).view(3, 1, 1)
         std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1)
-        features: Tensor = self.clip.encode_image((pixels - mean) / std)
+        low = _LOW.get(self.precision)
+        with torch.autocast(self.device.type, dtype=low, enabled=low is not None):
+            features: Tensor = self.clip.encode_image((pixels - mean) / std)
+        if not features.isfinite().all():
+            raise LpclipError(
+                f"Model '{self.spec.name}' gives features that are not finite in precision "
+                f"{self.precision}. Set its precision to bf16 or fp32."
+            )
         return features.float()
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Its own tokenizer, loaded when it is first asked for: images need none."""
+        return tokenizer(self.spec)
 
     @property
     def image_size(self) -> int:
@@ -67,7 +86,9 @@ class Model:
     @property
     def width(self) -> int:
         """Numbers per feature."""
-        return int(open_clip.get_model_config(self.spec.architecture)["embed_dim"])
+        size = self.clip.visual.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return self.embed(torch.zeros(1, 3, height, width, device=self.device)).shape[1]
 
     @property
     def provenance(self) -> dict[str, str | int | float]:
@@ -78,6 +99,7 @@ class Model:
             "pretrained": self.spec.pretrained,
             "weights": self.weights,
             "preprocessing": self.preprocessing,
+            "precision": self.precision,
             "torch": version("torch"),
             "open_clip": version("open_clip_torch"),
         }
@@ -91,7 +113,8 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
         device: ``auto`` (a GPU where there is one), or a name that torch knows.
 
     Raises:
-        LpclipError: unknown architecture or weights that cannot be had.
+        LpclipError: unknown architecture, weights that cannot be had or are others, or a device
+            that is not there.
     """
     if spec.pretrained == PRECOMPUTED:
         raise LpclipError(
@@ -99,21 +122,20 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
             "nothing can be embedded with it. Give its weights as 'pretrained'."
         )
     open_clip.add_model_config(tiny.CONFIG)
-    if spec.architecture not in open_clip.list_models():
+    from_elsewhere = spec.architecture.startswith((HUB, FOLDER))
+    if not from_elsewhere and spec.architecture not in open_clip.list_models():
         raise LpclipError(
             f"Model '{spec.name}': open_clip has no architecture '{spec.architecture}'. "
             f"{did_you_mean(spec.architecture, open_clip.list_models())}"
         )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    place = _device(spec, device)
     clip, preprocess = _create(spec)
     clip = clip.eval().requires_grad_(False)
     *to_pixels, normalise = preprocess.transforms
     bias = getattr(clip, "logit_bias", None)
     return Model(
         spec=spec,
-        clip=clip.to(device),
-        tokenizer=open_clip.get_tokenizer(spec.architecture),
+        clip=clip.to(place),
         to_pixels=type(preprocess)(to_pixels),
         mean=tuple(map(float, normalise.mean)),
         std=tuple(map(float, normalise.std)),
@@ -121,7 +143,8 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
         scale=float(clip.logit_scale.exp()),
         bias=0.0 if bias is None else float(bias),
         weights=weights_hash(clip),
-        device=torch.device(device),
+        device=place,
+        precision=_precision(spec, place),
     )
 
 
@@ -136,38 +159,41 @@ def weights_hash(module: torch.nn.Module) -> str:
 
 
 def _create(spec: ModelSpec) -> tuple[Any, Any]:
-    embedded = spec.pretrained == EMBEDDED
-    if embedded and spec.architecture != tiny.ARCHITECTURE:
+    if spec.pretrained != EMBEDDED:
+        return create(spec)
+    if spec.architecture != tiny.ARCHITECTURE:
         raise LpclipError(
             f"Model '{spec.name}': only {tiny.ARCHITECTURE} has embedded weights; "
             f"give a pretrained tag or a checkpoint for {spec.architecture}."
         )
-    try:
-        with _quiet_root_logger():
-            clip, _, preprocess = open_clip.create_model_and_transforms(
-                spec.architecture,
-                pretrained=None if embedded else spec.pretrained,
-                force_quick_gelu=spec.force_quick_gelu,
-            )
-    except Exception as error:
-        # open_clip and the hub raise many kinds; all of them mean that the weights are not there.
-        raise LpclipError(
-            f"Model '{spec.name}': the weights '{spec.pretrained}' of {spec.architecture} cannot "
-            f"be loaded ({' '.join(str(error).split())[:300]}). Give a pretrained tag of open_clip "
-            "(needs a network or a filled hub cache) or the path of a checkpoint."
-        ) from error
-    if embedded:
-        tensors, _ = read_compact()
-        clip.load_state_dict(expand(tensors))
+    with quiet():
+        clip, _, preprocess = open_clip.create_model_and_transforms(tiny.ARCHITECTURE)
+    tensors, _ = read_compact()
+    clip.load_state_dict(expand(tensors))
     return clip, preprocess
 
 
-class _quiet_root_logger:  # noqa: N801 - reads as a function
-    """Silences open_clip's warning that a model without a checkpoint starts at random."""
+def _device(spec: ModelSpec, name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except Exception as error:  # torch raises several kinds
+        reason = " ".join(str(error).split())[:120]
+        raise LpclipError(
+            f"Model '{spec.name}': the device '{name}' cannot be used ({reason}). Set device: "
+            "auto, cpu, or one that torch names."
+        ) from error
+    return device
 
-    def __enter__(self) -> None:
-        self._level = logging.root.level
-        logging.root.setLevel(logging.ERROR)
 
-    def __exit__(self, *_: object) -> None:
-        logging.root.setLevel(self._level)
+def _precision(spec: ModelSpec, device: torch.device) -> str:
+    if spec.precision not in PRECISIONS:
+        raise LpclipError(
+            f"Model '{spec.name}': unknown precision '{spec.precision}'. "
+            f"{did_you_mean(spec.precision, PRECISIONS)}"
+        )
+    if spec.precision != "auto":
+        return spec.precision
+    return "fp32" if device.type == "cpu" else "fp16"

@@ -117,8 +117,14 @@ def features(**source):
             lambda c: pets(c).update(adapt="images"),
             "dataset 'images' of images, but model 'mine' is precomputed",
         ),
-        (lambda c: pets(c).update(templates=["{}"]), "needs either templates, or text_features"),
-        (lambda c: pets(c).pop("text_features"), "needs either templates, or text_features"),
+        (
+            lambda c: pets(c).update(templates=["{}"]),
+            "needs one of templates, prompts, and text_feat",
+        ),
+        (
+            lambda c: pets(c).pop("text_features"),
+            "needs one of templates, prompts, and text_feat",
+        ),
         (
             lambda c: (
                 pets(c).pop("text_features"),

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {
+    "huggingface-hub": "huggingface_hub",
     "matplotlib": "matplotlib-base",
     "open-clip-torch": "open-clip-torch",
     "snakemake": "snakemake-minimal",

@@ -123,11 +123,12 @@ def test_a_checkpoint_of_the_same_architecture_loads_by_its_path(tmp_path, image
     [
         (ModelSpec("m", "lpclip-tny", "embedded"), "Did you mean 'lpclip-tiny'"),
         (ModelSpec("m", "ViT-B-32", "embedded"), "only lpclip-tiny has embedded weights"),
-        (ModelSpec("m", "lpclip-tiny", "no/such.safetensors"), "'no/such.safetensors' of lpclip-t"),
+        (ModelSpec("m", "lpclip-tiny", "no/such.safetensors"), "'no/such.safetensors' does not ex"),
         (
             ModelSpec("m", "lpclip-tiny", "laion9b"),
-            "the weights 'laion9b' of lpclip-tiny cannot be",
+            "has no weights 'laion9b' of lpclip-tiny",
         ),
+        (ModelSpec("m", "ViT-B-16", "openia"), "Did you mean 'openai'"),
     ],
 )
 def test_a_model_that_cannot_be_had_is_a_sentence(spec, sentence):

@@ -17,6 +17,7 @@ from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
 from lpclip.feature_files import open_arrays
 from lpclip.methods import needs, used_seeds
+from lpclip.model_spec import local_files
 from lpclip.page.assets import assets_hash, shown_configuration
 from lpclip.permissions import check_writable
 from lpclip.tiny import WEIGHTS
@@ -50,8 +51,8 @@ METHODS, LABELLINGS = config["methods"], config["labellings"]
 # What is embedded here, and what was embedded before and is copied.
 IMAGES = [name for name in DATASETS if has_images(DATASETS[name]["source"])]
 FEATURES = [name for name in DATASETS if name not in IMAGES]
-TEMPLATES = [name for name in BENCHMARKS if "templates" in BENCHMARKS[name]]
-TEXT_FEATURES = [name for name in BENCHMARKS if name not in TEMPLATES]
+TEXT_FEATURES = [name for name in BENCHMARKS if "text_features" in BENCHMARKS[name]]
+TEXTS = [name for name in BENCHMARKS if name not in TEXT_FEATURES]
 
 
 def one_of(names):
@@ -115,12 +116,19 @@ def skipping_indices():
     ]
 
 
+def model_settings(wildcards):
+    """What a stage knows of its model: where it runs changes no result."""
+    model = {"name": wildcards.model, **MODELS[wildcards.model]}
+    del model["device"]
+    return model
+
+
 def settings_embed_text(wildcards):
     benchmark = BENCHMARKS[wildcards.benchmark]
     return {
-        "model": {"name": wildcards.model, **MODELS[wildcards.model]},
+        "model": model_settings(wildcards),
         "class_names": benchmark["class_names"],
-        "templates": benchmark["templates"],
+        **{key: benchmark[key] for key in ("templates", "prompts") if key in benchmark},
         "code": code_hash("lpclip.embed_text"),
         "versions": versions(),
     }
@@ -132,7 +140,7 @@ def settings_embed_images(wildcards):
     return {
         "dataset": wildcards.dataset,
         "source": dataset["source"],
-        "model": {"name": wildcards.model, **MODELS[wildcards.model]},
+        "model": model_settings(wildcards),
         "views": views,
         "seed": dataset["views"]["seed"],
         "batch_size": config["compute"]["batch_size"],
@@ -146,7 +154,7 @@ def settings_embed_images(wildcards):
 def settings_copy_text(wildcards):
     benchmark = BENCHMARKS[wildcards.benchmark]
     return {
-        "model": {"name": wildcards.model, **MODELS[wildcards.model]},
+        "model": model_settings(wildcards),
         "class_names": benchmark["class_names"],
         **place_of(benchmark["text_features"]),
         "code": code_hash("lpclip.copy_features"),
@@ -156,7 +164,7 @@ def settings_copy_text(wildcards):
 def settings_copy_features(wildcards):
     return {
         "dataset": wildcards.dataset,
-        "model": {"name": wildcards.model, **MODELS[wildcards.model]},
+        "model": model_settings(wildcards),
         **place_of(DATASETS[wildcards.dataset]["source"]),
         "code": code_hash("lpclip.copy_features"),
     }
@@ -261,10 +269,14 @@ def settings_page(wildcards):
 
 def model_files(wildcards):
     """Files on this machine that a model is loaded from."""
-    pretrained = MODELS[wildcards.model]["pretrained"]
-    if pretrained == "embedded":
+    model = MODELS[wildcards.model]
+    if model["pretrained"] == "embedded":
         return [os.path.relpath(WEIGHTS)]
-    return [pretrained] if Path(pretrained).suffix else []
+    return list(map(str, local_files(model["architecture"], model["pretrained"])))
+
+
+def device_of(wildcards):
+    return MODELS[wildcards.model]["device"]
 
 
 def features(dataset, views):

@@ -8,19 +8,20 @@ rule embed_text:
     benchmark:
         "logs/embed_text/{model}/{benchmark}.tsv"
     wildcard_constraints:
-        benchmark=one_of(TEMPLATES),
+        benchmark=one_of(TEXTS),
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: config["compute"]["threads"]
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=8000,
+        runtime=4 * 60,
         gpu=1,
+        device=device_of,
     params:
         settings=settings_of("embed_text"),
     shell:
         "lpclip embed-text --settings {params.settings:q} --output {output:q}"
-        " --log {log:q} --threads {threads}"
+        " --device {resources.device:q} --log {log:q} --threads {threads}"
 
 
 rule embed_images:
@@ -43,8 +44,10 @@ rule embed_images:
         runtime=24 * 60,
         gpu=1,
         workers=config["compute"]["workers"],
+        device=device_of,
     params:
         settings=settings_of("embed_images"),
     shell:
         "lpclip embed-images --samples {input.samples:q} --settings {params.settings:q}"
-        " --output {output:q} --workers {resources.workers} --log {log:q} --threads {threads}"
+        " --output {output:q} --workers {resources.workers} --device {resources.device:q}"
+        " --log {log:q} --threads {threads}"

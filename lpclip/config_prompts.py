@@ -1,0 +1,150 @@
+"""Class names, templates and prompts: from what a configuration names to the texts themselves.
+
+Files are read here, before the first job, so that what is in them is part of the settings of the
+stages that use it: an edited file runs these again and no others.
+"""
+
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lpclip.errors import LpclipError, did_you_mean
+
+IMAGENET = "imagenet"
+_TEMPLATES = {
+    "openai_imagenet": "OPENAI_IMAGENET_TEMPLATES",
+    "simple": "SIMPLE_IMAGENET_TEMPLATES",
+}
+
+
+def complete_prompts(config: Mapping[str, Any]) -> None:
+    """Put texts in the place of the files and sets that hold them, in every benchmark.
+
+    ``class_names`` and ``templates`` become lists, ``prompts`` one list of descriptions per class,
+    in the order of the class names, which may be left out: then they are those of the file.
+
+    Raises:
+        LpclipError: a file that cannot be read, an unknown set, empty or repeated names, a
+            template without ``{}``, or prompts that are not those of the classes.
+    """
+    for name, benchmark in config["benchmarks"].items():
+        where = f"configuration: benchmarks.{name}"
+        if "class_names" in benchmark:
+            given = benchmark["class_names"]
+            benchmark["class_names"] = _class_names(f"{where}.class_names", given)
+        if "templates" in benchmark:
+            benchmark["templates"] = _templates(f"{where}.templates", benchmark["templates"])
+        if "prompts" in benchmark:
+            prompts = _prompts(f"{where}.prompts", benchmark["prompts"])
+            names = benchmark.setdefault("class_names", list(prompts))
+            _check_same(f"{where}.prompts: {benchmark['prompts']}", prompts, names)
+            benchmark["prompts"] = [prompts[class_name] for class_name in names]
+
+
+def _class_names(where: str, given: str | Sequence[str]) -> list[str]:
+    if given == IMAGENET:
+        # As published: two pairs of classes share a name.
+        return list(_open_clips("IMAGENET_CLASSNAMES"))
+    names = _lines(where, given, {IMAGENET}) if isinstance(given, str) else list(given)
+    if len(names) < 2:
+        raise LpclipError(f"{where} needs two names or more, one per class.")
+    _check_texts(f"{where} ({given})" if isinstance(given, str) else where, "name", names)
+    return names
+
+
+def _templates(where: str, given: str | Sequence[str]) -> list[str]:
+    if isinstance(given, str) and given in _TEMPLATES:
+        return [template("{}") for template in _open_clips(_TEMPLATES[given])]
+    templates = _lines(where, given, set(_TEMPLATES)) if isinstance(given, str) else list(given)
+    place = f"{where} ({given})" if isinstance(given, str) else where
+    if not templates:
+        raise LpclipError(f"{place} holds no template.")
+    _check_texts(place, "template", templates)
+    for template in templates:
+        if "{}" not in template:
+            raise LpclipError(
+                f"{place}: '{template}' is not a template: it needs {{}} in the place of the name."
+            )
+    return templates
+
+
+def _lines(where: str, path: str, sets: set[str]) -> list[str]:
+    """Lines of a text file, without the empty ones at its end."""
+    if not Path(path).is_file():
+        raise LpclipError(
+            f"{where} is '{path}', which is neither a file nor a named set. "
+            f"{did_you_mean(path, sets)}"
+        )
+    return [line.strip() for line in _read(where, path).rstrip().split("\n")]
+
+
+def _read(where: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LpclipError(f"{where}: {path} cannot be read as UTF-8 text ({error}).") from error
+
+
+def _check_texts(where: str, what: str, texts: Sequence[str]) -> None:
+    seen: dict[str, int] = {}
+    for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            raise LpclipError(f"{where}: {what} {number} is empty.")
+        first = seen.setdefault(text.strip(), number)
+        if first != number:
+            raise LpclipError(f"{where} has the {what} '{text}' twice ({first} and {number}).")
+
+
+def _prompts(where: str, path: str) -> dict[str, list[str]]:
+    if not Path(path).is_file():
+        raise LpclipError(f"{where}: the file '{path}' does not exist.")
+
+    def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        _check_texts(f"{where}: {path}", "class", [key for key, _ in pairs])
+        return dict(pairs)
+
+    try:
+        prompts = json.loads(_read(where, path), object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise LpclipError(f"{where}: {path} is not valid JSON: {error}.") from error
+    if not isinstance(prompts, dict):
+        raise LpclipError(f"{where}: {path} holds no object of class names with descriptions.")
+    for name, texts in prompts.items():
+        place = f"{where}: {path}: '{name}'"
+        listed = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+        if not listed or not texts:
+            raise LpclipError(f"{place} needs a list of one description or more.")
+        _check_texts(place, "description", texts)
+    return prompts
+
+
+def _check_same(where: str, prompts: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in names:
+        if name not in prompts:
+            raise LpclipError(
+                f"{where} has no descriptions of class '{name}'. {did_you_mean(name, prompts)}"
+            )
+    for name in prompts:
+        if name not in names:
+            raise LpclipError(
+                f"{where} describes '{name}', which is not among the class names. "
+                f"{did_you_mean(name, names)}"
+            )
+
+
+@cache
+def _open_clips(name: str) -> Any:
+    """A list of open_clip's, from the module that holds no more; the package takes seconds."""
+    package = importlib.util.find_spec("open_clip")
+    assert package is not None
+    assert package.origin is not None
+    path = Path(package.origin).with_name("zero_shot_metadata.py")
+    spec = importlib.util.spec_from_file_location("zero_shot_metadata", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)

@@ -1,0 +1,182 @@
+"""Weights by way of open_clip, and a sentence where they cannot be had.
+
+Nothing is unpickled: open_clip reads checkpoints with safetensors, or with torch's
+``weights_only=True``.
+"""
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import open_clip
+from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub.utils._http import get_session
+from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+from lpclip.errors import LpclipError
+from lpclip.model_spec import FOLDER, HUB, ModelSpec
+from lpclip.published import check_weights, preprocessing, published
+
+log = logging.getLogger(__name__)
+
+_CONFIGURATION = "open_clip_config.json"
+# Without a network, the hub's client waits 24 seconds for every file before it looks for a copy.
+_SECONDS_TO_ANSWER = 5
+
+
+def create(spec: ModelSpec) -> tuple[Any, Any]:
+    """The open_clip model, float32 on the CPU, and its preprocessing.
+
+    Raises:
+        LpclipError: weights that cannot be had, that are not those of the architecture, that hold
+            code, or that were trained with another activation.
+    """
+    wanted: dict[str, Any] = {}
+    if not spec.architecture.startswith((HUB, FOLDER)):
+        known = published(spec.architecture)
+        check_weights(spec, known)
+        if not _is_tag(spec):
+            wanted = preprocessing(spec, known)
+    if _on_hub(spec):
+        look_for_hub()
+    try:
+        with quiet():
+            clip, preprocess = open_clip.create_model_from_pretrained(
+                spec.architecture,
+                pretrained=spec.pretrained or None,
+                force_quick_gelu=bool(spec.force_quick_gelu),
+                force_image_size=spec.image_size,
+                **{f"image_{key}": value for key, value in wanted.items()},
+            )
+    except Exception as error:
+        # open_clip, the hub and torch raise many kinds; what they mean depends on the source.
+        raise LpclipError(f"Model '{spec.name}': {_reason(spec, error)}") from error
+    return clip, preprocess
+
+
+def tokenizer(spec: ModelSpec) -> Any:
+    """The model's own tokenizer: texts -> token numbers ``[B, L]``.
+
+    Raises:
+        LpclipError: it is a file that is not at hand, or needs a package that is not there.
+    """
+    config: Any = None
+    try:
+        config = open_clip.get_model_config(spec.architecture)
+        if "hf_tokenizer_name" in config["text_cfg"] and not spec.architecture.startswith(FOLDER):
+            look_for_hub()
+        return open_clip.get_tokenizer(spec.architecture)
+    except Exception as error:
+        name = (config or {}).get("text_cfg", {}).get("hf_tokenizer_name")
+        place = spec.architecture.removeprefix(FOLDER).removeprefix(HUB)
+        if name and not spec.architecture.startswith(FOLDER):
+            place = name
+        raise LpclipError(
+            f"Model '{spec.name}': {_extra(error) or _no_tokenizer(place, error)}"
+        ) from error
+
+
+def look_for_hub() -> None:
+    """Where the hub does not answer, have its client use local copies at once."""
+    if not constants.HF_HUB_OFFLINE:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=_SECONDS_TO_ANSWER)
+        except Exception as error:  # of several libraries, all of them: no answer
+            log.info("the hub %s does not answer (%s)", constants.ENDPOINT, error)
+            constants.HF_HUB_OFFLINE = True
+
+
+def _is_tag(spec: ModelSpec) -> bool:
+    return bool(open_clip.is_pretrained_cfg(spec.architecture, spec.pretrained))
+
+
+def _on_hub(spec: ModelSpec) -> bool:
+    return spec.architecture.startswith(HUB) or _is_tag(spec)
+
+
+def _reason(spec: ModelSpec, error: Exception) -> str:
+    """What went wrong, from where the weights should have come, and what to do."""
+    text = " ".join(str(error).split())
+    if extra := _extra(error):
+        return extra
+    if missing := _missing_on_hub(spec):
+        return missing
+    where = spec.pretrained or spec.architecture.removeprefix(FOLDER)
+    if "TorchScript" in text:
+        return (
+            f"{where} is a TorchScript archive, which holds code, as OpenAI's own files do. Give "
+            "the weights as .safetensors; OpenAI's are open_clip's weights 'openai'."
+        )
+    if "Weights only load failed" in text and re.search(r"GLOBAL|[Uu]nsupported", text):
+        return (
+            f"{where} holds pickled objects beside tensors, which could run code and are never "
+            "loaded. Save its state_dict as .safetensors."
+        )
+    if differs := re.search(
+        r"((?:Missing|Unexpected) key\(s\) in state_dict: \"[^\"]+\""
+        r"|size mismatch for [^:]+|pos_embed \w+ changed)",
+        text,
+    ):
+        return (
+            f"{where} does not hold the weights of {spec.architecture} "
+            f"({differs[1]}). Name the architecture that they are of."
+        )
+    return (
+        f"{where} cannot be loaded as the weights of {spec.architecture} ({text[:200]}). The file "
+        "may be truncated, no checkpoint, or another model's; get it again, or give another."
+    )
+
+
+def _missing_on_hub(spec: ModelSpec) -> str:
+    """What has to be in the hub's cache and is not, empty if nothing or the hub can be reached."""
+    if not (_on_hub(spec) and constants.HF_HUB_OFFLINE):
+        return ""
+    weights = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
+    if _is_tag(spec):
+        settings = open_clip.get_pretrained_cfg(spec.architecture, spec.pretrained)
+        repository, _, name = settings["hf_hub"].rpartition("/")
+        what, wanted = f"'{spec.pretrained}' of {spec.architecture}", [(name,) if name else weights]
+    else:
+        repository = spec.architecture.removeprefix(HUB)
+        what, wanted = f"of {spec.architecture}", [(_CONFIGURATION,), weights]
+    for names in wanted:
+        if not any(isinstance(try_to_load_from_cache(repository, name), str) for name in names):
+            return (
+                f"the weights {what} need the file {names[0]} of {repository}, which is not in "
+                f"the local hub cache, and the hub cannot be reached: either put it into "
+                f"{constants.HF_HUB_CACHE} (where there is a network: hf download {repository} "
+                f"{names[0]}), or give the path of a checkpoint as 'pretrained'."
+            )
+    return ""
+
+
+def _no_tokenizer(place: str, error: Exception) -> str:
+    text = " ".join(str(error).split())[:200]
+    return (
+        f"its tokenizer {place} cannot be loaded ({text}). Put it into the hub cache "
+        f"{constants.HF_HUB_CACHE} (where there is a network: hf download {place} --include "
+        "'*token*'), or give a folder with open_clip_config.json, weights and tokenizer as "
+        "'architecture: local-dir:…'."
+    )
+
+
+def _extra(error: Exception) -> str:
+    if "transformers" in str(error) and ("install" in str(error) or isinstance(error, ImportError)):
+        return "its text encoder needs transformers. Run: pip install 'lpclip[transformers]'."
+    return ""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the root logger's and torch's remarks: what matters of them is an error here."""
+    level = logging.root.level
+    logging.root.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.root.setLevel(level)
