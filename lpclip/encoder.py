@@ -39,8 +39,15 @@ def load_encoder(
             + (", or its weights as --model-checkpoint." if expected != PRECOMPUTED else ".")
         )
     pretrained = str(checkpoint or provenance["pretrained"])
+    spec = ModelSpec(
+        name,
+        provenance["architecture"],
+        pretrained,
+        force_quick_gelu=bool(provenance.get("force_quick_gelu")),
+        image_size=int(provenance.get("force_image_size", 0)) or None,
+    )
     try:
-        model = load_model(ModelSpec(name, provenance["architecture"], pretrained), device=device)
+        model = load_model(spec, device=device)
     except LpclipError as error:
         raise LpclipError(f"{error} --model-checkpoint names a file of these weights.") from error
     if model.weights != expected:

@@ -100,6 +100,8 @@ class Model:
             "weights": self.weights,
             "preprocessing": self.preprocessing,
             "precision": self.precision,
+            "force_quick_gelu": int(bool(self.spec.force_quick_gelu)),
+            "force_image_size": self.spec.image_size or 0,
             "torch": version("torch"),
             "open_clip": version("open_clip_torch"),
         }

@@ -15,7 +15,10 @@ from lpclip.settings import build
 log = logging.getLogger(__name__)
 
 # What a probes file says of the model, enough to load it again; less where it is precomputed.
-MODEL = ("model", "architecture", "pretrained", "weights", "preprocessing")
+MODEL = (
+    "model", "architecture", "pretrained", "weights", "preprocessing", "force_quick_gelu",
+    "force_image_size",
+)  # fmt: skip
 
 
 def train_probe(

@@ -139,13 +139,6 @@ def test_a_model_that_cannot_be_had_is_a_sentence(spec, sentence):
     assert "\n" not in str(error.value)
 
 
-def test_a_damaged_checkpoint_is_a_sentence(tmp_path):
-    path = tmp_path / "broken.safetensors"
-    path.write_bytes(b"no weights")
-    with pytest.raises(LpclipError, match=r"broken\.safetensors' of lpclip-tiny cannot be loaded"):
-        load_model(ModelSpec("m", "lpclip-tiny", str(path)), device="cpu")
-
-
 def test_text_features_are_open_clips_zero_shot_head(tmp_path, plain, model):
     clip, _, _ = plain
     embed_text(
