@@ -13,11 +13,17 @@ import numpy as np
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError
 from lpclip.model_spec import EMBEDDED, PRECOMPUTED
-from lpclip.probes import Probe, load_probe, read_probes
+from lpclip.probes import Probe, load_probe, place, read_probes
 
 
 def export(
-    *, probes: Path, to: str, output: Path, round: int = -1, seed: int | None = None
+    *,
+    probes: Path,
+    to: str,
+    output: Path,
+    round: int = -1,
+    seed: int | None = None,
+    member: int | None = None,
 ) -> list[Path]:
     """Write a head that gives the probe's logits, ``head.json`` and ``README.md``.
 
@@ -31,19 +37,21 @@ def export(
         output: folder, made where it is missing.
         round: counted from 0, the zero-shot head; -1 is the last.
         seed: of the probe; None: the first that the method was run with.
+        member: of an ensemble, counted from 0.
 
     Returns:
         The files.
 
     Raises:
-        LpclipError: no such round or seed; onnx is not installed; the output is no folder.
+        LpclipError: no such round, seed or member; an ensemble without a member; onnx is not
+            installed; the output is no folder.
     """
     if output.exists() and not output.is_dir():
         raise LpclipError(f"{output} is a file. Name a folder for the head and its README.")
     heads, _ = read_probes(probes)
-    chosen = heads.seeds[0] if seed is None else seed
-    probe = load_probe(probes, round=round, seed=chosen)
-    about = _about(probe, round % len(heads.weight), chosen)
+    number, column = place(probes, heads, round=round, seed=seed)
+    probe = load_probe(probes, round=number, seed=heads.seeds[column], member=member)
+    about = _about(probe, number, heads.seeds[column], member)
     name, content = _WRITERS[to](probe, about)
     files = {
         name: content,
@@ -56,7 +64,7 @@ def export(
     return [output / file for file in files]
 
 
-def _about(probe: Probe, round: int, seed: int) -> dict[str, Any]:
+def _about(probe: Probe, round: int, seed: int, member: int | None) -> dict[str, Any]:
     names = ("model", "architecture", "pretrained", "weights", "preprocessing")
     found = {name: probe.provenance[name] for name in names if name in probe.provenance}
     made_by = {name: probe.provenance.get(name, "") for name in ("benchmark", "method")}
@@ -67,6 +75,7 @@ def _about(probe: Probe, round: int, seed: int) -> dict[str, Any]:
         **made_by,
         "round": round,
         "seed": seed,
+        **({} if member is None else {"member": member}),
         "lpclip": version("lpclip"),
     }
 

@@ -18,7 +18,7 @@ from lpclip.encoder import load_encoder
 from lpclip.errors import BadImageError, LpclipError
 from lpclip.metrics import max_logit, mcm
 from lpclip.model_spec import PRECOMPUTED
-from lpclip.probes import HALF_WAY, Probe, between, load_probe, read_probes
+from lpclip.probes import HALF_WAY, Probes, between, place, read_probes
 from lpclip.progress import progress
 from lpclip.types import FloatArray
 
@@ -91,14 +91,9 @@ def predict(
     """
     if output is not None and output.suffix.lower() not in _WRITERS:
         raise LpclipError(f"{output} ends in neither {' nor '.join(_WRITERS)}.")
-    heads, _ = read_probes(probes)
-    chosen = heads.seeds[0] if seed is None else seed
-    scorer = _Scorer(
-        load_probe(probes, round=round, seed=chosen),
-        load_probe(probes, round=0, seed=chosen),
-        _positive(top_k, "--top-k"),
-    )
-    provenance = scorer.probe.provenance
+    heads, provenance = read_probes(probes)
+    number, column = place(probes, heads, round=round, seed=seed)
+    scorer = _Scorer(heads, number, column, _positive(top_k, "--top-k"))
     found = [_images(path) for path in inputs]
     if not any(found):
         raise LpclipError("No image was given. Name files, folders or feature caches (.h5).")
@@ -110,7 +105,9 @@ def predict(
     parts = (part for parts in found for part in parts)
     for is_cache, group in groupby(parts, key=lambda part: isinstance(part, Path)):
         if is_cache:
-            tables += [_of_cache(path, scorer) for path in group if isinstance(path, Path)]
+            tables += [
+                _of_cache(path, scorer, provenance) for path in group if isinstance(path, Path)
+            ]
         else:
             assert model is not None
             images = [image for image in group if isinstance(image, Image)]
@@ -119,7 +116,7 @@ def predict(
             bad += unread
     names = ("model", "architecture", "weights", "benchmark", "method")
     made_by = {name: provenance[name] for name in names if name in provenance}
-    made_by |= {"kind": "predictions", "probes": str(probes), "round": round, "seed": chosen}
+    made_by |= {"probes": str(probes), "round": number, "seed": heads.seeds[column]}
     table = pd.concat(tables, ignore_index=True)
     if output is not None:
         with atomic_path(output) as temporary:
@@ -146,42 +143,36 @@ _WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
 class _Scorer:
     """Rows of the table for features."""
 
-    def __init__(self, probe: Probe, zero_shot: Probe, top_k: int) -> None:
-        self.probe = probe
-        self._top_k = min(top_k, len(probe.class_names))
-        self._half_way = Probe(
-            weight=between(zero_shot.weight, probe.weight, HALF_WAY),
-            bias=between(zero_shot.bias, probe.bias, HALF_WAY),
-            scale=probe.scale,
-            class_names=probe.class_names,
-        )
+    def __init__(self, heads: Probes, number: int, column: int, top_k: int) -> None:
+        self._heads, self._place = heads, (number, column)
+        self._top_k = min(top_k, len(heads.class_names))
+        self.width = heads.weight.shape[-1]
 
     def rows(self, ids: Sequence[str], paths: Sequence[str], unit: FloatArray) -> pd.DataFrame:
         """One row per image; features ``[N, D]`` float32, of unit length."""
-        logits = _logits(self.probe, unit)
+        heads, (number, column) = self._heads, self._place
+        logits = heads.logits(unit, number, column)
+        # Of an ensemble, the scores are those of the mean head, as in the evaluation.
+        weight, bias = heads.weight[number, column], heads.bias[number, column]
+        half_weight = between(heads.weight[0, column], weight, HALF_WAY)
+        half_bias = between(heads.bias[0, column], bias, HALF_WAY)
         probabilities = softmax(logits.astype(np.float64), axis=1)
         order = np.argsort(-logits, axis=1, kind="stable")[:, : self._top_k]
         sorted_ = np.take_along_axis(probabilities, order, axis=1)
-        names = np.array(self.probe.class_names, dtype=object)
+        names = np.array(heads.class_names, dtype=object)
         columns: dict[str, Any] = {
             "id": list(ids),
             "path": list(paths),
             "prediction": names[order[:, 0]],
             "confidence": sorted_[:, 0],
-            "half_way_max_logit": max_logit(_logits(self._half_way, unit)),
-            "max_logit": max_logit(logits),
-            "mcm": mcm(unit @ cache.normalise(self.probe.weight).T),
+            "half_way_max_logit": max_logit(heads.scale * (unit @ half_weight.T) + half_bias),
+            "max_logit": max_logit(heads.scale * (unit @ weight.T) + bias),
+            "mcm": mcm(unit @ cache.normalise(weight).T),
         }
         for rank in range(1, self._top_k):
             columns[f"class_{rank + 1}"] = names[order[:, rank]]
             columns[f"confidence_{rank + 1}"] = sorted_[:, rank]
         return pd.DataFrame(columns)
-
-
-def _logits(probe: Probe, unit: FloatArray) -> FloatArray:
-    """As the evaluation computes them: rows that have unit length are not normalised again."""
-    logits: FloatArray = probe.scale * (unit @ probe.weight.T) + probe.bias
-    return logits
 
 
 def _images(path: Path) -> list[Image | Path]:
@@ -198,8 +189,7 @@ def _images(path: Path) -> list[Image | Path]:
     return [Image(path.name, str(path))]
 
 
-def _of_cache(path: Path, scorer: _Scorer) -> pd.DataFrame:
-    provenance = scorer.probe.provenance
+def _of_cache(path: Path, scorer: _Scorer, provenance: Mapping[str, Any]) -> pd.DataFrame:
     # The hash is enough, but for features of which no weights are known.
     keys = ("weights", "model") if provenance.get("weights") == PRECOMPUTED else ("weights",)
     expected = {key: provenance[key] for key in keys if key in provenance}
@@ -212,7 +202,6 @@ def _of_cache(path: Path, scorer: _Scorer) -> pd.DataFrame:
 def _of_images(
     images: Sequence[Image], model: "Model", scorer: _Scorer, batch_size: int, workers: int
 ) -> tuple[pd.DataFrame, list[BadImageError]]:
-    width = scorer.probe.weight.shape[1]
     tables = []
     bad: list[BadImageError] = []
     with progress(total=len(images), unit="images", label="predict") as shown:
@@ -224,7 +213,7 @@ def _of_images(
                 tables.append(scorer.rows(ids, paths, cache.normalise(features)))
             bad += unread
             shown.add(len(rows) + len(unread))
-    empty = scorer.rows([], [], np.empty((0, width), np.float32))
+    empty = scorer.rows([], [], np.empty((0, scorer.width), np.float32))
     return pd.concat(tables, ignore_index=True) if tables else empty, bad
 
 

@@ -201,6 +201,20 @@ def read_probes(path: Path) -> tuple[Probes, dict[str, Any]]:
     return probes, provenance
 
 
+def place(path: Path, probes: Probes, *, round: int, seed: int | None) -> tuple[int, int]:
+    """Round, counted from 0, and column of a seed; the first seed where it is None.
+
+    Raises:
+        LpclipError: no such round or seed.
+    """
+    if seed is not None and seed not in probes.seeds:
+        raise LpclipError(f"{path} has no seed {seed}. Seeds: {', '.join(map(str, probes.seeds))}.")
+    n_rounds = len(probes.weight)
+    if not -n_rounds <= round < n_rounds:
+        raise LpclipError(f"{path} has no round {round}. Rounds: 0 to {n_rounds - 1}.")
+    return round % n_rounds, 0 if seed is None else probes.seeds.index(seed)
+
+
 def load_probe(
     path: str | Path, *, round: int = -1, seed: int = 0, member: int | None = None
 ) -> Probe:
@@ -226,14 +240,9 @@ def load_probe(
     """
     path = Path(path)
     probes, provenance = read_probes(path)
-    if seed not in probes.seeds:
-        raise LpclipError(f"{path} has no seed {seed}. Seeds: {', '.join(map(str, probes.seeds))}.")
-    n_rounds = len(probes.weight)
-    if not -n_rounds <= round < n_rounds:
-        raise LpclipError(f"{path} has no round {round}. Rounds: 0 to {n_rounds - 1}.")
-    column = probes.seeds.index(seed)
-    weight, bias = probes.weight[round, column], probes.bias[round, column]
-    if probes.member_weight is not None and round in (-1, n_rounds - 1):
+    number, column = place(path, probes, round=round, seed=seed)
+    weight, bias = probes.weight[number, column], probes.bias[number, column]
+    if probes.member_weight is not None and number == len(probes.weight) - 1:
         assert probes.member_bias is not None
         n_members = probes.member_weight.shape[1]
         if member is None or not 0 <= member < n_members:

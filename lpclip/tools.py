@@ -109,6 +109,11 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FOLDER", help="folder for the files"
     )
+    parser.add_argument(
+        "--member",
+        type=int,
+        help="of an ensemble, counted from 0: the mean of its probabilities is no linear head",
+    )
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -120,6 +125,7 @@ def _export(options: argparse.Namespace) -> None:
         output=options.output,
         round=options.round,
         seed=options.seed,
+        member=options.member,
     )
     print("\n".join(map(str, files)))
 

@@ -56,6 +56,15 @@ def test_a_head_gives_the_logits_of_its_probe(folder, tmp_path, to, round, seed)
     assert np.abs(other - expected).max() > 0.1
 
 
+def test_of_an_ensemble_a_member_is_exported_and_nothing_in_its_place(folder, tmp_path):
+    with pytest.raises(LpclipError, match=r"is an ensemble.*member=0 to 2"):
+        export(probes=folder / "ensemble.h5", to="torch", output=tmp_path)
+    export(probes=folder / "ensemble.h5", to="torch", output=tmp_path, member=2)
+    expected = load_probe(folder / "ensemble.h5", seed=3, member=2).logits(FEATURES)
+    np.testing.assert_allclose(logits_of(tmp_path, "torch", FEATURES), expected, atol=2e-5)
+    assert json.loads((tmp_path / "head.json").read_text())["member"] == 2
+
+
 def test_features_of_zeros_give_the_bias_in_onnx_too(folder, tmp_path):
     export(probes=folder / "probes.h5", to="onnx", output=tmp_path)
     found = logits_of(tmp_path, "onnx", np.zeros((2, 128), np.float32))

@@ -85,6 +85,19 @@ def test_the_table_is_what_the_probe_gives_for_the_features(folder, round, seed)
     np.testing.assert_allclose(table["mcm"], expected, atol=1e-6)
 
 
+def test_an_ensemble_predicts_the_mean_of_its_members_probabilities(folder):
+    features = read_frame(folder / "clean.h5", normalise=False).filter(regex=r"^d\d").to_numpy()
+    probabilities = [
+        torch.softmax(torch.from_numpy(head.logits(features)), dim=1).numpy()
+        for head in (load_probe(folder / "ensemble.h5", seed=8, member=m) for m in range(3))
+    ]
+    mean = np.mean(probabilities, axis=0)
+    found = predict(probes=folder / "ensemble.h5", inputs=[folder / "clean.h5"], seed=8).table
+    assert found["prediction"].tolist() == [NAMES[best] for best in mean.argmax(axis=1)]
+    np.testing.assert_allclose(found["confidence"], mean.max(axis=1), atol=1e-5)
+    assert np.abs(probabilities[0].max(axis=1) - found["confidence"]).max() > 0.01
+
+
 def test_rows_follow_the_arguments_and_more_classes_than_there_are_are_no_error(folder):
     images = folder / "images"
     table = of(folder, images / "b/01.png", folder / "clean.h5", images / "a", top_k=99).table

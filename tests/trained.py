@@ -1,5 +1,6 @@
 """A few images on disk, and probes of the embedded model, made by the stages of the workflow."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ SEEDS = (3, 8)
 
 
 def write_trained(folder: Path) -> None:
-    """Write `images/` (30 files), their cache `clean.h5`, `text.h5`, and `probes.h5`."""
+    """Write `images/` (30 files), their cache `clean.h5`, `text.h5`, `probes.h5`, `ensemble.h5`."""
     digits = open_source("digits", {"split": "test"})
     for number, sample in enumerate(digits.samples()[:30]):
         path = folder / "images" / "ab"[number % 2] / f"{number:02d}.png"
@@ -67,3 +68,9 @@ def write_trained(folder: Path) -> None:
         rounds=rounds_table([Round(number, seed) for number in (0, 1) for seed in SEEDS]),
     )
     write_probes(folder / "probes.h5", probes, {**provenance, "method": "lp_clip"})
+    member_weight = weight[1][:, None] + rng.normal(scale=0.1, size=(2, 3, *weight.shape[2:]))
+    member_bias = bias[1][:, None] + rng.normal(size=(2, 3, bias.shape[-1]))
+    weight[1], bias[1] = member_weight.mean(axis=1), member_bias.mean(axis=1)
+    members = {"member_weight": member_weight, "member_bias": member_bias}
+    ensemble = replace(probes, weight=weight, bias=bias, **members)
+    write_probes(folder / "ensemble.h5", ensemble, {**provenance, "method": "deep_ensemble"})
