@@ -66,9 +66,9 @@ def predict(
     """Classes, confidence and OOD scores of images.
 
     Columns: id, path, prediction (the class), confidence (its probability); scores that are high
-    for images of the probe's classes and low for foreign ones: half_way_max_logit (max logit of
-    the head half-way from zero-shot to the probe, the one to prefer), max_logit, mcm; then class_2,
-    confidence_2 and so on, the next most probable classes.
+    for images of the probe's classes and low for foreign ones: half_way_max_logit (of the head
+    half-way from zero-shot to the probe), max_logit, mcm; then class_2, confidence_2 and so on, the
+    next most probable classes.
 
     Features are rounded to float16, as those of caches are, so that an image gets the numbers that
     the workflow computes for it.

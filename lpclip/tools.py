@@ -187,8 +187,10 @@ One row per image, in the order of the arguments; a folder's images by their pat
   confidence          its probability
   half_way_max_logit, max_logit, mcm
                       scores that are low for images of no class of the probe's; they have no scale,
-                      so choose a threshold on images that you know. Prefer half_way_max_logit: the
-                      largest logit of the head half-way from zero-shot to the probe.
+                      so choose a threshold on images that you know. Half-way is the head between
+                      zero-shot and the probe, which keeps more of zero-shot's sense of the foreign
+                      than the probe (max_logit). On the default, it is good at near images (letters
+                      beside digits), mcm at far ones (photographs).
   class_2, confidence_2, …
                       the next classes, as far as --top-k goes
 
