@@ -10,7 +10,7 @@ import pandas as pd
 from PIL.Image import Image
 
 from lpclip import imagenet
-from lpclip.data import UNLABELLED, Sample, Source
+from lpclip.data import UNLABELLED, Sample, Source, official_corruptions
 from lpclip.errors import LpclipError, did_you_mean
 
 ClassMap: TypeAlias = str | Mapping[str, str]
@@ -54,6 +54,11 @@ class MappedSource:
             sample if sample.label == UNLABELLED else sample._replace(label=table[sample.label])
             for sample in self._source.samples()
         ]
+
+    @property
+    def corruptions(self) -> Sequence[str]:
+        """See ``lpclip.data.official_corruptions``."""
+        return official_corruptions(self._source)
 
     def read(self, path: str) -> Image:
         """The image, as the source reads it."""

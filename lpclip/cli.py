@@ -35,7 +35,7 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "train-probe": ("lpclip.train:train_probe", "train the probes of a method"),
     "evaluate": ("lpclip.evaluate:evaluate", "accuracy and calibration on a set's views"),
     "evaluate-ood": ("lpclip.evaluate:evaluate_ood", "detection of foreign images"),
-    "evaluate-rounds": ("lpclip.evaluate:evaluate_rounds", "what every round was worth"),
+    "evaluate-rounds": ("lpclip.evaluate_rounds:evaluate_rounds", "what every round was worth"),
     "report": ("lpclip.report.stage:report", "gather the evaluation into reports and figures"),
     "page": ("lpclip.page.stage:page", "show the reports as one HTML file"),
 }

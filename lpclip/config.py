@@ -1,7 +1,7 @@
 """The configuration, checked before the first job: schema, names that must exist, data sources."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from lpclip.config_datasets import check_datasets, with_class_maps
+from lpclip.config_labels import check_labels, evaluated_set
 from lpclip.config_models import complete_models
 from lpclip.config_precomputed import check_features, complete_class_names
 from lpclip.config_prompts import complete_prompts
 from lpclip.data import Source, has_images, open_source
 from lpclip.errors import LpclipError, did_you_mean
-from lpclip.methods import sees_labels
 
 
 def complete(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
@@ -51,12 +51,21 @@ def complete(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
     _check_names(completed)
     complete_models(completed)
     complete_prompts(completed)
-    sources = {name: _open(name, dataset) for name, dataset in completed["datasets"].items()}
+    sources = open_sources(completed)
     check_datasets(completed, sources)
     complete_class_names(completed)
-    _check_classes(completed, with_class_maps(completed, sources))
+    check_labels(completed, with_class_maps(completed, sources))
     check_features(completed, sources)
     return completed
+
+
+def open_sources(config: Mapping[str, Any]) -> dict[str, Source]:
+    """The image source of every dataset.
+
+    Raises:
+        LpclipError: a source refuses its settings.
+    """
+    return {name: _open(name, dataset) for name, dataset in config["datasets"].items()}
 
 
 def training_views(student_view: str, *, images: bool) -> tuple[str, str]:
@@ -132,10 +141,13 @@ def _check_names(config: Mapping[str, Any]) -> None:
     for name, benchmark in config["benchmarks"].items():
         named = {
             "adapt": [benchmark["adapt"]],
-            "test": [benchmark["test"]],
+            "test": [evaluated_set(benchmark)],
             "shifts": benchmark["shifts"],
             "ood.near": benchmark["ood"]["near"],
             "ood.far": benchmark["ood"]["far"],
+            "official_corruptions": [
+                benchmark[key] for key in ("official_corruptions",) if key in benchmark
+            ],
         }
         for key, values in named.items():
             for value in values:
@@ -177,35 +189,6 @@ def _defined(where: str, what: str, name: str, known: Mapping[str, Any]) -> None
             f"configuration: {where} names {what} '{name}', which is not defined. "
             f"{did_you_mean(name, known)}"
         )
-
-
-def _check_classes(config: Mapping[str, Any], sources: Mapping[str, Source]) -> None:
-    labels_needed = any(sees_labels(method["kind"]) for method in config["methods"].values())
-    for name, benchmark in config["benchmarks"].items():
-        labelled = [benchmark["test"], *benchmark["shifts"]]
-        if labels_needed:
-            labelled.append(benchmark["adapt"])
-        for dataset in labelled:
-            names = _class_names(dataset, sources[dataset])
-            if names is None:
-                raise LpclipError(
-                    f"configuration: benchmarks.{name} needs labels of dataset '{dataset}', "
-                    "which has none."
-                )
-            if len(names) != len(benchmark["class_names"]):
-                raise LpclipError(
-                    f"configuration: benchmarks.{name}.class_names has "
-                    f"{len(benchmark['class_names'])} names, but dataset '{dataset}' has "
-                    f"{len(names)} classes ({', '.join(names[:12])}"
-                    f"{', …' if len(names) > 12 else ''}). Give one name per class, in this order."
-                )
-
-
-def _class_names(name: str, source: Source) -> Sequence[str] | None:
-    try:
-        return source.class_names
-    except LpclipError as error:
-        raise LpclipError(f"configuration: datasets.{name}: {error}") from error
 
 
 def _open(name: str, dataset: Mapping[str, Any]) -> Source:

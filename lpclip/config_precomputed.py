@@ -7,6 +7,7 @@ views and corruptions of a dataset without images.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lpclip.config_labels import evaluated_set
 from lpclip.data import FEATURES, Source, has_images
 from lpclip.data.features import Source as FeatureSource
 from lpclip.errors import LpclipError
@@ -70,7 +71,10 @@ def check_features(config: Mapping[str, Any], sources: Mapping[str, Source]) -> 
 def datasets_of(benchmark: Mapping[str, Any]) -> list[str]:
     """Names of all datasets of a benchmark, each once."""
     ood = benchmark["ood"]
-    names = [benchmark["adapt"], benchmark["test"], *benchmark["shifts"], *ood["near"], *ood["far"]]
+    roles = [
+        benchmark[key] for key in ("adapt", "test", "official_corruptions") if key in benchmark
+    ]
+    names = [*roles, *benchmark["shifts"], *ood["near"], *ood["far"]]
     return list(dict.fromkeys(names))
 
 
@@ -96,9 +100,10 @@ def _check_models(where: str, benchmark: Mapping[str, Any], config: Mapping[str,
 
 def _check_views(where: str, benchmark: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     sources = {name: dataset["source"] for name, dataset in config["datasets"].items()}
-    if benchmark["corruptions"] and not has_images(sources[benchmark["test"]]):
+    test = evaluated_set(benchmark)
+    if benchmark["corruptions"] and not has_images(sources[test]):
         raise LpclipError(
-            f"{where}.corruptions are made from images, but its test set '{benchmark['test']}' "
+            f"{where}.corruptions are made from images, but its test set '{test}' "
             "holds features made before. Set corruptions: []."
         )
     if has_images(sources[benchmark["adapt"]]):

@@ -1,16 +1,16 @@
-"""What a method's probes are worth: robustness, detection of foreign images, rounds, classes.
+"""What a method's probes are worth: accuracy and calibration, detection of foreign images.
 
-The only stage, besides supervised training, that reads labels. It reads the probe of the last
-round; the table of rounds reads them all.
+The evaluation is the only stage, besides supervised training, that reads labels. It reads the
+probe of the last round; ``lpclip.evaluate_rounds`` reads them all.
 """
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
@@ -19,9 +19,11 @@ from lpclip.atomic import atomic_path
 from lpclip.corruptions import SEVERITIES, family_of
 from lpclip.data import UNLABELLED
 from lpclip.errors import LpclipError
+from lpclip.labels import Groups, Labels, check_same_images, group_logits, read_labels
 from lpclip.metrics import (
     classification_metrics,
     detection_metrics,
+    effective_robustness,
     energy,
     max_logit,
     mcm,
@@ -30,41 +32,78 @@ from lpclip.metrics import (
 from lpclip.probes import HALF_WAY, Probes, between, read_probes
 from lpclip.types import FloatArray, IntArray
 
+log = logging.getLogger(__name__)
+
 TEMPERATURE = 1.0
+# Classes of the shifts of ``lpclip.metrics.FITS``: on fewer of them a fit says nothing.
+CLASSES_OF_FIT = {"imagenet_v2": 1000, "imagenet_sketch": 1000, "imagenet_r": 200, "objectnet": 113}
 
 
-def evaluate(*, probes: Path, features: Path, samples: Path, output: Path, shift: str = "") -> None:
+def evaluate(
+    *,
+    probes: Path,
+    features: Path,
+    output: Path,
+    samples: Path | None = None,
+    test: Path | None = None,
+    test_samples: Path | None = None,
+    shift: str = "",
+    published: str = "",
+) -> None:
     """Accuracy, calibration and risk of the last round's probes on every view of one cache.
+
+    On a natural shift, which may have only some of the benchmark's classes, logits are restricted
+    to these; clean test images of the same classes, restricted likewise, get rows of their own.
 
     Args:
         probes: of one method.
-        features: feature cache of a labelled set: its clean view, or corruptions.
-        samples: the set's index.
+        features: feature cache of a set: its clean view, or corruptions.
         output: CSV, one row per seed, shift and severity (clean is severity 0).
+        samples: the set's index; without it, only what needs no label is told.
+        test: of a natural shift: feature cache with the clean view of the benchmark's test set.
+        test_samples: index of the test set, for a natural shift or published corruptions.
         shift: name of the natural shift that the set is; empty for the benchmark's own test set.
+        published: the shift's name in ``lpclip.metrics.FITS``, for effective robustness.
+
+    Raises:
+        LpclipError: labels of other images or classes, or not for all images.
     """
     heads, provenance = read_probes(probes)
-    labels = _read_labels(samples, features, heads)
     images = cache.read_provenance(features)
     settings = json.loads(images["views"])
+    own, groups, labels = None, None, None
+    if samples is not None:
+        labels = checked_labels(samples, features, heads, several=bool(shift))
+    if labels is not None:
+        own, groups = (labels.own, labels.groups) if shift else (labels.of_benchmark, None)
     rows = []
-    for view, severity, values in _views(features, provenance):
+    for view, severity, values in views_of(features, provenance):
         family = "natural" if shift else "clean" if severity == 0 else family_of(view)
+        official = bool(settings.get(view, {}).get("official"))
+        if official and samples is not None and test_samples is not None:
+            check_same_images(samples, test_samples, heads.class_names)
         for column, seed in enumerate(heads.seeds):
-            probabilities = softmax(_logits(heads, values, -1, column), axis=-1)
             rows.append(
                 {
-                    **_experiment(provenance, seed),
+                    **experiment(provenance, seed),
                     "dataset": images["dataset"],
                     "shift": shift or view,
                     "family": family,
-                    "source": "generated" if severity else family,
-                    "texture": _texture(view, settings.get(view, {})),
+                    "source": ("official" if official else "generated") if severity else family,
+                    "texture": "" if official else _texture(view, settings.get(view, {})),
                     "severity": severity,
-                    **classification_metrics(probabilities, labels),
+                    "subset": "",
+                    **_measured(heads, values, column, own, groups),
+                    "effective_robustness": float("nan"),
                 }
             )
-    _write_csv(rows, output)
+    if shift and labels is not None and test is not None and test_samples is not None:
+        clean = _clean_rows(rows, labels, heads, provenance, test, test_samples)
+        for row, beside in zip(rows, clean, strict=True):
+            row["effective_robustness"] = _effective_robustness(row, beside, labels, published)
+        if labels.is_subset:
+            rows += clean
+    write_csv(rows, output)
 
 
 def evaluate_ood(
@@ -81,11 +120,11 @@ def evaluate_ood(
         group: ``near`` or ``far``.
     """
     heads, provenance = read_probes(probes)
-    inside = _scores(heads, next(_views(test, provenance))[2])
-    outside = _scores(heads, next(_views(features, provenance))[2])
+    inside = _scores(heads, next(views_of(test, provenance))[2])
+    outside = _scores(heads, next(views_of(features, provenance))[2])
     rows = [
         {
-            **_experiment(provenance, seed),
+            **experiment(provenance, seed),
             "dataset": dataset,
             "group": group,
             "score": score,
@@ -97,79 +136,22 @@ def evaluate_ood(
         for column, seed in enumerate(heads.seeds)
         for score in inside
     ]
-    _write_csv(rows, output)
+    write_csv(rows, output)
 
 
-def evaluate_rounds(
-    *,
-    probes: Path,
-    test: Path,
-    test_samples: Path,
-    adapt_samples: Path,
-    output: Path,
-    per_class: Path,
-) -> None:
-    """What every round kept, how right it was, and what the probe of that round is worth.
-
-    Args:
-        probes: of one method.
-        test: feature cache with the clean view of the test set.
-        test_samples: its index.
-        adapt_samples: index of the adapt set; where it has labels, pseudo-labels are judged.
-        output: CSV, one row per seed and round.
-        per_class: CSV, one row per seed and class: accuracy of the last round's probe.
-    """
-    heads, provenance = read_probes(probes)
-    labels = _read_labels(test_samples, test, heads)
-    _, _, values = next(_views(test, provenance))
-    truth = cache.read_samples(adapt_samples, labels=True)["label"].to_numpy()
-    rows: list[dict[str, Any]] = []
-    classes: list[dict[str, Any]] = []
-    for row in heads.rounds.to_dict("records"):
-        number, column = row["round"], heads.seeds.index(row["seed"])
-        predicted = _logits(heads, values, number, column).argmax(axis=-1)
-        rows.append(
-            {
-                **_experiment(provenance, row["seed"]),
-                "round": number,
-                "status": row["status"],
-                "coverage": row["coverage"],
-                "pseudo_label_accuracy": _pseudo_label_accuracy(heads, truth, number, column),
-                "confidence": row["confidence"],
-                "balance": row["balance"],
-                "agreement": row["agreement"],
-                "epochs": row["epochs"],
-                "test_accuracy": float(np.mean(predicted == labels)),
-            }
-        )
-        if number == len(heads.weight) - 1:
-            classes.extend(
-                {**_experiment(provenance, row["seed"]), **per}
-                for per in _per_class(predicted, labels, heads.class_names)
-            )
-    _write_csv(rows, output)
-    _write_csv(classes, per_class)
-
-
-def _read_labels(samples: Path, features: Path, heads: Probes) -> IntArray:
-    """Labels in the order of the cache's rows, all of them classes of the probes."""
-    table = cache.read_samples(samples, labels=True)
-    index = {"index": cache.fingerprint(table)}
+def checked_labels(
+    samples: Path, features: Path, heads: Probes, *, several: bool = False
+) -> Labels:
+    """Labels in the order of the cache's rows, of classes of the probes; may one be several?"""
+    index = {"index": cache.fingerprint(cache.read_samples(samples, labels=False))}
     cache.check_provenance(features, cache.read_provenance(features, kind="features"), index)
-    labels = table["label"].to_numpy()
-    names = json.loads(cache.read_provenance(samples)["class_names"])
-    n_classes = len(heads.class_names)
-    if names is None or (labels == UNLABELLED).any():
-        raise LpclipError(f"{samples}: a test set needs a label for every image.")
-    if len(names) != n_classes:
-        raise LpclipError(
-            f"{samples} has {len(names)} classes, the benchmark {n_classes} class names. "
-            "Give one class name per class, in the same order."
-        )
+    labels = read_labels(samples, heads.class_names)
+    if ((labels.own if several else labels.of_benchmark) == UNLABELLED).any():
+        raise LpclipError(f"{samples}: a test set needs a label, of one class, for every image.")
     return labels
 
 
-def _views(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, int, FloatArray]]:
+def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, int, FloatArray]]:
     """View, severity (0 for clean) and features ``[N, D]`` of everything in a cache."""
     expected = {key: provenance[key] for key in ("model", "weights")}
     with cache.open_file(path, kind="features") as file:
@@ -184,6 +166,63 @@ def _views(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, int
             yield from ((name, s, values[i]) for i, s in enumerate(severities))
 
 
+def _measured(
+    heads: Probes,
+    values: FloatArray,
+    column: int,
+    labels: IntArray | None,
+    groups: Groups | None,
+) -> dict[str, float]:
+    """Metrics of one seed; over groups of classes where there are groups, which labels count."""
+    logits = logits_of(heads, values, -1, column)
+    if groups is not None:
+        logits = group_logits(logits, groups)
+    return classification_metrics(softmax(logits, axis=-1), labels)
+
+
+def _clean_rows(
+    rows: Sequence[Mapping[str, Any]],
+    labels: Labels,
+    heads: Probes,
+    provenance: Mapping[str, Any],
+    test: Path,
+    test_samples: Path,
+) -> list[dict[str, Any]]:
+    """For each row of a shift, one of the clean test images that are of its classes."""
+    own = labels.restricted(checked_labels(test_samples, test, heads).of_benchmark)
+    kept = own != UNLABELLED
+    values = next(views_of(test, provenance))[2][kept]
+    clean = dict.fromkeys(("shift", "family", "source"), "clean")
+    clean["dataset"] = str(cache.read_provenance(test)["dataset"])
+    return [
+        {
+            **row,
+            **clean,
+            "subset": row["shift"],
+            **_measured(heads, values, column, own[kept], labels.groups),
+        }
+        for column, row in enumerate(rows)
+    ]
+
+
+def _effective_robustness(
+    shifted: Mapping[str, Any], clean: Mapping[str, Any], labels: Labels, published: str
+) -> float:
+    """Nan without a fit for the shift, or where the set has not all the classes of the fit."""
+    if not published:
+        return float("nan")
+    n_classes = CLASSES_OF_FIT[published]
+    if len(labels.groups) != n_classes:
+        log.warning(
+            "no effective robustness: %s has %d classes, this set %d",
+            published,
+            n_classes,
+            len(labels.groups),
+        )
+        return float("nan")
+    return effective_robustness(published, shifted["accuracy"], clean_accuracy=clean["accuracy"])
+
+
 def _texture(view: str, settings: Mapping[str, Any]) -> str:
     """What a corruption lays over images: only frost, whose photographs the user has to give."""
     if view != "frost":
@@ -191,7 +230,8 @@ def _texture(view: str, settings: Mapping[str, Any]) -> str:
     return "photographs" if settings.get("frost_images") else "procedural"
 
 
-def _logits(heads: Probes, values: FloatArray, number: int, column: int) -> FloatArray:
+def logits_of(heads: Probes, values: FloatArray, number: int, column: int) -> FloatArray:
+    """Logits ``[N, C]`` of one round and seed."""
     return heads.logits(values, number, column)
 
 
@@ -208,7 +248,7 @@ def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
         first = heads.weight[0, column], heads.bias[0, column]
         half_way = between(first[0], last[0], HALF_WAY), between(first[1], last[1], HALF_WAY)
         logits = heads.scale * (values @ last[0].T) + last[1]
-        scores["msp"].append(msp(_logits(heads, values, -1, column)))
+        scores["msp"].append(msp(logits_of(heads, values, -1, column)))
         scores["energy"].append(energy(logits, temperature=TEMPERATURE))
         for prefix, (weight, bias) in (("", last), ("half_way_", half_way)):
             scores[f"{prefix}max_logit"].append(max_logit(heads.scale * (values @ weight.T) + bias))
@@ -217,34 +257,13 @@ def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
     return dict(scores)
 
 
-def _pseudo_label_accuracy(heads: Probes, truth: IntArray, number: int, column: int) -> float:
-    if heads.pseudo_labels is None or heads.selected is None or number == 0:
-        return float("nan")
-    judged = heads.selected[number, column] & (truth != UNLABELLED)
-    if not judged.any():
-        return float("nan")
-    return float(np.mean(heads.pseudo_labels[number, column][judged] == truth[judged]))
-
-
-def _per_class(
-    predicted: IntArray, labels: IntArray, class_names: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    for index, name in enumerate(class_names):
-        own = labels == index
-        yield {
-            "class_index": index,
-            "class_name": name,
-            "n": int(own.sum()),
-            "accuracy": float(np.mean(predicted[own] == index)) if own.any() else float("nan"),
-            "predicted_share": float(np.mean(predicted == index)),
-        }
-
-
-def _experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """What a row says of the experiment that it is of."""
     names = {key: provenance[key] for key in ("model", "benchmark", "method")}
     return {**names, "seed": seed}
 
 
-def _write_csv(rows: Sequence[Mapping[str, Any]], output: Path) -> None:
+def write_csv(rows: Sequence[Mapping[str, Any]], output: Path) -> None:
+    """Write rows as CSV, whole or not at all."""
     with atomic_path(output) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.9g")

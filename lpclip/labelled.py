@@ -8,6 +8,7 @@ import numpy as np
 from lpclip import cache
 from lpclip.data import UNLABELLED
 from lpclip.errors import LpclipError
+from lpclip.labels import read_labels
 from lpclip.methods import Inputs, ZeroShotHead
 from lpclip.rng import sample_key
 from lpclip.types import BoolArray, FloatArray, IntArray
@@ -75,8 +76,8 @@ def read_labelled(head: ZeroShotHead, inputs: Inputs, *, per_class: int) -> Labe
     """
     features = cache.read_features(inputs.path("clean"), "clean", expected=head.expected)
     path = inputs.path("samples")
-    samples = cache.read_samples(path, labels=True)
-    labels = samples["label"].to_numpy()
+    samples = cache.read_samples(path, labels=False)
+    labels = read_labels(path, head.class_names).of_benchmark
     rows = np.flatnonzero(labels != UNLABELLED)
     if len(rows) < len(labels):
         log.info(
@@ -95,11 +96,6 @@ def _check(found: Labelled, n_classes: int, per_class: int, path: str) -> None:
         raise LpclipError(
             f"{path}: a method that learns labels needs them, but no image has one. "
             "Remove the method, or give a labelled adapt set."
-        )
-    if labels.max() >= n_classes:
-        raise LpclipError(
-            f"{path}: labels go to {labels.max()}, but the benchmark has {n_classes} classes, "
-            f"0 to {n_classes - 1}."
         )
     counts = np.bincount(labels, minlength=n_classes)
     if counts.min() < per_class:

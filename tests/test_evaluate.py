@@ -10,7 +10,9 @@ from sklearn import metrics
 
 from lpclip import cache
 from lpclip.errors import LpclipError
-from lpclip.evaluate import evaluate, evaluate_ood, evaluate_rounds
+from lpclip.evaluate import CLASSES_OF_FIT, evaluate, evaluate_ood
+from lpclip.evaluate_rounds import evaluate_rounds
+from lpclip.metrics import FITS
 from lpclip.probes import Probes, read_probes, write_probes
 from lpclip.rounds import Round, rounds_table
 
@@ -29,18 +31,23 @@ def write_index(path, labels, names=NAMES, prefix="s"):
             "label": np.asarray(labels, dtype=np.int32),
         }
     )
-    provenance = {"dataset": "d", "class_names": json.dumps(names and list(names))}
+    provenance = {
+        "dataset": "d",
+        "class_names": json.dumps(names and list(names)),
+        "source": json.dumps({"kind": "folder"}),
+    }
     with cache.create(path, kind="samples", provenance=provenance) as file:
         cache.write_table(file, "samples", samples)
     return samples
 
 
-def write_features(path, samples, views, *, frost_images=None, **more):
+def write_features(path, samples, views, *, frost_images=None, official=False, **more):
     """A cache of ``[V, N, D]`` views; ``clean`` has one version."""
     versions = {name: 0 if name == "clean" else len(values) for name, values in views.items()}
     corrupted = {
         "severities": SEVERITIES,
         **({"frost_images": frost_images} if frost_images else {}),
+        **({"official": True} if official else {}),
     }
     settings = {name: {} if name == "clean" else corrupted for name in views}
     cache.write_features(
@@ -154,6 +161,85 @@ def test_a_natural_shift_is_named_as_one(world):
     assert row["severity"] == 0
 
 
+def test_predictions_on_a_shift_are_among_its_own_classes(world):
+    """Classes c and a, in this order, and clean images of the same two beside them."""
+    order, kept = [2, 0], world.labels != 1
+    labels = np.where(world.labels[kept] == 2, 0, 1)
+    samples = write_index(world.folder / "shift_samples.h5", labels, ("c", "a"), prefix="t")
+    values = world.values[1][kept]
+    write_features(world.folder / "x.h5", samples, {"clean": values[None]}, dataset="drawings")
+    table = world.evaluate(
+        "x",
+        samples=world.folder / "shift_samples.h5",
+        test=world.folder / "clean.h5",
+        test_samples=world.folder / "samples.h5",
+        shift="drawings",
+    ).set_index(["shift", "subset", "seed"])
+    assert len(table) == 4
+    for column, seed in enumerate((0, 4)):
+        for key, pixels in (
+            (("drawings", ""), values),
+            (("clean", "drawings"), world.values[0][kept]),
+        ):
+            p = softmax(world.logits(pixels, column=column)[:, order])
+            row = table.loc[(*key, seed)]
+            assert row["n"] == kept.sum()
+            assert row["accuracy"] == pytest.approx(np.mean(p.argmax(axis=1) == labels))
+            assert row["nll"] == pytest.approx(metrics.log_loss(labels, p), rel=1e-5)
+            assert row["confidence"] == pytest.approx(p.max(axis=1).mean(), rel=1e-5)
+    assert set(table["dataset"]) == {"drawings", "digits-test"}
+    assert set(table["effective_robustness"]) == {""}
+
+
+def test_effective_robustness_is_that_above_the_fit(world, monkeypatch):
+    monkeypatch.setitem(CLASSES_OF_FIT, "objectnet", C)
+    shift = {
+        "test": world.folder / "clean.h5",
+        "test_samples": world.folder / "samples.h5",
+        "shift": "drawings",
+    }
+    row = world.evaluate(**shift, published="objectnet").iloc[0]
+    accuracy = float(row["accuracy"])  # on both, since the shift here is the test set itself
+    expected = 1 / (1 + np.exp(-(0.9809 * np.log(accuracy / (1 - accuracy)) - 1.9283)))
+    assert float(row["effective_robustness"]) == pytest.approx(accuracy - expected)
+    of_200_classes = world.evaluate(**shift, published="imagenet_r")
+    assert set(of_200_classes["effective_robustness"]) == {""}
+
+
+def test_every_fit_says_how_many_classes_it_is_of():
+    assert set(CLASSES_OF_FIT) == set(FITS)
+
+
+def test_any_class_that_an_image_may_have_is_right(world):
+    write_index(world.folder / "samples.h5", world.labels % 2, ("a | c", "b"))
+    row = world.evaluate(shift="objects").iloc[0]
+    predicted = world.logits(world.values[0]).argmax(axis=1)
+    assert row["accuracy"] == pytest.approx(np.mean(predicted % 2 == world.labels % 2))
+    with pytest.raises(LpclipError, match="needs a label, of one class, for every image"):
+        world.evaluate()
+
+
+def test_without_labels_only_confidence_is_told(world):
+    row = world.evaluate(samples=None).iloc[0]
+    p = softmax(world.logits(world.values[0]))
+    assert (row["n"], row["accuracy"], row["nll"], row["ece"]) == (N, "", "", "")
+    assert row["confidence"] == pytest.approx(p.max(axis=1).mean())
+
+
+def test_published_corruptions_are_official(world):
+    samples = write_index(world.folder / "samples.h5", world.labels)
+    views = {"frost": world.values[1:]}
+    write_features(world.folder / "x.h5", samples, views, official=True)
+    table = world.evaluate("x", test_samples=world.folder / "samples.h5")
+    assert set(table["source"]) == {"official"}
+    assert set(table["texture"]) == {""}
+    assert sorted(set(table["severity"])) == SEVERITIES
+    other = (world.labels + 1) % 2
+    write_index(world.folder / "other.h5", other, prefix="t")
+    with pytest.raises(LpclipError, match="other numbers of each class"):
+        world.evaluate("x", test_samples=world.folder / "other.h5")
+
+
 def test_labels_of_other_images_are_refused(world):
     write_index(world.folder / "other.h5", world.labels, prefix="t")
     with pytest.raises(LpclipError, match=r"clean\.h5 was made with index '[0-9a-f]+', not"):
@@ -164,10 +250,10 @@ def test_labels_of_other_images_are_refused(world):
 @pytest.mark.parametrize(
     ("labels", "names", "sentence"),
     [
-        (np.arange(N) % 4, "abcd", "has 4 classes, the benchmark 3 class names"),
-        (np.arange(N) % 2, "ab", "has 2 classes, the benchmark 3 class names"),
-        (np.arange(N) % 4 - 1, "abc", "needs a label for every image"),
-        (np.full(N, -1), None, "needs a label for every image"),
+        (np.arange(N) % 4, "abcd", "its class 'd' is not among the benchmark's 3 class names"),
+        (np.arange(N) % 2, "xy", "has 2 classes .x, y., the benchmark 3 class names"),
+        (np.arange(N) % 4 - 1, "abc", "needs a label, of one class, for every image"),
+        (np.full(N, -1), None, "has no labels"),
     ],
 )
 def test_labels_that_do_not_fit_the_classes_are_refused(world, labels, names, sentence):
@@ -220,12 +306,12 @@ def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
             assert (row["n_id"], row["n_ood"]) == (N, 45)
 
 
-def rounds(world, adapt_labels):
-    write_index(world.folder / "adapt.h5", adapt_labels)
+def rounds(world, adapt_labels, names=NAMES, test_samples="samples.h5"):
+    write_index(world.folder / "adapt.h5", adapt_labels, names)
     evaluate_rounds(
         probes=world.folder / "probes.h5",
         test=world.folder / "clean.h5",
-        test_samples=world.folder / "samples.h5",
+        test_samples=test_samples and world.folder / test_samples,
         adapt_samples=world.folder / "adapt.h5",
         output=world.folder / "rounds.csv",
         per_class=world.folder / "per_class.csv",
@@ -254,6 +340,19 @@ def test_without_labels_of_the_adapt_set_pseudo_labels_are_not_judged(world):
     table, _ = rounds(world, np.full(N, -1))
     assert table["pseudo_label_accuracy"].isna().all()
     assert table["test_accuracy"].notna().all()
+
+
+def test_labels_of_other_classes_do_not_judge_pseudo_labels(world):
+    table, _ = rounds(world, np.arange(N) % 2, ("x", "y"))
+    assert table["pseudo_label_accuracy"].isna().all()
+
+
+def test_without_a_labelled_test_set_rounds_and_classes_have_no_accuracy(world):
+    table, classes = rounds(world, world.labels, test_samples=None)
+    assert table["test_accuracy"].isna().all()
+    assert table["pseudo_label_accuracy"].notna().sum() == 4
+    assert classes[["n", "accuracy"]].isna().all(axis=None)
+    assert classes.groupby("seed")["predicted_share"].sum().tolist() == pytest.approx([1, 1])
 
 
 def test_classes_are_told_apart_for_the_last_round(world):

@@ -81,6 +81,16 @@ def has_images(source: Mapping[str, Any]) -> bool:
     return bool(source["kind"] != FEATURES)
 
 
+def official_corruptions(source: Source) -> Sequence[str]:
+    """Corruptions that a published corrupted set has, in the order of their names; else none.
+
+    Such a source lists each image once; ``corrupted(path, corruption, severity)`` gives the path
+    of one of its corrupted versions, which ``read`` takes.
+    """
+    found: Sequence[str] = getattr(source, "corruptions", ())
+    return found
+
+
 def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
     """Source of the given kind.
 

@@ -14,17 +14,17 @@ from lpclip.metrics.intervals import wilson_interval
 from lpclip.types import FloatArray, IntArray
 
 
-def classification_metrics(probabilities: FloatArray, labels: IntArray) -> dict[str, float]:
+def classification_metrics(probabilities: FloatArray, labels: IntArray | None) -> dict[str, float]:
     """Every metric of one block of predictions, with the inputs checked once.
 
     Args:
         probabilities: [N, C], rows sum to 1; logits and cosines are refused.
-        labels: [N], class indices in 0..C-1.
+        labels: [N], class indices in 0..C-1; None where they are not known.
 
     Returns:
         n (an int), accuracy, accuracy_low, accuracy_high (Wilson, 95 %), ece, adaptive_ece,
-        nll, brier, aurc, in this order; each as the function of that name defines it. All but
-        n are nan for N = 0.
+        nll, brier, aurc, confidence (its mean), in this order; each as the function of that name
+        defines it. All but n are nan for N = 0, all but n and confidence without labels.
 
     Raises:
         ValueError: a row is no probability distribution, or labels do not fit.
@@ -33,11 +33,12 @@ def classification_metrics(probabilities: FloatArray, labels: IntArray) -> dict[
     >>> metrics["n"], metrics["accuracy"], metrics["ece"]
     (2, 0.5, 0.375)
     """
-    predictions = checked_predictions(probabilities, labels)
+    predictions = checked_predictions(
+        probabilities, np.zeros(len(probabilities), np.int64) if labels is None else labels
+    )
     n = len(predictions.labels)
     low, high = wilson_interval(int(predictions.correct.sum()), n)
-    return {
-        "n": n,
+    metrics = {
         "accuracy": _mean(predictions.correct),
         "accuracy_low": low,
         "accuracy_high": high,
@@ -47,6 +48,9 @@ def classification_metrics(probabilities: FloatArray, labels: IntArray) -> dict[
         "brier": _brier_score(predictions),
         "aurc": area_under_risk_coverage(predictions),
     }
+    if labels is None:
+        metrics = dict.fromkeys(metrics, float("nan"))
+    return {"n": n, **metrics, "confidence": _mean(predictions.confidence)}
 
 
 def further_metrics(probabilities: FloatArray, labels: IntArray) -> dict[str, float]:

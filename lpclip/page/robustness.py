@@ -12,6 +12,7 @@ from lpclip.page.figure import Style, line_over_seeds, panel, per_cent, svg_of
 from lpclip.page.summary import signed
 from lpclip.page.tables import Tables
 from lpclip.report.parts import Method
+from lpclip.report.tables import clean_rows
 
 SOURCES = {"official": "published files", "generated": "made in memory"}
 _FULL_COLOUR = 0.2  # a difference of 20 points has the full colour
@@ -37,7 +38,7 @@ def section(
     for source, made in SOURCES.items():
         cells = robustness[robustness["source"] == source]
         if len(cells):
-            clean = robustness[robustness["family"] == "clean"]
+            clean = clean_rows(robustness)
             blocks.append(
                 {
                     "source": source,

@@ -9,7 +9,7 @@ from lpclip.errors import LpclipError
 
 # Cells that are text whatever they look like: a class may be called "NA" or "007".
 TEXT = (
-    "model", "benchmark", "method", "student_view", "strong_policy", "corruption_source",
+    "model", "benchmark", "method", "student_view", "strong_policy", "subset",
     "frost_texture", "dataset", "shift", "family", "source", "texture", "group", "score", "status",
     "class_name", "decision", "set", "id", "path", "reason", "baseline", "true_class",
     "pseudo_label",

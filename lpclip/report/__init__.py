@@ -34,7 +34,8 @@ def write_reports(
         per_class: CSV files of accuracy per class.
         methods: one mapping per model x benchmark x method, in the order in which reports list
             them: model, benchmark, method, kind ("zero_shot" for the baseline), n_labels,
-            student_view and strong_policy ("" where the method has none).
+            student_view and strong_policy ("" where the method has none), imagenet (whether the
+            benchmark's classes are ImageNet's).
         output: folder of the reports, made where it is missing.
 
     Raises:

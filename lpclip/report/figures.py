@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from lpclip.atomic import atomic_path
 from lpclip.metrics import STANDARD_CORRUPTIONS
 from lpclip.report.parts import Method, Methods
-from lpclip.report.tables import corruption_source, standard_cells
+from lpclip.report.tables import SOURCES, clean_rows, is_complete, standard_cells
 
 # Colours of Okabe & Ito (2008) that keep contrast on white and apart for every colour vision;
 # markers and, beyond seven methods, dashes tell lines apart without colour. Grey is zero-shot.
@@ -68,12 +68,12 @@ def severity_figure(robustness: pd.DataFrame, methods: Methods) -> Figure:
             results = robustness[
                 (robustness["model"] == model) & (robustness["benchmark"] == benchmark)
             ]
-            source = corruption_source(results) or _any_source(results)
+            source = _source(results)
             cells = standard_cells(results, source)
             # Means are comparable only over corruptions that every method has.
             shared = _shared_corruptions(cells)
             cells = cells[cells["shift"].isin(shared)]
-            points = pd.concat([results[results["family"] == "clean"], cells])
+            points = pd.concat([clean_rows(results), cells])
             for axes, column, title in zip(
                 row, ("accuracy", "ece"), ("Accuracy", "Calibration error (ECE)"), strict=True
             ):
@@ -238,10 +238,11 @@ def _of_method(table: pd.DataFrame, method: Method) -> pd.DataFrame:
     ]
 
 
-def _any_source(results: pd.DataFrame) -> str:
-    """A source that is there at least in part, where none is complete."""
+def _source(results: pd.DataFrame) -> str:
+    """Published corruptions rather than generated ones, complete ones rather than some."""
     present = set(results.loc[results["shift"].isin(STANDARD_CORRUPTIONS), "source"])
-    return next((source for source in ("official", "generated") if source in present), "")
+    found = [source for source in reversed(SOURCES) if source in present]
+    return next((source for source in found if is_complete(results, source)), [*found, ""][0])
 
 
 def _shared_corruptions(cells: pd.DataFrame) -> set[str]:

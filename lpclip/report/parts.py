@@ -1,5 +1,6 @@
 """Reads the evaluation's CSV files into one checked and sorted table per kind."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ import pandas as pd
 
 from lpclip import cache
 from lpclip.errors import LpclipError
+from lpclip.imagenet import is_imagenet
 from lpclip.metrics import EXTRA_CORRUPTIONS, STANDARD_CORRUPTIONS
 
 EXPERIMENT = ("model", "benchmark", "method", "seed")
@@ -18,9 +20,10 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "robustness": {
         "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
         "dataset": "text", "shift": "text", "family": "text", "source": "text",
-        "texture": "text", "severity": "integer", "n": "integer", "accuracy": "number",
-        "accuracy_low": "number", "accuracy_high": "number", "ece": "number",
+        "texture": "text", "severity": "integer", "subset": "text", "n": "integer",
+        "accuracy": "number", "accuracy_low": "number", "accuracy_high": "number", "ece": "number",
         "adaptive_ece": "number", "nll": "number", "brier": "number", "aurc": "number",
+        "confidence": "number", "effective_robustness": "number",
     },
     "ood": {
         "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
@@ -36,7 +39,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
     "per_class": {
         "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
-        "class_index": "integer", "class_name": "text", "n": "integer", "accuracy": "number",
+        "class_index": "integer", "class_name": "text", "n": "count", "accuracy": "number",
         "predicted_share": "number",
     },
 }  # fmt: skip
@@ -44,7 +47,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 # What, besides the experiment, tells one row from another. A temperature does not: scores at
 # two temperatures must not end up in one mean.
 _KEYS: Mapping[str, tuple[str, ...]] = {
-    "robustness": ("shift", "source", "severity"),
+    "robustness": ("shift", "source", "severity", "subset"),
     "ood": ("group", "dataset", "score"),
     "rounds": ("round",),
     "per_class": ("class_index",),
@@ -70,6 +73,7 @@ class Method(NamedTuple):
     n_labels: int
     student_view: str
     strong_policy: str
+    imagenet: bool
 
 
 class Methods:
@@ -115,7 +119,13 @@ def methods_of(probes: Iterable[Path]) -> Methods:
     rows = []
     for path in probes:
         found = cache.read_provenance(path, kind="probes")
-        rows.append({**{key: found[key] for key in same}, "kind": found["method_kind"]})
+        rows.append(
+            {
+                **{key: found[key] for key in same},
+                "kind": found["method_kind"],
+                "imagenet": is_imagenet(json.loads(found["class_names"])),
+            }
+        )
     return Methods(rows)
 
 

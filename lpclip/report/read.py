@@ -24,7 +24,7 @@ class Kind(NamedTuple):
 
 
 # Which columns there are and what is in them: workflow/schemas/reports, which tests compare.
-_REPORT_TEXT = ("student_view", "strong_policy", "corruption_source", "frost_texture", "decision")
+_REPORT_TEXT = ("student_view", "strong_policy", "frost_texture", "decision")
 _TYPES: Mapping[str, str] = {
     **{name: type_ for columns in COLUMNS.values() for name, type_ in columns.items()},
     **dict.fromkeys((*_REPORT_TEXT, "id", "path", "reason"), "text"),

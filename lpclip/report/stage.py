@@ -4,9 +4,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from lpclip import cache
 from lpclip.report import write_reports
 from lpclip.report.guard import write_guard_table
+from lpclip.report.parts import methods_of
 from lpclip.report.skipped import write_skipped_table
 
 log = logging.getLogger(__name__)
@@ -33,11 +33,7 @@ def report(
         output: folder of the reports.
         skipped: indices of the datasets that leave out images that cannot be read.
     """
-    methods = []
-    for path in probes:
-        found = cache.read_provenance(path, kind="probes")
-        same = ("model", "benchmark", "method", "n_labels", "student_view", "strong_policy")
-        methods.append({**{key: found[key] for key in same}, "kind": found["method_kind"]})
+    methods = [method._asdict() for method in methods_of(probes).all]
     write_reports(
         robustness=robustness,
         ood=ood,

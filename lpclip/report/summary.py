@@ -25,6 +25,7 @@ class Column(NamedTuple):
 
 
 _CORRUPTED = "corrupt.: mean over 15 corruptions x 5 severities."
+_OFFICIAL = "official: on the published files of corrupted images."
 _ECE = "ECE: gap between confidence and accuracy, lower is better."
 _AUROC = "AUROC: by max logit."
 
@@ -40,6 +41,14 @@ COLUMNS = (
     ),
     Column("ece", "clean\nECE", min, _ECE),
     Column("corrupted_ece", "corrupt.\nECE", min, _CORRUPTED),
+    Column("official_mean_corruption_accuracy", "official\ncorr. acc.", max, _OFFICIAL),
+    Column(
+        "official_mce_vs_alexnet",
+        "official\nmCE",
+        min,
+        "official mCE: relative to AlexNet, as published for ImageNet-C; lower is better.",
+        scale=1.0,
+    ),
     Column("near_auroc_max_logit", "near OOD\nAUROC", max, _AUROC),
     Column("far_auroc_max_logit", "far OOD\nAUROC", max, _AUROC),
 )
@@ -49,11 +58,11 @@ _EXPLANATION = (
     "labels seen: by the method."
 )
 
-_SOURCES = {
-    "generated": "Corruptions are generated; figures on the published files are not comparable.",
-    "official": "Corruptions are the published files.",
-    "": "Corrupted figures need all 15 corruptions at 5 severities, which this run does not have.",
-}  # fmt: skip
+_GENERATED = "Corruptions are generated; figures on the published files are not comparable."
+_INCOMPLETE = (
+    "Corrupted figures need all 15 corruptions at 5 severities, which this run does not have."
+)
+_UNLABELLED = "Without a labelled test set accuracy is not known."
 
 # Chosen without any foreign image: docs/method.md.
 _DETECTION = (
@@ -81,7 +90,7 @@ def summary(report_csv: Path) -> str:
     ]
     notes = [_EXPLANATION, *dict.fromkeys(column.meaning for column in shown(report))]
     notes = textwrap.wrap(" ".join(filter(None, notes)), WIDTH, break_on_hyphens=False)
-    notes += [_SOURCES[source] for source in dict.fromkeys(_sources(report))]
+    notes += _on_corruptions(report)
     if "procedural" in set(report.get("frost_texture", [])):
         notes.append(_PROCEDURAL)
     decided = report_csv.with_name("guard.csv")
@@ -103,7 +112,7 @@ def report_cells(report_csv: Path) -> pd.DataFrame:
         LpclipError: the file is missing or is no report.
     """
     report = read.read_cells(report_csv)
-    needed = {"model", "benchmark", "method", "n_labels", "n_seeds", "corruption_source"}
+    needed = {"model", "benchmark", "method", "n_labels", "n_seeds", "accuracy"}
     if missing := sorted(needed.difference(report.columns)):
         raise LpclipError(f"{report_csv}: not a report: it lacks {', '.join(missing)}.")
     return report
@@ -190,11 +199,16 @@ def rounded(text: str, scale: float) -> str:
     return f"{scale * float(text):.1f}" if text else ""
 
 
-def _sources(report: pd.DataFrame) -> list[str]:
-    unknown = set(report["corruption_source"]).difference(_SOURCES)
-    if unknown:
-        raise LpclipError(f"report.csv has the unknown corruption_source '{unknown.pop()}'.")
-    return list(report["corruption_source"])
+def _on_corruptions(report: pd.DataFrame) -> list[str]:
+    """Which images the corrupted figures are of, or why there are none."""
+    names = ("mean_corruption_accuracy", "official_mean_corruption_accuracy")
+    generated, official = (name in report and any(report[name]) for name in names)
+    notes = [] if all(report["accuracy"]) else [_UNLABELLED]
+    if generated:
+        notes.append(_GENERATED)
+    elif not official and any(report["accuracy"]):
+        notes.append(_INCOMPLETE)
+    return notes
 
 
 def _policies(report: pd.DataFrame) -> list[str]:

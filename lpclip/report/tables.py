@@ -1,5 +1,7 @@
 """Condenses the experiments into report.csv: one row per model, benchmark and method."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,20 +10,38 @@ import pandas as pd
 
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError
-from lpclip.metrics import STANDARD_CORRUPTIONS, mce, mean_corruption_accuracy
+from lpclip.metrics import (
+    ALEXNET_CLEAN_ERROR,
+    ALEXNET_ERRORS,
+    STANDARD_CORRUPTIONS,
+    mce,
+    mean_corruption_accuracy,
+    relative_mce,
+)
 from lpclip.report.parts import OOD_SCORES, Method, Methods
 
 _SEVERITIES = range(1, 6)
 _CELLS = len(STANDARD_CORRUPTIONS) * len(_SEVERITIES)
+_OFFICIAL = (
+    "official_mean_corruption_accuracy",
+    "official_mce_vs_zero_shot",
+    "official_mce_vs_alexnet",
+    "official_relative_mce_vs_alexnet",
+    "official_corrupted_ece",
+    "official_corrupted_nll",
+)
 _METRICS = (
     "accuracy",
     "mean_corruption_accuracy",
     "mce_vs_zero_shot",
     "ece",
     "nll",
+    "confidence",
     "corrupted_ece",
     "corrupted_nll",
 )
+
+SOURCES = ("generated", "official")
 
 Errors = dict[str, npt.NDArray[np.float64]]
 
@@ -30,32 +50,37 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
     """One row per model x benchmark x method; means over seeds, each with its `_std` sibling.
 
     Columns: model, benchmark, method, n_labels, n_seeds, student_view, strong_policy,
-    corruption_source, frost_texture; then accuracy, mean_corruption_accuracy, mce_vs_zero_shot,
-    ece, nll, corrupted_ece, corrupted_nll; then {group}_auroc_{score} and
-    {group}_fpr95_id_pos_{score} for every group of OOD datasets that occurs, as the mean over its
-    datasets. Fractions, but for mCE (100 is the baseline) and NLL (nats). The standard deviation
-    is that of a sample, nan for a single seed.
+    frost_texture; then accuracy, mean_corruption_accuracy, mce_vs_zero_shot, ece, nll, confidence,
+    corrupted_ece, corrupted_nll, where corruptions are generated; where there are published ones,
+    their official_* siblings; effective_robustness_{shift} for every shift that has one; then
+    {group}_auroc_{score} and {group}_fpr95_id_pos_{score} for every group of OOD datasets that
+    occurs, as the mean over its datasets. Fractions, but for mCE (100 is the baseline) and NLL
+    (nats). The standard deviation is that of a sample, nan for a single seed.
 
     Means over corruptions take the 15 standard corruptions x 5 severities or nothing: nan where
-    one is missing. Generated and official corruptions are never mixed; where a benchmark has
-    both in full, the official ones count. The baseline of mCE is the benchmark's first method
-    of kind "zero_shot" with the same model, averaged over its seeds.
+    one is missing for any method of the benchmark. Generated and official corruptions are never
+    mixed. The baseline of mce_vs_zero_shot is the benchmark's first method of kind "zero_shot"
+    with the same model, averaged over its seeds; that of mce_vs_alexnet, for ImageNet alone, the
+    published errors of AlexNet.
 
     Raises:
         LpclipError: a method has no result on clean images.
     """
-    ood_columns = _ood_columns(ood)
+    columns = [*_METRICS, *_optional_columns(robustness), *_ood_columns(ood)]
     rows = []
     for model, benchmark in methods.pairs():
         of_pair = methods.of(model, benchmark)
         results = _rows_of(robustness, model, benchmark)
         detections = _rows_of(ood, model, benchmark)
-        source = corruption_source(results)
-        texture = _frost_texture(results, source)
-        baseline = _baseline_errors(results, of_pair, source)
+        baselines = {
+            source: _baseline_errors(results, of_pair, source)
+            for source in SOURCES
+            if is_complete(results, source)
+        }
+        texture = _frost_texture(results) if "generated" in baselines else ""
         for method in of_pair:
             own = results[results["method"] == method.method]
-            seeds = sorted(set(own.loc[own["family"] == "clean", "seed"]))
+            seeds = sorted(set(clean_rows(own)["seed"]))
             if not seeds:
                 raise LpclipError(
                     f"Method '{method.method}' of benchmark '{benchmark}' and model '{model}' has "
@@ -63,7 +88,7 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
                 )
             detected = detections[detections["method"] == method.method]
             per_seed = [
-                _robustness_of(own[own["seed"] == seed], source, baseline)
+                _robustness_of(own[own["seed"] == seed], baselines, imagenet=method.imagenet)
                 | _detection_of(detected[detected["seed"] == seed])
                 for seed in seeds
             ]
@@ -75,10 +100,9 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
                 "n_seeds": len(seeds),
                 "student_view": method.student_view,
                 "strong_policy": method.strong_policy,
-                "corruption_source": source,
                 "frost_texture": texture,
             }
-            for name in (*_METRICS, *ood_columns):
+            for name in columns:
                 values = np.array([metrics.get(name, np.nan) for metrics in per_seed])
                 row[name] = values.mean()
                 row[f"{name}_std"] = values.std(ddof=1) if len(values) > 1 else np.nan
@@ -86,20 +110,17 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
     return pd.DataFrame(rows)
 
 
-def corruption_source(robustness: pd.DataFrame) -> str:
-    """Which corruptions of one benchmark the means are taken over.
+def clean_rows(robustness: pd.DataFrame) -> pd.DataFrame:
+    """The rows on clean images of all classes."""
+    return robustness[(robustness["family"] == "clean") & (robustness["subset"] == "")]
 
-    Returns:
-        "official" or "generated", the first of which every experiment has the 15 standard
-        corruptions x 5 severities; "" if neither.
-    """
+
+def is_complete(robustness: pd.DataFrame, source: str) -> bool:
+    """Whether every experiment of one benchmark has 15 corruptions x 5 severities of a source."""
     experiments = robustness[["method", "seed"]].drop_duplicates()
-    for source in ("official", "generated"):
-        cells = standard_cells(robustness, source)
-        complete = cells.groupby(["method", "seed"], sort=False).size() == _CELLS
-        if len(complete) == len(experiments) > 0 and complete.all():
-            return source
-    return ""
+    cells = standard_cells(robustness, source)
+    complete = cells.groupby(["method", "seed"], sort=False).size() == _CELLS
+    return len(complete) == len(experiments) > 0 and bool(complete.all())
 
 
 def standard_cells(robustness: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -119,10 +140,9 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         )
 
 
-def _frost_texture(results: pd.DataFrame, source: str) -> str:
-    """What the frost of one benchmark is made of, "" where it has none of its own."""
-    cells = standard_cells(results, source)
-    found = set(cells["texture"]) - {""}
+def _frost_texture(results: pd.DataFrame) -> str:
+    """What the generated frost of one benchmark is made of."""
+    found = set(standard_cells(results, "generated")["texture"]) - {""}
     return "procedural" if "procedural" in found else "".join(found)
 
 
@@ -130,25 +150,49 @@ def _rows_of(table: pd.DataFrame, model: str, benchmark: str) -> pd.DataFrame:
     return table[(table["model"] == model) & (table["benchmark"] == benchmark)]
 
 
-def _robustness_of(own: pd.DataFrame, source: str, baseline: Errors | None) -> dict[str, float]:
-    """Clean and corrupted metrics of one experiment."""
-    clean = own[own["family"] == "clean"].iloc[0]
-    metrics = {name: float(clean[name]) for name in ("accuracy", "ece", "nll")}
-    if not source:
-        return metrics
-    cells = standard_cells(own, source)
-    accuracies = _by_corruption(cells)
-    metrics["mean_corruption_accuracy"] = mean_corruption_accuracy(accuracies)
-    if baseline is not None:
-        metrics["mce_vs_zero_shot"] = mce(_errors(accuracies), baseline)
-    for name in ("ece", "nll"):
-        metrics[f"corrupted_{name}"] = float(cells[name].to_numpy().mean())
+def _robustness_of(
+    own: pd.DataFrame, baselines: Mapping[str, Errors | None], *, imagenet: bool
+) -> dict[str, float]:
+    """Clean and corrupted metrics of one experiment; baselines of the sources that are complete."""
+    clean = clean_rows(own).iloc[0]
+    metrics = {name: float(clean[name]) for name in ("accuracy", "ece", "nll", "confidence")}
+    for source, baseline in baselines.items():
+        prefix = "official_" if source == "official" else ""
+        cells = standard_cells(own, source)
+        accuracies = _by_corruption(cells)
+        errors = _errors(accuracies)
+        metrics[f"{prefix}mean_corruption_accuracy"] = mean_corruption_accuracy(accuracies)
+        if baseline is not None:
+            metrics[f"{prefix}mce_vs_zero_shot"] = mce(errors, baseline)
+        if source == "official" and imagenet:
+            metrics["official_mce_vs_alexnet"] = mce(errors, ALEXNET_ERRORS)
+            metrics["official_relative_mce_vs_alexnet"] = relative_mce(
+                errors,
+                ALEXNET_ERRORS,
+                clean_error=1 - metrics["accuracy"],
+                baseline_clean_error=ALEXNET_CLEAN_ERROR,
+            )
+        for name in ("ece", "nll"):
+            metrics[f"{prefix}corrupted_{name}"] = float(cells[name].to_numpy().mean())
+    shifts = own[own["effective_robustness"].notna()].set_index("shift")["effective_robustness"]
+    metrics |= {_effective(str(shift)): float(value) for shift, value in shifts.items()}
     return metrics
+
+
+def _effective(shift: str) -> str:
+    """Column of a shift, whose name may hold what a column's name should not."""
+    return f"effective_robustness_{re.sub(r'[^A-Za-z0-9]', '_', shift)}"
+
+
+def _optional_columns(robustness: pd.DataFrame) -> list[str]:
+    official = _OFFICIAL if (robustness["source"] == "official").any() else ()
+    shifts = robustness.loc[robustness["effective_robustness"].notna(), "shift"]
+    return [*official, *sorted({_effective(str(shift)) for shift in shifts})]
 
 
 def _baseline_errors(results: pd.DataFrame, of_pair: list[Method], source: str) -> Errors | None:
     names = [method.method for method in of_pair if method.kind == "zero_shot"]
-    if not names or not source:
+    if not names:
         return None
     cells = standard_cells(results[results["method"] == names[0]], source)
     means = cells.groupby(["shift", "severity"])["accuracy"].mean()

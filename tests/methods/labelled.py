@@ -1,5 +1,7 @@
 """Overlapping clusters with labels, for methods that may see them, as files."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
@@ -16,7 +18,8 @@ def world(folder, n_classes, labels=None):
     labels = np.arange(90) % n_classes if labels is None else np.asarray(labels)
     values = np.eye(n_classes, D)[np.clip(labels, 0, n_classes - 1)]
     values = values + 0.5 * rng.normal(size=(len(labels), D))
-    samples = write_samples(folder / "samples.h5", labels)
+    names = "abcd"[: max(n_classes, labels.max() + 1)]
+    samples = write_samples(folder / "samples.h5", labels, names)
     cache.write_features(
         folder / "clean.h5",
         samples=samples,
@@ -36,12 +39,13 @@ def world(folder, n_classes, labels=None):
     return head, inputs, features, labels
 
 
-def write_samples(path, labels):
-    """An index of as many images as there are labels."""
+def write_samples(path, labels, names):
+    """An index of as many images as there are labels, of classes of these names."""
     samples = pd.DataFrame(
         {"id": [f"s{i}" for i in range(len(labels))], "path": "x", "label": labels.astype(np.int32)}
     )
-    with cache.create(path, kind="samples", provenance={}) as file:
+    provenance = {"class_names": json.dumps(list(names))}
+    with cache.create(path, kind="samples", provenance=provenance) as file:
         cache.write_table(file, "samples", samples)
     return samples
 

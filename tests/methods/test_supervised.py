@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_bits(tmp_path):
     [
         ([-1] * 24, "no image has one. Remove the method"),
         ([0, 1, -1] * 6, "class 2 has 0 labelled images; the method needs 2 of every class"),
-        ([0, 1, 2, 3] * 6, "labels go to 3, but the benchmark has 3 classes, 0 to 2"),
+        ([0, 1, 2, 3] * 6, "its class 'd' is not among the benchmark's 3 class names"),
         ([0, 1] * 10 + [2], "class 2 has 1 labelled images; the method needs 2"),
     ],
 )

@@ -194,11 +194,20 @@ def test_a_confident_mistake_costs_finitely_many_nats():
 def test_nothing_measured_is_nan():
     metrics = classification_metrics(np.zeros((0, 10)), np.zeros(0, int))
     assert metrics.pop("n") == 0
-    assert len(metrics) == 8
+    assert len(metrics) == 9
     assert np.isnan(list(metrics.values())).all()
     assert np.isnan(list(further_metrics(np.zeros((0, 10)), np.zeros(0, int)).values())).all()
     for metric in (accuracy, top_k_accuracy, mean_per_class_accuracy):
         assert np.isnan(metric(np.zeros((0, 10)), np.zeros(0)))
+
+
+def test_without_labels_only_number_and_confidence_are_known():
+    probabilities, labels = predictions(50, 4)
+    metrics = classification_metrics(probabilities, None)
+    assert metrics.pop("n") == 50
+    assert metrics.pop("confidence") == pytest.approx(probabilities.max(axis=1).mean())
+    assert all(np.isnan(value) for value in metrics.values())
+    assert set(metrics) | {"n", "confidence"} == set(classification_metrics(probabilities, labels))
 
 
 def test_the_block_function_agrees_with_the_single_ones():
@@ -206,7 +215,7 @@ def test_the_block_function_agrees_with_the_single_ones():
     metrics = classification_metrics(probabilities, labels)
     assert list(metrics) == [
         "n", "accuracy", "accuracy_low", "accuracy_high", "ece", "adaptive_ece", "nll", "brier",
-        "aurc",
+        "aurc", "confidence",
     ]  # fmt: skip
     assert metrics["nll"] == negative_log_likelihood(probabilities, labels)
     assert metrics["brier"] == brier_score(probabilities, labels)

@@ -187,3 +187,30 @@ def test_reliability_pools_seeds_and_severities():
     curve = _curve(rows)
     assert curve.index.tolist() == [3]
     assert curve.loc[3].tolist() == pytest.approx([40, 0.23, 0.3])
+
+
+def test_without_labels_a_page_has_no_accuracy_and_is_a_page(evaluation, tmp_path):
+    for row in evaluation.rows["robustness"]:
+        row |= {"accuracy": np.nan, "ece": np.nan, "nll": np.nan}
+    evaluation.rows["robustness"] = [
+        row for row in evaluation.rows["robustness"] if row["family"] == "clean"
+    ]
+    for row in evaluation.rows["rounds"]:
+        row |= {"test_accuracy": np.nan, "pseudo_label_accuracy": np.nan}
+    for row in evaluation.rows["per_class"]:
+        row |= {"n": "", "accuracy": np.nan}
+    page = page_of(evaluation, tmp_path)
+    text = text_of(page)
+    assert "lp_clip" in text
+    assert "nan" not in text.lower()
+    assert drawings(page)
+
+
+def test_clean_images_of_some_classes_are_not_drawn_as_clean(evaluation, tmp_path):
+    before = page_of(evaluation, tmp_path / "before")
+    evaluation.rows["robustness"] += [
+        row | {"subset": "photos", "accuracy": 0.01, "ece": 0.9}
+        for row in evaluation.rows["robustness"]
+        if row["family"] == "clean"
+    ]
+    assert text_of(page_of(evaluation, tmp_path / "after")) == text_of(before)

@@ -73,7 +73,7 @@ def small_evaluation(model: str = "tiny", benchmark: str = "digits") -> Evaluati
             {
                 "model": model, "benchmark": benchmark, "method": name, "kind": kind,
                 "n_labels": n_labels, "strong_policy": policy,
-                "student_view": "strong" if policy else "",
+                "student_view": "strong" if policy else "", "imagenet": False,
             }
         )  # fmt: skip
         for seed in range(n_seeds):
@@ -103,9 +103,11 @@ def add_experiment(
             | {
                 "dataset": "digits-test", "shift": shift, "family": family, "source": source,
                 "texture": "procedural" if shift == "frost" else "",
-                "severity": severity, "n": 899, "accuracy": value, "accuracy_low": value - 0.02,
-                "accuracy_high": value + 0.02, "ece": abs(ece + 0.012 * severity),
+                "severity": severity, "subset": "", "n": 899, "accuracy": value,
+                "accuracy_low": value - 0.02, "accuracy_high": value + 0.02,
+                "ece": abs(ece + 0.012 * severity),
                 "adaptive_ece": ece, "nll": 1 - value, "brier": (1 - value) / 2, "aurc": 0.05,
+                "confidence": value, "effective_robustness": np.nan,
             }
         )  # fmt: skip
     for dataset, group in (("letters", "near"), ("photos", "far"), ("noise", "far")):

@@ -130,11 +130,11 @@ def test_the_table_says_what_changed_and_what_only_one_has(reports, capsys):
 
 def test_figures_on_other_corruptions_are_left_out_and_named(reports, tmp_path):
     table = pd.read_csv(reports[1])
-    table["corruption_source"] = "official"
+    table["frost_texture"] = "photographs"
     table.loc[table["method"] == "lp_clip", "n_labels"] = 7
     table.to_csv(tmp_path / "report.csv", index=False)
     shown = compare(reports[0], tmp_path / "report.csv")
-    assert "the corruptions are generated before and official after" in shown
+    assert "generated frost is procedural before and photographs after" in shown
     assert "tiny/digits/lp_clip saw 0 labels before and 7 after." in shown
     assert "corrupt. acc." not in shown
     assert "clean acc." in shown

@@ -68,6 +68,23 @@ def test_summary_says_which_corruptions_and_views_were_used(evaluation, tmp_path
     assert "mCE vs" not in text
 
 
+def test_published_corruptions_have_figures_of_their_own(evaluation, tmp_path):
+    for row in evaluation.rows["robustness"]:
+        row["source"] = row["source"].replace("generated", "official")
+    text = summary_of(evaluation, tmp_path)
+    assert "official: on the published files" in text
+    assert "Corruptions are generated" not in text
+    assert "need all 15" not in text
+
+
+def test_a_run_without_labels_says_that_accuracy_is_not_known(evaluation, tmp_path):
+    for row in evaluation.rows["robustness"]:
+        row |= {"accuracy": float("nan"), "ece": float("nan")}
+    text = summary_of(evaluation, tmp_path)
+    assert "Without a labelled test set accuracy is not known." in text
+    assert "need all 15" not in text
+
+
 def test_only_columns_that_are_shown_are_explained(evaluation, tmp_path):
     explained = ("corrupt.:", "mCE:", "ECE:", "AUROC:")
     text = summary_of(evaluation, tmp_path / "all")
@@ -84,5 +101,5 @@ def test_a_file_that_is_no_report_is_refused(tmp_path):
     with pytest.raises(LpclipError, match="not a readable report"):
         summary(tmp_path / "report.csv")
     (tmp_path / "report.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(LpclipError, match="lacks benchmark"):
+    with pytest.raises(LpclipError, match="lacks accuracy, benchmark"):
         summary(tmp_path / "report.csv")

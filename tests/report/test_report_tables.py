@@ -9,7 +9,7 @@ import pytest
 from evaluations import small_evaluation, write_tables
 
 from lpclip.errors import LpclipError
-from lpclip.metrics import STANDARD_CORRUPTIONS
+from lpclip.metrics import ALEXNET_ERRORS, STANDARD_CORRUPTIONS
 from lpclip.report import write_reports
 
 
@@ -63,7 +63,7 @@ def test_report_has_the_numbers_found_by_hand(evaluation, tmp_path):
     columns = ["n_labels", "n_seeds", "student_view", "strong_policy"]
     assert list(zero_shot[columns]) == ["0", "1", "", ""]
     assert list(lp_clip[columns]) == ["0", "2", "strong", "disjoint"]
-    assert zero_shot["corruption_source"] == "generated"
+    assert "official_mean_corruption_accuracy" not in report
     assert zero_shot["accuracy"] == "0.6"
     assert zero_shot["accuracy_std"] == ""
     assert zero_shot["mce_vs_zero_shot"] == "100"
@@ -99,14 +99,14 @@ def test_corrupted_figures_are_empty_if_a_single_cell_is_missing(evaluation, tmp
         lambda row: (row["method"], row["seed"], row["shift"], row["severity"]) != missing,
     )
     report = written(evaluation, tmp_path)
-    for name in ("corruption_source", "mean_corruption_accuracy", "corrupted_ece", "corrupted_nll"):
+    for name in ("mean_corruption_accuracy", "corrupted_ece", "corrupted_nll"):
         assert set(report[name]) == {""}
     assert "" not in set(report["accuracy"])
 
 
-def test_official_corruptions_count_where_complete_and_are_never_mixed(evaluation, tmp_path):
+def test_official_corruptions_have_columns_of_their_own(evaluation, tmp_path):
     official = [
-        row | {"source": "official", "accuracy": 0.25}
+        row | {"source": "official", "accuracy": 0.25, "ece": 0.5, "nll": 7.0}
         for row in evaluation.rows["robustness"]
         if row["source"] == "generated"
     ]
@@ -115,11 +115,68 @@ def test_official_corruptions_count_where_complete_and_are_never_mixed(evaluatio
     partly = written(evaluation, tmp_path / "partly")
     evaluation.rows["robustness"] += official[-30:]
     both = written(evaluation, tmp_path / "both")
-    column = "mean_corruption_accuracy"
-    assert list(partly[column]) == list(generated[column])
-    assert set(partly["corruption_source"]) == {"generated"}
-    assert set(both[column]) == {"0.25"}
-    assert set(both["corruption_source"]) == {"official"}
+    assert "official_mean_corruption_accuracy" not in generated
+    assert set(partly["official_mean_corruption_accuracy"]) == {""}
+    assert set(both["official_mean_corruption_accuracy"]) == {"0.25"}
+    assert set(both["official_mce_vs_zero_shot"]) == {"100"}
+    assert set(both["official_mce_vs_alexnet"]) == {""}
+    assert set(both["official_corrupted_ece"]) == {"0.5"}
+    assert set(both["official_corrupted_nll"]) == {"7"}
+    for report in (partly, both):
+        pd.testing.assert_frame_equal(report[list(generated)], generated)
+
+
+def test_on_imagenet_official_corruptions_are_told_relative_to_alexnet(evaluation, tmp_path):
+    """Half of AlexNet's error everywhere: mCE 50; the clean error lies 0.1 below that."""
+    for method in evaluation.methods:
+        method["imagenet"] = True
+    for row in evaluation.rows["robustness"]:
+        if row["source"] == "generated":
+            row["source"] = "official"
+            row["accuracy"] = 1 - ALEXNET_ERRORS[row["shift"]] / 2
+        elif row["family"] == "clean":
+            row["accuracy"] = 1 - 0.2
+    row = written(evaluation, tmp_path).iloc[0]
+    assert float(row["official_mce_vs_alexnet"]) == pytest.approx(50)
+    by_hand = [
+        (ALEXNET_ERRORS[name] / 2 - 0.2) / (ALEXNET_ERRORS[name] - 0.4348)
+        for name in STANDARD_CORRUPTIONS
+    ]
+    relative = float(row["official_relative_mce_vs_alexnet"])
+    assert relative == pytest.approx(100 * np.mean(by_hand), 1e-5)
+    assert row["mean_corruption_accuracy"] == ""
+
+
+def test_effective_robustness_has_a_column_per_shift_that_has_it(evaluation, tmp_path):
+    for row in evaluation.rows["robustness"]:
+        if row["shift"] == "photos":
+            row["shift"] = "imagenet-r"
+            row["effective_robustness"] = 0.1 + 0.2 * row["seed"]
+    report = written(evaluation, tmp_path).set_index("method")
+    assert report.loc["zero_shot", "effective_robustness_imagenet_r"] == "0.1"
+    assert report.loc["lp_clip", "effective_robustness_imagenet_r"] == "0.2"
+    std = float(report.loc["lp_clip", "effective_robustness_imagenet_r_std"])
+    assert std == pytest.approx(0.1 * np.sqrt(2), 1e-5)
+
+
+def test_clean_images_of_some_classes_count_in_no_mean(evaluation, tmp_path):
+    before = written(evaluation, tmp_path / "before")
+    evaluation.rows["robustness"] += [
+        row | {"subset": "photos", "accuracy": 0.0, "nll": 99.0}
+        for row in evaluation.rows["robustness"]
+        if row["family"] == "clean"
+    ]
+    pd.testing.assert_frame_equal(written(evaluation, tmp_path / "after"), before)
+
+
+def test_without_labels_there_is_a_report_of_confidence(evaluation, tmp_path):
+    for row in evaluation.rows["robustness"]:
+        row |= {"accuracy": np.nan, "ece": np.nan, "nll": np.nan, "confidence": 0.7}
+    for row in evaluation.rows["per_class"]:
+        row |= {"n": "", "accuracy": np.nan}
+    report = written(evaluation, tmp_path)
+    assert set(report["accuracy"]) == {""}
+    assert set(report["confidence"]) == {"0.7"}
 
 
 def test_only_groups_that_occur_have_columns(evaluation, tmp_path):

@@ -181,6 +181,37 @@ def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
     assert not np.array_equal(before[1], after[1])
 
 
+@pytest.mark.parametrize("test", [None, "unlabelled"])
+def test_without_a_labelled_test_set_reports_tell_what_can_be_known(tmp_path, test):
+    folder = prepare(tmp_path / "run")
+    config = yaml.safe_load(yaml.safe_dump(CONFIG))
+    config["datasets"]["unlabelled"] = {"source": {"kind": "features", "path": "f.npz"}}
+    config["datasets"]["unlabelled"]["source"]["key"] = "test"
+    shapes = config["benchmarks"]["shapes"]
+    del shapes["test"], shapes["corruptions"], config["methods"]["supervised"]
+    if test:
+        shapes["test"] = test
+    config["methods"]["lp_clip"]["optimisation"]["epochs"] = 2
+    config["methods"]["guarded"] = {"kind": "guarded", "method": "lp_clip"}
+    write(folder, config)
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Without a labelled test set accuracy is not known." in done.stdout + done.stderr
+    report = lpclip.read_report(folder / "results/report.csv").set_index("method")
+    assert set(report.index) == {"zero_shot", "lp_clip", "guarded"}
+    assert report["accuracy"].isna().all()
+    assert report["confidence"].between(0, 1).all()
+    assert report["far_auroc_max_logit"].notna().all()
+    rounds = lpclip.read_report(folder / "results/rounds.csv")
+    assert rounds["test_accuracy"].isna().all()
+    # The adapt set has labels, which judge its pseudo-labels and nothing else.
+    assert rounds["pseudo_label_accuracy"].notna().any()
+    robustness = lpclip.read_report(folder / "results/robustness.csv")
+    assert set(robustness["dataset"]) == {test or "adapt"}
+    assert (robustness["n"] == N).all()
+    assert lpclip.read_report(folder / "results/guard.csv")["decision"].notna().all()
+
+
 def test_a_benchmark_of_images_and_one_of_features_share_a_configuration(finished):
     config = yaml.safe_load(yaml.safe_dump(CONFIG))
     config["models"]["tiny"] = {"architecture": "lpclip-tiny", "pretrained": "embedded"}

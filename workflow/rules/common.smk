@@ -9,10 +9,12 @@ from snakemake.exceptions import WorkflowError
 
 from lpclip.class_maps import IMAGENET
 from lpclip.codehash import code_hash
-from lpclip.config import complete, training_views
+from lpclip.config import complete, open_sources, training_views
+from lpclip.config_datasets import with_class_maps
+from lpclip.config_labels import evaluated_set, has_labelled_test
 from lpclip.config_precomputed import datasets_of
-from lpclip.corruptions import FAMILIES
-from lpclip.data import has_images, open_source
+from lpclip.corruptions import FAMILIES, SEVERITIES
+from lpclip.data import has_images, official_corruptions
 from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
 from lpclip.feature_files import open_arrays
@@ -41,6 +43,7 @@ try:
 except LpclipError as error:
     raise WorkflowError(str(error))
 
+SOURCES = open_sources(config)
 ENVIRONMENT = "../../environment.yml"
 MODELS, DATASETS, BENCHMARKS = (
     config["models"],
@@ -53,6 +56,12 @@ IMAGES = [name for name in DATASETS if has_images(DATASETS[name]["source"])]
 FEATURES = [name for name in DATASETS if name not in IMAGES]
 TEXT_FEATURES = [name for name in BENCHMARKS if "text_features" in BENCHMARKS[name]]
 TEXTS = [name for name in BENCHMARKS if name not in TEXT_FEATURES]
+# What accuracy can be told of.
+LABELLED = [
+    name
+    for name in BENCHMARKS
+    if has_labelled_test(BENCHMARKS[name], with_class_maps(config, SOURCES))
+]
 
 
 def one_of(names):
@@ -136,7 +145,11 @@ def settings_embed_text(wildcards):
 
 def settings_embed_images(wildcards):
     dataset = DATASETS[wildcards.dataset]
-    views, modules = views_of_pass(wildcards.views, dataset["views"])
+    views, modules = views_of_pass(
+        wildcards.views,
+        dataset["views"],
+        official_corruptions(SOURCES[wildcards.dataset]),
+    )
     return {
         "dataset": wildcards.dataset,
         "source": dataset["source"],
@@ -175,8 +188,15 @@ def place_of(source):
     return {key: source[key] for key in ("path", "key") if key in source}
 
 
-def views_of_pass(name, settings):
+def views_of_pass(name, settings, official):
     """Views of a pass with their settings, and the modules that make them."""
+    if official:
+        settings = {"official": True, "severities": list(SEVERITIES)}
+        return {
+            corruption: settings
+            for corruption in FAMILIES[name]
+            if corruption in official
+        }, []
     if name == "clean":
         return {"clean": {}}, []
     if name == "adapt":
@@ -231,9 +251,10 @@ def settings_of_method(wildcards, method):
 
 
 def settings_evaluate(wildcards):
-    of_test = wildcards.dataset == BENCHMARKS[wildcards.benchmark]["test"]
+    shift = role_of(wildcards) == "shift"
     return {
-        "shift": "" if of_test else wildcards.dataset,
+        "shift": wildcards.dataset if shift else "",
+        "published": DATASETS[wildcards.dataset].get("published", "") if shift else "",
         "code": code_hash("lpclip.evaluate"),
     }
 
@@ -248,7 +269,16 @@ def settings_evaluate_ood(wildcards):
 
 
 def settings_evaluate_rounds(wildcards):
-    return {"code": code_hash("lpclip.evaluate")}
+    return {"code": code_hash("lpclip.evaluate_rounds")}
+
+
+def role_of(wildcards):
+    """What a dataset that is evaluated is to the benchmark."""
+    benchmark = BENCHMARKS[wildcards.benchmark]
+    if wildcards.dataset == evaluated_set(benchmark):
+        return "test"
+    official = wildcards.dataset == benchmark.get("official_corruptions")
+    return "official" if official else "shift"
 
 
 def settings_report(wildcards):
@@ -284,11 +314,17 @@ def features(dataset, views):
     return f"cache/{{model}}/images/{dataset}/{views}.h5"
 
 
+def dataset_of(wildcards, role):
+    """The dataset that has a role in a benchmark; the adapt set where there is no test set."""
+    benchmark = BENCHMARKS[wildcards.benchmark]
+    return evaluated_set(benchmark) if role == "test" else benchmark[role]
+
+
 def features_of(role, views):
     """Input function: the cache of the dataset that has a role in a benchmark."""
-    return lambda wildcards: features(
-        BENCHMARKS[wildcards.benchmark][role], views
-    ).format(model=wildcards.model)
+    return lambda wildcards: features(dataset_of(wildcards, role), views).format(
+        model=wildcards.model
+    )
 
 
 def adapts_on_images(wildcards):
@@ -303,8 +339,7 @@ def adapt_features(wildcards, student_view="auto"):
 
 def source_files(wildcards):
     """Files that a dataset is read from, its labels among them, where its kind names them."""
-    source = dict(DATASETS[wildcards.dataset]["source"])
-    files = getattr(open_source(source.pop("kind"), source), "files", list)
+    files = getattr(SOURCES[wildcards.dataset], "files", list)
     return list(map(str, files()))
 
 
@@ -323,9 +358,42 @@ def text_feature_files(wildcards):
 
 def samples_of(role):
     """Input function: the index of the dataset that has a role in a benchmark."""
-    return (
-        lambda wildcards: f"cache/data/{BENCHMARKS[wildcards.benchmark][role]}/samples.h5"
-    )
+    return lambda wildcards: index_of(dataset_of(wildcards, role))
+
+
+def index_of(dataset):
+    """Path of the index of a dataset, which holds its labels."""
+    return f"cache/data/{dataset}/samples.h5"
+
+
+def evaluation_inputs(wildcards):
+    """What the evaluation of a dataset reads, but for features; no index where labels lack."""
+    role, test = role_of(wildcards), dataset_of(wildcards, "test")
+    labelled = wildcards.benchmark in LABELLED
+    inputs = {}
+    if labelled or role != "test":
+        inputs["samples"] = index_of(wildcards.dataset)
+    if labelled and role != "test":
+        inputs["test_samples"] = index_of(test)
+    if labelled and role == "shift":
+        inputs["test"] = features(test, "clean").format(model=wildcards.model)
+    return inputs
+
+
+def round_inputs(wildcards):
+    """The index of a labelled test set."""
+    labelled = wildcards.benchmark in LABELLED
+    return {"test_samples": samples_of("test")(wildcards)} if labelled else {}
+
+
+def options(names):
+    """Param: command-line options for those of a rule's named inputs that it has."""
+    return lambda wildcards, input: [
+        text
+        for name in names
+        if name in input.keys()
+        for text in (f"--{name.replace('_', '-')}", input[name])
+    ]
 
 
 def method_inputs(wildcards):
@@ -370,6 +438,15 @@ def experiments(pattern):
     ]
 
 
+def official_passes(benchmark):
+    """Dataset and pass of every family of which there are published corruptions."""
+    name = benchmark.get("official_corruptions")
+    found = official_corruptions(SOURCES[name]) if name else []
+    return [
+        f"{name}/{family}" for family in FAMILIES if set(found) & set(FAMILIES[family])
+    ]
+
+
 def parts(kind):
     """The evaluation's files of one kind for the whole configuration."""
     found = []
@@ -377,8 +454,9 @@ def parts(kind):
         benchmark = BENCHMARKS[name]
         if kind == "robustness":
             passes = ["clean", *benchmark["corruptions"]]
-            ends = [f"{benchmark['test']}/{views}" for views in passes]
+            ends = [f"{evaluated_set(benchmark)}/{views}" for views in passes]
             ends += [f"{shift}/clean" for shift in benchmark["shifts"]]
+            ends += official_passes(benchmark)
         else:
             ends = [*benchmark["ood"]["near"], *benchmark["ood"]["far"]]
         for method in METHODS:

@@ -1,8 +1,8 @@
 rule evaluate:
     input:
+        unpack(evaluation_inputs),
         probes="results/{model}/{benchmark}/{method}/probes.h5",
         features="cache/{model}/images/{dataset}/{views}.h5",
-        samples="cache/data/{dataset}/samples.h5",
     output:
         "results/{model}/{benchmark}/{method}/robustness/{dataset}/{views}.csv",
     log:
@@ -17,10 +17,10 @@ rule evaluate:
         runtime=30,
     params:
         settings=settings_of("evaluate"),
+        files=options(["samples", "test", "test_samples"]),
     shell:
-        "lpclip evaluate --probes {input.probes:q} --features {input.features:q}"
-        " --samples {input.samples:q} --settings {params.settings:q} --output {output:q}"
-        " --log {log:q} --threads {threads}"
+        "lpclip evaluate --probes {input.probes:q} --features {input.features:q} {params.files:q}"
+        " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
 
 
 rule evaluate_ood:
@@ -50,9 +50,9 @@ rule evaluate_ood:
 
 rule evaluate_rounds:
     input:
+        unpack(round_inputs),
         probes="results/{model}/{benchmark}/{method}/probes.h5",
         test=features_of("test", "clean"),
-        test_samples=samples_of("test"),
         adapt_samples=samples_of("adapt"),
     output:
         rounds="results/{model}/{benchmark}/{method}/rounds.csv",
@@ -69,8 +69,9 @@ rule evaluate_rounds:
         runtime=30,
     params:
         settings=settings_of("evaluate_rounds"),
+        files=options(["test_samples"]),
     shell:
         "lpclip evaluate-rounds --probes {input.probes:q} --test {input.test:q}"
-        " --test-samples {input.test_samples:q} --adapt-samples {input.adapt_samples:q}"
+        " {params.files:q} --adapt-samples {input.adapt_samples:q}"
         " --settings {params.settings:q} --output {output.rounds:q}"
         " --per-class {output.per_class:q} --log {log:q} --threads {threads}"
