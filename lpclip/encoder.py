@@ -53,7 +53,7 @@ def load_encoder(
     if model.weights != expected:
         raise LpclipError(
             f"{probes} was trained on features of the weights {expected} of model '{name}' "
-            f"({provenance['architecture']}, {provenance['pretrained']}), but {pretrained} holds "
+            f"({provenance['architecture']}), but {pretrained or 'the hub'} holds "
             f"{model.weights}. Give the file of those weights as --model-checkpoint."
         )
     was, now = (
@@ -62,7 +62,7 @@ def load_encoder(
     for key in was.keys() & now.keys():
         if was[key] != now[key]:
             raise LpclipError(
-                f"{probes} was trained on images prepared with {key} {was[key]}, but {pretrained} "
+                f"{probes} was trained on images prepared with {key} {was[key]}, but the model "
                 f"takes {now[key]}."
             )
     return model

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from lpclip import tiny
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError
-from lpclip.model_spec import EMBEDDED, PRECOMPUTED
+from lpclip.model_spec import EMBEDDED, PRECOMPUTED, is_checkpoint
 from lpclip.probes import Probe, load_probe, place, read_probes
+from lpclip.train import MODEL
 
 
 def export(
@@ -65,8 +67,7 @@ def export(
 
 
 def _about(probe: Probe, round: int, seed: int, member: int | None) -> dict[str, Any]:
-    names = ("model", "architecture", "pretrained", "weights", "preprocessing")
-    found = {name: probe.provenance[name] for name in names if name in probe.provenance}
+    found = {name: probe.provenance[name] for name in MODEL if name in probe.provenance}
     made_by = {name: probe.provenance.get(name, "") for name in ("benchmark", "method")}
     return {
         "class_names": list(probe.class_names),
@@ -149,7 +150,9 @@ FORMATS = tuple(_WRITERS)
 
 def _readme(probe: Probe, about: Mapping[str, Any], to: str, name: str) -> str:
     n_classes, dim = probe.weight.shape
-    encoder = ", ".join(f"`{about[key]}`" for key in ("architecture", "pretrained") if key in about)
+    encoder = ", ".join(
+        f"`{about[key]}`" for key in ("architecture", "pretrained") if about.get(key)
+    )
     origin = (
         f"For the image encoder {encoder or 'unknown'}, weights {about.get('weights', 'unknown')}: "
         f"round {about['round']} of seed {about['seed']} of the method `{about['method']}` on the "
@@ -226,18 +229,38 @@ def _features(about: Mapping[str, Any]) -> tuple[list[str], str]:
         line = 'features = torch.from_numpy(np.load("features.npy"))'
         return ["import numpy as np"], f"{where}\n{line}"
     imports, prepare = ["import open_clip", "from PIL import Image"], ""
-    weights = json.dumps(pretrained)
+    if about["architecture"] == tiny.ARCHITECTURE:
+        imports.append("from lpclip import tiny")
+        prepare = "open_clip.add_model_config(tiny.CONFIG)\n"
     if pretrained == EMBEDDED:
-        imports += ["from lpclip import tiny", "from lpclip.tiny.weights import write_plain"]
-        prepare = (
-            "open_clip.add_model_config(tiny.CONFIG)\n"
+        imports.append("from lpclip.tiny.weights import write_plain")
+        prepare += (
             'write_plain(Path("lpclip-tiny.safetensors"))  # the weights that come with lpclip\n'
         )
-        weights = '"lpclip-tiny.safetensors"'
+    arguments = "".join(f"    {argument},\n" for argument in _arguments(about, pretrained))
     lines = f"""{prepare}model, _, preprocess = open_clip.create_model_and_transforms(
-    {json.dumps(about["architecture"])}, pretrained={weights}
-)
+{arguments})
 pixels = preprocess(Image.open("image.png").convert("RGB")).unsqueeze(0)
 with torch.inference_mode():
     features = model.eval().encode_image(pixels)"""
     return imports, lines
+
+
+def _arguments(about: Mapping[str, Any], pretrained: str) -> list[str]:
+    """Arguments by which open_clip builds the very model that lpclip built."""
+    found: dict[str, Any] = {}
+    if pretrained:  # empty where the architecture brings its weights
+        found["pretrained"] = "lpclip-tiny.safetensors" if pretrained == EMBEDDED else pretrained
+    for name, type_ in (("force_quick_gelu", bool), ("force_image_size", int)):
+        if about.get(name):
+            found[name] = type_(about[name])
+    if pretrained != EMBEDDED and is_checkpoint(pretrained):
+        # A file does not say how its images are prepared.
+        prepared = json.loads(about.get("preprocessing", "{}"))
+        for name in ("mean", "std", "interpolation", "resize_mode"):
+            if name in prepared:
+                found[f"image_{name}"] = prepared[name]
+    rendered = {
+        name: repr(v) if isinstance(v, bool) else json.dumps(v) for name, v in found.items()
+    }
+    return [json.dumps(about["architecture"]), *(f"{k}={v}" for k, v in rendered.items())]

@@ -20,6 +20,7 @@ from lpclip.errors import LpclipError
 from lpclip.export import FORMATS, export
 from lpclip.predict import predict
 from lpclip.probes import load_probe
+from lpclip.tiny.weights import write_plain
 
 FEATURES = np.random.default_rng(0).normal(scale=9, size=(17, 128)).astype(np.float32)
 
@@ -101,15 +102,49 @@ def test_a_head_of_features_made_before_is_attached_to_features(
     assert capsys.readouterr().out.split() == [NAMES[row] for row in best]
 
 
-def test_the_page_of_another_model_names_its_architecture_and_weights(folder, tmp_path):
+def page_of(folder, tmp_path, **attributes):
     path = tmp_path / "probes.h5"
     path.write_bytes((folder / "probes.h5").read_bytes())
     with h5py.File(path, "r+") as file:
-        file.attrs.update({"architecture": "ViT-B-32-quickgelu", "pretrained": "openai"})
+        file.attrs.update(attributes)
     export(probes=path, to="torch", output=tmp_path)
-    page = (tmp_path / "README.md").read_text()
-    assert '"ViT-B-32-quickgelu", pretrained="openai"' in page
+    return (tmp_path / "README.md").read_text()
+
+
+def test_the_page_of_another_model_names_its_architecture_and_weights(folder, tmp_path):
+    page = page_of(folder, tmp_path, architecture="ViT-B-32", pretrained="laion2b_s34b_b79k")
+    assert '\n    "ViT-B-32",\n    pretrained="laion2b_s34b_b79k",\n)\n' in page
     assert "lpclip-tiny" not in page
+
+
+def test_the_page_of_a_model_of_the_hub_has_no_weights_to_name(folder, tmp_path):
+    page = page_of(folder, tmp_path, architecture="hf-hub:me/clip", pretrained="")
+    assert '(\n    "hf-hub:me/clip",\n)\n' in page
+    assert "encoder `hf-hub:me/clip`, weights" in page
+
+
+def test_the_program_builds_a_checkpoint_with_its_activation_and_preprocessing(
+    folder, tmp_path, monkeypatch
+):
+    write_plain(tmp_path / "plain.safetensors")
+    preprocessing = {"mean": [0.1, 0.2, 0.3], "std": [1, 1, 1], "interpolation": "bilinear"}
+    page = page_of(
+        folder,
+        tmp_path,
+        pretrained=str(tmp_path / "plain.safetensors"),
+        preprocessing=json.dumps(preprocessing),
+        force_quick_gelu=1,
+        force_image_size=32,
+    )
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    Image.open(folder / "images/b/05.png").save(tmp_path / "image.png")
+    monkeypatch.chdir(tmp_path)
+    built = {}
+    exec(program, built)
+    normalise = built["preprocess"].transforms[-1]
+    assert (list(normalise.mean), list(normalise.std)) == ([0.1, 0.2, 0.3], [1, 1, 1])
+    assert "QuickGELU" in str(built["model"])
+    assert built["model"].visual.image_size in (32, (32, 32))
 
 
 def test_a_head_says_where_it_comes_from(folder, tmp_path, capsys):
