@@ -282,6 +282,23 @@ def test_no_label_free_rule_has_an_index_with_labels_as_input(finished):
     }
 
 
+def test_of_methods_made_from_others_only_one_that_fits_labels_reads_them(tmp_path):
+    folder = prepare(tmp_path / "run")
+    config = yaml.safe_load(yaml.safe_dump(CONFIG))
+    config["methods"]["way"] = {"kind": "wise_ft", "method": "lp_clip"}
+    config["methods"]["scaled"] = {"kind": "temperature_scaling", "method": "way"}
+    write(folder, config)
+    jobs = inputs_of_jobs(folder, "-n")
+    text = "cache/tiny/text/digits.h5"
+    assert jobs[f"{RESULTS}/way/probes.h5"] == {text, f"{RESULTS}/lp_clip/probes.h5"}
+    assert jobs[f"{RESULTS}/scaled/probes.h5"] == {
+        text,
+        f"{RESULTS}/way/probes.h5",
+        "cache/tiny/images/adapt/clean.h5",
+        "cache/data/adapt/samples.h5",
+    }
+
+
 def test_pandas_opens_the_tables(finished):
     table = pd.read_hdf(finished / "cache/tiny/images/test/clean.h5", "samples")
     assert list(table.columns) == ["id", "path"]
