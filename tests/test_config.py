@@ -34,6 +34,15 @@ def test_defaults_are_filled_in_and_the_given_configuration_is_left_alone(config
     assert done["benchmarks"]["digits"]["shifts"] == []
 
 
+def test_methods_by_default_are_those_of_the_example_that_see_no_label(config):
+    expected = complete(config, SCHEMA)
+    assert expected["methods"].pop("supervised")
+    del config["methods"], config["labellings"]
+    done = complete(config, SCHEMA)
+    assert list(done["methods"]) == list(expected["methods"])
+    assert done == expected
+
+
 def test_views_of_a_dataset_differ_only_where_it_says_so(config):
     config["datasets"]["digits-adapt"]["views"] = {"strong": {"versions": 3}}
     done = complete(config, SCHEMA)["datasets"]
