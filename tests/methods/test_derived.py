@@ -108,7 +108,8 @@ def test_labels_that_were_not_drawn_do_not_change_the_temperature(scene):
     write(scene, zero_shot, zero_shot.Settings())
     settings = temperature_scaling.Settings("base", labels=20)
     before = temperature_scaling.fit(head, inputs, settings, [0])
-    write_samples(inputs.samples, np.where(before.labels_seen[0], labels, (labels + 1) % 3))
+    others = np.where(before.labels_seen[0], labels, (labels + 1) % 3)
+    write_samples(inputs.samples, others, head.class_names)
     after = temperature_scaling.fit(head, inputs, settings, [0])
     np.testing.assert_array_equal(before.weight, after.weight)
 
