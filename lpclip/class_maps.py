@@ -10,7 +10,8 @@ import pandas as pd
 from PIL.Image import Image
 
 from lpclip import imagenet
-from lpclip.data import UNLABELLED, Sample, Source, official_corruptions
+from lpclip.data import UNLABELLED, Sample, Source
+from lpclip.data._official import official_corruptions
 from lpclip.errors import LpclipError, did_you_mean
 
 ClassMap: TypeAlias = str | Mapping[str, str]
@@ -57,7 +58,7 @@ class MappedSource:
 
     @property
     def corruptions(self) -> Sequence[str]:
-        """See ``lpclip.data.official_corruptions``."""
+        """See ``lpclip.data._official``."""
         return official_corruptions(self._source)
 
     def read(self, path: str) -> Image:

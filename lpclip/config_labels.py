@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lpclip.corruptions import FAMILIES
-from lpclip.data import Source, official_corruptions
+from lpclip.data import Source
+from lpclip.data._official import official_corruptions
 from lpclip.errors import LpclipError
 from lpclip.imagenet import is_imagenet
 from lpclip.labels import Groups, match_classes
@@ -35,7 +36,7 @@ def check_labels(config: Mapping[str, Any], sources: Mapping[str, Source]) -> No
     labels_needed = any(sees_labels(method["kind"]) for method in config["methods"].values())
     for name, benchmark in config["benchmarks"].items():
         where = f"configuration: benchmarks.{name}"
-        _check_official(where, benchmark, sources)
+        _check_official(where, benchmark, sources, config)
         labelled = has_labelled_test(benchmark, sources)
         benchmark.setdefault("corruptions", list(FAMILIES) if labelled else [])
         if labelled:
@@ -59,7 +60,10 @@ def check_labels(config: Mapping[str, Any], sources: Mapping[str, Source]) -> No
 
 
 def _check_official(
-    where: str, benchmark: Mapping[str, Any], sources: Mapping[str, Source]
+    where: str,
+    benchmark: Mapping[str, Any],
+    sources: Mapping[str, Source],
+    config: Mapping[str, Any],
 ) -> None:
     roles = {
         "adapt": [benchmark["adapt"]],
@@ -85,6 +89,11 @@ def _check_official(
         )
     if not has_labelled_test(benchmark, sources):
         raise LpclipError(f"{where}.official_corruptions needs a labelled test set.")
+    if config["datasets"][name]["on_bad_image"] == "skip":
+        raise LpclipError(
+            f"configuration: datasets.{name}.on_bad_image is 'skip', but published corruptions are "
+            "compared image by image. Repair what is damaged, and remove the key."
+        )
     _groups(where, name, benchmark, sources)
 
 

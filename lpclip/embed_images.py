@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from lpclip import cache
 from lpclip.atomic import resumable_folder
 from lpclip.data import Source, has_images, open_source, read_image
+from lpclip.data._official import paths_of_views
 from lpclip.errors import BadImageError, LpclipError, bad_images
 from lpclip.model_spec import ModelSpec
 from lpclip.models import Model, load_model
@@ -69,7 +70,8 @@ def embed_images(
         model: the CLIP model.
         views: name of each view -> its settings: ``clean`` (none), ``weak`` and ``strong`` (see
             ``lpclip.views``; ``versions`` says how many), or a corruption (``severities``,
-            ``parameters``: ``cifar``, ``imagenet`` or ``auto``, which follows the image size).
+            ``parameters``: ``cifar``, ``imagenet`` or ``auto``, which follows the image size;
+            with ``official`` the published files are read, which are encoded as they are).
         seed: seed of everything random, together with the sample's id and the view.
         batch_size: images that are encoded at once.
         workers: processes that decode images; 0 decodes in this one.
@@ -91,7 +93,9 @@ def embed_images(
         for name, settings in views.items()
     ]
     settings = dict(source)
-    images = _Images(open_source(settings.pop("kind"), settings), list(index["path"]), loaded)
+    opened = open_source(settings.pop("kind"), settings)
+    paths = paths_of_views(opened, list(index["path"]), views)
+    images = _Images(opened, paths, loaded)
     provenance = {
         **loaded.provenance,
         "dataset": dataset,
@@ -101,7 +105,9 @@ def embed_images(
         "dtype": "float16",
     }
     identity = json.dumps({**provenance, "batch_size": batch_size}, sort_keys=True)
-    encode = partial(_encode, model=loaded, views=passes, batch_size=batch_size)
+    # Published corruptions are other files, to be encoded as they are.
+    made = [_CLEAN] if len(paths) > len(index) else passes
+    encode = partial(_encode, model=loaded, views=made, batch_size=batch_size)
     with resumable_folder(output) as folder:
         _keep_only(folder, identity)
         bad = _write_parts(folder, images, list(index["id"]), encode, workers=workers)
@@ -120,10 +126,15 @@ def embed_images(
         )
 
 
+_CLEAN = Views("clean", 0, lambda pixels, _ids, _version: pixels)
+
+
 def _views(name: str, settings: Mapping[str, Any], *, seed: int, size: int) -> Views:
     options = dict(settings)
     if name == "clean":
-        return Views(name, 0, lambda pixels, _ids, _version: pixels)
+        return _CLEAN
+    if options.get("official"):
+        return Views(name, len(options["severities"]), _CLEAN.make)
     # Imported by name, since the hash of a pass's code covers what the pass uses and no more.
     keys = importlib.import_module("lpclip.rng").keys
     if name in ("weak", "strong"):
@@ -197,7 +208,8 @@ def _write_parts(
     if done:
         log.info("continuing an interrupted run after %d of %d images", first, len(ids))
     with progress(total=len(ids), unit="images", label="embed", initial=first) as shown:
-        for start, pixels in _chunks(images, first, workers=workers):
+        encoded: list[FloatArray] = []
+        for start, pixels in _chunks(images, first, len(ids), workers=workers):
             if isinstance(pixels, list):
                 if not bad:
                     log.warning("%s Looking for others.", pixels[0])
@@ -206,7 +218,11 @@ def _write_parts(
             if bad:
                 continue
             chunk_ids = ids[start : start + len(pixels)]
-            features = encode(pixels, chunk_ids)
+            encoded.append(encode(pixels, chunk_ids))
+            if len(encoded) < len(images) // len(ids):
+                continue
+            features = np.concatenate(encoded)
+            encoded = []
             temporary = folder / "next"
             # By way of memory: NumPy's own writing to a file forgets why a disk refused it.
             buffer = io.BytesIO()
@@ -221,18 +237,24 @@ def _write_parts(
 
 
 def _chunks(
-    images: _Images, first: int, *, workers: int
+    images: _Images, first: int, n: int, *, workers: int
 ) -> Iterator[tuple[int, Tensor | list[BadImageError]]]:
-    """Start row and pixels ``[n, 3, H, W]``, or bad images, of each chunk from row ``first`` on."""
-    rows = range(first, len(images))
-    chunks = [list(rows[i : i + cache.CHUNK_ROWS]) for i in range(0, len(rows), cache.CHUNK_ROWS)]
+    """Start row and pixels ``[n, 3, H, W]``, or bad images, of each chunk from row ``first`` on.
+
+    Where the images are several versions of n rows, each chunk comes once in every version.
+    """
+    chunks = [
+        list(range(version + start, version + min(start + cache.CHUNK_ROWS, n)))
+        for start in range(first, n, cache.CHUNK_ROWS)
+        for version in range(0, len(images), n)
+    ]
     loader: DataLoader[Tensor | LpclipError] = DataLoader(
         images, batch_sampler=chunks, num_workers=workers, collate_fn=_stack
     )
     for chunk, pixels in zip(chunks, loader, strict=True):
         if isinstance(pixels, LpclipError):
             raise pixels
-        yield chunk[0], pixels
+        yield chunk[0] % n, pixels
 
 
 def _stack(items: Sequence[Tensor | LpclipError]) -> Tensor | list[BadImageError] | LpclipError:

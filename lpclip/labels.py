@@ -15,15 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from lpclip import cache
-from lpclip.data import UNLABELLED
+from lpclip.data import ALTERNATIVES, UNLABELLED
 from lpclip.errors import LpclipError
 from lpclip.imagenet import is_imagenet, synsets
 from lpclip.types import FloatArray, IntArray
 
 log = logging.getLogger(__name__)
-
-# A class of a dataset may be several of the benchmark's: "analog clock | digital clock".
-ALTERNATIVES = " | "
 
 # Sources that keep the order in which a test set was published, as CIFAR-10-C does.
 _IN_PUBLISHED_ORDER = ("arrays", "torchvision")

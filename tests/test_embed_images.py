@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import lpclip.embed_images as stage
 from lpclip import cache
@@ -68,7 +69,9 @@ def undisturbed(run, tmp_path_factory):
 
 def features(path):
     with cache.open_file(path, kind="features") as file:
-        return {name: file[f"features/{name}"][...].astype(np.float32) for name in VIEWS}
+        return {
+            name: file[f"features/{name}"][...].astype(np.float32) for name in cache.views(file)
+        }
 
 
 def test_every_view_is_there_in_all_its_versions(undisturbed):
@@ -216,3 +219,69 @@ def test_continuing_is_said_in_the_log(run, tmp_path, monkeypatch, caplog):
     interrupt(run, tmp_path / "f.h5", monkeypatch, after=1)
     run(tmp_path / "f.h5")
     assert f"continuing an interrupted run after 8 of {N} images" in caplog.text
+
+
+OFFICIAL = {
+    "gaussian_noise": {"official": True, "severities": [1, 2, 3, 4, 5]},
+    "fog": {"official": True, "severities": [5, 1]},
+}
+
+
+@pytest.fixture(scope="module")
+def cifar_c(tmp_path_factory):
+    """Published corruptions of N images in memory, and their index."""
+    folder = tmp_path_factory.mktemp("cifar_c")
+    random = np.random.default_rng(0)
+    for name in OFFICIAL:
+        images = random.integers(256, size=(5 * N, 32, 32, 3), dtype=np.uint8)
+        np.save(folder / f"{name}.npy", images)
+    np.save(folder / "labels.npy", np.tile(np.arange(N) % 3, 5))
+    source = {"kind": "cifar_c", "root": str(folder)}
+    index_samples(output=folder / "samples.h5", dataset="c", source=source)
+    return {"source": source, "samples": folder / "samples.h5", "views": OFFICIAL}
+
+
+def test_published_corruptions_are_encoded_as_they_are(run, cifar_c, tmp_path):
+    found = features(run(tmp_path / "f.h5", **cifar_c))
+    model = load_model(MODEL, device="cpu")
+    for name, settings in OFFICIAL.items():
+        images = np.load(f"{cifar_c['source']['root']}/{name}.npy", allow_pickle=False)
+        assert found[name].shape[:2] == (len(settings["severities"]), N)
+        for version, severity in enumerate(settings["severities"]):
+            rows = images[(severity - 1) * N : severity * N]
+            pixels = torch.from_numpy(rows).permute(0, 3, 1, 2).float() / 255
+            expected = model.embed(pixels).numpy()
+            np.testing.assert_allclose(found[name][version], expected, rtol=1e-3, atol=1e-2)
+            other = found[name][version - 1]
+            assert np.abs(other - expected).max() > 0.05
+
+
+def test_published_corruptions_continue_after_an_interruption(run, cifar_c, tmp_path, monkeypatch):
+    whole = run(tmp_path / "whole.h5", **cifar_c)
+    # 20 images in 3 chunks of 7 versions: into the second chunk.
+    with pytest.raises(RuntimeError, match="killed"):
+        interrupt(run, tmp_path / "f.h5", monkeypatch, after=10, **cifar_c)
+    again = run(tmp_path / "f.h5", workers=2, **cifar_c)
+    assert again.read_bytes() == whole.read_bytes()
+
+
+def test_corruptions_that_were_not_published_are_refused(run, cifar_c, source, samples, tmp_path):
+    snow = {"snow": {"official": True, "severities": [1]}}
+    with pytest.raises(LpclipError, match="no published corruptions 'snow'"):
+        run(tmp_path / "f.h5", **(cifar_c | {"views": snow}))
+    with pytest.raises(LpclipError, match="no published corruptions 'fog'"):
+        run(tmp_path / "f.h5", source=source, samples=samples, views={"fog": OFFICIAL["fog"]})
+
+
+def test_a_square_image_of_the_models_size_is_neither_resized_nor_cropped():
+    model = load_model(MODEL, device="cpu")
+    image = np.random.default_rng(0).integers(256, size=(32, 32, 3), dtype=np.uint8)
+    expected = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+    assert torch.equal(model.to_pixels(Image.fromarray(image)), expected)
+    # Of another size it is resized, with its edges: nothing is cut off.
+    framed = np.zeros((224, 224, 3), dtype=np.uint8)
+    framed[:14], framed[-14:], framed[:, :14], framed[:, -14:] = 255, 255, 255, 255
+    resized = model.to_pixels(Image.fromarray(framed))
+    edges = [resized[:, 0], resized[:, -1], resized[:, :, 0], resized[:, :, -1]]
+    assert all((edge > 0.95).all() for edge in edges)
+    assert resized[:, 4:-4, 4:-4].max() < 0.05

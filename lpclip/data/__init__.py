@@ -17,6 +17,8 @@ from PIL.Image import Image
 from lpclip.errors import BadImageError, LpclipError, did_you_mean
 
 UNLABELLED = -1
+# A class of a dataset may be several of a benchmark's: "analog clock | digital clock".
+ALTERNATIVES = " | "
 FEATURES = "features"  # the one kind without images
 
 
@@ -79,16 +81,6 @@ def modules(source: Any) -> list[str]:
 def has_images(source: Mapping[str, Any]) -> bool:
     """Whether a source, given by ``kind`` and settings, has images; else it has only features."""
     return bool(source["kind"] != FEATURES)
-
-
-def official_corruptions(source: Source) -> Sequence[str]:
-    """Corruptions that a published corrupted set has, in the order of their names; else none.
-
-    Such a source lists each image once; ``corrupted(path, corruption, severity)`` gives the path
-    of one of its corrupted versions, which ``read`` takes.
-    """
-    found: Sequence[str] = getattr(source, "corruptions", ())
-    return found
 
 
 def open_source(kind: str, settings: Mapping[str, Any]) -> Source:

@@ -14,7 +14,8 @@ from lpclip.config_datasets import with_class_maps
 from lpclip.config_labels import evaluated_set, has_labelled_test
 from lpclip.config_precomputed import datasets_of
 from lpclip.corruptions import FAMILIES, SEVERITIES
-from lpclip.data import has_images, official_corruptions
+from lpclip.data import has_images
+from lpclip.data._official import official_corruptions
 from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
 from lpclip.feature_files import open_arrays

@@ -1,0 +1,136 @@
+"""A workflow on look-alikes of published sets: corruptions, a shift of some classes, ObjectNet."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import lpclip
+from lpclip import imagenet
+from lpclip.corruptions import SEVERITIES
+
+ROOT = Path(__file__).parents[2]
+CORRUPTIONS = {"noise": ["gaussian_noise"], "weather": ["fog"]}
+CLASSES = {"n01440764": 0, "n01443537": 1, "n02708093": 409, "n03196217": 530}
+N = 2  # images per class
+
+CONFIG = {
+    "seeds": [0],
+    "models": {"tiny": {"architecture": "lpclip-tiny", "pretrained": "embedded"}},
+    "datasets": {
+        "val": {"source": {"kind": "folder", "root": "data/val"}},
+        "imagenet-c": {"source": {"kind": "imagenet_c", "root": "data/c"}},
+        "imagenet-r": {"source": {"kind": "folder", "root": "data/r"}, "published": "imagenet_r"},
+        "foreign": {"source": {"kind": "folder", "root": "data/foreign"}},
+    },
+    "benchmarks": {
+        "imagenet": {
+            "class_names": list(imagenet.synsets()),
+            "templates": ["{}."],
+            "adapt": "val",
+            "test": "val",
+            "corruptions": [],
+            "official_corruptions": "imagenet-c",
+            "shifts": ["imagenet-r"],
+            "ood": {"far": ["foreign"]},
+        }
+    },
+    "labellings": {},
+    "methods": {"zero_shot": {"kind": "zero_shot"}},
+}
+
+
+def write_images(root, classes):
+    random = np.random.default_rng(0)
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for i in range(N):
+            pixels = random.integers(256, size=(32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{name}_{i}.png")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("official")
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, folder / name)
+    write_images(folder / "data/val", CLASSES)
+    write_images(folder / "data/r", list(CLASSES)[:3:2])
+    write_images(folder / "data/foreign", ["a", "b", "c"])
+    for corruption in (name for names in CORRUPTIONS.values() for name in names):
+        for severity in SEVERITIES:
+            write_images(folder / f"data/c/{corruption}/{severity}", CLASSES)
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "2", "results/report.csv"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def accuracy(folder, view, labels, classes=None, dataset="val"):
+    """By hand: of the zero-shot head on a cache's features."""
+    probe = lpclip.load_probe(folder / "results/tiny/imagenet/zero_shot/probes.h5")
+    name, _, version = view.partition("/")
+    views = "clean" if name == "clean" else next(f for f, n in CORRUPTIONS.items() if name in n)
+    frame = lpclip.read_frame(
+        folder / f"cache/tiny/images/{dataset}/{views}.h5", view=name, version=int(version or 1) - 1
+    )
+    logits = probe.logits(frame.filter(regex=r"^d\d+$").to_numpy())
+    if classes is not None:
+        outside = np.setdiff1d(np.arange(1000), classes)
+        logits[:, outside] = -np.inf
+    kept = np.isin(labels, classes) if classes is not None else np.full(len(labels), True)
+    return np.mean(logits.argmax(axis=1)[kept] == np.array(labels)[kept])
+
+
+def test_official_rows_are_of_the_published_files(finished):
+    table = lpclip.read_report(finished / "results/robustness.csv")
+    official = table[table["source"] == "official"]
+    assert len(official) == 2 * len(SEVERITIES)
+    assert set(official["dataset"]) == {"imagenet-c"}
+    assert "generated" not in set(table["source"])
+    labels = np.repeat(list(CLASSES.values()), N)
+    for row in official.to_dict("records"):
+        view = f"{row['shift']}/{row['severity']}"
+        assert row["accuracy"] == accuracy(finished, view, labels, dataset="imagenet-c")
+        assert row["n"] == len(labels)
+
+
+def test_a_shift_of_some_classes_stands_beside_clean_images_of_the_same(finished):
+    table = lpclip.read_report(finished / "results/robustness.csv")
+    shift = table[table["shift"] == "imagenet-r"].iloc[0]
+    clean = table[table["family"] == "clean"].set_index("subset")
+    own = [0, 409]
+    labels = np.repeat(own, N)
+    assert shift["accuracy"] == accuracy(finished, "clean", labels, own, dataset="imagenet-r")
+    of_val = np.repeat(list(CLASSES.values()), N)
+    assert clean.loc["imagenet-r", "accuracy"] == accuracy(finished, "clean", of_val, own)
+    assert clean.loc["", "accuracy"] == accuracy(finished, "clean", of_val)
+    assert list(clean["n"]) == [len(of_val), len(labels)]
+
+
+def test_means_need_all_corruptions_and_fits_all_classes(finished):
+    report = lpclip.read_report(finished / "results/report.csv")
+    assert report["official_mce_vs_alexnet"].isna().all()
+    assert not any(name.startswith("effective_robustness") for name in report)
+    log = next(finished.glob("logs/evaluate/tiny/imagenet/zero_shot/imagenet-r/*.log")).read_text()
+    assert "no effective robustness: imagenet_r has 200 classes, this set 2" in log
+
+
+def test_classes_of_a_foreign_set_do_not_matter(finished):
+    table = lpclip.read_report(finished / "results/ood.csv")
+    assert set(table["n_ood"]) == {3 * N}
