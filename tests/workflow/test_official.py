@@ -22,6 +22,7 @@ N = 2  # images per class
 
 CONFIG = {
     "seeds": [0],
+    "compute": {"threads": 1},
     "models": {"tiny": {"architecture": "lpclip-tiny", "pretrained": "embedded"}},
     "datasets": {
         "val": {"source": {"kind": "folder", "root": "data/val"}},

@@ -58,11 +58,8 @@ FEATURES = [name for name in DATASETS if name not in IMAGES]
 TEXT_FEATURES = [name for name in BENCHMARKS if "text_features" in BENCHMARKS[name]]
 TEXTS = [name for name in BENCHMARKS if name not in TEXT_FEATURES]
 # What accuracy can be told of.
-LABELLED = [
-    name
-    for name in BENCHMARKS
-    if has_labelled_test(BENCHMARKS[name], with_class_maps(config, SOURCES))
-]
+RENAMED = with_class_maps(config, SOURCES)
+LABELLED = [n for n in BENCHMARKS if has_labelled_test(BENCHMARKS[n], RENAMED)]
 
 
 def one_of(names):
