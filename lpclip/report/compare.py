@@ -76,7 +76,8 @@ def compare(before: Path, after: Path, *, every: bool = False) -> str:
             f"{before} and {after} have no method of the same model and benchmark in common. "
             + " ".join(only)
         )
-    names = [str(name) for name in tables[0] if name in tables[1]]
+    numeric = [table.select_dtypes("number") for table in tables]
+    names = [str(name) for name in numeric[0] if name in numeric[1]]
     figures = [name for name in names if f"{name}_std" in names]
     if not every:
         figures = [column.name for column in COLUMNS if column.name in figures]

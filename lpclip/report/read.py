@@ -78,9 +78,8 @@ def read_report(path: str | Path) -> pd.DataFrame:
             f"{path} lacks the columns {lacking}. Was it made by another version of lpclip? "
             "Run Snakemake, which makes it again."
         )
-    # The text columns of these kinds are all known; of a kind to come, what is no number is text.
-    other = "number" if kind else "guess"
-    return table.apply(lambda cells: _typed(path, cells, _TYPES.get(str(cells.name), other)))
+    # Other versions of lpclip had or will have other columns: of those, what is no number is text.
+    return table.apply(lambda cells: _typed(path, cells, _TYPES.get(str(cells.name), "guess")))
 
 
 def kind_of(columns: Iterable[str]) -> str | None:

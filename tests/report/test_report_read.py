@@ -77,6 +77,15 @@ def test_what_is_no_report_or_lacks_a_column_is_a_sentence(evaluation, tmp_path)
         read_report(tmp_path / "nowhere.csv")
 
 
+def test_a_text_column_of_another_version_of_a_report_stays_text(evaluation, tmp_path):
+    path = write_tables(evaluation, tmp_path) / "report.csv"
+    pd.read_csv(path).assign(corruption_source="generated").to_csv(path, index=False)
+    table = read_report(path)
+    assert kind_of(table) == "report"
+    assert set(table["corruption_source"]) == {"generated"}
+    assert table["corrupted_ece"].dtype == "float64"
+
+
 def test_a_report_of_a_kind_to_come_is_read_by_what_is_in_it(tmp_path):
     (tmp_path / "new.csv").write_text("model,benchmark,method,what,gain\na,b,c,word,0.5\n")
     table = read_report(tmp_path / "new.csv")
