@@ -7,7 +7,7 @@ CORES ?= all
 
 report: .venv/installed
 	@touch .venv/started
-	$(BIN)/snakemake --cores $(CORES) results/report.csv results/report.html
+	$(BIN)/snakemake --cores $(CORES) results/report.csv results/report.html results/predictions.h5
 	@# A run that did something has printed the table itself.
 	@[ results/report.csv -nt .venv/started ] || $(BIN)/lpclip summary results/report.csv
 	@echo "The page: results/report.html. Tables: results/*.csv. Caches: cache/. Logs: logs/."

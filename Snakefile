@@ -28,6 +28,7 @@ rule all:
     input:
         "results/report.csv",
         "results/report.html",
+        "results/predictions.h5",
 
 
 onsuccess:

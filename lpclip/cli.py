@@ -36,6 +36,12 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "evaluate": ("lpclip.evaluate:evaluate", "accuracy and calibration on a set's views"),
     "evaluate-ood": ("lpclip.evaluate:evaluate_ood", "detection of foreign images"),
     "evaluate-rounds": ("lpclip.evaluate_rounds:evaluate_rounds", "what every round was worth"),
+    "evaluate-samples": (
+        "lpclip.evaluate_samples:evaluate_samples",
+        "image by image, beside zero-shot",
+    ),
+    "predictions": ("lpclip.predictions:predictions", "gather the predictions of all methods"),
+    "pictures": ("lpclip.pictures:pictures", "pictures of test images for the page"),
     "report": ("lpclip.report.stage:report", "gather the evaluation into reports and figures"),
     "page": ("lpclip.page.stage:page", "show the reports as one HTML file"),
 }

@@ -8,9 +8,11 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
@@ -35,6 +37,9 @@ from lpclip.types import FloatArray, IntArray
 log = logging.getLogger(__name__)
 
 TEMPERATURE = 1.0
+# Of these the page shows ROC curves and histograms.
+DRAWN_SCORES = ("msp", "max_logit")
+_SCORE_BINS = 50
 # Classes of the shifts of ``lpclip.metrics.FITS``: on fewer of them a fit says nothing.
 CLASSES_OF_FIT = {"imagenet_v2": 1000, "imagenet_sketch": 1000, "imagenet_r": 200, "objectnet": 113}
 
@@ -107,7 +112,14 @@ def evaluate(
 
 
 def evaluate_ood(
-    *, probes: Path, test: Path, features: Path, output: Path, dataset: str, group: str
+    *,
+    probes: Path,
+    test: Path,
+    features: Path,
+    output: Path,
+    curves: Path,
+    dataset: str,
+    group: str,
 ) -> None:
     """How well the last round's probes tell the test set from foreign images.
 
@@ -116,6 +128,7 @@ def evaluate_ood(
         test: feature cache with the clean view of the benchmark's test set.
         features: feature cache with the clean view of the foreign set.
         output: CSV, one row per seed and score.
+        curves: CSV, how the scores that are drawn are distributed, in bins.
         dataset: name of the foreign set.
         group: ``near`` or ``far``.
     """
@@ -137,6 +150,19 @@ def evaluate_ood(
         for score in inside
     ]
     write_csv(rows, output)
+    bins = [
+        {
+            **experiment(provenance, seed),
+            "dataset": dataset,
+            "group": group,
+            "score": score,
+            **row,
+        }
+        for column, seed in enumerate(heads.seeds)
+        for score in DRAWN_SCORES
+        for row in score_bins(inside[score][column], outside[score][column])
+    ]
+    write_csv(bins, curves)
 
 
 def checked_labels(
@@ -255,6 +281,35 @@ def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
             cosines = values @ cache.normalise(weight).T
             scores[f"{prefix}mcm"].append(mcm(cosines, tau=TEMPERATURE))
     return dict(scores)
+
+
+def score_bins(inside: FloatArray, outside: FloatArray) -> Iterator[dict[str, float]]:
+    """Counts of both sets in bins that hold about equally many of all their scores.
+
+    Args:
+        inside: scores of the test set, ``[N]``.
+        outside: of the foreign set, ``[M]``.
+    """
+    scores = np.concatenate([inside, outside]).astype(np.float64)
+    # Many scores may be equal, and so fewer bins left.
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, _SCORE_BINS + 1)))
+    if len(edges) == 1:
+        edges = np.repeat(edges, 2)
+    counts = [
+        np.bincount(
+            np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2),
+            minlength=len(edges) - 1,
+        )
+        for values in (inside, outside)
+    ]
+    for place, (low, high) in enumerate(pairwise(edges)):
+        yield {
+            "bin": place,
+            "low": float(low),
+            "high": float(high),
+            "n_id": int(counts[0][place]),
+            "n_ood": int(counts[1][place]),
+        }
 
 
 def experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -5,12 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from lpclip.atomic import atomic_path
 from lpclip.data import UNLABELLED
 from lpclip.evaluate import checked_labels, experiment, logits_of, views_of, write_csv
 from lpclip.labels import labels_if_any
 from lpclip.probes import Probes, read_probes
 from lpclip.types import IntArray
+
+CONFUSION = (
+    "model", "benchmark", "method", "seed", "round", "class_index", "class_name",
+    "pseudo_label_index", "pseudo_label_name", "n",
+)  # fmt: skip
 
 
 def evaluate_rounds(
@@ -20,6 +27,7 @@ def evaluate_rounds(
     adapt_samples: Path,
     output: Path,
     per_class: Path,
+    confusion: Path,
     test_samples: Path | None = None,
 ) -> None:
     """What every round kept, how right it was, and what the probe of that round is worth.
@@ -31,6 +39,7 @@ def evaluate_rounds(
             pseudo-labels are judged.
         output: CSV, one row per seed and round.
         per_class: CSV, one row per seed and class: accuracy of the last round's probe.
+        confusion: CSV, one row per seed and pair of true class and pseudo-label of the last round.
         test_samples: the test set's index; without it, nothing is said of accuracy on it.
     """
     heads, provenance = read_probes(probes)
@@ -41,6 +50,7 @@ def evaluate_rounds(
     truth = labels_if_any(adapt_samples, heads.class_names)
     rows: list[dict[str, Any]] = []
     classes: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
     for row in heads.rounds.to_dict("records"):
         number, column = row["round"], heads.seeds.index(row["seed"])
         predicted = logits_of(heads, values, number, column).argmax(axis=-1)
@@ -63,8 +73,14 @@ def evaluate_rounds(
                 {**experiment(provenance, row["seed"]), **per}
                 for per in _per_class(predicted, labels, heads.class_names)
             )
+            pairs.extend(
+                {**experiment(provenance, row["seed"]), "round": number, **pair}
+                for pair in _confusion(heads, truth, number, column)
+            )
     write_csv(rows, output)
     write_csv(classes, per_class)
+    with atomic_path(confusion) as temporary:
+        pd.DataFrame(pairs, columns=list(CONFUSION)).to_csv(temporary, index=False)
 
 
 def _pseudo_label_accuracy(heads: Probes, truth: IntArray, number: int, column: int) -> float:
@@ -74,6 +90,30 @@ def _pseudo_label_accuracy(heads: Probes, truth: IntArray, number: int, column: 
     if not judged.any():
         return float("nan")
     return float(np.mean(heads.pseudo_labels[number, column][judged] == truth[judged]))
+
+
+def _confusion(
+    heads: Probes, truth: IntArray, number: int, column: int
+) -> Iterator[dict[str, Any]]:
+    """How often each pseudo-label was learned for each true class, where that happened."""
+    if heads.pseudo_labels is None or heads.selected is None or number == 0:
+        return
+    judged = heads.selected[number, column] & (truth != UNLABELLED)
+    pairs = np.stack([truth[judged], heads.pseudo_labels[number, column][judged]])
+    for (own, given), n in zip(*_counted(pairs), strict=True):
+        yield {
+            "class_index": int(own),
+            "class_name": heads.class_names[own],
+            "pseudo_label_index": int(given),
+            "pseudo_label_name": heads.class_names[given],
+            "n": int(n),
+        }
+
+
+def _counted(pairs: IntArray) -> tuple[IntArray, IntArray]:
+    """Distinct columns as rows, and how often each is there."""
+    distinct, counts = np.unique(pairs, axis=1, return_counts=True)
+    return distinct.T, counts
 
 
 def _per_class(

@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from lpclip import cache
 from lpclip.errors import LpclipError
-from lpclip.evaluate import CLASSES_OF_FIT, evaluate, evaluate_ood
+from lpclip.evaluate import CLASSES_OF_FIT, evaluate, evaluate_ood, score_bins
 from lpclip.evaluate_rounds import evaluate_rounds
 from lpclip.metrics import FITS
 from lpclip.probes import Probes, read_probes, write_probes
@@ -278,6 +278,7 @@ def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
         test=world.folder / "clean.h5",
         features=world.folder / "foreign.h5",
         output=world.folder / "ood.csv",
+        curves=world.folder / "ood_curves.csv",
         dataset="photos",
         group="far",
     )
@@ -315,8 +316,50 @@ def rounds(world, adapt_labels, names=NAMES, test_samples="samples.h5"):
         adapt_samples=world.folder / "adapt.h5",
         output=world.folder / "rounds.csv",
         per_class=world.folder / "per_class.csv",
+        confusion=world.folder / "confusion.csv",
     )
     return [pd.read_csv(world.folder / f"{name}.csv") for name in ("rounds", "per_class")]
+
+
+def test_confusion_counts_the_last_round_s_pseudo_labels_per_true_class(world):
+    truth = np.random.default_rng(5).integers(0, C, N)
+    truth[:5] = -1
+    rounds(world, truth)
+    table = pd.read_csv(world.folder / "confusion.csv")
+    assert set(table["round"]) == {len(world.probes.weight) - 1}
+    for column, seed in enumerate(world.probes.seeds):
+        kept = world.probes.selected[-1, column] & (truth >= 0)
+        expected = metrics.confusion_matrix(
+            truth[kept], world.probes.pseudo_labels[-1, column][kept], labels=range(C)
+        )
+        found = np.zeros((C, C), dtype=int)
+        own = table[table["seed"] == seed]
+        found[own["class_index"], own["pseudo_label_index"]] = own["n"]
+        assert np.array_equal(found, expected)
+        assert (own["n"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        (np.random.default_rng(0).normal(1, 1, 300), np.random.default_rng(1).normal(0, 1, 200)),
+        (np.ones(300), np.ones(200)),
+        (np.repeat([0.5, 1.0], 150), np.random.default_rng(1).uniform(0, 1, 200)),
+    ],
+    ids=["apart", "all equal", "many equal"],
+)
+def test_bins_of_scores_hold_every_score_and_give_the_auroc(inside, outside):
+    table = pd.DataFrame(score_bins(inside, outside))
+    assert (table["n_id"].sum(), table["n_ood"].sum()) == (300, 200)
+    assert (table["low"].iloc[0], table["high"].iloc[-1]) == (
+        np.concatenate([inside, outside]).min(), np.concatenate([inside, outside]).max(),
+    )  # fmt: skip
+    truth = np.repeat([1, 0], [300, 200])
+    exact = metrics.roc_auc_score(truth, np.concatenate([inside, outside]))
+    bins = np.tile(table["bin"], 2)
+    weight = np.concatenate([table["n_id"], table["n_ood"]])
+    of_bins = metrics.roc_auc_score(np.repeat([1, 0], len(table)), bins, sample_weight=weight)
+    assert of_bins == pytest.approx(exact, abs=0.02)
 
 
 def test_every_round_is_judged_on_the_test_set_and_its_pseudo_labels_by_the_truth(world):

@@ -29,13 +29,17 @@ def read_pictures(path: Path) -> dict[str, Any]:
     return found
 
 
-def section(pictures: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What the section shows; None where there are no pictures at all."""
+def section(pictures: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the section shows; a sentence where the test set has no images."""
     if pictures is None:
-        return None
+        return {
+            "changes": [],
+            "examples": [],
+            "why_none": "There are none to show: the test set is features that were made before.",
+        }
     examples = pictures["examples"]
     severities = sorted({severity for example in examples for severity in example["images"]})
-    return {**pictures, "severities": severities}
+    return {**pictures, "severities": severities, "why_none": ""}
 
 
 def _images(pictures: Mapping[str, Any]) -> Iterator[str]:

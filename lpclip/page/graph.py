@@ -24,11 +24,16 @@ READS: Mapping[str, tuple[str, ...]] = {
     "evaluate": ("train_probe", "embed_images", "copy_features", "index_samples"),
     "evaluate_ood": ("train_probe", "embed_images", "copy_features"),
     "evaluate_rounds": ("train_probe", "embed_images", "copy_features", "index_samples"),
-    "report": ("train_probe", "evaluate", "evaluate_ood", "evaluate_rounds"),
-    "page": ("train_probe", "report"),
+    "evaluate_samples": ("train_probe", "embed_images", "copy_features", "index_samples"),
+    "report": (
+        "train_probe", "evaluate", "evaluate_ood", "evaluate_rounds", "evaluate_samples",
+    ),
+    "predictions": ("evaluate_samples",),
+    "pictures": ("train_probe", "embed_images", "index_samples"),
+    "page": ("train_probe", "report", "pictures"),
 }  # fmt: skip
 # Who reads labels from the index; all others read ids and paths alone.
-LABELS = ("train_probe", "evaluate", "evaluate_rounds")
+LABELS = ("train_probe", "evaluate", "evaluate_rounds", "evaluate_samples", "pictures")
 
 _BOX, _STEP = (104, 34), (138, 62)
 _LANE = 31  # from the middle of a box to the way around it

@@ -98,7 +98,7 @@ def _block(
         "calibration": block["calibration"],
         "detection": block["detection"],
         "training": block["rounds"] or block["confusion"] or block["per_class"],
-        "images": block["gallery"],
+        "images": True,
     }
     block["contents"] = [(key, name) for key, name in _CONTENTS.items() if there[key]]
     return block

@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from lpclip.errors import LpclipError
+from lpclip.report.read import read_cells
 
 # Cells that are text whatever they look like: a class may be called "NA" or "007".
 TEXT = (
     "model", "benchmark", "method", "student_view", "strong_policy", "subset",
     "frost_texture", "dataset", "shift", "family", "source", "texture", "group", "score", "status",
-    "class_name", "decision", "set", "id", "path", "reason", "baseline", "true_class",
-    "pseudo_label",
+    "class_name", "pseudo_label_name", "decision", "id", "path", "reason", "subset",
 )  # fmt: skip
 
 
@@ -49,10 +49,7 @@ def read_tables(paths: Iterable[Path]) -> Tables:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise LpclipError(f"{path}: not a readable CSV file ({error}).") from error
+    table = read_cells(path)
     for column in table.columns:
         if column not in TEXT:
             try:

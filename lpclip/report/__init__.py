@@ -18,10 +18,14 @@ def write_reports(
     ood: Iterable[Path],
     rounds: Iterable[Path],
     per_class: Iterable[Path],
-    methods: Iterable[Mapping[str, Any]],
+    methods: Methods | Iterable[Mapping[str, Any]],
     output: Path,
+    comparisons: Iterable[Path] = (),
+    reliability: Iterable[Path] = (),
+    ood_curves: Iterable[Path] = (),
+    confusion: Iterable[Path] = (),
 ) -> None:
-    """Write report.csv, its four siblings and two figures; the same results give the same bytes.
+    """Write report.csv, its siblings and two figures; the same results give the same bytes.
 
     The columns of every file, given and written, are those of `lpclip.report.parts.COLUMNS` and
     `lpclip.report.tables.report_table`. Neither the order of the paths nor that of their rows
@@ -37,6 +41,10 @@ def write_reports(
             student_view and strong_policy ("" where the method has none), imagenet (whether the
             benchmark's classes are ImageNet's).
         output: folder of the reports, made where it is missing.
+        comparisons: CSV files of paired differences to zero-shot.
+        reliability: CSV files of accuracy per bin of confidence.
+        ood_curves: CSV files of the distribution of out-of-distribution scores.
+        confusion: CSV files of pseudo-labels against the truth.
 
     Raises:
         LpclipError: a file lacks a column, holds a value of the wrong type, results given
@@ -45,8 +53,17 @@ def write_reports(
     # matplotlib takes longest to import, and the summary does without.
     from lpclip.report.figures import rounds_figure, save_figure, severity_figure
 
-    known = Methods(methods)
-    paths = {"robustness": robustness, "ood": ood, "rounds": rounds, "per_class": per_class}
+    known = methods if isinstance(methods, Methods) else Methods(methods)
+    paths = {
+        "robustness": robustness,
+        "ood": ood,
+        "rounds": rounds,
+        "per_class": per_class,
+        "comparisons": comparisons,
+        "reliability": reliability,
+        "ood_curves": ood_curves,
+        "confusion": confusion,
+    }
     tables = {kind: read_parts(kind, files, known) for kind, files in paths.items()}
     write_table(report_table(tables["robustness"], tables["ood"], known), output / "report.csv")
     for kind, table in tables.items():

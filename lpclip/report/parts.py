@@ -42,6 +42,27 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "class_index": "integer", "class_name": "text", "n": "count", "accuracy": "number",
         "predicted_share": "number",
     },
+    "comparisons": {
+        "model": "text", "benchmark": "text", "method": "text", "n_seeds": "integer",
+        "dataset": "text", "shift": "text", "family": "text", "source": "text",
+        "severity": "count", "n": "integer", "difference": "number", "difference_low": "number",
+        "difference_high": "number", "only_method": "number", "only_zero_shot": "number",
+    },
+    "reliability": {
+        "model": "text", "benchmark": "text", "method": "text", "seed": "integer", "shift": "text",
+        "source": "text", "severity": "integer", "bin": "integer", "low": "number",
+        "high": "number", "n": "integer", "confidence": "number", "accuracy": "number",
+    },
+    "ood_curves": {
+        "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
+        "dataset": "text", "group": "text", "score": "text", "bin": "integer", "low": "number",
+        "high": "number", "n_id": "integer", "n_ood": "integer",
+    },
+    "confusion": {
+        "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
+        "round": "integer", "class_index": "integer", "class_name": "text",
+        "pseudo_label_index": "integer", "pseudo_label_name": "text", "n": "integer",
+    },
 }  # fmt: skip
 
 # What, besides the experiment, tells one row from another. A temperature does not: scores at
@@ -51,6 +72,10 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "ood": ("group", "dataset", "score"),
     "rounds": ("round",),
     "per_class": ("class_index",),
+    "comparisons": ("shift", "source", "severity"),
+    "reliability": ("shift", "source", "severity", "bin"),
+    "ood_curves": ("group", "dataset", "score", "bin"),
+    "confusion": ("class_index", "pseudo_label_index"),
 }
 
 # Values in the order in which rows are listed; others follow, in the order of the alphabet.
@@ -148,7 +173,7 @@ def read_parts(kind: str, paths: Iterable[Path], methods: Methods) -> pd.DataFra
     if not frames:
         return pd.DataFrame(columns=columns)
     table = pd.concat(frames, ignore_index=True)
-    key = [*EXPERIMENT, *_KEYS[kind]]
+    key = [name for name in (*EXPERIMENT, *_KEYS[kind]) if name in columns]
     repeated = table[table.duplicated(key)]
     if len(repeated):
         values = ", ".join(f"{name} {repeated.iloc[0][name]}" for name in key)
@@ -205,17 +230,17 @@ def numbers(cells: "pd.Series[Any]", type_: str, path: Path) -> "pd.Series[Any]"
 
 
 def _sort_keys(kind: str, table: pd.DataFrame, methods: Methods) -> list[tuple[Any, ...]]:
-    """For each row: model, benchmark, method, the kind's key, seed."""
+    """For each row: model, benchmark, method, the kind's key, seed where there is one."""
     keys: list[list[Any]] = [
         [methods.rank(name, value) for value in table[name]] for name in _NAMES
     ]
     # Corruptions that are not of the 19 follow within their family, natural shifts come last.
-    names = ("family", *_KEYS[kind]) if kind == "robustness" else _KEYS[kind]
-    for name in (*names, "seed"):
+    names = ("family",) * ("family" in table) + _KEYS[kind] + ("seed",) * ("seed" in table)
+    for name in names:
         order = _ORDERS.get(name, ())
         ranks = {value: rank for rank, value in enumerate(order)}
         if order:
             keys.append([(ranks.get(value, len(order)), value) for value in table[name]])
         else:
-            keys.append(list(table[name]))
+            keys.append(list(table[name].fillna(-1)))
     return list(zip(*keys, strict=True))

@@ -42,6 +42,20 @@ KINDS: Mapping[str, Kind] = {
     "ood": Kind("one row per experiment, foreign set and score", tuple(COLUMNS["ood"])),
     "rounds": Kind("one row per experiment and round", tuple(COLUMNS["rounds"])),
     "per_class": Kind("one row per experiment and class", tuple(COLUMNS["per_class"])),
+    "comparisons": Kind(
+        "one row per method, shift and severity: the difference to zero-shot",
+        tuple(COLUMNS["comparisons"]),
+    ),
+    "reliability": Kind(
+        "one row per experiment, shift, severity and bin of confidence",
+        tuple(COLUMNS["reliability"]),
+    ),
+    "ood_curves": Kind(
+        "one row per experiment, foreign set, score and bin of scores", tuple(COLUMNS["ood_curves"])
+    ),
+    "confusion": Kind(
+        "one row per experiment, true class and pseudo-label", tuple(COLUMNS["confusion"])
+    ),
     "guard": Kind("one row per guarded method and strength", guard.COLUMNS),
     "skipped": Kind("one row per dataset and image that was left out", SKIPPED),
 }
@@ -79,7 +93,8 @@ def read_report(path: str | Path) -> pd.DataFrame:
             "Run Snakemake, which makes it again."
         )
     # Other versions of lpclip had or will have other columns: of those, what is no number is text.
-    return table.apply(lambda cells: _typed(path, cells, _TYPES.get(str(cells.name), "guess")))
+    types = {**_TYPES, **COLUMNS.get(kind or "", {})}
+    return table.apply(lambda cells: _typed(path, cells, types.get(str(cells.name), "guess")))
 
 
 def kind_of(columns: Iterable[str]) -> str | None:

@@ -20,6 +20,10 @@ def report(
     rounds: Sequence[Path],
     per_class: Sequence[Path],
     output: Path,
+    comparisons: Sequence[Path] = (),
+    reliability: Sequence[Path] = (),
+    ood_curves: Sequence[Path] = (),
+    confusion: Sequence[Path] = (),
     skipped: Sequence[Path] = (),
 ) -> None:
     """Gather the evaluation into ``report.csv``, its siblings and figures.
@@ -31,17 +35,25 @@ def report(
         rounds: CSV files of ``lpclip evaluate-rounds``.
         per_class: the same command's CSV files of classes.
         output: folder of the reports.
+        comparisons: CSV files of ``lpclip evaluate-samples``.
+        reliability: the same command's CSV files of bins of confidence.
+        ood_curves: CSV files of ``lpclip evaluate-ood``: how scores are distributed.
+        confusion: CSV files of ``lpclip evaluate-rounds``: pseudo-labels against the truth.
         skipped: indices of the datasets that leave out images that cannot be read.
     """
-    methods = [method._asdict() for method in methods_of(probes).all]
+    methods = methods_of(probes)
     write_reports(
         robustness=robustness,
         ood=ood,
         rounds=rounds,
         per_class=per_class,
+        comparisons=comparisons,
+        reliability=reliability,
+        ood_curves=ood_curves,
+        confusion=confusion,
         methods=methods,
         output=output,
     )
     write_guard_table(probes, output / "guard.csv")
     write_skipped_table(skipped, output / "skipped.csv")
-    log.info("reported %d methods", len(methods))
+    log.info("reported %d methods", len(methods.all))

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from evaluations import write_tables
 
 from lpclip.page.render import render
-from lpclip.page.tables import Tables, read_tables
+from lpclip.page.tables import read_tables
 from lpclip.report.parts import Methods
 
 RUN = {
@@ -16,14 +16,11 @@ RUN = {
 }  # fmt: skip
 
 
-def page_of(evaluation, folder, *, guard=None, pictures=None, more=None, run=None):
-    """The page as text; `more` are further reports, as frames by name."""
+def page_of(evaluation, folder, *, guard=None, pictures=None, run=None):
+    """The page as text."""
     results = write_tables(evaluation, folder)
-    tables = read_tables(sorted(results.glob("*.csv")))
-    if more:
-        tables = Tables({**tables._frames, **more})
     return render(
-        tables,
+        read_tables(sorted(results.glob("*.csv"))),
         Methods(evaluation.methods),
         guard=guard or {},
         pictures=pictures or {},

@@ -45,24 +45,17 @@ def test_the_summary_shows_report_csv_with_the_best_marked(plain):
         assert ("★" in cells[1]) == (method == "supervised")
         assert ("☆" in cells[1]) == (method == "lp_clip_balanced")
         if method != "zero_shot":
-            gap = 100 * (row["accuracy"] - report.loc["zero_shot", "accuracy"])
-            assert cells[1].endswith(f"{gap:+.1f}")
+            gap = 100 * (row["ece"] - report.loc["zero_shot", "ece"])
+            assert cells[4].endswith(f"{gap:+.1f}".replace("-", "−"))
     # The smallest calibration error is the best one.
     assert "★" in rows["lp_clip_balanced"][4]
 
 
 def test_differences_carry_the_interval_of_comparisons_csv(evaluation, tmp_path):
-    comparisons = pd.DataFrame(
-        [
-            {
-                "model": "tiny", "benchmark": "digits", "method": method, "shift": "clean",
-                "difference": middle, "difference_low": middle - 0.02,
-                "difference_high": middle + 0.02,
-            }
-            for method, middle in (("lp_clip", 0.081), ("lp_clip_balanced", 0.01))
-        ]
-    )  # fmt: skip
-    page = page_of(evaluation, tmp_path, more={"comparisons": comparisons})
+    for row in evaluation.rows["comparisons"]:
+        middle = 0.01 if row["method"] == "lp_clip_balanced" else 0.081
+        row.update(difference=middle, difference_low=middle - 0.02, difference_high=middle + 0.02)
+    page = page_of(evaluation, tmp_path)
     rows = rows_of(page, "Every method")
     assert rows["lp_clip"][1].endswith("+8.1 [+6.1, +10.1]")
     assert rows["lp_clip_balanced"][1].endswith("+1.0 [−1.0, +3.0]")
@@ -152,9 +145,12 @@ def test_two_benchmarks_have_a_part_each(evaluation, tmp_path):
     assert page.count("<caption><span>Every method") == 2
 
 
-@pytest.mark.parametrize("kind", ["ood", "rounds", "per_class"])
+@pytest.mark.parametrize("kind", ["ood", "rounds", "per_class", "reliability", "confusion"])
 def test_what_was_not_measured_is_left_out(plain, evaluation, tmp_path, kind):
-    titles = {"ood": "Foreign images", "rounds": "Round by round", "per_class": "per class"}
+    titles = {
+        "ood": "Foreign images", "rounds": "Round by round", "per_class": "Accuracy per class",
+        "reliability": "to be trusted? Images in", "confusion": "against the truth",
+    }  # fmt: skip
     assert titles[kind] in text_of(plain[0])
     evaluation.rows[kind] = []
     assert titles[kind] not in text_of(page_of(evaluation, tmp_path))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from lpclip.metrics import EXTRA_CORRUPTIONS, STANDARD_CORRUPTIONS
 from lpclip.report import write_reports
+from lpclip.report.parts import COLUMNS
 
 FAMILIES = {
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
@@ -34,7 +35,7 @@ class Evaluation:
 
     methods: list[dict[str, Any]] = field(default_factory=list)
     rows: dict[str, list[dict[str, Any]]] = field(
-        default_factory=lambda: {"robustness": [], "ood": [], "rounds": [], "per_class": []}
+        default_factory=lambda: {kind: [] for kind in COLUMNS}
     )
 
     def write(self, folder: Path) -> dict[str, Any]:
@@ -80,6 +81,9 @@ def small_evaluation(model: str = "tiny", benchmark: str = "digits") -> Evaluati
             random = np.random.default_rng([rank, seed])
             experiment = {"model": model, "benchmark": benchmark, "method": name, "seed": seed}
             add_experiment(evaluation, experiment, accuracy, ece, kind, random)
+            add_details(evaluation, experiment, accuracy, trains=kind == "lp_clip")
+        names = {"model": model, "benchmark": benchmark, "method": name, "n_seeds": n_seeds}
+        add_comparisons(evaluation, names, accuracy - 0.74)
     return evaluation
 
 
@@ -142,5 +146,60 @@ def add_experiment(
                 "class_index": index, "class_name": ("one", "NA", '"two", quoted')[index],
                 "n": 90 * (index < 2), "accuracy": accuracy if index < 2 else np.nan,
                 "predicted_share": 0.1,
+            }
+        )  # fmt: skip
+
+
+def add_comparisons(evaluation: Evaluation, names: dict[str, Any], difference: float) -> None:
+    for shift, family, source, severity in (
+        ("clean", "clean", "clean", 0),
+        ("fog", "weather", "generated", 1),
+        ("standard_corruptions", "mean", "generated", np.nan),
+    ):
+        evaluation.rows["comparisons"].append(
+            names
+            | {
+                "dataset": "digits-test", "shift": shift, "family": family, "source": source,
+                "severity": severity, "n": 899, "difference": difference,
+                "difference_low": difference - 0.02, "difference_high": difference + 0.02,
+                "only_method": 90.5, "only_zero_shot": 9,
+            }
+        )  # fmt: skip
+
+
+def add_details(
+    evaluation: Evaluation, experiment: dict[str, Any], accuracy: float, *, trains: bool
+) -> None:
+    """Bins of confidence and of scores, and confusions."""
+    for shift, source, severity in (
+        ("clean", "clean", 0), *(("standard_corruptions", "generated", s) for s in (1, 5)),
+    ):  # fmt: skip
+        for place in range(4, 15):
+            low, high = place / 15, (place + 1) / 15
+            evaluation.rows["reliability"].append(
+                experiment
+                | {
+                    "shift": shift, "source": source, "severity": severity, "bin": place,
+                    "low": low, "high": high, "n": 10 * place, "confidence": (low + high) / 2,
+                    "accuracy": accuracy * (low + high) / 2,
+                }
+            )  # fmt: skip
+    for dataset, group in (("letters", "near"), ("photos", "far")):
+        for place in range(20):
+            evaluation.rows["ood_curves"].append(
+                experiment
+                | {
+                    "dataset": dataset, "group": group, "score": "max_logit", "bin": place,
+                    "low": float(place), "high": place + 1.0, "n_id": 2 * place,
+                    "n_ood": 2 * (19 - place),
+                }
+            )  # fmt: skip
+    names = ("one", "NA", '"two", quoted')
+    for truth, given, n in ((0, 0, 80), (0, 1, 10), (1, 1, 90), (2, 0, 1)) if trains else ():
+        evaluation.rows["confusion"].append(
+            experiment
+            | {
+                "round": 5, "class_index": truth, "class_name": names[truth],
+                "pseudo_label_index": given, "pseudo_label_name": names[given], "n": n,
             }
         )  # fmt: skip

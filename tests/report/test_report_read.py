@@ -14,6 +14,7 @@ from lpclip.report.read import KINDS, kind_of, read_report
 SCHEMAS = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
     for path in (Path(__file__).parents[2] / "workflow/schemas/reports").glob("*.yaml")
+    if path.stem != "predictions"  # an HDF5 file
 }
 
 

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from lpclip.report.parts import COLUMNS
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas" / "reports"
-NAMES = ["ood", "per_class", "report", "robustness", "rounds"]
+NAMES = ["report", *COLUMNS]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def schema_of(column, schema):
 
 def test_there_is_one_schema_per_report():
     assert sorted(path.stem for path in SCHEMAS.glob("*.yaml")) == sorted(
-        [*NAMES, "guard", "skipped"]
+        [*NAMES, "guard", "predictions", "skipped"]
     )
 
 

@@ -270,6 +270,33 @@ def settings_evaluate_rounds(wildcards):
     return {"code": code_hash("lpclip.evaluate_rounds")}
 
 
+def settings_evaluate_samples(wildcards):
+    benchmark = BENCHMARKS[wildcards.benchmark]
+    return {
+        "test": evaluated_set(benchmark),
+        "shifts": benchmark["shifts"],
+        "code": code_hash("lpclip.evaluate_samples"),
+    }
+
+
+def settings_predictions(wildcards):
+    return {"code": code_hash("lpclip.predictions")}
+
+
+def settings_pictures(wildcards):
+    source = DATASETS[dataset_of(wildcards, "test")]["source"]
+    families = BENCHMARKS[wildcards.benchmark]["corruptions"]
+    return {
+        "source": source,
+        "order": [f"{wildcards.benchmark}/{method}" for method in METHODS],
+        "code": code_hash(
+            "lpclip.pictures",
+            *modules_of_source(source),
+            *(f"lpclip.corruptions.{family}" for family in families),
+        ),
+    }
+
+
 def role_of(wildcards):
     """What a dataset that is evaluated is to the benchmark."""
     benchmark = BENCHMARKS[wildcards.benchmark]
@@ -445,16 +472,71 @@ def official_passes(benchmark):
     ]
 
 
+def evaluated_passes(benchmark):
+    """Dataset and pass of all that a benchmark is evaluated on, the clean test set first."""
+    passes = ["clean", *benchmark["corruptions"]]
+    return [
+        *(f"{evaluated_set(benchmark)}/{views}" for views in passes),
+        *(f"{shift}/clean" for shift in benchmark["shifts"]),
+        *official_passes(benchmark),
+    ]
+
+
+def evaluated_features(wildcards):
+    return [
+        f"cache/{wildcards.model}/images/{end}.h5"
+        for end in evaluated_passes(BENCHMARKS[wildcards.benchmark])
+    ]
+
+
+def evaluated_samples(wildcards):
+    """The indices of what is evaluated, but not that of a test set without labels."""
+    benchmark = BENCHMARKS[wildcards.benchmark]
+    test = evaluated_set(benchmark)
+    names = {end.partition("/")[0] for end in evaluated_passes(benchmark)}
+    if wildcards.benchmark not in LABELLED:
+        names.discard(test)
+    return sorted(map(index_of, names))
+
+
+def probes_of_benchmark(wildcards):
+    return [
+        f"results/{wildcards.model}/{wildcards.benchmark}/{method}/probes.h5"
+        for method in METHODS
+    ]
+
+
+def pictured_features(wildcards):
+    """The caches of the test set: clean, then its generated corruptions."""
+    test = dataset_of(wildcards, "test")
+    families = BENCHMARKS[wildcards.benchmark]["corruptions"]
+    return [
+        f"cache/{wildcards.model}/images/{test}/{views}.h5"
+        for views in ("clean", *families)
+    ]
+
+
+def pictured_samples(wildcards):
+    labelled = wildcards.benchmark in LABELLED
+    return [samples_of("test")(wildcards)] if labelled else []
+
+
+def picture_files():
+    """Pictures of every model and benchmark whose test set has images."""
+    return [
+        f"results/{model}/{name}/pictures.json"
+        for model, name in pairs()
+        if evaluated_set(BENCHMARKS[name]) in IMAGES
+    ]
+
+
 def parts(kind):
     """The evaluation's files of one kind for the whole configuration."""
     found = []
     for model, name in pairs():
         benchmark = BENCHMARKS[name]
         if kind == "robustness":
-            passes = ["clean", *benchmark["corruptions"]]
-            ends = [f"{evaluated_set(benchmark)}/{views}" for views in passes]
-            ends += [f"{shift}/clean" for shift in benchmark["shifts"]]
-            ends += official_passes(benchmark)
+            ends = evaluated_passes(benchmark)
         else:
             ends = [*benchmark["ood"]["near"], *benchmark["ood"]["far"]]
         for method in METHODS:

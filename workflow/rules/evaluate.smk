@@ -29,7 +29,8 @@ rule evaluate_ood:
         test=features_of("test", "clean"),
         features="cache/{model}/images/{dataset}/clean.h5",
     output:
-        "results/{model}/{benchmark}/{method}/ood/{dataset}.csv",
+        ood="results/{model}/{benchmark}/{method}/ood/{dataset}.csv",
+        curves="results/{model}/{benchmark}/{method}/ood_curves/{dataset}.csv",
     log:
         "logs/evaluate_ood/{model}/{benchmark}/{method}/{dataset}.log",
     benchmark:
@@ -44,8 +45,8 @@ rule evaluate_ood:
         settings=settings_of("evaluate_ood"),
     shell:
         "lpclip evaluate-ood --probes {input.probes:q} --test {input.test:q}"
-        " --features {input.features:q} --settings {params.settings:q} --output {output:q}"
-        " --log {log:q} --threads {threads}"
+        " --features {input.features:q} --settings {params.settings:q} --output {output.ood:q}"
+        " --curves {output.curves:q} --log {log:q} --threads {threads}"
 
 
 rule evaluate_rounds:
@@ -57,6 +58,7 @@ rule evaluate_rounds:
     output:
         rounds="results/{model}/{benchmark}/{method}/rounds.csv",
         per_class="results/{model}/{benchmark}/{method}/per_class.csv",
+        confusion="results/{model}/{benchmark}/{method}/confusion.csv",
     log:
         "logs/evaluate_rounds/{model}/{benchmark}/{method}.log",
     benchmark:
@@ -74,4 +76,55 @@ rule evaluate_rounds:
         "lpclip evaluate-rounds --probes {input.probes:q} --test {input.test:q}"
         " {params.files:q} --adapt-samples {input.adapt_samples:q}"
         " --settings {params.settings:q} --output {output.rounds:q}"
-        " --per-class {output.per_class:q} --log {log:q} --threads {threads}"
+        " --per-class {output.per_class:q} --confusion {output.confusion:q}"
+        " --log {log:q} --threads {threads}"
+
+
+rule evaluate_samples:
+    input:
+        probes="results/{model}/{benchmark}/{method}/probes.h5",
+        features=evaluated_features,
+        samples=evaluated_samples,
+    output:
+        comparisons="results/{model}/{benchmark}/{method}/comparisons.csv",
+        reliability="results/{model}/{benchmark}/{method}/reliability.csv",
+        predictions="results/{model}/{benchmark}/{method}/predictions.h5",
+    log:
+        "logs/evaluate_samples/{model}/{benchmark}/{method}.log",
+    benchmark:
+        "logs/evaluate_samples/{model}/{benchmark}/{method}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        settings=settings_of("evaluate_samples"),
+    shell:
+        "lpclip evaluate-samples --probes {input.probes:q} --features {input.features:q}"
+        " --samples {input.samples:q} --settings {params.settings:q}"
+        " --output {output.comparisons:q} --reliability {output.reliability:q}"
+        " --predictions {output.predictions:q} --log {log:q} --threads {threads}"
+
+
+rule predictions:
+    input:
+        parts=experiments("results/{model}/{benchmark}/{method}/predictions.h5"),
+    output:
+        "results/predictions.h5",
+    log:
+        "logs/predictions.log",
+    benchmark:
+        "logs/predictions.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=settings_of("predictions"),
+    shell:
+        "lpclip predictions --parts {input.parts:q} --settings {params.settings:q}"
+        " --output {output:q} --log {log:q} --threads {threads}"

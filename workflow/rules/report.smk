@@ -5,6 +5,10 @@ rule report:
         ood=parts("ood"),
         rounds=experiments("results/{model}/{benchmark}/{method}/rounds.csv"),
         per_class=experiments("results/{model}/{benchmark}/{method}/per_class.csv"),
+        comparisons=experiments("results/{model}/{benchmark}/{method}/comparisons.csv"),
+        reliability=experiments("results/{model}/{benchmark}/{method}/reliability.csv"),
+        ood_curves=parts("ood_curves"),
+        confusion=experiments("results/{model}/{benchmark}/{method}/confusion.csv"),
         skipped=skipping_indices(),
     output:
         report(
@@ -16,6 +20,10 @@ rule report:
         ood="results/ood.csv",
         rounds="results/rounds.csv",
         per_class="results/per_class.csv",
+        comparisons="results/comparisons.csv",
+        reliability="results/reliability.csv",
+        ood_curves="results/ood_curves.csv",
+        confusion="results/confusion.csv",
         guard="results/guard.csv",
         skipped="results/skipped.csv",
         severity=report(
@@ -43,14 +51,42 @@ rule report:
     shell:
         "lpclip report --probes {input.probes:q} --robustness {input.robustness:q}"
         " --ood {input.ood:q} --rounds {input.rounds:q} --per-class {input.per_class:q}"
+        " --comparisons {input.comparisons:q} --reliability {input.reliability:q}"
+        " --ood-curves {input.ood_curves:q} --confusion {input.confusion:q}"
         " --skipped {input.skipped:q}"
         " --settings {params.settings:q} --output results --log {log:q} --threads {threads}"
+
+
+rule pictures:
+    input:
+        probes=probes_of_benchmark,
+        features=pictured_features,
+        samples=pictured_samples,
+    output:
+        "results/{model}/{benchmark}/pictures.json",
+    log:
+        "logs/pictures/{model}/{benchmark}.log",
+    benchmark:
+        "logs/pictures/{model}/{benchmark}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        settings=settings_of("pictures"),
+        files=options(["samples"]),
+    shell:
+        "lpclip pictures --probes {input.probes:q} --features {input.features:q} {params.files:q}"
+        " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
 
 
 rule page:
     input:
         probes=experiments("results/{model}/{benchmark}/{method}/probes.h5"),
         tables=[path for path in rules.report.output if path.endswith(".csv")],
+        pictures=picture_files(),
     output:
         report(
             "results/report.html",
@@ -71,5 +107,5 @@ rule page:
         settings=settings_of("page"),
     shell:
         "lpclip page --probes {input.probes:q} --tables {input.tables:q} --pictures"
-        " --logs logs --settings {params.settings:q} --output {output:q} --log {log:q}"
+        " {input.pictures:q} --logs logs --settings {params.settings:q} --output {output:q} --log {log:q}"
         " --threads {threads}"
