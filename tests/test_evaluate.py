@@ -457,6 +457,7 @@ def test_msp_of_an_ensemble_is_that_of_the_mean_probabilities(world):
         test=world.folder / "clean.h5",
         features=world.folder / "foreign.h5",
         output=world.folder / "ood.csv",
+        curves=world.folder / "ood_curves.csv",
         dataset="cubes",
         group="far",
     )

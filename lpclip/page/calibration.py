@@ -11,6 +11,7 @@ from lpclip.page.tables import Tables
 from lpclip.report.parts import Method
 
 _SIZE = (3.1, 3.1)
+_SMALLEST_SHARE = 0.005  # of the images; the accuracy of fewer says little
 
 
 def section(
@@ -56,8 +57,14 @@ def _diagram(name: str, curves: Mapping[str, pd.DataFrame], style: Style) -> dic
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         for group, curve in curves.items():
             clean = group == "clean"
-            share = (curve["n"] / curve["n"].sum()).to_numpy(np.float64)
-            x, y = (curve[key].to_numpy(np.float64) for key in ("confidence", "accuracy"))
+            weight = curve["n"] / curve["n"].sum()
+            excess = 100 * float((weight * (curve["confidence"] - curve["accuracy"])).sum())
+            tendency = "too sure" if excess > 0 else "too unsure"
+            words.append(f"{group}: {abs(excess):.1f} points {tendency} on the whole")
+            x, y, share = (
+                values[weight >= _SMALLEST_SHARE].to_numpy(np.float64)
+                for values in (curve["confidence"], curve["accuracy"], weight)
+            )
             axes.plot(
                 x, y, color=style["color"] if clean else BASELINE, marker="o" if clean else "s",
                 markersize=4.5, markeredgewidth=0, linestyle="-" if clean else (0, (3, 2)),
@@ -65,10 +72,6 @@ def _diagram(name: str, curves: Mapping[str, pd.DataFrame], style: Style) -> dic
             if clean:
                 # How many images there are at a confidence: bars at the foot, a quarter high.
                 axes.bar(x, share / share.max() / 4, width=0.05, color=style["color"], alpha=0.25)
-            error = float(np.sum(share * np.abs(x - y)))
-            sure = float(np.sum(share * (x - y)))
-            tendency = "too sure" if sure > 0 else "not sure enough"
-            words.append(f"{group}: ECE {100 * error:.1f}, {tendency} on the whole")
         axes.set_xlim(0, 1.01)
         axes.set_ylim(0, 1.02)
         axes.xaxis.set_major_formatter(per_cent)

@@ -31,7 +31,7 @@ def section(
 ) -> dict[str, Any]:
     """A block per source of corruptions, generated and official apart, and the natural shifts."""
     robustness = tables["robustness"]
-    if robustness.empty:
+    if robustness.empty or robustness["accuracy"].isna().all():
         return {"blocks": [], "natural": None}
     names = [method.method for method in methods]
     blocks = []

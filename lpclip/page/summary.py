@@ -50,6 +50,7 @@ def section(tables: Tables, methods: Sequence[Method]) -> dict[str, Any]:
             }
             for place, (_, row) in enumerate(report.iterrows())
         ],
+        "has_labels": report["accuracy"].notna().any(),
         "has_intervals": len(tables["comparisons"]) > 0,
         "verdict": _verdict(report, tables["comparisons"], baseline),
     }

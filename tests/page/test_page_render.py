@@ -210,3 +210,50 @@ def test_clean_images_of_some_classes_are_not_drawn_as_clean(evaluation, tmp_pat
         if row["family"] == "clean"
     ]
     assert text_of(page_of(evaluation, tmp_path / "after")) == text_of(before)
+
+
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+
+
+def test_pictures_are_shown_with_the_truth_and_both_predictions(evaluation, tmp_path):
+    image = {
+        "id": "digit-1", "label": "<one>", "zero_shot": "seven", "prediction": "<one>",
+        "before": 0.12, "after": 0.95, "image": PIXEL,
+    }  # fmt: skip
+    pictures = {
+        "clean": PIXEL,
+        "examples": [{"name": "jpeg_compression", "images": {"1": PIXEL, "5": PIXEL}}],
+        "changes": [{"method": "lp_clip", "fixed": [image], "broken": []}],
+    }
+    page = page_of(evaluation, tmp_path, pictures={("tiny", "digits"): pictures})
+    assert page.count(f'src="{PIXEL}"') == 4
+    assert all("alt=" in tag for tag in re.findall("<img [^>]*>", page))
+    text = text_of(page)
+    assert "seven → &lt;one&gt;" in text
+    assert "12 → 95 %" in text
+    assert "lp_clip is wrong: none" in text
+    assert "jpeg compression" in text
+
+
+def test_without_images_a_sentence_says_why(plain):
+    assert "the test set is features that were made before" in text_of(plain[0])
+
+
+def test_a_benchmark_without_labels_has_a_page(evaluation, tmp_path):
+    for row in evaluation.rows["robustness"]:
+        row.update(dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high", "ece"), np.nan))
+        row.update(dict.fromkeys(("adaptive_ece", "nll", "brier", "aurc"), np.nan))
+    for row in evaluation.rows["per_class"]:
+        row.update(n=np.nan, accuracy=np.nan)
+    for row in evaluation.rows["rounds"]:
+        row.update(pseudo_label_accuracy=np.nan, test_accuracy=np.nan)
+    for kind in ("comparisons", "reliability", "confusion"):
+        evaluation.rows[kind] = []
+    page = page_of(evaluation, tmp_path)
+    text = text_of(page)
+    assert "The test set has no labels" in text
+    assert "not known: there are no labels" in text
+    assert "Coverage" in text
+    assert "near OOD AUROC" in text
+    assert "Robustness" not in text
+    assert "nan" not in text.lower().replace("nano", "")

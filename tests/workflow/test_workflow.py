@@ -138,8 +138,13 @@ def test_the_number_of_cores_changes_no_report(finished, tmp_path):
 
 
 # What runs after every probe, and after the one probe of one method.
-EVALUATION = {"evaluate": 6, "evaluate_ood": 3, "evaluate_rounds": 3, "report": 1, "page": 1}
-OF_ONE_METHOD = {"evaluate": 2, "evaluate_ood": 1, "evaluate_rounds": 1, "report": 1, "page": 1}
+REPORTS = {"report": 1, "predictions": 1, "pictures": 1, "page": 1}
+EVALUATION = {
+    "evaluate": 6, "evaluate_ood": 3, "evaluate_rounds": 3, "evaluate_samples": 3, **REPORTS,
+}  # fmt: skip
+OF_ONE_METHOD = {
+    "evaluate": 2, "evaluate_ood": 1, "evaluate_rounds": 1, "evaluate_samples": 1, **REPORTS,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -219,8 +224,8 @@ def test_a_new_method_adds_its_own_jobs(changed):
 def test_another_seed_trains_only_what_draws_at_random(changed):
     jobs = changed(lambda c: c["seeds"].append(2))
     assert jobs == {
-        "train_probe": 2, "evaluate": 4, "evaluate_ood": 2, "evaluate_rounds": 2, "report": 1,
-        "page": 1,
+        "train_probe": 2, "evaluate": 4, "evaluate_ood": 2, "evaluate_rounds": 2,
+        "evaluate_samples": 2, **REPORTS,
     }  # fmt: skip
 
 
@@ -228,7 +233,7 @@ def test_another_order_of_methods_reruns_the_report(changed):
     def edit(config):
         config["methods"] = dict(reversed(config["methods"].items()))
 
-    assert changed(edit) == {"report": 1, "page": 1}
+    assert changed(edit) == {"report": 1, "pictures": 1, "page": 1}
 
 
 def test_a_new_ood_set_adds_its_own_jobs(changed):
