@@ -362,3 +362,23 @@ def test_the_page_has_the_results_and_the_time_of_every_stage(finished):
     accuracy = pd.read_csv(finished / "results/report.csv")["accuracy"]
     assert all(f"{100 * value:.1f}" in page for value in accuracy)
     assert all(f'<th scope="row">{rule}</th>' in page for rule in ("embed_images", "train_probe"))
+
+
+def test_snakemake_s_own_report_has_the_results_with_captions(finished, tmp_path):
+    done = snakemake(finished, "--report", str(tmp_path / "report.html"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "report.html").read_text()
+    for name in ("report.csv", "comparisons.csv", "report.html", "severity.png"):
+        assert name in text
+    assert "paired bootstrap over images" in text
+
+
+def test_predictions_of_every_experiment_agree_with_the_report(finished):
+    report = pd.read_csv(finished / "results/report.csv").set_index("method")
+    for method, row in report.iterrows():
+        right = []
+        for seed in range(row["n_seeds"]):
+            key = f"tiny/digits/{method}/seed_{seed}"
+            table = pd.read_hdf(finished / "results/predictions.h5", key)
+            right.append((table["label"] == table["prediction"]).mean())
+        assert np.mean(right) == pytest.approx(row["accuracy"], abs=1e-5)
