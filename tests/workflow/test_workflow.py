@@ -1,5 +1,6 @@
 """A small real workflow: what it gives, what re-runs, what is refused."""
 
+import copy
 import os
 import re
 import shutil
@@ -111,7 +112,7 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def changed(finished):
     def change(edit):
-        config = yaml.safe_load(yaml.safe_dump(CONFIG))
+        config = copy.deepcopy(CONFIG)  # in its order, which reports follow
         edit(config)
         write(finished, config)
         return planned(finished)
