@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from lpclip.errors import LpclipError
-from lpclip.report.read import kind_of, read_report
+from lpclip.report.read import kind_of, read_cells, read_report
 from lpclip.report.summary import COLUMNS
 
 LEVEL = 0.95
@@ -179,8 +179,11 @@ def _images(report: Path) -> dict[tuple[str, ...], int]:
     path = report.with_name("robustness.csv")
     if not path.is_file():
         return {}
-    table = read_report(path)
-    clean = table[(table["family"] == "clean") & (table["subset"] == "")]
+    table = read_cells(path)  # of another version, too, as long as it has what is looked for
+    if not {*_KEY, "family", "n"} <= set(table):
+        return {}
+    whole = table["subset"] == "" if "subset" in table else True
+    clean = table[(table["family"] == "clean") & whole]
     return {_name(row): int(row["n"]) for row in _rows(clean)}
 
 

@@ -140,6 +140,19 @@ def test_figures_on_other_corruptions_are_left_out_and_named(reports, tmp_path):
     assert "clean acc." in shown
 
 
+def test_the_number_of_images_is_found_in_tables_of_other_versions(reports, tmp_path):
+    old = [tmp_path / name / "report.csv" for name in "ab"]
+    for path, new in zip(old, reports, strict=True):
+        path.parent.mkdir()
+        path.write_bytes(new.read_bytes())
+        table = pd.read_csv(new.with_name("robustness.csv"))
+        table.drop(columns="aurc").to_csv(path.with_name("robustness.csv"), index=False)
+    assert compare(*old).splitlines()[2:-2] == compare(*reports).splitlines()[2:-2]
+    for path in old:
+        path.with_name("robustness.csv").unlink()
+    assert compare(*old).splitlines()[2:-2] != compare(*reports).splitlines()[2:-2]
+
+
 def test_what_cannot_be_compared_is_a_sentence(reports, tmp_path):
     with pytest.raises(LpclipError, match=r"ood\.csv is not a report\.csv"):
         compare(reports[0], reports[1].with_name("ood.csv"))
