@@ -154,9 +154,10 @@ def test_the_schema_knows_every_kind_of_method():
     assert sorted(known) == kinds()
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "configs").glob("*.yaml")))
+# The others read images that a user has; tests/workflow/test_ready_configurations.py makes some.
+@pytest.mark.parametrize("name", ["ablations", "adaptation", "baselines", "glyphs"])
 def test_the_ready_configurations_are_complete(config, name):
-    ready = yaml.safe_load((ROOT / "configs" / name).read_text())
+    ready = yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text())
     for section, values in ready.items():
         if isinstance(values, dict):
             config.setdefault(section, {}).update(values)
