@@ -1,4 +1,4 @@
-"""What a method's probes are worth: accuracy and calibration, detection of foreign images.
+"""What a method's probes are worth: accuracy and calibration.
 
 The evaluation is the only stage, besides supervised training, that reads labels. It reads the
 probe of the last round; ``lpclip.evaluate_rounds`` reads them all.
@@ -6,13 +6,10 @@ probe of the last round; ``lpclip.evaluate_rounds`` reads them all.
 
 import json
 import logging
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
@@ -22,24 +19,12 @@ from lpclip.corruptions import SEVERITIES, family_of
 from lpclip.data import UNLABELLED
 from lpclip.errors import LpclipError
 from lpclip.labels import Groups, Labels, check_same_images, group_logits, read_labels
-from lpclip.metrics import (
-    classification_metrics,
-    detection_metrics,
-    effective_robustness,
-    energy,
-    max_logit,
-    mcm,
-    msp,
-)
-from lpclip.probes import HALF_WAY, Probes, between, read_probes
+from lpclip.metrics import classification_metrics, effective_robustness
+from lpclip.probes import Probes, read_probes
 from lpclip.types import FloatArray, IntArray
 
 log = logging.getLogger(__name__)
 
-TEMPERATURE = 1.0
-# Of these the page shows ROC curves and histograms.
-DRAWN_SCORES = ("msp", "max_logit")
-_SCORE_BINS = 50
 # Classes of the shifts of ``lpclip.metrics.FITS``: on fewer of them a fit says nothing.
 CLASSES_OF_FIT = {"imagenet_v2": 1000, "imagenet_sketch": 1000, "imagenet_r": 200, "objectnet": 113}
 
@@ -109,60 +94,6 @@ def evaluate(
         if labels.is_subset:
             rows += clean
     write_csv(rows, output)
-
-
-def evaluate_ood(
-    *,
-    probes: Path,
-    test: Path,
-    features: Path,
-    output: Path,
-    curves: Path,
-    dataset: str,
-    group: str,
-) -> None:
-    """How well the last round's probes tell the test set from foreign images.
-
-    Args:
-        probes: of one method.
-        test: feature cache with the clean view of the benchmark's test set.
-        features: feature cache with the clean view of the foreign set.
-        output: CSV, one row per seed and score.
-        curves: CSV, how the scores that are drawn are distributed, in bins.
-        dataset: name of the foreign set.
-        group: ``near`` or ``far``.
-    """
-    heads, provenance = read_probes(probes)
-    inside = _scores(heads, next(views_of(test, provenance))[2])
-    outside = _scores(heads, next(views_of(features, provenance))[2])
-    rows = [
-        {
-            **experiment(provenance, seed),
-            "dataset": dataset,
-            "group": group,
-            "score": score,
-            "temperature": TEMPERATURE,
-            "n_id": len(inside[score][column]),
-            "n_ood": len(outside[score][column]),
-            **detection_metrics(inside[score][column], outside[score][column]),
-        }
-        for column, seed in enumerate(heads.seeds)
-        for score in inside
-    ]
-    write_csv(rows, output)
-    bins = [
-        {
-            **experiment(provenance, seed),
-            "dataset": dataset,
-            "group": group,
-            "score": score,
-            **row,
-        }
-        for column, seed in enumerate(heads.seeds)
-        for score in DRAWN_SCORES
-        for row in score_bins(inside[score][column], outside[score][column])
-    ]
-    write_csv(bins, curves)
 
 
 def checked_labels(
@@ -259,57 +190,6 @@ def _texture(view: str, settings: Mapping[str, Any]) -> str:
 def logits_of(heads: Probes, values: FloatArray, number: int, column: int) -> FloatArray:
     """Logits ``[N, C]`` of one round and seed."""
     return heads.logits(values, number, column)
-
-
-def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
-    """Score name -> scores ``[N]`` per seed; high means in-distribution.
-
-    Besides those of the last round's probe, two of the head half-way to it from round 0: training
-    sharpens logits for images that it has never seen, too, and half of it does so less. Of an
-    ensemble, MSP is that of the mean probabilities, the other scores are those of the mean head.
-    """
-    scores: dict[str, list[FloatArray]] = defaultdict(list)
-    for column in range(len(heads.seeds)):
-        last = heads.weight[-1, column], heads.bias[-1, column]
-        first = heads.weight[0, column], heads.bias[0, column]
-        half_way = between(first[0], last[0], HALF_WAY), between(first[1], last[1], HALF_WAY)
-        logits = heads.scale * (values @ last[0].T) + last[1]
-        scores["msp"].append(msp(logits_of(heads, values, -1, column)))
-        scores["energy"].append(energy(logits, temperature=TEMPERATURE))
-        for prefix, (weight, bias) in (("", last), ("half_way_", half_way)):
-            scores[f"{prefix}max_logit"].append(max_logit(heads.scale * (values @ weight.T) + bias))
-            cosines = values @ cache.normalise(weight).T
-            scores[f"{prefix}mcm"].append(mcm(cosines, tau=TEMPERATURE))
-    return dict(scores)
-
-
-def score_bins(inside: FloatArray, outside: FloatArray) -> Iterator[dict[str, float]]:
-    """Counts of both sets in bins that hold about equally many of all their scores.
-
-    Args:
-        inside: scores of the test set, ``[N]``.
-        outside: of the foreign set, ``[M]``.
-    """
-    scores = np.concatenate([inside, outside]).astype(np.float64)
-    # Many scores may be equal, and so fewer bins left.
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, _SCORE_BINS + 1)))
-    if len(edges) == 1:
-        edges = np.repeat(edges, 2)
-    counts = [
-        np.bincount(
-            np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2),
-            minlength=len(edges) - 1,
-        )
-        for values in (inside, outside)
-    ]
-    for place, (low, high) in enumerate(pairwise(edges)):
-        yield {
-            "bin": place,
-            "low": float(low),
-            "high": float(high),
-            "n_id": int(counts[0][place]),
-            "n_ood": int(counts[1][place]),
-        }
 
 
 def experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The labelled part of an adapt set, for methods that may see labels, and draws from it."""
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ from lpclip import cache
 from lpclip.data import UNLABELLED
 from lpclip.errors import LpclipError
 from lpclip.labels import read_labels
-from lpclip.methods import Inputs, ZeroShotHead
+from lpclip.methods import Inputs, ZeroShotHead, after_zero_shot
+from lpclip.probes import Probes
+from lpclip.progress import progress
 from lpclip.rng import sample_key
 from lpclip.types import BoolArray, FloatArray, IntArray
 
@@ -88,6 +91,37 @@ def read_labelled(head: ZeroShotHead, inputs: Inputs, *, per_class: int) -> Labe
     )
     _check(found, len(head.class_names), per_class, str(path))
     return found
+
+
+def fit_draws(
+    head: ZeroShotHead,
+    everything: Labelled,
+    counts: IntArray,
+    seeds: Sequence[int],
+    fit: Callable[[Labelled, int], tuple[FloatArray, FloatArray]],
+) -> Probes:
+    """Round 0 is the zero-shot head, round 1 what is fitted to the images that each seed draws.
+
+    Args:
+        head: round 0.
+        everything: to draw from.
+        counts: images of each class.
+        seeds: one probe each.
+        fit: from images and seed to weight ``[C, D]`` and bias ``[C]``.
+    """
+    seen, weights, biases = [], [], []
+    with progress(total=len(seeds), unit="seeds", label="train") as shown:
+        for seed in seeds:
+            part = everything.of_each_class(counts, seed)
+            log.info("seed %d: %d labels", seed, len(part.labels))
+            weight, bias = fit(part, seed)
+            seen.append(part.seen())
+            weights.append(weight)
+            biases.append(bias)
+            shown.add(1)
+    return after_zero_shot(
+        head, np.stack(weights)[:, None], np.stack(biases)[:, None], seeds, seen=np.stack(seen)
+    )
 
 
 def _check(found: Labelled, n_classes: int, per_class: int, path: str) -> None:

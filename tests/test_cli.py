@@ -66,7 +66,8 @@ def test_the_first_line_of_a_log_is_the_command(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "module", ["lpclip.evaluate", "lpclip.report.stage", "lpclip.pseudo_labels"]
+    "module",
+    ["lpclip.evaluate", "lpclip.evaluate_ood", "lpclip.report.stage", "lpclip.pseudo_labels"],
 )
 def test_stages_without_torch_do_not_import_it(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

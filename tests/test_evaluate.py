@@ -10,7 +10,8 @@ from sklearn import metrics
 
 from lpclip import cache
 from lpclip.errors import LpclipError
-from lpclip.evaluate import CLASSES_OF_FIT, evaluate, evaluate_ood, score_bins
+from lpclip.evaluate import CLASSES_OF_FIT, evaluate
+from lpclip.evaluate_ood import evaluate_ood, score_bins
 from lpclip.evaluate_rounds import evaluate_rounds
 from lpclip.metrics import FITS
 from lpclip.probes import Probes, read_probes, write_probes

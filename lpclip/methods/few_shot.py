@@ -1,20 +1,16 @@
 """Few-shot reference: logistic regression on a few labelled images of every class."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from lpclip.labelled import Labelled, read_labelled
-from lpclip.methods import Inputs, ZeroShotHead, after_zero_shot
+from lpclip.labelled import Labelled, fit_draws, read_labelled
+from lpclip.methods import Inputs, ZeroShotHead
 from lpclip.probes import Probes
-from lpclip.progress import progress
 from lpclip.regression import Sweep, choose_c, fit_regression
 from lpclip.types import FloatArray
-
-log = logging.getLogger(__name__)
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
 
@@ -44,23 +40,12 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     """
     everything = read_labelled(head, inputs, per_class=settings.shots)
     counts = np.full(len(head.class_names), settings.shots)
-    parts = [everything.of_each_class(counts, seed) for seed in seeds]
-    fitted = []
-    with progress(total=len(seeds), unit="seeds", label="train") as shown:
-        for seed, part in zip(seeds, parts, strict=True):
-            log.info("seed %d: %d labels", seed, len(part.labels))
-            fitted.append(_fit_one(part, head.scale, settings, seed))
-            shown.add(1)
-    return after_zero_shot(
-        head,
-        np.stack([weight for weight, _ in fitted])[:, None],
-        np.stack([bias for _, bias in fitted])[:, None],
-        seeds,
-        seen=np.stack([part.seen() for part in parts]),
+    return fit_draws(
+        head, everything, counts, seeds, lambda part, seed: _fit(part, head.scale, settings, seed)
     )
 
 
-def _fit_one(
+def _fit(
     part: Labelled, scale: float, settings: Settings, seed: int
 ) -> tuple[FloatArray, FloatArray]:
     features = part.features * scale

@@ -1,20 +1,16 @@
 """Supervised reference: logistic regression on the labelled features, the CLIP authors' recipe."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from lpclip.labelled import Labelled, read_labelled
-from lpclip.methods import Inputs, ZeroShotHead, after_zero_shot
+from lpclip.labelled import Labelled, fit_draws, read_labelled
+from lpclip.methods import Inputs, ZeroShotHead
 from lpclip.probes import Probes
-from lpclip.progress import progress
 from lpclip.regression import Sweep, choose_c, fit_regression
 from lpclip.types import FloatArray
-
-log = logging.getLogger(__name__)
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
 
@@ -45,27 +41,15 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     counts = np.bincount(everything.labels)
     # One to learn and one to choose C by.
     counts = np.maximum(np.ceil(settings.label_share * counts), 2).astype(int)
-    parts, fitted = [], []
-    with progress(total=len(seeds), unit="seeds", label="train") as shown:
-        for seed in seeds:
-            part = everything.of_each_class(counts, seed)
-            parts.append(part)
-            fitted.append(_fit_one(part, head.scale, settings, seed))
-            shown.add(1)
-    return after_zero_shot(
-        head,
-        np.stack([weight for weight, _ in fitted])[:, None],
-        np.stack([bias for _, bias in fitted])[:, None],
-        seeds,
-        seen=np.stack([part.seen() for part in parts]),
+    return fit_draws(
+        head, everything, counts, seeds, lambda part, seed: _fit(part, head.scale, settings, seed)
     )
 
 
-def _fit_one(
+def _fit(
     part: Labelled, scale: float, settings: Settings, seed: int
 ) -> tuple[FloatArray, FloatArray]:
     features, n_classes = part.features * scale, len(np.unique(part.labels))
-    log.info("seed %d: %d labels", seed, len(part.labels))
     n = len(part.labels)
     split = train_test_split(
         np.arange(n),

@@ -153,7 +153,11 @@ OF_ONE_METHOD = {
     [
         ([("report/tables.py", '"%.6g"', '"%.5g"')], {"report": 1, "page": 1}),
         ([("report/figures.py", "figsize=(", "figsize=(1 + ")], {"report": 1, "page": 1}),
-        ([("evaluate.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")], EVALUATION),
+        ([("evaluate.py", '"objectnet": 113', '"objectnet": 114')], EVALUATION),
+        (
+            [("evaluate_ood.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")],
+            {"evaluate_ood": 3, "report": 1, "page": 1},
+        ),
         (
             [("data/digits.py", "_SIDE = 32", "_SIDE = 33")],
             {
@@ -175,7 +179,14 @@ OF_ONE_METHOD = {
             {},
         ),
     ],
-    ids=["tables", "figures", "evaluation", "digits", "docstring, comments, unused modules"],
+    ids=[
+        "tables",
+        "figures",
+        "evaluation",
+        "foreign",
+        "digits",
+        "docstring, comments, unused modules",
+    ],
 )
 def test_a_change_of_code_reruns_what_depends_on_it(finished, edits, jobs):
     texts = {module: (finished / "lpclip" / module).read_text() for module, _, _ in edits}

@@ -1,0 +1,212 @@
+# The one param of every rule: what it uses of the configuration, and the hash of its code.
+
+
+def settings_of(rule):
+    """The one param of a rule: what it uses of the configuration and the hash of its code."""
+    make = globals()[f"settings_{rule}"]
+    return lambda wildcards: json.dumps(make(wildcards), sort_keys=True)
+
+
+def settings_index_samples(wildcards):
+    dataset = DATASETS[wildcards.dataset]
+    drawn = [key for key in ("limit", "stratified") if key in dataset]
+    used = ["class_map"] * ("class_map" in dataset) + drawn + ["seed"] * bool(drawn)
+    return {
+        "dataset": wildcards.dataset,
+        "source": dataset["source"],
+        **{key: dataset[key] for key in used},
+        "on_bad_image": dataset["on_bad_image"],
+        "code": code_hash(
+            "lpclip.index_samples", *modules_of_source(dataset["source"])
+        ),
+    }
+
+
+def model_settings(wildcards):
+    """What a stage knows of its model: where it runs changes no result."""
+    model = {"name": wildcards.model, **MODELS[wildcards.model]}
+    del model["device"]
+    return model
+
+
+def settings_embed_text(wildcards):
+    benchmark = BENCHMARKS[wildcards.benchmark]
+    return {
+        "model": model_settings(wildcards),
+        "class_names": benchmark["class_names"],
+        **{key: benchmark[key] for key in ("templates", "prompts") if key in benchmark},
+        "code": code_hash("lpclip.embed_text"),
+        "versions": versions(),
+    }
+
+
+def settings_embed_images(wildcards):
+    dataset = DATASETS[wildcards.dataset]
+    views, modules = views_of_pass(
+        wildcards.views,
+        dataset["views"],
+        official_corruptions(SOURCES[wildcards.dataset]),
+    )
+    return {
+        "dataset": wildcards.dataset,
+        "source": dataset["source"],
+        "model": model_settings(wildcards),
+        "views": views,
+        "seed": dataset["views"]["seed"],
+        "batch_size": config["compute"]["batch_size"],
+        "code": code_hash(
+            "lpclip.embed_images", *modules_of_source(dataset["source"]), *modules
+        ),
+        "versions": versions(),
+    }
+
+
+def settings_copy_text(wildcards):
+    benchmark = BENCHMARKS[wildcards.benchmark]
+    return {
+        "model": model_settings(wildcards),
+        "class_names": benchmark["class_names"],
+        **place_of(benchmark["text_features"]),
+        "code": code_hash("lpclip.copy_features"),
+    }
+
+
+def settings_copy_features(wildcards):
+    return {
+        "dataset": wildcards.dataset,
+        "model": model_settings(wildcards),
+        **place_of(DATASETS[wildcards.dataset]["source"]),
+        "code": code_hash("lpclip.copy_features"),
+    }
+
+
+def place_of(source):
+    """Where features are; what copies them is not told where labels are."""
+    return {key: source[key] for key in ("path", "key") if key in source}
+
+
+def views_of_pass(name, settings, official):
+    """Views of a pass with their settings, and the modules that make them."""
+    if official:
+        settings = {"official": True, "severities": list(SEVERITIES)}
+        return {
+            corruption: settings
+            for corruption in FAMILIES[name]
+            if corruption in official
+        }, []
+    if name == "clean":
+        return {"clean": {}}, []
+    if name == "adapt":
+        views = {
+            kind: {**settings[kind], "flips": settings["flips"]}
+            for kind in ("weak", "strong")
+        }
+        return views, ["lpclip.rng", "lpclip.views"]
+    views = {corruption: settings["corruptions"] for corruption in FAMILIES[name]}
+    return views, ["lpclip.rng", f"lpclip.corruptions.{name}"]
+
+
+def versions():
+    return {
+        name: version(name)
+        for name in ("torch", "torchvision", "open_clip_torch", "pillow")
+    }
+
+
+def settings_pseudo_labels(wildcards):
+    return {
+        "labelling": LABELLINGS[wildcards.labelling],
+        "view": training_views("auto", images=adapts_on_images(wildcards))[1],
+        "code": code_hash("lpclip.pseudo_labels"),
+    }
+
+
+def settings_train_probe(wildcards):
+    method = METHODS[wildcards.method]
+    return {
+        "benchmark": wildcards.benchmark,
+        "method": wildcards.method,
+        "kind": method["kind"],
+        "seeds": used_seeds(method["kind"], config["seeds"]),
+        "settings": settings_of_method(wildcards, method),
+        "code": code_hash("lpclip.train", f"lpclip.methods.{method['kind']}"),
+    }
+
+
+def settings_of_method(wildcards, method):
+    """Settings of a method on a benchmark, with all that they name filled in."""
+    settings = {key: value for key, value in method.items() if key != "kind"}
+    if "labelling" in settings:
+        settings["labelling"] = LABELLINGS[settings["labelling"]]
+    if "student_view" in settings:
+        settings["student_view"], settings["teacher_view"] = training_views(
+            settings["student_view"], images=adapts_on_images(wildcards)
+        )
+    if method["kind"] == "guarded":
+        settings["training"] = settings_of_method(wildcards, METHODS[method["method"]])
+    return settings
+
+
+def settings_evaluate(wildcards):
+    shift = role_of(wildcards) == "shift"
+    return {
+        "shift": wildcards.dataset if shift else "",
+        "published": DATASETS[wildcards.dataset].get("published", "") if shift else "",
+        "code": code_hash("lpclip.evaluate"),
+    }
+
+
+def settings_evaluate_ood(wildcards):
+    near = wildcards.dataset in BENCHMARKS[wildcards.benchmark]["ood"]["near"]
+    return {
+        "dataset": wildcards.dataset,
+        "group": "near" if near else "far",
+        "code": code_hash("lpclip.evaluate_ood"),
+    }
+
+
+def settings_evaluate_rounds(wildcards):
+    return {"code": code_hash("lpclip.evaluate_rounds")}
+
+
+def settings_evaluate_samples(wildcards):
+    benchmark = BENCHMARKS[wildcards.benchmark]
+    return {
+        "test": evaluated_set(benchmark),
+        "shifts": benchmark["shifts"],
+        "code": code_hash("lpclip.evaluate_samples"),
+    }
+
+
+def settings_predictions(wildcards):
+    return {"code": code_hash("lpclip.predictions")}
+
+
+def settings_pictures(wildcards):
+    source = DATASETS[dataset_of(wildcards, "test")]["source"]
+    families = BENCHMARKS[wildcards.benchmark]["corruptions"]
+    return {
+        "source": source,
+        "order": [f"{wildcards.benchmark}/{method}" for method in METHODS],
+        "code": code_hash(
+            "lpclip.pictures",
+            *modules_of_source(source),
+            *(f"lpclip.corruptions.{family}" for family in families),
+        ),
+    }
+
+
+def settings_report(wildcards):
+    # The command sees the order in that of its files, which Snakemake compares as a set.
+    return {
+        "order": experiments("{model}/{benchmark}/{method}"),
+        "code": code_hash("lpclip.report.stage"),
+    }
+
+
+def settings_page(wildcards):
+    return {
+        "order": experiments("{model}/{benchmark}/{method}"),
+        "configuration": shown_configuration(config),
+        "code": f"{code_hash('lpclip.page.stage')}-{assets_hash()}",
+    }
