@@ -7,6 +7,7 @@ encoder. Every reader of true labels takes them from here.
 import json
 import logging
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -102,8 +103,8 @@ def match_classes(names: Sequence[str], class_names: Sequence[str]) -> Groups:
     """For each class of a dataset, the benchmark's classes that it is.
 
     By name, blanks, underscores and capitals aside, where any name is one of the benchmark's; by
-    WordNet id where the benchmark's classes are ImageNet's; by number where folders are numbered
-    0 to C - 1; else by position, where there are as many as the benchmark has.
+    WordNet id where the benchmark's classes are ImageNet's; by number where classes are numbers,
+    as many as the benchmark has.
 
     Args:
         names: of the dataset's classes.
@@ -204,15 +205,15 @@ def _places(names: Sequence[str], class_names: Sequence[str]) -> Mapping[str, in
         return places
     if all(re.fullmatch(r"n\d{8}", name) for name in names) and is_imagenet(class_names):
         return {name: index for index, name in enumerate(synsets())}
-    if len(names) != len(class_names):
-        raise LpclipError(
-            f"it has {len(names)} classes ({_listed(names)}), the benchmark {len(class_names)} "
-            "class names, and no name is in both. Give one class name per class, in the same "
-            "order, or tell with 'class_map' which is which."
-        )
-    if all(name.isdecimal() for name in names):  # 10 comes before 2 in the alphabet
+    # Numbers say no more than an order; 10 comes before 2 in the alphabet. The order of words is
+    # nobody's choice, so that to take classes by their places would be wrong in silence.
+    if len(names) == len(class_names) and all(name.isdecimal() for name in names):
         return {name: place for place, name in enumerate(sorted(names, key=int))}
-    return {name: place for place, name in enumerate(names)}
+    raise LpclipError(
+        f"it has {len(names)} classes ({_listed(names)}), the benchmark {len(class_names)} class "
+        f"names ({_listed(class_names)}), and no name is in both. Tell with 'class_map' which is "
+        "which, or call classes and names alike."
+    )
 
 
 def _file_names(samples: Path) -> list[str]:
@@ -223,7 +224,8 @@ def _file_names(samples: Path) -> list[str]:
 
 
 def _folded(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+    # Apple's file systems write an accent as a character of its own, keyboards do not.
+    return unicodedata.normalize("NFC", re.sub(r"[\s_-]+", " ", name).strip().casefold())
 
 
 def _not_found(name: str, class_names: Sequence[str]) -> str:

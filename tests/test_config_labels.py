@@ -94,7 +94,7 @@ def test_wordnet_ids_are_known_where_the_classes_are_imagenets(config):
         (lambda c: of(c).update(shifts=["unlabelled"]), "needs labels of dataset 'unlabelled'"),
         (
             lambda c: of(c).update(class_names=["two", "three"]),
-            "the benchmark 2 class names, and no name is in both",
+            "the benchmark 2 class names (two, three), and no name",
         ),
         (
             lambda c: of(c).update(shifts=["some"], class_names=["two", *"abcdefghi"]),
