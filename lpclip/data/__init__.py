@@ -7,7 +7,6 @@ share lies in modules whose names begin with an underscore.
 """
 
 import importlib
-import inspect
 import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from PIL.Image import Image
 
 from lpclip.errors import BadImageError, LpclipError, did_you_mean
+from lpclip.settings import call
 
 UNLABELLED = -1
 # A class of a dataset may be several of a benchmark's: "analog clock | digital clock".
@@ -87,22 +87,13 @@ def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
     """Source of the given kind.
 
     Raises:
-        LpclipError: no such kind, a setting that the kind does not have or lacks, or settings
-            that it refuses (a folder that does not exist, say).
+        LpclipError: no such kind, a setting that the kind does not have or lacks or that is of
+            another type, or settings that it refuses (a folder that does not exist, say).
     """
     if kind not in kinds():
         raise LpclipError(f"Unknown image source '{kind}'. {did_you_mean(kind, kinds())}")
     cls = importlib.import_module(f"{__name__}.{kind}").Source
-    known = inspect.signature(cls).parameters
-    for key in settings:
-        if key not in known:
-            raise LpclipError(
-                f"Image source '{kind}' has no setting '{key}'. {did_you_mean(key, known)}"
-            )
-    for key, parameter in known.items():
-        if parameter.default is parameter.empty and key not in settings:
-            raise LpclipError(f"Image source '{kind}' lacks the setting '{key}'.")
-    source: Source = cls(**settings)
+    source: Source = call(cls, settings, where=f"Image source '{kind}'")
     return source
 
 

@@ -11,6 +11,7 @@ from lpclip.errors import LpclipError, did_you_mean
 from lpclip.feature_files import AnyArray
 from lpclip.types import IntArray
 
+MOST_CLASSES = 100_000
 # 7 and -1 are numbers; 07, +7 and 7.0 are names.
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,9}")
 
@@ -28,12 +29,20 @@ def named_classes(values: AnyArray, names: Sequence[Any] | None, *, where: str) 
         their own, from 0 to the largest.
 
     Raises:
-        LpclipError: a name that is there twice, labels of another type.
+        LpclipError: a name that is there twice, labels of another type, a number too large for an
+            index of classes.
     """
     if names is None:
         values = _checked(values, where)
         if values.dtype.kind != "U":
-            return [str(number) for number in range(int(values.max(initial=UNLABELLED)) + 1)]
+            largest = int(values.max(initial=UNLABELLED))
+            if largest >= MOST_CLASSES:
+                raise LpclipError(
+                    f"{where} has the label {largest}. Numbers are indices of classes, and more "
+                    f"than {MOST_CLASSES:,} classes are no classes. Is it another column? Else "
+                    "give class_names."
+                )
+            return [str(number) for number in range(largest + 1)]
         return [str(name) for name in np.unique(values) if name]
     found = [str(name) for name in names]
     if len(set(found)) < len(found):

@@ -121,8 +121,7 @@ class Source:
     def _chosen(self, wanted: Sequence[int] | None) -> range:
         if wanted is None:
             return range(self._shape[0])
-        numbers = isinstance(wanted, list | tuple) and all(type(n) is int for n in wanted)
-        if not numbers or len(wanted) != 2 or not 0 <= wanted[0] < wanted[1] <= self._shape[0]:
+        if len(wanted) != 2 or not 0 <= wanted[0] < wanted[1] <= self._shape[0]:
             raise LpclipError(
                 f"slice is {wanted}, but it must be [start, stop] with 0 <= start < stop <= "
                 f"{self._shape[0]}, the rows of '{self._key}' in {self._arrays.path}."

@@ -44,7 +44,8 @@ class Source:
     def __init__(self, *, root: str, labelled: bool = True) -> None:
         self._root, self._labelled = Path(root), labelled
         if not self._root.is_dir():
-            raise LpclipError(f"the folder '{root}' does not exist. Check 'root'.")
+            hint = "Write the home folder out" if root.startswith("~") else "Check 'root'"
+            raise LpclipError(f"the folder '{root}' does not exist. {hint}.")
 
     @property
     def class_names(self) -> Sequence[str] | None:

@@ -150,8 +150,6 @@ class _OpenPart:
 
     def __init__(self, number: int, settings: Mapping[str, Any], seed: int) -> None:
         self.number, self.where, self._seed = number, f"parts.{number}", seed
-        if not isinstance(settings, Mapping):
-            raise LpclipError(f"{self.where} must be a mapping with a source, not {settings!r}.")
         self.settings = build(Part, settings, where=self.where)
         inside = dict(self.settings.source)
         kind = inside.pop("kind", None)

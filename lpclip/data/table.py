@@ -149,7 +149,9 @@ class Source:
     def _read(self, *, columns: list[str] | None = None, n_rows: int | None = None) -> pd.DataFrame:
         with readable(self._table), warnings.catch_warnings():
             if self._format == PARQUET:
-                return pd.read_parquet(self._table, columns=columns, dtype_backend="numpy_nullable")
+                rows = pd.read_parquet(self._table, columns=columns, dtype_backend="numpy_nullable")
+                # An index that was saved with its name is a column of the file like all others.
+                return rows.reset_index() if set(rows.index.names) != {None} else rows
             warnings.simplefilter("error")  # a row that is too long is no reason to cut it
             rows = pd.read_csv(
                 self._table,

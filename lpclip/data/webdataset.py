@@ -54,6 +54,8 @@ class Source:
     ) -> None:
         patterns = [shards] if isinstance(shards, str) else list(shards)
         self._shards = list(dict.fromkeys(path for each in patterns for path in _expand(each)))
+        if not self._shards:
+            raise LpclipError("shards is an empty list. Give the path of one shard or more.")
         ending, colon, field = (label or "").partition(":")
         self._label = ending.removeprefix(".").lower() or None
         self._field = field if colon else None

@@ -150,6 +150,8 @@ def test_a_folder_that_cannot_be_listed_is_refused(root):
 def test_a_folder_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(LpclipError, match=r"gone' does not exist\. Check 'root'"):
         source(tmp_path / "gone")
+    with pytest.raises(LpclipError, match=r"'~/gone' does not exist. Write the home folder out"):
+        source("~/gone")
 
 
 def test_settings_that_are_missing_or_unknown_are_refused(root):
@@ -157,3 +159,11 @@ def test_settings_that_are_missing_or_unknown_are_refused(root):
         open_source("folder", {})
     with pytest.raises(LpclipError, match=r"no setting 'labeled'\. Did you mean 'labelled'"):
         source(root, labeled=False)
+
+
+def test_settings_of_another_type_are_refused_and_words_for_no_mean_no(root):
+    with pytest.raises(LpclipError, match=r"'folder': root: .* valid string, but got 3"):
+        open_source("folder", {"root": 3})
+    with pytest.raises(LpclipError, match=r"'folder': labelled: .* valid boolean"):
+        source(root, labelled="some")
+    assert source(root, labelled="no").class_names is None

@@ -159,7 +159,7 @@ def test_images_are_those_of_the_parts_in_any_order():
     [
         ({"source": DIGITS, "kep": 1}, r"parts\.0 has no setting 'kep'\. Did you mean 'keep'"),
         ({}, r"parts\.0 lacks the setting 'source'"),
-        ("digits", r"parts\.0 must be a mapping"),
+        ("digits", r"parts: Input should be a valid dictionary, but got 'digits'"),
         ({"source": {"split": "adapt"}}, r"parts\.0\.source lacks the setting 'kind'"),
         ({"source": {"kind": "digts"}}, r"parts\.0: Unknown.*Did you mean 'digits'"),
         ({"source": {**DIGITS, "split": "tset"}}, r"parts\.0: .*Did you mean 'test'"),

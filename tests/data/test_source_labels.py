@@ -29,6 +29,11 @@ def test_a_number_that_no_image_has_is_a_class_where_a_larger_one_is():
     assert named_classes(np.array([3, 1]), None, where="x") == ["0", "1", "2", "3"]
 
 
+def test_a_number_that_is_no_class_does_not_become_a_billion_classes():
+    with pytest.raises(LpclipError, match=r"x has the label 1000000000. .* Is it another column"):
+        named_classes(np.array([3, 1_000_000_000]), None, where="x")
+
+
 def test_text_of_whole_numbers_is_taken_for_numbers_only_where_nothing_is_lost():
     assert numbers_or_text(["2", "10", "", None], None).tolist() == [2, 10, -1, -1]
     for texts in (["01", "1"], ["1.0", "2"], ["+1"], ["1", "one"], ["²"], ["1e3"], ["1 "]):

@@ -85,6 +85,12 @@ def test_parquet_keeps_its_types(tmp_path, column, expected):
     assert [sample.id for sample in opened.samples()] == ["5", "6", "7"]
 
 
+def test_a_parquet_file_may_have_its_paths_as_an_index(tmp_path):
+    frame = pd.DataFrame({"path": ["a.png", "b.png"], "label": ["x", "y"]})
+    frame.set_index("path").to_parquet(tmp_path / "t.parquet")
+    assert labels(tmp_path / "t.parquet") == [0, 1]
+
+
 def test_tabs_compression_and_a_byte_order_mark_are_understood(tmp_path):
     assert labels(table(tmp_path, "path\tlabel\na, b.png\tcat\n", "t.tsv")) == [0]
     assert labels(table(tmp_path, "\ufeffpath,label\na.png,cat\n")) == [0]

@@ -47,7 +47,8 @@ def root(tmp_path):
 
 
 def source(pattern, **settings):
-    return open_source("webdataset", {"shards": str(pattern), **settings})
+    shards = pattern if isinstance(pattern, list) else str(pattern)
+    return open_source("webdataset", {"shards": shards, **settings})
 
 
 def labels(opened):
@@ -173,6 +174,7 @@ def test_the_shards_are_named_for_the_workflow(root):
         ("x-{0..1.tar", "has braces that do not match"),
         ("https://example.org/x.tar", "are not files"),
         ("pipe:rm -r x", "are not files"),
+        ([], "shards is an empty list"),
     ],
 )
 def test_patterns_without_shards_are_refused(pattern, sentence):
