@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import open_clip
@@ -40,7 +41,7 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
         check_weights(spec, known)
         if not _is_tag(spec):
             wanted = preprocessing(spec, known)
-    if _on_hub(spec):
+    if _from_hub(spec):
         look_for_hub()
     try:
         with quiet():
@@ -93,8 +94,21 @@ def _is_tag(spec: ModelSpec) -> bool:
     return bool(open_clip.is_pretrained_cfg(spec.architecture, spec.pretrained))
 
 
-def _on_hub(spec: ModelSpec) -> bool:
-    return spec.architecture.startswith(HUB) or _is_tag(spec)
+def _from_hub(spec: ModelSpec) -> list[tuple[str, tuple[str, ...]]]:
+    """Repository and, in any of several names, file of all that the hub's cache has to hold."""
+    files: list[tuple[str, tuple[str, ...]]] = []
+    weights = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
+    if spec.architecture.startswith(HUB):
+        repository = spec.architecture.removeprefix(HUB)
+        return [(repository, (_CONFIGURATION,)), (repository, weights)]
+    if _is_tag(spec):
+        settings = open_clip.get_pretrained_cfg(spec.architecture, spec.pretrained)
+        repository, _, name = settings["hf_hub"].rpartition("/")
+        files.append((repository, (name,) if name else weights))
+    config = open_clip.get_model_config(spec.architecture) or {}
+    if text_encoder := config.get("text_cfg", {}).get("hf_model_name"):
+        files.append((text_encoder, ("config.json",)))
+    return files
 
 
 def _reason(spec: ModelSpec, error: Exception) -> str:
@@ -132,25 +146,32 @@ def _reason(spec: ModelSpec, error: Exception) -> str:
 
 def _missing_on_hub(spec: ModelSpec) -> str:
     """What has to be in the hub's cache and is not, empty if nothing or the hub can be reached."""
-    if not (_on_hub(spec) and constants.HF_HUB_OFFLINE):
+    if not constants.HF_HUB_OFFLINE:
         return ""
-    weights = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
-    if _is_tag(spec):
-        settings = open_clip.get_pretrained_cfg(spec.architecture, spec.pretrained)
-        repository, _, name = settings["hf_hub"].rpartition("/")
-        what, wanted = f"'{spec.pretrained}' of {spec.architecture}", [(name,) if name else weights]
-    else:
-        repository = spec.architecture.removeprefix(HUB)
-        what, wanted = f"of {spec.architecture}", [(_CONFIGURATION,), weights]
-    for names in wanted:
-        if not any(isinstance(try_to_load_from_cache(repository, name), str) for name in names):
-            return (
-                f"the weights {what} need the file {names[0]} of {repository}, which is not in "
-                f"the local hub cache, and the hub cannot be reached: either put it into "
-                f"{constants.HF_HUB_CACHE} (where there is a network: hf download {repository} "
-                f"{names[0]}), or give the path of a checkpoint as 'pretrained'."
-            )
-    return ""
+    missing = [
+        (repository, names[0])
+        for repository, names in _from_hub(spec)
+        if not any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
+    ]
+    if not missing:
+        return ""
+    repository = missing[0][0]
+    files = [name for where, name in missing if where == repository]
+    what = f"'{spec.pretrained}' of {spec.architecture}"
+    other = "give the path of a checkpoint as 'pretrained'"
+    if spec.architecture.startswith(HUB):
+        what = f"of {spec.architecture}"
+        other = (
+            "give a folder with these files, and the tokenizer's, as 'architecture: local-dir:…'"
+        )
+    elif files == ["config.json"]:
+        other = f"take an architecture whose text encoder is not {repository}"
+    return (
+        f"the weights {what} need the file{'s' * (len(files) > 1)} {' and '.join(files)} of "
+        f"{repository}, not in the local hub cache, and the hub cannot be reached: either put "
+        f"into {constants.HF_HUB_CACHE} what is missing (where there is a network: "
+        f"hf download {repository} {' '.join(files)}), or {other}."
+    )
 
 
 def _no_tokenizer(place: str, error: Exception) -> str:
@@ -158,13 +179,16 @@ def _no_tokenizer(place: str, error: Exception) -> str:
     return (
         f"its tokenizer {place} cannot be loaded ({text}). Put it into the hub cache "
         f"{constants.HF_HUB_CACHE} (where there is a network: hf download {place} --include "
-        "'*token*'), or give a folder with open_clip_config.json, weights and tokenizer as "
-        "'architecture: local-dir:…'."
+        "'*token*' --include '*.model' --include config.json), or give a folder with "
+        "open_clip_config.json, weights and tokenizer as 'architecture: local-dir:…'."
     )
 
 
 def _extra(error: Exception) -> str:
-    if "transformers" in str(error) and ("install" in str(error) or isinstance(error, ImportError)):
+    """What to install, if an error is about that; of others, too, the text may name transformers."""
+    text = str(error).lower()
+    absent = isinstance(error, ImportError) or find_spec("transformers") is None
+    if absent and ("transformers" in text or "sentencepiece" in text):
         return "its text encoder needs transformers. Run: pip install 'lpclip[transformers]'."
     return ""
 

@@ -18,6 +18,7 @@ from lpclip.embed_text import text_features
 from lpclip.errors import LpclipError
 from lpclip.model_spec import ModelSpec
 from lpclip.models import load_model
+from lpclip.weights import tokenizer
 
 OPENAI = "timm/vit_base_patch32_clip_224.openai"
 
@@ -179,6 +180,15 @@ def test_images_are_embedded_without_the_tokenizer(tmp_path, images):
         _ = model.tokenizer
 
 
+@pytest.mark.usefixtures("no_network")
+def test_a_tokenizer_of_the_hub_that_is_not_at_hand_is_named():
+    pytest.importorskip("transformers")
+    with pytest.raises(LpclipError) as error:
+        tokenizer(ModelSpec("m", "ViT-B-16-SigLIP", "mine.safetensors"))
+    assert "its tokenizer timm/ViT-B-16-SigLIP cannot be loaded" in str(error.value)
+    assert "hf download timm/ViT-B-16-SigLIP --include" in str(error.value)
+
+
 @pytest.mark.parametrize("form", ["state_dict", "module.", "plain"])
 def test_a_torch_file_of_tensors_loads_in_the_forms_that_open_clip_knows(
     folder, tmp_path, images, form
@@ -252,7 +262,12 @@ def test_a_folder_without_weights_is_refused(folder, tmp_path):
     ("architecture", "pretrained", "file"),
     [
         ("ViT-B-32-quickgelu", "openai", f"the file open_clip_model.safetensors of {OPENAI}"),
-        ("hf-hub:nobody/clip", "", "the file open_clip_config.json of nobody/clip"),
+        (
+            "hf-hub:nobody/clip",
+            "",
+            "the files open_clip_config.json and open_clip_model.safetensors of nobody/clip",
+        ),
+        ("xlm-roberta-base-ViT-B-32", __file__, "the file config.json of xlm-roberta-base"),
     ],
 )
 def test_weights_that_are_neither_cached_nor_reachable_are_a_sentence_at_once(
@@ -264,8 +279,9 @@ def test_weights_that_are_neither_cached_nor_reachable_are_a_sentence_at_once(
     assert time.monotonic() - start < 10
     assert architecture in text
     assert file in text
-    assert f"put it into {no_network}" in text
-    assert "or give the path of a checkpoint" in text
+    assert f"put into {no_network} what is missing" in text
+    other = {"openai": "the path of a checkpoint", "": "a folder with these files"}
+    assert f"or {'give ' + other[pretrained] if pretrained in other else 'take'}" in text
     assert text.count(". ") == 0
 
 
