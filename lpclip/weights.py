@@ -185,7 +185,7 @@ def _no_tokenizer(place: str, error: Exception) -> str:
 
 
 def _extra(error: Exception) -> str:
-    """What to install, if an error is about that; of others, too, the text may name transformers."""
+    """What to install, where that is amiss; without a network errors name transformers, too."""
     text = str(error).lower()
     absent = isinstance(error, ImportError) or find_spec("transformers") is None
     if absent and ("transformers" in text or "sentencepiece" in text):
