@@ -46,7 +46,7 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "page": ("lpclip.page.stage:page", "show the reports as one HTML file"),
 }
 # Settings that are there for Snakemake, which re-runs a job when they change.
-FOR_SNAKEMAKE = ("code", "versions", "order")
+FOR_SNAKEMAKE = ("code", "versions", "order", "checkpoint")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

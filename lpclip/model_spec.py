@@ -1,12 +1,16 @@
 """Which model: what a configuration says of one, without anything that could load it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 EMBEDDED = "embedded"
 PRECOMPUTED = "precomputed"
 HUB, FOLDER = "hf-hub:", "local-dir:"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_SAMPLES, _SAMPLE_BYTES = 2048, 4096
 CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")
 
 
@@ -62,3 +66,24 @@ def local_files(architecture: str, pretrained: str) -> list[Path]:
         folder = Path(architecture.removeprefix(FOLDER))
         return sorted(path for path in folder.glob("*") if path.is_file())
     return [Path(pretrained)] if is_checkpoint(pretrained) else []
+
+
+def files_hash(paths: Iterable[Path]) -> str:
+    """Hash of the names, sizes and contents of files, 16 hexadecimal digits.
+
+    Of a file of more than 8 MiB, 2048 blocks of 4 KiB spread over all of it count: training changes
+    weights everywhere, and gigabytes would take seconds whenever the workflow is read.
+    """
+    return sha256("".join(map(_file_hash, paths)).encode()).hexdigest()[:16]
+
+
+@cache
+def _file_hash(path: Path) -> str:
+    size = path.stat().st_size
+    digest = sha256(f"{path.name}\0{size}\0".encode())
+    step = max(_SAMPLE_BYTES, -(-size // _SAMPLES))
+    with path.open("rb") as file:
+        for place in range(0, size, step):
+            file.seek(place)
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()

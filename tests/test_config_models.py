@@ -5,7 +5,7 @@ import pytest
 
 from lpclip.config_models import architectures, complete_models
 from lpclip.errors import LpclipError
-from lpclip.model_spec import local_files
+from lpclip.model_spec import files_hash, local_files
 
 
 def completed(**model):
@@ -52,3 +52,16 @@ def test_files_of_a_model_are_those_it_is_loaded_from(tmp_path):
     assert [str(path) for path in local_files("ViT-B-32", "a/w.pt")] == ["a/w.pt"]
     assert local_files("ViT-B-32", "openai") == local_files("hf-hub:a/b", "") == []
     assert local_files("x", "precomputed") == []
+
+
+def test_the_hash_of_files_follows_what_is_in_them_wherever_they_lie(tmp_path):
+    def saved(folder, data):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "w.pt").write_bytes(data)
+        return files_hash([tmp_path / folder / "w.pt"])
+
+    small, large = bytes(9), bytes(20 << 20)
+    one_layer = large[: 9 << 20] + bytes([1]) * (64 << 10) + large[(9 << 20) + (64 << 10) :]
+    assert saved("a", small) == saved("b", small) != saved("c", bytes(8) + b"x")
+    assert saved("d", large) == saved("e", large) != saved("f", one_layer)
+    assert saved("g", large + b"x") != files_hash([tmp_path / "d/w.pt"])

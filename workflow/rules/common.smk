@@ -20,7 +20,7 @@ from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
 from lpclip.feature_files import open_arrays
 from lpclip.methods import needs, used_seeds
-from lpclip.model_spec import local_files
+from lpclip.model_spec import files_hash, local_files
 from lpclip.page.assets import assets_hash, shown_configuration
 from lpclip.permissions import check_writable
 from lpclip.tiny import WEIGHTS

@@ -29,12 +29,20 @@ def model_settings(wildcards):
     return model
 
 
+def checkpoint_of(wildcards):
+    """What is in the files of a model: one that is replaced may be older than the caches."""
+    model = MODELS[wildcards.model]
+    files = local_files(model["architecture"], model["pretrained"])
+    return {"checkpoint": files_hash(files)} if files else {}
+
+
 def settings_embed_text(wildcards):
     benchmark = BENCHMARKS[wildcards.benchmark]
     return {
         "model": model_settings(wildcards),
         "class_names": benchmark["class_names"],
         **{key: benchmark[key] for key in ("templates", "prompts") if key in benchmark},
+        **checkpoint_of(wildcards),
         "code": code_hash("lpclip.embed_text"),
         "versions": versions(),
     }
@@ -54,6 +62,7 @@ def settings_embed_images(wildcards):
         "views": views,
         "seed": dataset["views"]["seed"],
         "batch_size": config["compute"]["batch_size"],
+        **checkpoint_of(wildcards),
         "code": code_hash(
             "lpclip.embed_images", *modules_of_source(dataset["source"]), *modules
         ),
