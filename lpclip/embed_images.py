@@ -106,16 +106,18 @@ def embed_images(
     }
     identity = json.dumps({**provenance, "batch_size": batch_size}, sort_keys=True)
     # Published corruptions are other files, to be encoded as they are.
-    made = [_CLEAN] if len(paths) > len(index) else passes
+    official = len(paths) > len(index)
+    made = [_CLEAN] if official else passes
     encode = partial(_encode, model=loaded, views=made, batch_size=batch_size)
     with resumable_folder(output) as folder:
         _keep_only(folder, identity)
         bad = _write_parts(folder, images, list(index["id"]), encode, workers=workers)
         if bad:
+            skip = "" if official else f", or set on_bad_image: skip for the dataset '{dataset}'"
             raise bad_images(
                 bad,
-                f"Repair what is damaged, or set on_bad_image: skip for the dataset '{dataset}'. "
-                f"If you remove files, delete {samples} too: it lists them.",
+                f"Repair what is damaged{skip}. If you remove files, delete {samples} too: it "
+                "lists them.",
             )
         cache.write_features(
             output,

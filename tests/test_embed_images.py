@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from published import write_imagenet_c
 
 import lpclip.embed_images as stage
 from lpclip import cache
@@ -271,6 +272,19 @@ def test_corruptions_that_were_not_published_are_refused(run, cifar_c, source, s
         run(tmp_path / "f.h5", **(cifar_c | {"views": snow}))
     with pytest.raises(LpclipError, match="no published corruptions 'fog'"):
         run(tmp_path / "f.h5", source=source, samples=samples, views={"fog": OFFICIAL["fog"]})
+
+
+def test_a_damaged_published_file_is_named_without_the_advice_to_skip_it(run, tmp_path):
+    root = write_imagenet_c(tmp_path / "c", ("fog",), size=32)
+    source = {"kind": "imagenet_c", "root": str(root)}
+    index_samples(output=tmp_path / "samples.h5", dataset="c", source=source)
+    damaged = sorted((root / "fog/3").rglob("*.JPEG"))[1]
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    views = {"fog": {"official": True, "severities": [1, 2, 3, 4, 5]}}
+    with pytest.raises(LpclipError) as error:
+        run(tmp_path / "f.h5", source=source, samples=tmp_path / "samples.h5", views=views)
+    assert str(damaged) in str(error.value)
+    assert "Repair what is damaged. If" in str(error.value)
 
 
 def test_a_square_image_of_the_models_size_is_neither_resized_nor_cropped():

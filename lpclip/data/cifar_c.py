@@ -37,8 +37,9 @@ class Source:
         ]
         if not self.corruptions:
             raise LpclipError(
-                f"{root} has none of CIFAR-10-C's files ({STANDARD[0]}.npy, …). "
-                "Give as root the folder that they lie in."
+                f"{root} has none of CIFAR-10-C's files ({STANDARD[0]}.npy, …). Give as root the "
+                "folder that they lie in; they come from https://zenodo.org/records/2535967, "
+                "CIFAR-100-C from https://zenodo.org/records/3555552."
             )
         n = len(self._labels) * len(SEVERITIES)
         for name in self.corruptions:

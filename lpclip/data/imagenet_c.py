@@ -30,7 +30,10 @@ class Source:
     def __init__(self, *, root: str) -> None:
         self._root = Path(root)
         if not self._root.is_dir():
-            raise LpclipError(f"the folder '{root}' does not exist. Check 'root'.")
+            raise LpclipError(
+                f"the folder '{root}' does not exist. Check 'root'; ImageNet-C comes from "
+                "https://zenodo.org/records/2235448."
+            )
         self.corruptions = [name for name in (*STANDARD, *EXTRA) if (self._root / name).is_dir()]
         if not self.corruptions:
             raise LpclipError(

@@ -28,6 +28,8 @@ _NOT_ARGUMENTS = frozenset(
 )
 # Where the sets keep the labels of all images; looked up, since iterating decodes every image.
 _LABELS = ("targets", "labels", "_labels", "y")
+# ImageNet and Imagenette have several names for a class, but one id.
+_NAMES = ("wnids", "classes", "categories")
 _PAIRS = ("_samples", "samples")
 
 
@@ -47,7 +49,8 @@ class Source:
         arguments: further keyword arguments of the class, such as ``train`` or ``split``.
         download: whether torchvision may download what is not in the folder, when the set is first
             needed.
-        class_names: of the classes, in the order of torchvision's labels; its own where left out.
+        class_names: of the classes, in the order of torchvision's labels; its own where left out,
+            of ImageNet and Imagenette WordNet ids.
 
     Raises:
         LpclipError: no such set or argument, or no such folder and no download.
@@ -82,12 +85,12 @@ class Source:
 
     @cached_property
     def class_names(self) -> Sequence[str] | None:
-        """Names as given, torchvision's own, or else the labels' numbers."""
+        """Names as given, WordNet ids, torchvision's own names, or else the labels' numbers."""
         names = self._given_names
         if names is None:
-            found = (getattr(self._dataset, key, None) for key in ("classes", "categories"))
+            found = (getattr(self._dataset, key, None) for key in _NAMES)
             names = next((value for value in found if value), None)
-        if names is not None:  # ImageNet has several names for a class
+        if names is not None:
             return [name if isinstance(name, str) else ", ".join(name) for name in names]
         return named_classes(self._labels, None, where=f"torchvision's {self._name}")
 

@@ -65,7 +65,7 @@ def first_image(root):
         (lambda root: remove(first_image(root)), r"fog/3 lacks the image 'n0.*JPEG'"),
         (lambda root: (root / "fog/3/n01440764/x.png").touch(), "has, unlike others, the image"),
         (lambda root: [remove(root / name) for name in CORRUPTIONS], "has none of ImageNet-C's"),
-        (remove, "does not exist"),
+        (remove, r"does not exist\. Check 'root'; ImageNet-C comes from https"),
     ],
 )
 def test_a_partial_imagenet_c_is_a_sentence(tmp_path, damage, sentence):

@@ -10,8 +10,10 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
 
+from lpclip import imagenet
 from lpclip.data import UNLABELLED, open_source
 from lpclip.errors import BadImageError, LpclipError
+from lpclip.labels import match_classes
 
 
 def source(name, root=None, **settings):
@@ -121,6 +123,13 @@ def test_several_names_of_a_class_are_one_text(folders):
     opened = source("ImageFolder", folders)
     opened._dataset.classes = [("ant", "emmet"), "bee"]
     assert opened.class_names == ["ant, emmet", "bee"]
+
+
+def test_classes_of_imagenet_are_called_by_their_ids(folders):
+    opened = source("ImageFolder", folders)
+    opened._dataset.classes = [("tench", "Tinca tinca"), ("goldfish", "Carassius auratus")]
+    opened._dataset.wnids = ["n01440764", "n01443537"]
+    assert match_classes(opened.class_names, imagenet.names()) == ((0,), (1,))
 
 
 def test_a_damaged_image_is_named(folders):
