@@ -34,6 +34,10 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "pseudo-labels": ("lpclip.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"),
     "train-probe": ("lpclip.train:train_probe", "train the probes of a method"),
     "evaluate": ("lpclip.evaluate:evaluate", "accuracy and calibration on a set's views"),
+    "evaluate-features": (
+        "lpclip.evaluate_features:evaluate_features",
+        "detection of foreign images without a head",
+    ),
     "evaluate-ood": ("lpclip.evaluate_ood:evaluate_ood", "detection of foreign images"),
     "evaluate-rounds": ("lpclip.evaluate_rounds:evaluate_rounds", "what every round was worth"),
     "evaluate-samples": (

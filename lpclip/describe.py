@@ -150,11 +150,11 @@ def _provenance(provenance: Mapping[str, Any]) -> list[str]:
 def _table(table: pd.DataFrame, rows: int) -> list[str]:
     lines = [f"{len(table)} rows, {len(table.columns)} columns"]
     width = max(map(len, map(str, table.columns)), default=0)
-    lines += [f"  {name!s:{width}}  {_column(table[name])}" for name in table]
+    lines += [f"  {name!s:{width}}  {_column(table[name], WIDTH - width - 4)}" for name in table]
     return [*lines, *_rows(table, rows)]
 
 
-def _column(values: "pd.Series[Any]") -> str:
+def _column(values: "pd.Series[Any]", width: int) -> str:
     """Type and range of a column, the values themselves where they are few."""
     known = values.dropna()
     if known.empty:
@@ -166,8 +166,9 @@ def _column(values: "pd.Series[Any]") -> str:
         empty = len(values) - len(known)
         return f"{type_}, {span}{f', {empty} empty' if empty else ''}"
     different = list(dict.fromkeys(map(str, known)))
-    shown = textwrap.shorten(", ".join(text or '""' for text in different), 60, placeholder=" …")
-    return f"text, {len(different)} values: {shown}"
+    start = f"text, {len(different)} values: "
+    all_ = ", ".join(text or '""' for text in different)
+    return start + textwrap.shorten(all_, min(60, width - len(start)), placeholder=" …")
 
 
 def _rows(table: pd.DataFrame, rows: int) -> list[str]:

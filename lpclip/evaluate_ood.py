@@ -6,10 +6,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from lpclip import cache
 from lpclip.evaluate import experiment, logits_of, views_of, write_csv
-from lpclip.metrics import detection_metrics, energy, max_logit, mcm, msp
+from lpclip.metrics import detection_metrics, energy, entropy, max_logit, mcm, msp
 from lpclip.probes import HALF_WAY, Probes, between, read_probes
 from lpclip.types import FloatArray
 
@@ -24,6 +25,7 @@ def evaluate_ood(
     probes: Path,
     test: Path,
     features: Path,
+    of_features: Path,
     output: Path,
     curves: Path,
     dataset: str,
@@ -35,6 +37,7 @@ def evaluate_ood(
         probes: of one method.
         test: feature cache with the clean view of the benchmark's test set.
         features: feature cache with the clean view of the foreign set.
+        of_features: CSV of ``lpclip evaluate-features`` on this set, whose rows are taken over.
         output: CSV, one row per seed and score.
         curves: CSV, how the scores that are drawn are distributed, in bins.
         dataset: name of the foreign set.
@@ -57,6 +60,12 @@ def evaluate_ood(
         for column, seed in enumerate(heads.seeds)
         for score in inside
     ]
+    place = {"dataset": dataset, "group": group, "temperature": float("nan")}
+    rows += [
+        {**experiment(provenance, seed), **place, **{str(key): row[key] for key in row}}
+        for seed in heads.seeds
+        for row in pd.read_csv(of_features).to_dict(orient="records")
+    ]
     write_csv(rows, output)
     bins = [
         {
@@ -78,7 +87,8 @@ def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
 
     Besides those of the last round's probe, two of the head half-way to it from round 0: training
     sharpens logits for images that it has never seen, too, and half of it does so less. Of an
-    ensemble, MSP is that of the mean probabilities, the other scores are those of the mean head.
+    ensemble, MSP and entropy are those of the mean probabilities, the other scores those of the
+    mean head.
     """
     scores: dict[str, list[FloatArray]] = defaultdict(list)
     for column in range(len(heads.seeds)):
@@ -86,7 +96,9 @@ def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
         first = heads.weight[0, column], heads.bias[0, column]
         half_way = between(first[0], last[0], HALF_WAY), between(first[1], last[1], HALF_WAY)
         logits = heads.scale * (values @ last[0].T) + last[1]
-        scores["msp"].append(msp(logits_of(heads, values, -1, column)))
+        of_all = logits_of(heads, values, -1, column)
+        scores["msp"].append(msp(of_all))
+        scores["entropy"].append(entropy(of_all))
         scores["energy"].append(energy(logits, temperature=TEMPERATURE))
         for prefix, (weight, bias) in (("", last), ("half_way_", half_way)):
             scores[f"{prefix}max_logit"].append(max_logit(heads.scale * (values @ weight.T) + bias))

@@ -2,15 +2,20 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import entropy
 from sklearn import metrics
+from sklearn.covariance import LedoitWolf
+from sklearn.neighbors import NearestNeighbors
 
 from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.evaluate import CLASSES_OF_FIT, evaluate
+from lpclip.evaluate_features import evaluate_features
 from lpclip.evaluate_ood import evaluate_ood, score_bins
 from lpclip.evaluate_rounds import evaluate_rounds
 from lpclip.metrics import FITS
@@ -270,6 +275,64 @@ def test_features_of_another_model_are_refused(world):
         world.evaluate("x")
 
 
+def beside(world):
+    """The figures of features alone, 70 other images being the adapt set."""
+    known = np.random.default_rng(4).normal(size=(1, 70, D))
+    samples = write_index(world.folder / "known_samples.h5", np.full(70, -1), None)
+    write_features(world.folder / "known.h5", samples, {"clean": known}, dataset="adapt")
+    evaluate_features(
+        adapt=world.folder / "known.h5",
+        test=world.folder / "clean.h5",
+        features=world.folder / "foreign.h5",
+        output=world.folder / "of_features.csv",
+    )
+    return world.folder / "of_features.csv"
+
+
+def unit_vectors(values):
+    unit = values.astype(np.float16).astype(np.float64)
+    return unit / np.linalg.norm(unit, axis=-1, keepdims=True)
+
+
+def test_distances_to_the_adapt_set_are_those_of_scikit_learn_for_every_seed(world):
+    foreign = 1 + np.random.default_rng(3).normal(size=(1, 45, D))
+    samples = write_index(world.folder / "foreign_samples.h5", np.full(45, -1), None)
+    write_features(world.folder / "foreign.h5", samples, {"clean": foreign}, dataset="photos")
+    evaluate_ood(
+        probes=world.folder / "probes.h5",
+        test=world.folder / "clean.h5",
+        features=world.folder / "foreign.h5",
+        of_features=beside(world),
+        output=world.folder / "ood.csv",
+        curves=world.folder / "ood_curves.csv",
+        dataset="photos",
+        group="far",
+    )
+    known = unit_vectors(np.random.default_rng(4).normal(size=(70, D)))
+    both = unit_vectors(np.concatenate([world.values[0], foreign[0]]))
+    distance = NearestNeighbors(n_neighbors=5).fit(known).kneighbors(both)[0][:, -1]
+    gaussian = LedoitWolf().fit(known)
+    scores = {"nearest_neighbours": -distance, "mahalanobis": -gaussian.mahalanobis(both)}
+    table = pd.read_csv(world.folder / "ood.csv").set_index(["score", "seed"])
+    for (name, score), seed in product(scores.items(), (0, 4)):
+        expected = metrics.roc_auc_score(np.repeat([1, 0], [N, 45]), score)
+        assert table.loc[(name, seed), "auroc"] == pytest.approx(expected, abs=1e-6)
+        assert np.isnan(table.loc[(name, seed), "temperature"])
+
+
+def test_an_adapt_set_of_one_image_has_no_gaussian(world):
+    for name, n in (("known", 1), ("foreign", 5)):
+        samples = write_index(world.folder / f"{name}_samples.h5", np.full(n, -1), None)
+        write_features(world.folder / f"{name}.h5", samples, {"clean": np.ones((1, n, D))})
+    evaluate_features(
+        adapt=world.folder / "known.h5",
+        test=world.folder / "clean.h5",
+        features=world.folder / "foreign.h5",
+        output=world.folder / "of_features.csv",
+    )
+    assert list(pd.read_csv(world.folder / "of_features.csv")["score"]) == ["nearest_neighbours"]
+
+
 def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
     foreign = np.random.default_rng(3).normal(size=(1, 45, D))
     samples = write_index(world.folder / "foreign_samples.h5", np.full(45, -1), None)
@@ -278,13 +341,14 @@ def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
         probes=world.folder / "probes.h5",
         test=world.folder / "clean.h5",
         features=world.folder / "foreign.h5",
+        of_features=beside(world),
         output=world.folder / "ood.csv",
         curves=world.folder / "ood_curves.csv",
         dataset="photos",
         group="far",
     )
     table = pd.read_csv(world.folder / "ood.csv").set_index(["score", "seed"])
-    assert len(table) == 12
+    assert len(table) == 18
     assert set(table["group"]) == {"far"}
     assert set(table["dataset"]) == {"photos"}
     truth = np.repeat([1, 0], [N, 45])
@@ -299,6 +363,7 @@ def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
             "msp": softmax(logits).max(axis=1),
             "max_logit": logits.max(axis=1),
             "energy": np.log(np.exp(logits).sum(axis=1)),
+            "entropy": -entropy(softmax(logits), axis=1),
             "mcm": softmax(unit @ weight.T).max(axis=1),
             "half_way_max_logit": ((logits + world.logits(both, 0, column)) / 2).max(axis=1),
         }
@@ -457,6 +522,7 @@ def test_msp_of_an_ensemble_is_that_of_the_mean_probabilities(world):
         probes=world.folder / "probes.h5",
         test=world.folder / "clean.h5",
         features=world.folder / "foreign.h5",
+        of_features=beside(world),
         output=world.folder / "ood.csv",
         curves=world.folder / "ood_curves.csv",
         dataset="cubes",

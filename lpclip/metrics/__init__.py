@@ -1,13 +1,11 @@
 """Metrics as pure NumPy functions: arrays in, fractions out; nothing here reads a file."""
 
-from lpclip.metrics.bootstrap import bootstrap_intervals
 from lpclip.metrics.calibration import adaptive_calibration_error, expected_calibration_error
 from lpclip.metrics.classification import (
     accuracy,
     aurc,
     brier_score,
     classification_metrics,
-    further_metrics,
     mean_per_class_accuracy,
     negative_log_likelihood,
     top_k_accuracy,
@@ -15,7 +13,7 @@ from lpclip.metrics.classification import (
 from lpclip.metrics.comparison import comparison_across_shifts, paired_comparison
 from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.effective import FITS, effective_robustness
-from lpclip.metrics.intervals import clopper_pearson_interval, wilson_interval
+from lpclip.metrics.intervals import wilson_interval
 from lpclip.metrics.ood_features import mahalanobis, nearest_neighbours
 from lpclip.metrics.ood_scores import energy, entropy, max_logit, mcm, msp
 from lpclip.metrics.robustness import (
@@ -45,10 +43,8 @@ __all__ = [
     "accuracy_lost",
     "adaptive_calibration_error",
     "aurc",
-    "bootstrap_intervals",
     "brier_score",
     "classification_metrics",
-    "clopper_pearson_interval",
     "comparison_across_shifts",
     "corruption_summary",
     "detection_metrics",
@@ -56,7 +52,6 @@ __all__ = [
     "energy",
     "entropy",
     "expected_calibration_error",
-    "further_metrics",
     "mahalanobis",
     "max_logit",
     "mce",

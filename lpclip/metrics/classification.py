@@ -9,22 +9,30 @@ from lpclip.metrics._inputs import (
     checked_labels,
     checked_predictions,
 )
-from lpclip.metrics.calibration import equal_mass_error, equal_width_error
+from lpclip.metrics.calibration import equal_mass_gaps, equal_width_gaps
 from lpclip.metrics.intervals import wilson_interval
+from lpclip.metrics.sampling import (
+    interval_of_gaps,
+    interval_of_mean,
+    interval_of_risk,
+    parts_of_class_mean,
+)
 from lpclip.types import FloatArray, IntArray
 
 
 def classification_metrics(probabilities: FloatArray, labels: IntArray | None) -> dict[str, float]:
-    """Every metric of one block of predictions, with the inputs checked once.
+    """Every metric of one block of predictions with its 95 % interval; inputs are checked once.
 
     Args:
         probabilities: [N, C], rows sum to 1; logits and cosines are refused.
         labels: [N], class indices in 0..C-1; None where they are not known.
 
     Returns:
-        n (an int), accuracy, accuracy_low, accuracy_high (Wilson, 95 %), ece, adaptive_ece,
-        nll, brier, aurc, confidence (its mean), in this order; each as the function of that name
-        defines it. All but n are nan for N = 0, all but n and confidence without labels.
+        n (an int); then accuracy, top5_accuracy (nan for C <= 5), mean_per_class_accuracy, ece,
+        adaptive_ece, nll, brier and aurc, each as the function of that name defines it and each
+        followed by its {metric}_low and {metric}_high (Wilson for the first two, else see
+        `lpclip.metrics.sampling`); then confidence, the mean of the largest probability. All but
+        n are nan for N = 0, all but n and confidence without labels.
 
     Raises:
         ValueError: a row is no probability distribution, or labels do not fit.
@@ -37,54 +45,37 @@ def classification_metrics(probabilities: FloatArray, labels: IntArray | None) -
         probabilities, np.zeros(len(probabilities), np.int64) if labels is None else labels
     )
     n = len(predictions.labels)
-    low, high = wilson_interval(int(predictions.correct.sum()), n)
+    with_intervals = _with_intervals(predictions)
     metrics = {
-        "accuracy": _mean(predictions.correct),
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "ece": equal_width_error(predictions),
-        "adaptive_ece": equal_mass_error(predictions),
-        "nll": _negative_log_likelihood(predictions),
-        "brier": _brier_score(predictions),
-        "aurc": area_under_risk_coverage(predictions),
+        f"{name}{end}": value if labels is not None else float("nan")
+        for name, values in with_intervals.items()
+        for end, value in zip(("", "_low", "_high"), values, strict=True)
     }
-    if labels is None:
-        metrics = dict.fromkeys(metrics, float("nan"))
     return {"n": n, **metrics, "confidence": _mean(predictions.confidence)}
 
 
-def further_metrics(probabilities: FloatArray, labels: IntArray) -> dict[str, float]:
-    """What `classification_metrics` leaves out: top-5 accuracy and the mean over classes.
-
-    Args:
-        probabilities: [N, C], rows sum to 1; logits and cosines are refused.
-        labels: [N], class indices in 0..C-1.
-
-    Returns:
-        top5_accuracy, top5_accuracy_low, top5_accuracy_high (Wilson, 95 %), which are nan for
-        C <= 5, and mean_per_class_accuracy, whose interval `bootstrap_intervals` gives; all nan
-        for N = 0.
-
-    Raises:
-        ValueError: a row is no probability distribution, or labels do not fit.
-
-    >>> further_metrics(np.eye(6), np.arange(6))["top5_accuracy"]
-    1.0
-    """
-    predictions = checked_predictions(probabilities, labels)
+def _with_intervals(predictions: Predictions) -> dict[str, tuple[float, float, float]]:
+    """Metric -> its value and the ends of its interval."""
+    n = len(predictions.labels)
+    top1 = _mean(predictions.correct)
     top5 = top_k_accuracy(predictions.probabilities, predictions.labels)
-    low = high = top5
-    if not np.isnan(top5):
-        n = len(predictions.labels)
-        low, high = wilson_interval(round(top5 * n), n)
+    by_class = parts_of_class_mean(predictions) if n else predictions.correct
+    width, mass = equal_width_gaps(predictions), equal_mass_gaps(predictions)
+    losses, squares = losses_in_nats(predictions), squared_errors(predictions)
     return {
-        "top5_accuracy": top5,
-        "top5_accuracy_low": low,
-        "top5_accuracy_high": high,
-        "mean_per_class_accuracy": mean_per_class_accuracy(
-            predictions.probabilities, predictions.labels
-        ),
+        "accuracy": (top1, *wilson_interval(round(predictions.correct.sum()), n)),
+        "top5_accuracy": (top5, *((top5, top5) if np.isnan(top5) else _of_share(top5, n))),
+        "mean_per_class_accuracy": (_mean(by_class), *interval_of_mean(by_class, largest=1)),
+        "ece": (width.error, *interval_of_gaps(width.gaps, width.covariance, n)),
+        "adaptive_ece": (mass.error, *interval_of_gaps(mass.gaps, mass.covariance, n)),
+        "nll": (_mean(losses), *interval_of_mean(losses)),
+        "brier": (_mean(squares), *interval_of_mean(squares, largest=2)),
+        "aurc": (area_under_risk_coverage(predictions), *interval_of_risk(predictions)),
     }
+
+
+def _of_share(share: float, n: int) -> tuple[float, float]:
+    return wilson_interval(round(share * n), n)
 
 
 def accuracy(scores: FloatArray, labels: IntArray) -> float:
@@ -179,7 +170,7 @@ def negative_log_likelihood(probabilities: FloatArray, labels: IntArray) -> floa
     >>> round(negative_log_likelihood(np.array([[0.5, 0.5]]), np.array([1])), 6)
     0.693147
     """
-    return _negative_log_likelihood(checked_predictions(probabilities, labels))
+    return _mean(losses_in_nats(checked_predictions(probabilities, labels)))
 
 
 def brier_score(probabilities: FloatArray, labels: IntArray) -> float:
@@ -195,7 +186,7 @@ def brier_score(probabilities: FloatArray, labels: IntArray) -> float:
     >>> brier_score(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0, 1]))
     1.25
     """
-    return _brier_score(checked_predictions(probabilities, labels))
+    return _mean(squared_errors(checked_predictions(probabilities, labels)))
 
 
 def aurc(probabilities: FloatArray, labels: IntArray) -> float:
@@ -218,17 +209,9 @@ def aurc(probabilities: FloatArray, labels: IntArray) -> float:
     return area_under_risk_coverage(checked_predictions(probabilities, labels))
 
 
-def _negative_log_likelihood(predictions: Predictions) -> float:
-    return _mean(losses_in_nats(predictions))
-
-
 def losses_in_nats(predictions: Predictions) -> npt.NDArray[np.float64]:
     """The negative log-likelihood of each of N samples."""
     return -np.log(np.maximum(_of_label(predictions), np.finfo(np.float64).eps))
-
-
-def _brier_score(predictions: Predictions) -> float:
-    return _mean(squared_errors(predictions))
 
 
 def squared_errors(predictions: Predictions) -> npt.NDArray[np.float64]:

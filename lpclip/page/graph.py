@@ -22,7 +22,8 @@ READS: Mapping[str, tuple[str, ...]] = {
         "index_samples",
     ),
     "evaluate": ("train_probe", "embed_images", "copy_features", "index_samples"),
-    "evaluate_ood": ("train_probe", "embed_images", "copy_features"),
+    "evaluate_features": ("embed_images", "copy_features"),
+    "evaluate_ood": ("train_probe", "embed_images", "copy_features", "evaluate_features"),
     "evaluate_rounds": ("train_probe", "embed_images", "copy_features", "index_samples"),
     "evaluate_samples": ("train_probe", "embed_images", "copy_features", "index_samples"),
     "report": (

@@ -15,6 +15,15 @@ from lpclip.report.parts import Method
 from lpclip.report.tables import clean_rows
 
 SOURCES = {"official": "published files", "generated": "made in memory"}
+_SUMMARIES = {
+    "mean_corruption_accuracy": "mean accuracy",
+    "worst_corruption_accuracy": "worst corruption",
+    "accuracy_lost_1_to_5": "lost from severity 1 to 5",
+    "mce_vs_zero_shot": "mCE vs zero-shot",
+    "relative_mce_vs_zero_shot": "relative mCE vs zero-shot",
+    "mce_vs_alexnet": "mCE vs AlexNet",
+    "relative_mce_vs_alexnet": "relative mCE vs AlexNet",
+}
 _FULL_COLOUR = 0.2  # a difference of 20 points has the full colour
 
 
@@ -44,12 +53,35 @@ def section(
                     "source": source,
                     "made": made,
                     "figures": _severity(clean, cells, names, looks),
+                    "summary": _summary(tables["report"], source),
                     "table": _heat_table(cells, methods),
                     "drawn_frost": "procedural" in set(cells["texture"]),
                 }
             )
     natural = robustness[robustness["family"] == "natural"]
     return {"blocks": blocks, "natural": _heat_table(natural, methods) if len(natural) else None}
+
+
+def _summary(report: pd.DataFrame, source: str) -> dict[str, Any] | None:
+    """The figures of report.csv that condense one source of corruptions, a row per method."""
+    prefix = "official_" if source == "official" else ""
+    shown = {
+        prefix + name: header for name, header in _SUMMARIES.items() if prefix + name in report
+    }
+    shown = {name: header for name, header in shown.items() if report[name].notna().any()}
+    if not shown:
+        return None
+    rows = []
+    for _, row in report.iterrows():
+        cells = []
+        for name in shown:
+            scale = 1.0 if "mce" in name else 100.0
+            text = "" if pd.isna(row[name]) else f"{scale * row[name]:.1f}"
+            if text and name.endswith("worst_corruption_accuracy"):
+                text += f" ({str(row[prefix + 'worst_corruption']).replace('_', ' ')})"
+            cells.append(text)
+        rows.append({"method": row["method"], "cells": cells})
+    return {"columns": list(shown.values()), "rows": rows}
 
 
 def _severity(

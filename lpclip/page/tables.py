@@ -6,14 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from lpclip.errors import LpclipError
-from lpclip.report.read import read_cells
-
-# Cells that are text whatever they look like: a class may be called "NA" or "007".
-TEXT = (
-    "model", "benchmark", "method", "student_view", "strong_policy", "subset",
-    "frost_texture", "dataset", "shift", "family", "source", "texture", "group", "score", "status",
-    "class_name", "pseudo_label_name", "decision", "id", "path", "reason", "subset",
-)  # fmt: skip
+from lpclip.report.read import TEXT, read_cells
 
 
 class Tables:

@@ -13,7 +13,10 @@ from lpclip.imagenet import is_imagenet
 from lpclip.metrics import EXTRA_CORRUPTIONS, STANDARD_CORRUPTIONS
 
 EXPERIMENT = ("model", "benchmark", "method", "seed")
-OOD_SCORES = ("msp", "max_logit", "energy", "mcm", "half_way_max_logit", "half_way_mcm")
+OOD_SCORES = (
+    "msp", "max_logit", "energy", "entropy", "mcm", "half_way_max_logit", "half_way_mcm",
+    "nearest_neighbours", "mahalanobis",
+)  # fmt: skip
 
 # Column -> type of its cells; "count" is an integer that may be missing.
 COLUMNS: Mapping[str, Mapping[str, str]] = {
@@ -21,9 +24,15 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
         "dataset": "text", "shift": "text", "family": "text", "source": "text",
         "texture": "text", "severity": "integer", "subset": "text", "n": "integer",
-        "accuracy": "number", "accuracy_low": "number", "accuracy_high": "number", "ece": "number",
-        "adaptive_ece": "number", "nll": "number", "brier": "number", "aurc": "number",
-        "confidence": "number", "effective_robustness": "number",
+        "accuracy": "number", "accuracy_low": "number", "accuracy_high": "number",
+        "top5_accuracy": "number", "top5_accuracy_low": "number", "top5_accuracy_high": "number",
+        "mean_per_class_accuracy": "number", "mean_per_class_accuracy_low": "number",
+        "mean_per_class_accuracy_high": "number", "ece": "number", "ece_low": "number",
+        "ece_high": "number", "adaptive_ece": "number", "adaptive_ece_low": "number",
+        "adaptive_ece_high": "number", "nll": "number", "nll_low": "number", "nll_high": "number",
+        "brier": "number", "brier_low": "number", "brier_high": "number", "aurc": "number",
+        "aurc_low": "number", "aurc_high": "number", "confidence": "number",
+        "effective_robustness": "number",
     },
     "ood": {
         "model": "text", "benchmark": "text", "method": "text", "seed": "integer",

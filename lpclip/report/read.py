@@ -24,19 +24,23 @@ class Kind(NamedTuple):
 
 
 # Which columns there are and what is in them: workflow/schemas/reports, which tests compare.
-_REPORT_TEXT = ("student_view", "strong_policy", "frost_texture", "decision")
+_REPORT_TEXT = ("student_view", "strong_policy", "frost_texture", "worst_corruption")
 _TYPES: Mapping[str, str] = {
     **{name: type_ for columns in COLUMNS.values() for name, type_ in columns.items()},
-    **dict.fromkeys((*_REPORT_TEXT, "id", "path", "reason"), "text"),
+    **dict.fromkeys(
+        (*_REPORT_TEXT, "official_worst_corruption", "decision", "id", "path", "reason"), "text"
+    ),
     **dict.fromkeys(("n_labels", "n_seeds"), "integer"),
 }
+# Columns that are text whatever their cells look like: a class may be called "NA" or "007".
+TEXT = frozenset(name for name, type_ in _TYPES.items() if type_ == "text")
 _NAMES = ("model", "benchmark", "method")
 SKIPPED = ("dataset", "id", "path", "reason")
 
 KINDS: Mapping[str, Kind] = {
     "report": Kind(
         "one row per model, benchmark and method; means over seeds",
-        (*_NAMES, "n_labels", "n_seeds", *_REPORT_TEXT[:-1], "accuracy", "accuracy_std"),
+        (*_NAMES, "n_labels", "n_seeds", *_REPORT_TEXT, "accuracy", "accuracy_std"),
     ),
     "robustness": Kind("one row per experiment, shift and severity", tuple(COLUMNS["robustness"])),
     "ood": Kind("one row per experiment, foreign set and score", tuple(COLUMNS["ood"])),

@@ -11,57 +11,50 @@ import pandas as pd
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError
 from lpclip.metrics import (
-    ALEXNET_CLEAN_ERROR,
-    ALEXNET_ERRORS,
+    ALEXNET,
     STANDARD_CORRUPTIONS,
-    mce,
-    mean_corruption_accuracy,
-    relative_mce,
+    Baseline,
+    corruption_summary,
+    worst_corruption,
 )
 from lpclip.report.parts import OOD_SCORES, Method, Methods
 
 _SEVERITIES = range(1, 6)
 _CELLS = len(STANDARD_CORRUPTIONS) * len(_SEVERITIES)
-_OFFICIAL = (
-    "official_mean_corruption_accuracy",
-    "official_mce_vs_zero_shot",
-    "official_mce_vs_alexnet",
-    "official_relative_mce_vs_alexnet",
-    "official_corrupted_ece",
-    "official_corrupted_nll",
-)
-_METRICS = (
-    "accuracy",
+_CLEAN = ("accuracy", "top5_accuracy", "mean_per_class_accuracy", "ece", "nll", "confidence")
+_CORRUPTED = (
     "mean_corruption_accuracy",
+    "worst_corruption_accuracy",
+    "accuracy_lost_1_to_5",
     "mce_vs_zero_shot",
-    "ece",
-    "nll",
-    "confidence",
-    "corrupted_ece",
-    "corrupted_nll",
+    "relative_mce_vs_zero_shot",
+)
+_CALIBRATION = ("corrupted_ece", "corrupted_nll")
+_METRICS = (*_CLEAN[:3], *_CORRUPTED, *_CLEAN[3:], *_CALIBRATION)
+_OFFICIAL = tuple(
+    f"official_{name}"
+    for name in (*_CORRUPTED, "mce_vs_alexnet", "relative_mce_vs_alexnet", *_CALIBRATION)
 )
 
 SOURCES = ("generated", "official")
-
-Errors = dict[str, npt.NDArray[np.float64]]
 
 
 def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) -> pd.DataFrame:
     """One row per model x benchmark x method; means over seeds, each with its `_std` sibling.
 
     Columns: model, benchmark, method, n_labels, n_seeds, student_view, strong_policy,
-    frost_texture; then accuracy, mean_corruption_accuracy, mce_vs_zero_shot, ece, nll, confidence,
-    corrupted_ece, corrupted_nll, where corruptions are generated; where there are published ones,
-    their official_* siblings; effective_robustness_{shift} for every shift that has one; then
-    {group}_auroc_{score} and {group}_fpr95_id_pos_{score} for every group of OOD datasets that
-    occurs, as the mean over its datasets. Fractions, but for mCE (100 is the baseline) and NLL
-    (nats). The standard deviation is that of a sample, nan for a single seed.
+    frost_texture, worst_corruption; then what ``_METRICS`` names, where corruptions are generated;
+    where there are published ones, their official_* siblings; effective_robustness_{shift} for
+    every shift that has one; then {group}_auroc_{score} and {group}_fpr95_id_pos_{score} for every
+    group of OOD datasets that occurs, as the mean over its datasets. Fractions, but for mCE (100
+    is the baseline) and NLL (nats). The standard deviation is that of a sample, nan for a single
+    seed.
 
     Means over corruptions take the 15 standard corruptions x 5 severities or nothing: nan where
     one is missing for any method of the benchmark. Generated and official corruptions are never
-    mixed. The baseline of mce_vs_zero_shot is the benchmark's first method of kind "zero_shot"
-    with the same model, averaged over its seeds; that of mce_vs_alexnet, for ImageNet alone, the
-    published errors of AlexNet.
+    mixed. The baseline of columns in vs_zero_shot is the benchmark's first method of kind
+    "zero_shot" with the same model, averaged over its seeds; that of those in vs_alexnet, for
+    ImageNet alone, the published errors of AlexNet.
 
     Raises:
         LpclipError: a method has no result on clean images.
@@ -73,7 +66,7 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
         results = _rows_of(robustness, model, benchmark)
         detections = _rows_of(ood, model, benchmark)
         baselines = {
-            source: _baseline_errors(results, of_pair, source)
+            source: _zero_shot(results, of_pair, source)
             for source in SOURCES
             if is_complete(results, source)
         }
@@ -101,13 +94,23 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
                 "student_view": method.student_view,
                 "strong_policy": method.strong_policy,
                 "frost_texture": texture,
+                "worst_corruption": _worst(own, "generated", baselines),
             }
+            if (robustness["source"] == "official").any():
+                row["official_worst_corruption"] = _worst(own, "official", baselines)
             for name in columns:
                 values = np.array([metrics.get(name, np.nan) for metrics in per_seed])
                 row[name] = values.mean()
-                row[f"{name}_std"] = values.std(ddof=1) if len(values) > 1 else np.nan
+                row[f"{name}_std"] = _deviation(values)
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _deviation(values: npt.NDArray[np.float64]) -> float:
+    """Sample standard deviation; nan for one value, exactly 0 for equal ones."""
+    if len(values) < 2:
+        return float("nan")
+    return 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))
 
 
 def clean_rows(robustness: pd.DataFrame) -> pd.DataFrame:
@@ -151,32 +154,39 @@ def _rows_of(table: pd.DataFrame, model: str, benchmark: str) -> pd.DataFrame:
 
 
 def _robustness_of(
-    own: pd.DataFrame, baselines: Mapping[str, Errors | None], *, imagenet: bool
+    own: pd.DataFrame, baselines: Mapping[str, Baseline | None], *, imagenet: bool
 ) -> dict[str, float]:
     """Clean and corrupted metrics of one experiment; baselines of the sources that are complete."""
     clean = clean_rows(own).iloc[0]
-    metrics = {name: float(clean[name]) for name in ("accuracy", "ece", "nll", "confidence")}
-    for source, baseline in baselines.items():
+    metrics = {name: float(clean[name]) for name in _CLEAN}
+    for source, zero_shot in baselines.items():
         prefix = "official_" if source == "official" else ""
         cells = standard_cells(own, source)
-        accuracies = _by_corruption(cells)
-        errors = _errors(accuracies)
-        metrics[f"{prefix}mean_corruption_accuracy"] = mean_corruption_accuracy(accuracies)
-        if baseline is not None:
-            metrics[f"{prefix}mce_vs_zero_shot"] = mce(errors, baseline)
+        compared = {} if zero_shot is None else {"zero_shot": zero_shot}
         if source == "official" and imagenet:
-            metrics["official_mce_vs_alexnet"] = mce(errors, ALEXNET_ERRORS)
-            metrics["official_relative_mce_vs_alexnet"] = relative_mce(
-                errors,
-                ALEXNET_ERRORS,
-                clean_error=1 - metrics["accuracy"],
-                baseline_clean_error=ALEXNET_CLEAN_ERROR,
-            )
+            compared["alexnet"] = ALEXNET
+        found = corruption_summary(
+            _by_corruption(cells), clean_accuracy=metrics["accuracy"], baselines=compared
+        )
+        metrics |= {
+            f"{prefix}{name}": value for name, value in found.items() if isinstance(value, float)
+        }
         for name in ("ece", "nll"):
             metrics[f"{prefix}corrupted_{name}"] = float(cells[name].to_numpy().mean())
     shifts = own[own["effective_robustness"].notna()].set_index("shift")["effective_robustness"]
     metrics |= {_effective(str(shift)): float(value) for shift, value in shifts.items()}
     return metrics
+
+
+def _worst(own: pd.DataFrame, source: str, baselines: Mapping[str, Baseline | None]) -> str:
+    """The corruption with the lowest accuracy, mean over severities and seeds of one method."""
+    if source not in baselines or own["accuracy"].isna().all():
+        return ""
+    return worst_corruption(_by_corruption(_mean_over_seeds(standard_cells(own, source))))[0]
+
+
+def _mean_over_seeds(cells: pd.DataFrame) -> pd.DataFrame:
+    return cells.groupby(["shift", "severity"])["accuracy"].mean().reset_index()
 
 
 def _effective(shift: str) -> str:
@@ -190,26 +200,24 @@ def _optional_columns(robustness: pd.DataFrame) -> list[str]:
     return [*official, *sorted({_effective(str(shift)) for shift in shifts})]
 
 
-def _baseline_errors(results: pd.DataFrame, of_pair: list[Method], source: str) -> Errors | None:
+def _zero_shot(results: pd.DataFrame, of_pair: list[Method], source: str) -> Baseline | None:
+    """The zero-shot method's errors, mean over its seeds."""
     names = [method.method for method in of_pair if method.kind == "zero_shot"]
     if not names:
         return None
-    cells = standard_cells(results[results["method"] == names[0]], source)
-    means = cells.groupby(["shift", "severity"])["accuracy"].mean()
-    return _errors(_by_corruption(means.reset_index()))
+    own = results[results["method"] == names[0]]
+    accuracies = _by_corruption(_mean_over_seeds(standard_cells(own, source)))
+    errors = {shift: 1 - values for shift, values in accuracies.items()}
+    return Baseline(errors, float(1 - clean_rows(own)["accuracy"].mean()))
 
 
-def _by_corruption(cells: pd.DataFrame) -> Errors:
+def _by_corruption(cells: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
     """Corruption -> accuracies in the order of severities."""
     ordered = cells.sort_values(["shift", "severity"])
     return {
         str(shift): group["accuracy"].to_numpy(np.float64)
         for shift, group in ordered.groupby("shift")
     }
-
-
-def _errors(accuracies: Errors) -> Errors:
-    return {shift: 1 - values for shift, values in accuracies.items()}
 
 
 def _detection_of(own: pd.DataFrame) -> dict[str, float]:

@@ -109,13 +109,21 @@ def add_experiment(
                 "texture": "procedural" if shift == "frost" else "",
                 "severity": severity, "subset": "", "n": 899, "accuracy": value,
                 "accuracy_low": value - 0.02, "accuracy_high": value + 0.02,
-                "ece": abs(ece + 0.012 * severity),
-                "adaptive_ece": ece, "nll": 1 - value, "brier": (1 - value) / 2, "aurc": 0.05,
+                **with_ends("top5_accuracy", (1 + value) / 2),
+                **with_ends("mean_per_class_accuracy", value - 0.01),
+                **with_ends("ece", abs(ece + 0.012 * severity)), **with_ends("adaptive_ece", ece),
+                **with_ends("nll", 1 - value), **with_ends("brier", (1 - value) / 2),
+                **with_ends("aurc", 0.05),
                 "confidence": value, "effective_robustness": np.nan,
             }
         )  # fmt: skip
     for dataset, group in (("letters", "near"), ("photos", "far"), ("noise", "far")):
-        for score, temperature in (("msp", 22), ("max_logit", 22), ("energy", 22), ("mcm", 1)):
+        for score, temperature in (
+            ("msp", 22),
+            ("max_logit", 22),
+            ("half_way_mcm", 1),
+            ("mahalanobis", np.nan),
+        ):
             auroc = 0.8 + 0.02 * random.normal()
             evaluation.rows["ood"].append(
                 experiment
@@ -148,6 +156,11 @@ def add_experiment(
                 "predicted_share": 0.1,
             }
         )  # fmt: skip
+
+
+def with_ends(name: str, value: float) -> dict[str, float]:
+    """A metric and the ends of its interval."""
+    return {name: value, f"{name}_low": 0.99 * value, f"{name}_high": 1.01 * value}
 
 
 def add_comparisons(evaluation: Evaluation, names: dict[str, Any], difference: float) -> None:

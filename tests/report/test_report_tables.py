@@ -74,6 +74,11 @@ def test_report_has_the_numbers_found_by_hand(evaluation, tmp_path):
     assert float(lp_clip["accuracy_std"]) == pytest.approx(0.1 / np.sqrt(2), 1e-5)
     assert float(lp_clip["mce_vs_zero_shot"]) == pytest.approx((50 + 25) / 2)
     assert float(lp_clip["mce_vs_zero_shot_std"]) == pytest.approx(25 / np.sqrt(2), 1e-5)
+    # The clean error is that of all corruptions but fog, which adds as much again, as zero-shot's.
+    assert float(lp_clip["accuracy_lost_1_to_5"]) == pytest.approx(0)
+    assert list(report["worst_corruption"]) == ["fog", "fog"]
+    assert float(lp_clip["worst_corruption_accuracy"]) == pytest.approx((0.6 + 0.8) / 2)
+    assert lp_clip["relative_mce_vs_zero_shot"] == ""  # zero-shot loses nothing under fourteen
     assert lp_clip["ece"] == "0.25"
     assert lp_clip["corrupted_ece"] == "0.3"
     assert lp_clip["nll"] == "1.5"

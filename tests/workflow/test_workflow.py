@@ -153,7 +153,10 @@ OF_ONE_METHOD = {
     [
         ([("report/tables.py", '"%.6g"', '"%.5g"')], {"report": 1, "page": 1}),
         ([("report/figures.py", "figsize=(", "figsize=(1 + ")], {"report": 1, "page": 1}),
-        ([("evaluate.py", '"objectnet": 113', '"objectnet": 114')], EVALUATION),
+        (
+            [("evaluate.py", '"objectnet": 113', '"objectnet": 114')],
+            {"evaluate_features": 1, **EVALUATION},
+        ),
         (
             [("evaluate_ood.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")],
             {"evaluate_ood": 3, "report": 1, "page": 1},
@@ -166,6 +169,7 @@ OF_ONE_METHOD = {
                 "embed_images": 4,
                 "pseudo_labels": 1,
                 "train_probe": 2,
+                "evaluate_features": 1,
                 **EVALUATION,
             },
         ),
@@ -257,6 +261,7 @@ def test_a_new_ood_set_adds_its_own_jobs(changed):
     assert jobs == {
         "index_samples": 1,
         "embed_images": 1,
+        "evaluate_features": 1,
         "evaluate_ood": 3,
         "report": 1,
         "page": 1,

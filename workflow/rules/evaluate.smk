@@ -23,11 +23,37 @@ rule evaluate:
         " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
 
 
+rule evaluate_features:
+    input:
+        adapt=features_of("adapt", "clean"),
+        test=features_of("test", "clean"),
+        features="cache/{model}/images/{dataset}/clean.h5",
+    output:
+        "results/{model}/{benchmark}/ood_of_features/{dataset}.csv",
+    log:
+        "logs/evaluate_features/{model}/{benchmark}/{dataset}.log",
+    benchmark:
+        "logs/evaluate_features/{model}/{benchmark}/{dataset}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        settings=settings_of("evaluate_features"),
+    shell:
+        "lpclip evaluate-features --adapt {input.adapt:q} --test {input.test:q}"
+        " --features {input.features:q} --settings {params.settings:q} --output {output:q}"
+        " --log {log:q} --threads {threads}"
+
+
 rule evaluate_ood:
     input:
         probes="results/{model}/{benchmark}/{method}/probes.h5",
         test=features_of("test", "clean"),
         features="cache/{model}/images/{dataset}/clean.h5",
+        of_features="results/{model}/{benchmark}/ood_of_features/{dataset}.csv",
     output:
         ood="results/{model}/{benchmark}/{method}/ood/{dataset}.csv",
         curves="results/{model}/{benchmark}/{method}/ood_curves/{dataset}.csv",
@@ -45,8 +71,9 @@ rule evaluate_ood:
         settings=settings_of("evaluate_ood"),
     shell:
         "lpclip evaluate-ood --probes {input.probes:q} --test {input.test:q}"
-        " --features {input.features:q} --settings {params.settings:q} --output {output.ood:q}"
-        " --curves {output.curves:q} --log {log:q} --threads {threads}"
+        " --features {input.features:q} --of-features {input.of_features:q}"
+        " --settings {params.settings:q} --output {output.ood:q} --curves {output.curves:q}"
+        " --log {log:q} --threads {threads}"
 
 
 rule evaluate_rounds:

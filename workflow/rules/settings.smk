@@ -165,6 +165,10 @@ def settings_evaluate(wildcards):
     }
 
 
+def settings_evaluate_features(wildcards):
+    return {"code": code_hash("lpclip.evaluate_features")}
+
+
 def settings_evaluate_ood(wildcards):
     near = wildcards.dataset in BENCHMARKS[wildcards.benchmark]["ood"]["near"]
     return {

@@ -1,0 +1,112 @@
+"""Intervals of metrics against samples that are really drawn anew, and against a known truth."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.stats import bootstrap
+
+from lpclip.metrics import (
+    adaptive_calibration_error,
+    aurc,
+    brier_score,
+    classification_metrics,
+    expected_calibration_error,
+    mean_per_class_accuracy,
+    negative_log_likelihood,
+)
+
+METRICS = {
+    "mean_per_class_accuracy": mean_per_class_accuracy,
+    "ece": expected_calibration_error,
+    "adaptive_ece": adaptive_calibration_error,
+    "nll": negative_log_likelihood,
+    "brier": brier_score,
+    "aurc": aurc,
+}
+
+
+def predictions(n, n_classes, seed=0, levels=None):
+    random = np.random.default_rng(seed)
+    probabilities = random.dirichlet(np.full(n_classes, 0.4), size=n)
+    if levels:  # few confidences, so that many are tied; some are exactly 1
+        probabilities = np.round(probabilities * levels)
+        probabilities[probabilities.sum(axis=1) == 0, 0] = 1
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+    guesses = random.integers(0, n_classes, n)
+    return probabilities, np.where(random.random(n) < 0.6, probabilities.argmax(axis=1), guesses)
+
+
+def ends(metrics, name):
+    return metrics[f"{name}_low"], metrics[f"{name}_high"]
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("levels", [None, 4])
+@pytest.mark.parametrize(("n", "n_classes"), [(300, 4), (899, 10)])
+def test_intervals_are_nearly_those_of_samples_that_are_drawn_anew(n, n_classes, levels, name):
+    probabilities, labels = predictions(n, n_classes, levels=levels)
+    random = np.random.default_rng(1)
+    metric = METRICS[name]
+    value = metric(probabilities, labels)
+    drawn = [metric(probabilities[rows], labels[rows]) for rows in random.integers(0, n, (2000, n))]
+    low, high = 2 * value - np.quantile(drawn, [0.975, 0.025])
+    found = ends(classification_metrics(probabilities, labels), name)
+    assert_allclose(found, (low, high), atol=0.2 * (high - low))
+
+
+def test_intervals_of_means_agree_with_scipy():
+    probabilities, labels = predictions(400, 5)
+    losses = -np.log(probabilities[np.arange(400), labels])
+    expected = bootstrap(
+        (losses,), np.mean, n_resamples=20_000, method="basic", rng=np.random.default_rng(5)
+    ).confidence_interval
+    found = ends(classification_metrics(probabilities, labels), "nll")
+    assert_allclose(found, expected, atol=0.03 * (expected.high - expected.low))
+
+
+def test_intervals_cover_the_truth_about_95_times_in_100():
+    pool, labels = predictions(200_000, 10, seed=2)
+    random = np.random.default_rng(3)
+    truth = {name: metric(pool, labels) for name, metric in METRICS.items()}
+    covered = dict.fromkeys(METRICS, 0)
+    for _ in range(400):
+        rows = random.integers(0, len(pool), 900)
+        found = classification_metrics(pool[rows], labels[rows])
+        for name, value in truth.items():
+            low, high = ends(found, name)
+            covered[name] += low <= value <= high
+    assert all(0.88 < n / 400 < 0.985 for n in covered.values()), covered
+
+
+def test_more_samples_give_narrower_intervals():
+    few, many = (classification_metrics(*predictions(n, 4)) for n in (100, 2000))
+    for name in METRICS:
+        widths = [np.diff(ends(found, name))[0] for found in (few, many)]
+        assert widths[0] > 2 * widths[1] > 0
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_head_that_is_always_sure_has_no_spread(right):
+    labels = np.zeros(20, int) if right else np.ones(20, int)
+    metrics = classification_metrics(np.eye(2)[np.zeros(20, int)], labels)
+    worst = {"nll": 36.0437, "brier": 2.0, "mean_per_class_accuracy": 0.0}
+    for name in METRICS:
+        expected = float(name == "mean_per_class_accuracy") if right else worst.get(name, 1.0)
+        assert_allclose(ends(metrics, name), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 16])
+def test_intervals_of_few_samples_hold_the_value_and_stay_in_range(n):
+    for seed in range(20):
+        metrics = classification_metrics(*predictions(n, 3, seed=seed))
+        for name in METRICS:
+            low, high = ends(metrics, name)
+            assert 0 <= low <= high <= {"nll": 37, "brier": 2}.get(name, 1)
+
+
+def test_order_of_samples_does_not_matter_where_confidences_are_equal():
+    probabilities, labels = predictions(200, 4, levels=3)
+    order = np.random.default_rng(0).permutation(200)
+    one = classification_metrics(probabilities, labels)
+    other = classification_metrics(probabilities[order], labels[order])
+    assert_allclose(list(one.values()), list(other.values()), atol=1e-12)
