@@ -8,8 +8,10 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import open_clip
 import torch
+from open_clip.model import convert_weights_to_lp
 from PIL.Image import Image
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from lpclip import tiny
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.model_spec import EMBEDDED, FOLDER, HUB, PRECISIONS, PRECOMPUTED, ModelSpec
 from lpclip.tiny.weights import expand, read_compact
+from lpclip.types import FloatArray
 from lpclip.weights import create, quiet, tokenizer
 
 _LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -24,7 +27,7 @@ _LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded CLIP model, frozen; its weights are float32 whatever the precision.
+    """A loaded CLIP model, frozen. Text is always encoded in float32.
 
     Attributes:
         spec: what was asked for.
@@ -43,7 +46,7 @@ class Model:
 
     spec: ModelSpec
     clip: Any
-    to_pixels: Callable[[Image], Tensor]
+    to_pixels: Any
     mean: tuple[float, ...]
     std: tuple[float, ...]
     preprocessing: str
@@ -53,24 +56,47 @@ class Model:
     device: torch.device
     precision: str
 
-    @torch.inference_mode()
     def embed(self, pixels: Tensor) -> Tensor:
         """Features ``[B, D]`` float32 of pixels ``[B, 3, H, W]`` in 0..1, not normalised.
 
         Raises:
             LpclipError: numbers too large for the precision.
         """
-        mean = torch.tensor(self.mean, device=pixels.device).view(3, 1, 1)
-        std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1)
+        features = self.features(pixels)
+        self.check(features)
+        return features
+
+    @torch.inference_mode()
+    def features(self, pixels: Tensor) -> Tensor:
+        """As ``embed``, but unchecked: a GPU is not waited for."""
+        mean, std = self._normalisation
         low = _LOW.get(self.precision)
         with torch.autocast(self.device.type, dtype=low, enabled=low is not None):
             features: Tensor = self.clip.encode_image((pixels - mean) / std)
-        if not features.isfinite().all():
+        return features.float()
+
+    def check(self, features: Tensor | FloatArray) -> None:
+        """Refuse features that are not finite; errors as in ``embed``."""
+        finite = features.isfinite() if isinstance(features, Tensor) else np.isfinite(features)
+        if not finite.all():
             raise LpclipError(
                 f"Model '{self.spec.name}' gives features that are not finite in precision "
                 f"{self.precision}. Set its precision to bf16 or fp32."
             )
-        return features.float()
+
+    @property
+    def prepare(self) -> Callable[[Image], Image]:
+        """``to_pixels`` but for its last step: a PIL image of the model's size."""
+        *steps, _ = self.to_pixels.transforms
+        prepare: Callable[[Image], Image] = type(self.to_pixels)(steps)
+        return prepare
+
+    @cached_property
+    def _normalisation(self) -> tuple[Tensor, Tensor]:
+        mean, std = (
+            torch.tensor(v, device=self.device).view(3, 1, 1) for v in (self.mean, self.std)
+        )
+        return mean, std
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -135,6 +161,10 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
     clip = clip.eval().requires_grad_(False)
     *to_pixels, normalise = preprocess.transforms
     bias = getattr(clip, "logit_bias", None)
+    weights, precision = weights_hash(clip), _precision(spec, place)
+    if precision in _LOW:
+        # What autocast does to frozen weights in every batch, once: the same features.
+        convert_weights_to_lp(clip.visual, _LOW[precision])
     return Model(
         spec=spec,
         clip=clip.to(place),
@@ -144,9 +174,9 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
         preprocessing=json.dumps(open_clip.get_model_preprocess_cfg(clip), sort_keys=True),
         scale=float(clip.logit_scale.exp()),
         bias=0.0 if bias is None else float(bias),
-        weights=weights_hash(clip),
+        weights=weights,
         device=place,
-        precision=_precision(spec, place),
+        precision=precision,
     )
 
 

@@ -1,5 +1,6 @@
 """Progress of long work: a bar with a rate on a terminal, lines with a rate in a log."""
 
+import json
 import logging
 import sys
 import time
@@ -17,7 +18,7 @@ SECONDS_BETWEEN_LINES = 10.0
 class Progress:
     """Counts units of work; see ``progress``."""
 
-    def __init__(self, total: int, unit: str, label: str, initial: int) -> None:
+    def __init__(self, total: int, unit: str, label: str, initial: int, device: str) -> None:
         self._bar: tqdm[Any] = tqdm(
             total=total,
             initial=initial,
@@ -30,30 +31,67 @@ class Progress:
             disable=not sys.stderr.isatty(),
         )
         self._total, self._unit, self._label = total, unit, label
-        self._done, self._initial = initial, initial
+        self._done, self._initial, self._device = initial, initial, device
+        self._spent: dict[str, float] = {}
         self._written = -1  # how much was done when the last line was written
         self._start = self._last = time.monotonic()
 
     def add(self, count: int) -> None:
         """Count units as done."""
         self._done += count
+        if self._spent:
+            self._bar.set_postfix_str(self._shares(), refresh=False)
         self._bar.update(count)
         if time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             self._write()
 
+    @contextmanager
+    def spending(self, on: str) -> Iterator[None]:
+        """Count the time that the block takes as spent on something."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spent[on] = self._spent.get(on, 0.0) + time.perf_counter() - start
+
     def close(self) -> None:
-        """End the bar and log the rate of the whole, unless the last line said it."""
+        """End the bar and log the rate of the whole, unless the last line said it.
+
+        What was spent on what follows as JSON, for programs.
+        """
         self._bar.close()
-        if self._written != self._done:
+        if self._written != self._done or self._spent:
             self._write()
+        if self._spent:
+            seconds = time.monotonic() - self._start
+            done = self._done - self._initial
+            figures = {
+                self._unit: done,
+                "seconds": round(seconds, 3),
+                f"{self._unit}_per_second": float(f"{done / max(seconds, 1e-9):.4g}"),
+                "device": self._device,
+                **{f"{on}_seconds": round(spent, 3) for on, spent in self._spent.items()},
+            }
+            log.info("timings %s", json.dumps(figures))
+
+    def _shares(self) -> str:
+        """On which device, and where the time went: the largest share first."""
+        if not self._spent:
+            return ""
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        largest = sorted(self._spent.items(), key=lambda each: -each[1])
+        shares = ", ".join(f"{on} {100 * spent / seconds:.0f} %" for on, spent in largest)
+        return f"{self._device}: {shares}"
 
     def _write(self) -> None:
         seconds = max(time.monotonic() - self._start, 1e-9)
         rate = (self._done - self._initial) / seconds
         self._written = self._done
+        left = (self._total - self._done) / rate if rate else 0.0
+        shares = self._shares()
         log.info(
-            "%s: %d of %d %s, %s %s/s, %.1f s",
+            "%s: %d of %d %s, %s %s/s, %.1f s%s%s",
             self._label,
             self._done,
             self._total,
@@ -61,6 +99,8 @@ class Progress:
             _three_digits(rate),
             self._unit,
             seconds,
+            f", {left:.0f} s left" if left else "",
+            f"; on {shares}" if shares else "",
         )
 
 
@@ -74,7 +114,9 @@ def _three_digits(rate: float) -> str:
 
 
 @contextmanager
-def progress(*, total: int, unit: str, label: str, initial: int = 0) -> Iterator[Progress]:
+def progress(
+    *, total: int, unit: str, label: str, initial: int = 0, device: str = ""
+) -> Iterator[Progress]:
     """Show how far a loop is, how fast it goes and how long it will take.
 
     Args:
@@ -82,8 +124,9 @@ def progress(*, total: int, unit: str, label: str, initial: int = 0) -> Iterator
         unit: what is counted, in the plural.
         label: what is being done.
         initial: units that an earlier, interrupted run had finished.
+        device: where it is done.
     """
-    shown = Progress(total, unit, label, initial)
+    shown = Progress(total, unit, label, initial, device)
     try:
         yield shown
     finally:

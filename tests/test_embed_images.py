@@ -1,6 +1,8 @@
 """Feature caches: the same whatever the batches, workers or interruptions."""
 
+import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,14 +10,14 @@ import torch
 from PIL import Image
 from published import write_imagenet_c
 
-import lpclip.embed_images as stage
+import lpclip.encoding as stage
 from lpclip import cache
 from lpclip.data import open_source
 from lpclip.embed_images import embed_images
 from lpclip.errors import LpclipError
 from lpclip.index_samples import index_samples
 from lpclip.model_spec import ModelSpec
-from lpclip.models import load_model
+from lpclip.models import Model, load_model
 
 MODEL = ModelSpec("tiny", "lpclip-tiny", "embedded")
 VIEWS = {
@@ -151,6 +153,60 @@ def test_an_interrupted_run_continues_to_the_same_bytes(
     assert list(tmp_path.iterdir()) == [output]
 
 
+def limit_memory(monkeypatch, largest):
+    """A device that holds no more images than this at once; the batches that were tried."""
+    features, tried = Model.features, []
+
+    def limited(self, pixels):
+        tried.append(len(pixels))
+        if len(pixels) > largest:
+            raise torch.OutOfMemoryError("out of memory")
+        return features(self, pixels)
+
+    monkeypatch.setattr(Model, "features", limited)
+    return tried
+
+
+@pytest.mark.parametrize("batch_size", [8, "auto"])
+def test_out_of_memory_halves_the_batch_until_it_fits(run, tmp_path, monkeypatch, batch_size):
+    small = run(tmp_path / "small.h5", batch_size=2)
+    tried = limit_memory(monkeypatch, 3)
+    found = run(tmp_path / "f.h5", batch_size=batch_size)
+    assert tried[:3] == [8, 4, 2]
+    assert max(tried[3:]) == 2
+    assert found.read_bytes() == small.read_bytes()
+
+
+def test_a_run_that_went_on_with_less_memory_continues_with_as_little(run, tmp_path, monkeypatch):
+    whole = run(tmp_path / "whole.h5", batch_size=2)
+    tried = limit_memory(monkeypatch, 3)
+    # Two calls out of memory, two chunks, and the end.
+    with pytest.raises(RuntimeError, match="killed"):
+        interrupt(run, tmp_path / "f.h5", monkeypatch, after=4)
+    tried.clear()
+    assert run(tmp_path / "f.h5").read_bytes() == whole.read_bytes()
+    assert max(tried) == 2
+
+
+def test_one_image_that_does_not_fit_is_a_sentence(run, tmp_path, monkeypatch):
+    limit_memory(monkeypatch, 0)
+    with pytest.raises(LpclipError, match="cpu does not hold one image at a time"):
+        run(tmp_path / "f.h5")
+
+
+def test_the_log_says_where_the_time_went(run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="lpclip")
+    run(tmp_path / "f.h5")
+    line, timings = (record.getMessage() for record in caplog.records[-2:])
+    assert line.startswith(f"embed: {N} of {N} images, ")
+    assert "; on cpu: " in line
+    figures = json.loads(timings.removeprefix("timings "))
+    assert figures["images"] == N
+    parts = [figures[f"{on}_seconds"] for on in ("decode", "views", "encode", "write")]
+    assert 0.5 * figures["seconds"] < sum(parts) <= figures["seconds"] + 0.01
+
+
 def test_what_was_begun_with_other_settings_is_not_carried_on(
     undisturbed, run, tmp_path, monkeypatch
 ):
@@ -165,7 +221,7 @@ def test_what_was_begun_with_other_settings_is_not_carried_on(
 def test_all_unreadable_images_are_named_at_once(run, source, tmp_path, workers, n_bad):
     root = tmp_path / "images"
     (root / "0").mkdir(parents=True)
-    good = next(iter(sorted(stage.Path(source["root"]).rglob("*.png")))).read_bytes()
+    good = next(iter(sorted(Path(source["root"]).rglob("*.png")))).read_bytes()
     for number in range(20):
         bad = number >= 20 - n_bad
         (root / f"0/{number:02d}.png").write_bytes(good[:60] if bad else good)
@@ -189,7 +245,7 @@ def test_all_unreadable_images_are_named_at_once(run, source, tmp_path, workers,
 def test_a_repaired_image_lets_the_same_command_go_on(run, source, tmp_path, monkeypatch):
     root = tmp_path / "images"
     (root / "0").mkdir(parents=True)
-    good = next(iter(sorted(stage.Path(source["root"]).rglob("*.png")))).read_bytes()
+    good = next(iter(sorted(Path(source["root"]).rglob("*.png")))).read_bytes()
     for number in range(20):
         (root / f"0/{number:02d}.png").write_bytes(good)
     broken = {"kind": "folder", "root": str(root)}

@@ -96,6 +96,24 @@ def test_the_embedded_model_loads_the_same_every_time(model):
     assert load_model(SPEC, device="cpu").weights == model.weights
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_weights_of_low_precision_give_the_features_of_autocast(model, images, precision):
+    low = load_model(
+        ModelSpec("tiny", "lpclip-tiny", "embedded", precision=precision), device="cpu"
+    )
+    pixels = torch.stack([model.to_pixels(image) for image in images])
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (model.mean, model.std))
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    with torch.inference_mode(), torch.autocast("cpu", dtype=dtype):
+        expected = model.clip.encode_image((pixels - mean) / std).float()
+    found = low.embed(pixels)
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, model.embed(pixels))
+    assert low.weights == model.weights
+    tokens = model.tokenizer(["a nine"])
+    assert torch.equal(low.clip.encode_text(tokens), model.clip.encode_text(tokens))
+
+
 def test_provenance_says_which_model_made_a_cache(model):
     provenance = model.provenance
     assert (provenance["model"], provenance["pretrained"]) == ("tiny", "embedded")

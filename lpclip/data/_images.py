@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import IO
 
 import numpy as np
@@ -122,20 +123,45 @@ def is_image(path: str | Path) -> bool:
 def _reasons(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises into one error that names the image."""
     try:
-        with warnings.catch_warnings():
-            # Of odd metadata; what matters is an error, but for an image that is a bit too large.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with _QUIET:
             yield
     except (LpclipError, MemoryError):
         raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         raise BadImageError(name, f"more than {MAX_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
         raise BadImageError(name, "not an image of a known format") from error
     except Exception as error:  # decoders of damaged files raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadImageError(name, reason) from error
+
+
+class _Quiet:
+    """No warnings of odd metadata or of large images: what matters is an error.
+
+    The process has one list of filters; of threads that read images side by side, the first sets
+    it and the last restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = warnings.catch_warnings()
+                self._before.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._before.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
 
 
 def _rgb(image: Image.Image, name: str) -> Image.Image:
