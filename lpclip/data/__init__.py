@@ -48,7 +48,7 @@ class Source(Protocol):
         """Every image, in an order that depends on the settings alone."""
 
     def read(self, path: str) -> Image:
-        """The image at a sample's path, RGB, 8 bits per channel."""
+        """The image at a sample's path, RGB, 8 bits per channel; several threads may call it."""
 
 
 def kinds() -> list[str]:
