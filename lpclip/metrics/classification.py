@@ -12,10 +12,10 @@ from lpclip.metrics._inputs import (
 from lpclip.metrics.calibration import equal_mass_gaps, equal_width_gaps
 from lpclip.metrics.intervals import wilson_interval
 from lpclip.metrics.sampling import (
+    interval_of_class_mean,
     interval_of_gaps,
     interval_of_mean,
     interval_of_risk,
-    parts_of_class_mean,
 )
 from lpclip.types import FloatArray, IntArray
 
@@ -32,7 +32,8 @@ def classification_metrics(probabilities: FloatArray, labels: IntArray | None) -
         adaptive_ece, nll, brier and aurc, each as the function of that name defines it and each
         followed by its {metric}_low and {metric}_high (Wilson for the first two, else see
         `lpclip.metrics.sampling`); then confidence, the mean of the largest probability. All but
-        n are nan for N = 0, all but n and confidence without labels.
+        n are nan for N = 0, all but n and confidence without labels; for N = 1 the ends of all but
+        the accuracies.
 
     Raises:
         ValueError: a row is no probability distribution, or labels do not fit.
@@ -59,13 +60,12 @@ def _with_intervals(predictions: Predictions) -> dict[str, tuple[float, float, f
     n = len(predictions.labels)
     top1 = _mean(predictions.correct)
     top5 = top_k_accuracy(predictions.probabilities, predictions.labels)
-    by_class = parts_of_class_mean(predictions) if n else predictions.correct
     width, mass = equal_width_gaps(predictions), equal_mass_gaps(predictions)
     losses, squares = losses_in_nats(predictions), squared_errors(predictions)
     return {
         "accuracy": (top1, *wilson_interval(round(predictions.correct.sum()), n)),
         "top5_accuracy": (top5, *((top5, top5) if np.isnan(top5) else _of_share(top5, n))),
-        "mean_per_class_accuracy": (_mean(by_class), *interval_of_mean(by_class, largest=1)),
+        "mean_per_class_accuracy": interval_of_class_mean(predictions),
         "ece": (width.error, *interval_of_gaps(width.gaps, width.covariance, n)),
         "adaptive_ece": (mass.error, *interval_of_gaps(mass.gaps, mass.covariance, n)),
         "nll": (_mean(losses), *interval_of_mean(losses)),

@@ -5,11 +5,11 @@ from math import sqrt
 Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+def wilson_interval(successes: float, n: float) -> tuple[float, float]:
     """Wilson's 95 % score interval of a proportion, without continuity correction.
 
     Centre (k + z^2/2) / (n + z^2), half width z / (n + z^2) * sqrt(k (n - k) / n + z^2 / 4)
-    (Wilson 1927).
+    (Wilson 1927). Neither has to be whole: an average may be worth 12.5 samples.
 
     Returns:
         (low, high), fractions in [0, 1]; (nan, nan) for n = 0.

@@ -3,14 +3,15 @@
 Drawing the samples anew (the bootstrap) says nearly the same and takes fifty times as long; the
 tests hold the two together. Of 900 samples of 10 classes, the intervals cover the truth in 88 to
 98 % of draws (a test, too); not so for the calibration errors of a perfectly calibrated head, which
-lie at the end of their range.
+lie at the end of their range. All hold the metric itself. One sample says nothing of how samples
+vary; nor do few that are all alike, whose intervals have no width (but for proportions).
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from lpclip.metrics._inputs import Predictions, by_confidence
-from lpclip.metrics.intervals import Z_95
+from lpclip.metrics.intervals import Z_95, wilson_interval
 
 Array = npt.NDArray[np.float64]
 
@@ -26,30 +27,35 @@ def interval_of_mean(parts: Array, *, largest: float = np.inf) -> tuple[float, f
         largest: value that the metric can have.
 
     Returns:
-        (low, high); (nan, nan) for N = 0.
+        (low, high); (nan, nan) for N < 2.
 
     >>> low, high = interval_of_mean(np.array([0.0, 1.0, 1.0, 0.0]))
     >>> round(low, 4), round(high, 4)
     (0.01, 0.99)
     """
-    if len(parts) == 0:
+    if len(parts) < 2:
         return float("nan"), float("nan")
     centre, half = parts.mean(), Z_95 * parts.std() / np.sqrt(len(parts))
     return float(max(0.0, centre - half)), float(min(largest, centre + half))
 
 
-def parts_of_class_mean(predictions: Predictions) -> Array:
-    """What each of N samples adds to the mean per-class accuracy, times N: [N]."""
+def interval_of_class_mean(predictions: Predictions) -> tuple[float, float, float]:
+    """Mean per-class accuracy and its interval: Wilson's for as many samples as it is worth.
+
+    The mean over K classes of n_c samples varies as a share of K^2 / sum_c 1 / n_c samples does,
+    were all classes equally accurate; where they are not, it varies less and the interval is wide.
+
+    Returns:
+        (mean, low, high), fractions in [0, 1]; nan for N = 0.
+    """
+    if len(predictions.labels) == 0:
+        return float("nan"), float("nan"), float("nan")
     sizes = np.bincount(predictions.labels)
     right = np.bincount(predictions.labels, weights=predictions.correct)
-    accuracy = right / np.maximum(sizes, 1)
     occur = sizes > 0
-    # The mean moves with a class's accuracy, and that by one sample of the class's many.
-    weight = len(predictions.labels) / (occur.sum() * np.maximum(sizes, 1))
-    of_class = predictions.labels
-    moved = weight[of_class] * (predictions.correct - accuracy[of_class])
-    parts: Array = accuracy[occur].mean() + moved
-    return parts
+    mean = float((right[occur] / sizes[occur]).mean())
+    n = float(occur.sum() ** 2 / (1 / sizes[occur]).sum())
+    return mean, *wilson_interval(min(mean * n, n), n)
 
 
 def interval_of_gaps(gaps: Array, covariance: Array, n: int) -> tuple[float, float]:
@@ -57,7 +63,8 @@ def interval_of_gaps(gaps: Array, covariance: Array, n: int) -> tuple[float, flo
 
     The basic bootstrap (Davison & Hinkley 1997, section 5.2), 2 * error - quantile, over sums of
     gaps as they come out when samples are drawn anew, which is nearly normal. Percentiles would be
-    wrong: noise can only raise such an error, and draws are noisier than the sample.
+    wrong: noise can only raise such an error, and draws are noisier than the sample. An interval
+    that would for that reason lie below the error itself is extended to it.
 
     Args:
         gaps: [B], in each bin the sum of correctness less confidence.
@@ -65,16 +72,17 @@ def interval_of_gaps(gaps: Array, covariance: Array, n: int) -> tuple[float, flo
         n: samples in all bins.
 
     Returns:
-        (low, high), fractions in [0, 1]; (nan, nan) for N = 0.
+        (low, high), fractions in [0, 1]; (nan, nan) for N < 2.
     """
-    if n == 0:
+    if n < 2:
         return float("nan"), float("nan")
     values, vectors = np.linalg.eigh(covariance)
     normal = np.random.default_rng(0).standard_normal((_DRAWS, len(gaps)))
     drawn = gaps + normal * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
     ends = np.quantile(np.abs(drawn).sum(axis=1), (0.975, 0.025))
-    low, high = (2 * np.abs(gaps).sum() - ends) / n
-    return float(max(0.0, low)), float(min(1.0, max(0.0, high)))
+    error = np.abs(gaps).sum() / n
+    low, high = 2 * error - ends / n
+    return float(max(0.0, min(low, error))), float(min(1.0, max(high, error)))
 
 
 def interval_of_risk(predictions: Predictions) -> tuple[float, float]:
@@ -84,10 +92,10 @@ def interval_of_risk(predictions: Predictions) -> tuple[float, float]:
     R_i - A + sum_{k >= i} (error_i - R_k) / k, over N.
 
     Returns:
-        (low, high), fractions in [0, 1]; (nan, nan) for N = 0.
+        (low, high), fractions in [0, 1]; (nan, nan) for N < 2.
     """
     n = len(predictions.labels)
-    if n == 0:
+    if n < 2:
         return float("nan"), float("nan")
     confidence, correct = by_confidence(predictions)
     confidence, error = confidence[::-1], 1 - correct[::-1]
