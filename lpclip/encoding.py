@@ -44,7 +44,7 @@ def automatic_batch_size(model: Model) -> int:
     if model.device.type != "cpu":
         return cache.CHUNK_ROWS
     fitting = 32 * 224**2 / model.image_size**2
-    return min(cache.CHUNK_ROWS, max(1, 1 << round(math.log2(fitting))))
+    return min(cache.CHUNK_ROWS, 1 << max(0, round(math.log2(fitting))))
 
 
 def encode_all(
