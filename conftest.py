@@ -60,7 +60,7 @@ def _write_example_run(folder: Path) -> None:
     write_probes(folder / "results/tiny/digits/lp_clip/probes.h5", probes, {**model, **names})
     (folder / "results/report.csv").write_text(
         "model,benchmark,method,n_labels,n_seeds,student_view,strong_policy,corruption_source,"
-        "frost_texture,accuracy,accuracy_std\n"
-        "tiny,digits,zero_shot,0,1,,,,,0.76,\n"
-        "tiny,digits,lp_clip,0,2,strong,disjoint,,,0.86,0.01\n"
+        "frost_texture,worst_corruption,accuracy,accuracy_std\n"
+        "tiny,digits,zero_shot,0,1,,,,,,0.76,\n"
+        "tiny,digits,lp_clip,0,2,strong,disjoint,,,,0.86,0.01\n"
     )
