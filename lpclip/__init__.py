@@ -1,6 +1,6 @@
 """lpclip: label-free linear probes on CLIP, and the evidence that they hold up.
 
-Public names: ``read_frame``, ``load_probe``, ``read_report``, ``LpclipError``.
+Public names: ``read_frame``, ``map_features``, ``load_probe``, ``read_report``, ``LpclipError``.
 """
 
 import importlib
@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lpclip.errors import LpclipError
-    from lpclip.frames import read_frame
+    from lpclip.frames import map_features, read_frame
     from lpclip.probes import load_probe
     from lpclip.report.read import read_report
 
-__all__ = ["LpclipError", "load_probe", "read_frame", "read_report"]
+__all__ = ["LpclipError", "load_probe", "map_features", "read_frame", "read_report"]
 __version__ = version("lpclip")
 
 _MODULES = {
     "LpclipError": "lpclip.errors",
     "load_probe": "lpclip.probes",
+    "map_features": "lpclip.frames",
     "read_frame": "lpclip.frames",
     "read_report": "lpclip.report.read",
 }

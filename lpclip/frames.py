@@ -1,4 +1,4 @@
-"""Files of lpclip as one DataFrame."""
+"""Files of lpclip as one DataFrame; features as an array that stays on the disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from lpclip import cache
@@ -82,13 +83,45 @@ def read_frame(
     return frame
 
 
-def _features(path: Path, file: h5py.File, view: str | None, version: int) -> FloatArray:
+def map_features(path: str | Path, *, view: str | None = None) -> npt.NDArray[np.float16]:
+    """Features of one view as they are stored, in an array that is read where it is looked at.
+
+    >>> import lpclip
+    >>> features = lpclip.map_features("cache/tiny/images/digits-test/clean.h5")
+    >>> features.shape, features[[2, 0]].tolist()
+    ((3, 3), [[0.0, 3.0, -4.0], [2.0, 0.0, 0.0]])
+
+    Args:
+        path: a feature cache.
+        view: its only one, or ``clean``, where None.
+
+    Returns:
+        ``[N, D]``, or ``[V, N, D]`` where the view has versions; read-only, not normalised.
+
+    Raises:
+        LpclipError: not a feature cache, or no such view.
+    """
+    path = Path(path)
+    with cache.open_file(path, kind="features") as file:
+        data = _view(path, file, view)
+        place = data.id.get_offset()
+        if place is None:  # empty, or chunked, as caches were at first
+            stored: npt.NDArray[np.float16] = data[...]
+            return stored
+        return np.memmap(path, data.dtype, mode="r", offset=place, shape=data.shape)
+
+
+def _view(path: Path, file: h5py.File, view: str | None) -> h5py.Dataset:
     names = cache.views(file)
     if view is None:
         view = names[0] if len(names) == 1 else "clean"
     if view not in names:
         raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, names)}")
-    data = file[f"features/{view}"]
+    return file[f"features/{view}"]
+
+
+def _features(path: Path, file: h5py.File, view: str | None, version: int) -> FloatArray:
+    data = _view(path, file, view)
     if data.ndim == 3:
         if not 0 <= version < len(data):
             raise LpclipError(

@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import suppress
+from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -242,3 +243,23 @@ def test_pandas_opens_a_feature_cache_without_a_warning(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert pd.read_hdf(path, "samples")["id"].tolist() == ["s0", "s1", "s2", "s3", "s4"]
+
+
+def test_many_small_parts_of_unequal_size_are_written_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "_WRITE_BYTES", 100)  # a row is 4 x 6 x 2 = 48 bytes
+    values = np.random.default_rng(0).normal(size=(4, 12, 6)).astype(np.float16)
+    cuts = [0, 1, 2, 5, 6, 7, 8, 12]
+    parts = [values[:, start:stop] for start, stop in pairwise(cuts)]
+    path = write_features(tmp_path / "f.h5", parts, {"strong": 3, "clean": 0}, n=12)
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["features/strong"][...], values[:3])
+        np.testing.assert_array_equal(file["features/clean"][...], values[3])
+
+
+def test_every_half_precision_number_is_read_exactly(tmp_path):
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)].reshape(1, -1, 2)
+    path = write_features(tmp_path / "f.h5", [finite], {"clean": 0}, n=finite.shape[1])
+    expected = cache.normalise(finite[0].astype(np.float32))
+    found = cache.read_features(path, "clean", expected={})
+    np.testing.assert_array_equal(found, expected)

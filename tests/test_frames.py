@@ -142,3 +142,28 @@ def test_a_file_of_no_known_kind_is_refused(folder):
         file["x"] = 1
     with pytest.raises(LpclipError, match="holds odd, of which no table"):
         read_frame(folder / "odd.h5")
+
+
+def test_mapped_features_are_those_of_the_file_and_stay_there(tmp_path):
+    path = tmp_path / "features.h5"
+    provenance = {**MODEL, "index": cache.fingerprint(SAMPLES)}
+    versions = {"clean": 0, "strong": 3}
+    cache.write_features(
+        path, samples=SAMPLES, versions=versions, parts=[VALUES], provenance=provenance
+    )
+    strong = lpclip.map_features(path, view="strong")
+    np.testing.assert_array_equal(strong, VALUES[1:])
+    np.testing.assert_array_equal(lpclip.map_features(path), VALUES[0])
+    assert isinstance(strong, np.memmap)
+    assert not strong.flags.writeable
+    with pytest.raises(LpclipError, match="has no view 'weak'"):
+        lpclip.map_features(path, view="weak")
+
+
+def test_features_in_chunks_are_mapped_and_read_too(tmp_path):
+    path = tmp_path / "features.h5"
+    with cache.create(path, kind="features", provenance=MODEL) as file:
+        file.create_dataset("features/clean", data=VALUES[0], chunks=(2, D))
+    np.testing.assert_array_equal(lpclip.map_features(path), VALUES[0])
+    expected = cache.normalise(VALUES[0].astype(np.float32))
+    np.testing.assert_array_equal(cache.read_features(path, "clean", expected={}), expected)
