@@ -39,6 +39,8 @@ STANDARD: tuple[str, ...] = tuple(
     name for names in FAMILIES.values() for name in names if name not in EXTRA
 )
 SEVERITIES: tuple[int, ...] = (1, 2, 3, 4, 5)
+# Their functions take and give whole levels, 0 to 255; those of the others 0 to 1.
+ON_LEVELS: tuple[str, ...] = ("pixelate", "jpeg_compression")
 PARAMETER_SETS: tuple[str, ...] = ("imagenet", "cifar")
 
 # Floats of one piece of a batch on a CPU: temporaries stay in its second-level cache.
@@ -104,10 +106,13 @@ def corrupt(
     result = torch.empty_like(images)
     for start in range(0, len(images), piece):
         part = slice(start, start + piece)
-        clean = (images[part] * 255).round_().clamp_(0, 255).div_(255)
+        levels = (images[part] * 255).round_().clamp_(0, 255)
+        clean = levels if name in ON_LEVELS else levels.div_(255)
         dirty = function(clean, numbers, Stream(stream.keys[part]), **options)
-        # The small step keeps whole levels where rounding left them a hair too low.
-        result[part] = dirty.clamp(0, 1).mul_(255).add_(1e-3).floor_().div_(255)
+        if name not in ON_LEVELS:
+            # The small step keeps whole levels where rounding left them a hair too low.
+            dirty = dirty.clamp(0, 1).mul_(255).add_(1e-3).floor_()
+        torch.div(dirty, 255, out=result[part])
     return result
 
 

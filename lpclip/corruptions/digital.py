@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from io import BytesIO
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from lpclip.corruptions import filters
 from lpclip.rng import Stream
+from lpclip.types import IntArray
 
 # Per corruption and published set, the numbers of severities 1 to 5.
 PARAMETERS: dict[str, dict[str, tuple[tuple[float, ...], ...]]] = {
@@ -86,37 +88,41 @@ def elastic_transform(images: Tensor, p: tuple[float, ...], stream: Stream) -> T
     return _sample(images, x + field[:, 0], y + field[:, 1], align_corners=False)
 
 
-def pixelate(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
-    """Make smaller and larger again with box filters, as Pillow does; p: the factor."""
-    (factor,) = p
-    levels = images * 255
-    for axis in (3, 2):  # Pillow filters the rows first, and rounds after each axis
-        matrix = _box_matrix(images.shape[axis], int(images.shape[axis] * factor))
-        matrix = matrix.to(images.device)
-        rows, columns = (None, matrix) if axis == 3 else (matrix, None)
-        levels = filters.separable(levels, rows, columns).add_(0.5 + 1e-3).floor_()
-    for axis in (3, 2):
-        large, small = images.shape[axis], levels.shape[axis]
-        centres = (torch.arange(large, device=images.device) + 0.5) * small / large
-        levels = levels.index_select(axis, centres.long())
-    return levels / 255
+def pixelate(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
+    """Make smaller and larger again with box filters, as Pillow does; p: the factor.
 
-
-def jpeg_compression(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
-    """Store as JPEG (4:2:0) and read again; p: the quality.
-
-    Runs through Pillow, as the reference does: on the CPU, one image at a time.
+    Takes and gives whole levels.
     """
-    quality = int(p[0])
-    levels = (images * 255).round_().to("cpu", torch.uint8).permute(0, 2, 3, 1)
-    decoded = np.empty(levels.shape, dtype=np.uint8)
-    for number, picture in enumerate(levels.contiguous().numpy()):
-        with BytesIO() as buffer:
-            Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
-            with Image.open(buffer, formats=("JPEG",)) as file:
-                decoded[number] = np.asarray(file)
-    result = torch.from_numpy(decoded).to(images.device).permute(0, 3, 1, 2)
-    return result.float().div_(255)
+    (factor,) = p
+    # Pillow averages along x first, and rounds after each axis. A transposed picture has its
+    # columns as rows, which are copied whole.
+    for _ in ("x", "y"):
+        levels = levels.transpose(2, 3).contiguous()
+        large = levels.shape[2]
+        (index, weight), *rest = _boxes(large, int(large * factor), levels.device)
+        means = levels.index_select(2, index).mul_(weight)
+        for index, weight in rest:
+            means.addcmul_(levels.index_select(2, index), weight)
+        means.add_(0.5 + 1e-3).floor_()
+        levels = means.index_select(2, _nearest(large, means.shape[2], levels.device))
+    return levels
+
+
+def jpeg_compression(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
+    """Store as JPEG (4:2:0) and read again; p: the quality. Takes and gives whole levels.
+
+    Runs through Pillow, as the reference does, on the CPU: one image at a time, those of a GPU in
+    as many threads as torch has there. JPEG codecs of GPUs give other pixels.
+    """
+    red, green, blue = levels.unbind(dim=1)
+    packed = red.add(green, alpha=256).add_(blue, alpha=65536).int().cpu().numpy()
+    compress = partial(_through_jpeg, quality=int(p[0]))
+    if levels.is_cuda:
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            lines = list(threads.map(compress, packed))
+    else:
+        lines = [compress(picture) for picture in packed]
+    return torch.from_numpy(np.stack(lines)).to(levels.device).float().transpose(1, 2)
 
 
 def saturate(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
@@ -174,13 +180,44 @@ def _sample(images: Tensor, x: Tensor, y: Tensor, *, align_corners: bool) -> Ten
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=align_corners)
 
 
+def _through_jpeg(packed: IntArray, *, quality: int) -> IntArray:
+    """Store one image as JPEG and read it again: uint8 [H, 3, W].
+
+    Packed pixels, int32 [H, W] with red in the lowest byte, and lines of one channel after another
+    are what Pillow converts fastest.
+    """
+    height, width = packed.shape
+    pixels = packed.astype("<i4", copy=False)  # bytes: red, green, blue, and one to skip
+    with BytesIO() as buffer:
+        picture = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGBX", 0, 1)
+        picture.save(buffer, "JPEG", quality=quality)
+        with Image.open(buffer, formats=("JPEG",)) as file:
+            lines = file.tobytes("raw", "RGB;L")
+    return np.frombuffer(lines, dtype=np.uint8).reshape(height, 3, width)
+
+
 @lru_cache(maxsize=32)
-def _box_matrix(large: int, small: int) -> Tensor:
-    """Pillow's BOX filter from `large` to `small` pixels: float32 [small, large]."""
+def _boxes(large: int, small: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Pillow's BOX filter from `large` to `small` pixels, pixel by pixel of a box.
+
+    Each pair says which pixel of the large row it is, int64 [small], and its weight, float32
+    [small, 1], which is zero where a box has fewer pixels than others.
+    """
     scale = large / small
     centres = (np.arange(small)[:, None] + 0.5) * scale
     places = (np.arange(large) + 0.5 - centres) / scale
     # Pillow's box is open on the left and closed on the right.
-    weights = ((places > -0.5) & (places <= 0.5)).astype(np.float64)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return torch.from_numpy(weights.astype(np.float32))
+    inside = (places > -0.5) & (places <= 0.5)
+    first, count = inside.argmax(axis=1), inside.sum(axis=1)
+    pairs = []
+    for step in range(count.max()):
+        index = np.minimum(first + step, large - 1)
+        weight = np.where(step < count, 1 / count, 0)[:, None].astype(np.float32)
+        pairs.append((torch.from_numpy(index).to(device), torch.from_numpy(weight).to(device)))
+    return pairs
+
+
+@lru_cache(maxsize=32)
+def _nearest(large: int, small: int, device: torch.device) -> Tensor:
+    """Which of `small` pixels each of `large` ones is nearest to: int64 [large]."""
+    return ((torch.arange(large, device=device) + 0.5) * small / large).long()

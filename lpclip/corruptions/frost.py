@@ -20,7 +20,9 @@ _N_TEXTURES = 5
 
 
 @lru_cache(maxsize=8)
-def frost_textures(height: int, width: int, scale: float, folder: Path | None) -> list[Tensor]:
+def frost_textures(
+    height: int, width: int, scale: float, folder: Path | None, device: torch.device
+) -> list[Tensor]:
     """Pictures from which pieces of height x width are cut: float32 [3, H', W'] in [0, 1] each.
 
     Args:
@@ -29,14 +31,17 @@ def frost_textures(height: int, width: int, scale: float, folder: Path | None) -
         scale: by which a photograph is resized; the crystals are made that much smaller.
         folder: photographs, *.png and *.jpg; None for five procedural textures, which are
             always the same.
+        device: where they are kept.
 
     Raises:
         LpclipError: the folder has no pictures, or one that is too small.
     """
     if folder is not None:
-        return [_photograph(path, height, width, scale) for path in _pictures(folder)]
-    side = 3 * max(height, width) // 2
-    return [_crystals(side, scale, seed) for seed in range(_N_TEXTURES)]
+        pictures = [_photograph(path, height, width, scale) for path in _pictures(folder)]
+    else:
+        side = 3 * max(height, width) // 2
+        pictures = [_crystals(side, scale, seed) for seed in range(_N_TEXTURES)]
+    return [picture.to(device) for picture in pictures]
 
 
 def _pictures(folder: Path) -> list[Path]:

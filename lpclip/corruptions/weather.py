@@ -103,7 +103,7 @@ def frost(
     """
     image_weight, frost_weight, scale = p
     height, width = images.shape[-2:]
-    textures = frost_textures(height, width, scale, folder)
+    textures = frost_textures(height, width, scale, folder, images.device)
     which = stream["texture"].integers(high=len(textures)).tolist()
     place = stream["place"].uniform(2).double().tolist()
     pieces = []
@@ -112,7 +112,7 @@ def frost(
         top = int(down * (texture.shape[1] - height))
         left = int(right * (texture.shape[2] - width))
         pieces.append(texture[:, top : top + height, left : left + width])
-    return image_weight * images + frost_weight * torch.stack(pieces).to(images.device)
+    return image_weight * images + frost_weight * torch.stack(pieces)
 
 
 def fog(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:

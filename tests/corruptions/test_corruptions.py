@@ -136,6 +136,19 @@ def test_motion_blur_along_a_given_angle_equals_the_published_formula():
         assert np.abs(mine.permute(1, 2, 0).numpy() - expected).max() < 0.003
 
 
+def test_sums_of_shifted_copies_do_not_depend_on_how_they_are_added():
+    """The way of the GPU against that of the CPU."""
+    from lpclip.corruptions.filters import _sum_of_gathered, _sum_of_slices
+
+    padded = patches(48, 4)[..., :44]
+    offsets = torch.randint(0, 13, (4, 2, 5), generator=torch.Generator().manual_seed(0))
+    offsets[3] = offsets[0]
+    given = (offsets, [0.5, 0.25, 0.125, 0.0625, 0.0625], torch.Size([36, 32]))
+    expected = _sum_of_slices(padded, *given)
+    assert torch.equal(_sum_of_gathered(padded, *given), expected)
+    assert not torch.equal(expected[0], expected[1])
+
+
 def test_glass_blur_follows_chains_of_copied_pixels():
     """The parallel shuffle equals the walk over the pixels with the same draws."""
     from lpclip.corruptions.blur import _neighbours

@@ -1,0 +1,240 @@
+"""Time per image of the corruptions, beside the imagecorruptions package on one core.
+
+    python benchmarks/speed/corruptions.py --peer peer/bin/python
+
+`corruptions_peer.py` says how to make the peer's environment; without one, only lpclip is timed.
+On `cpu`, lpclip has one thread like the peer, and time is the processor's, so that other programs
+hardly matter; on `cuda`, it is from the start of a batch that lies on the device to its end. The
+peer has no parameters for 32 pixels and so no figures there. Repeats of all contestants take turns.
+A repeat is the mean over the five severities, a figure the median of the repeats. Rows of other
+devices and processors stay in the table.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lpclip import rng
+from lpclip.corruptions import EXTRA, SEVERITIES, STANDARD, corrupt
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results" / "corruptions.csv"
+SETS = {224: "imagenet", 32: "cifar"}
+BATCHES = {"cpu": {224: 8, 32: 128}, "cuda": {224: 256, 32: 4096}}
+PEER_IMAGES = 8  # of one repeat; of glass_blur, which takes a second, one
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Peer:
+    """imagecorruptions in a process of its own."""
+
+    def __init__(self, python: str, images: Path) -> None:
+        worker = [python, "-W", "ignore", str(HERE / "corruptions_peer.py"), str(images)]
+        one = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+        self._process = subprocess.Popen(
+            worker,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env={**os.environ, **one},
+        )
+        self.versions = self._read()
+
+    def time(self, name: str, severity: int) -> float:
+        """Milliseconds per image; nan where the package cannot run the corruption."""
+        assert self._process.stdin is not None
+        count = 1 if name == "glass_blur" else PEER_IMAGES
+        self._process.stdin.write(f"{name} {severity} {count}\n")
+        answer = self._read()
+        if answer.startswith("error: "):
+            print(f"The peer cannot run {name}, severity {severity}: {answer[7:]}")
+            return float("nan")
+        return float(answer)
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        answer = self._process.stdout.readline().strip()
+        if not answer:
+            raise SystemExit("The peer ended; its last words are above.")
+        return answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--peer", help="a Python that has imagecorruptions")
+    parser.add_argument(
+        "--images", type=Path, help="folder of photographs; else scikit-learn's two"
+    )
+    parser.add_argument("--devices", nargs="+", choices=list(BATCHES), default=available())
+    parser.add_argument("--pixels", nargs="+", type=int, choices=list(SETS), default=list(SETS))
+    parser.add_argument("--corruptions", nargs="+", default=STANDARD + EXTRA)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for pixels in options.pixels:
+            photographs = load(options.images, pixels, max(PEER_IMAGES, BATCHES["cpu"][pixels]))
+            peer = None
+            if pixels == 224 and options.peer is None:
+                print("No peer: give a Python that has imagecorruptions with --peer.")
+            elif pixels == 224:
+                np.save(f"{folder}/images.npy", photographs)
+                peer = Peer(options.peer, Path(folder) / "images.npy")
+                print(f"peer: {peer.versions}")
+            batches = {device: batch(photographs, device) for device in options.devices}
+            for name in options.corruptions:
+                rows += measure(name, pixels, batches, peer, options.repeats)
+            if peer is not None:
+                peer.close()
+    found = pd.DataFrame(rows)
+    summarise(found)
+    save(found, options.output)
+
+
+def available() -> list[str]:
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def load(folder: Path | None, pixels: int, count: int) -> Pixels:
+    """Square crops of photographs at random places: uint8 [count, pixels, pixels, 3]."""
+    if folder is None:
+        from sklearn.datasets import load_sample_images
+
+        pictures = [Image.fromarray(picture) for picture in load_sample_images().images]
+    else:
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        pictures = [Image.open(path).convert("RGB") for path in files[:count]]
+    if not pictures:
+        raise SystemExit(f"{folder} has no photographs: expected JPEG or PNG.")
+    generator = np.random.default_rng(0)
+    crops = []
+    for number in range(count):
+        picture = pictures[number % len(pictures)]
+        side = min(picture.size)
+        left, top = (int(generator.integers(length - side + 1)) for length in picture.size)
+        crop = picture.crop((left, top, left + side, top + side))
+        crops.append(np.asarray(crop.resize((pixels, pixels), Image.Resampling.BICUBIC)))
+    return np.stack(crops)
+
+
+def batch(photographs: Pixels, device: str) -> Tensor:
+    """The photographs, repeated up to the device's batch: float32 [B, 3, H, W]."""
+    size = BATCHES[device][photographs.shape[1]]
+    images = torch.from_numpy(photographs).permute(0, 3, 1, 2).contiguous().float() / 255
+    return images.repeat(-(-size // len(images)), 1, 1, 1)[:size].to(device)
+
+
+def measure(
+    name: str, pixels: int, batches: dict[str, Tensor], peer: Peer | None, repeats: int
+) -> list[dict[str, object]]:
+    """One row for each device."""
+    ours: dict[str, list[float]] = {device: [] for device in batches}
+    theirs: list[float] = []
+    for repeat in range(repeats + 1):  # the first one fills caches and does not count
+        for device, images in batches.items():
+            times = [milliseconds(images, name, severity, SETS[pixels]) for severity in SEVERITIES]
+            ours[device] += [mean(times)] if repeat else []
+        if peer is not None and repeat:
+            theirs.append(mean(peer.time(name, severity) for severity in SEVERITIES))
+    rows: list[dict[str, object]] = []
+    for device, times in ours.items():
+        row = {"ms_per_image": median(times), "peer_ms_per_image": float("nan")}
+        if theirs:
+            row["peer_ms_per_image"] = median(theirs)
+        row["ratio"] = row["peer_ms_per_image"] / row["ms_per_image"]
+        head = {"corruption": name, "pixels": pixels, "device": device}
+        rows.append({**head, "processor": processor(device), **row})
+        print(
+            f"{name:18} {pixels:4} {device:5}",
+            *(f"{key} {x:.4g}" for key, x in row.items() if x > 0),
+        )
+    return rows
+
+
+def milliseconds(images: Tensor, name: str, severity: int, parameters: str) -> float:
+    """Time per image of one severity: of one thread of the CPU, or until the GPU is done."""
+    keys = rng.keys(0, [str(number) for number in range(len(images))], f"{name}/{severity}")
+    options: dict[str, Any] = {
+        "name": name,
+        "severity": severity,
+        "keys": keys,
+        "parameters": parameters,
+    }
+    if images.is_cuda:
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        corrupt(images, **options)
+        torch.cuda.synchronize()
+        duration = time.perf_counter() - start
+    else:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        start = time.process_time()
+        corrupt(images, **options)
+        duration = time.process_time() - start
+        torch.set_num_threads(threads)
+    return duration * 1000 / len(images)
+
+
+def processor(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def summarise(rows: pd.DataFrame) -> None:
+    """Print means over the 15 standard corruptions, with and without glass_blur."""
+    rows = rows[rows.corruption.isin(STANDARD)]
+    for (device, pixels), group in rows.groupby(["device", "pixels"]):
+        for label, part in (
+            (f"mean of {len(group)}", group),
+            ("without glass_blur", group[group.corruption != "glass_blur"]),
+        ):
+            ours, theirs = part.ms_per_image.mean(), part.peer_ms_per_image.mean()
+            line = f"{device} {pixels}, {label}: {ours:.4g} ms"
+            if theirs > 0:
+                slowest = part.sort_values("ratio").iloc[0]
+                line += f", peer {theirs:.4g} ms, ratio {theirs / ours:.1f}"
+                line += f", lowest {slowest.ratio:.2f} ({slowest.corruption})"
+            print(line)
+
+
+def save(rows: pd.DataFrame, path: Path) -> None:
+    """Put rows in the place of older ones of the same corruption, size, device and processor."""
+    key = ["corruption", "pixels", "device", "processor"]
+    if path.exists():
+        rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates(key, keep="last")
+    path.parent.mkdir(exist_ok=True)
+    rows.to_csv(path, index=False, float_format="%.4g")
+
+
+if __name__ == "__main__":
+    main()
