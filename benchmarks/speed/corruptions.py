@@ -12,7 +12,6 @@ devices and processors stay in the table.
 
 import argparse
 import os
-import platform
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from measure import RESULTS, machine
 from PIL import Image
 from torch import Tensor
 
@@ -31,7 +31,6 @@ from lpclip import rng
 from lpclip.corruptions import EXTRA, SEVERITIES, STANDARD, corrupt
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parent / "results" / "corruptions.csv"
 SETS = {224: "imagenet", 32: "cifar"}
 BATCHES = {"cpu": {224: 8, 32: 128}, "cuda": {224: 256, 32: 4096}}
 PEER_IMAGES = 8  # of one repeat; of glass_blur, which takes a second, one
@@ -91,7 +90,7 @@ def main() -> None:
     parser.add_argument("--pixels", nargs="+", type=int, choices=list(SETS), default=list(SETS))
     parser.add_argument("--corruptions", nargs="+", default=STANDARD + EXTRA)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, default=RESULTS / "corruptions.csv")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -200,14 +199,7 @@ def milliseconds(images: Tensor, name: str, severity: int, parameters: str) -> f
 
 
 def processor(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return machine() if device == "cpu" else f"{machine(device)}; peer: {machine()}"
 
 
 def summarise(rows: pd.DataFrame) -> None:

@@ -220,4 +220,5 @@ def _boxes(large: int, small: int, device: torch.device) -> list[tuple[Tensor, T
 @lru_cache(maxsize=32)
 def _nearest(large: int, small: int, device: torch.device) -> Tensor:
     """Which of `small` pixels each of `large` ones is nearest to: int64 [large]."""
-    return ((torch.arange(large, device=device) + 0.5) * small / large).long()
+    # Divided on the CPU: a GPU may end up a hair below a whole number.
+    return ((torch.arange(large) + 0.5) * small / large).long().to(device)
