@@ -94,18 +94,17 @@ def pixelate(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  #
     Takes and gives whole levels.
     """
     (factor,) = p
-    # Pillow averages along x first, and rounds after each axis. A transposed picture has its
-    # columns as rows, which are copied whole.
-    for _ in ("x", "y"):
-        levels = levels.transpose(2, 3).contiguous()
-        large = levels.shape[2]
-        (index, weight), *rest = _boxes(large, int(large * factor), levels.device)
-        means = levels.index_select(2, index).mul_(weight)
-        for index, weight in rest:
-            means.addcmul_(levels.index_select(2, index), weight)
-        means.add_(0.5 + 1e-3).floor_()
-        levels = means.index_select(2, _nearest(large, means.shape[2], levels.device))
-    return levels
+    height, width = levels.shape[2:]
+    # Pillow averages along x first, and rounds after each axis. Transposed, columns are rows,
+    # which are copied whole.
+    small = _box_means(_transposed(levels), int(width * factor))
+    small = _box_means(_transposed(small), int(height * factor))
+    to_y, to_x = (
+        _nearest(large, few, levels.device)
+        for large, few in zip((height, width), small.shape[2:], strict=True)
+    )
+    wide = _transposed(small).index_select(2, to_x)
+    return _transposed(wide).index_select(2, to_y)
 
 
 def jpeg_compression(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
@@ -178,6 +177,19 @@ def _sample(images: Tensor, x: Tensor, y: Tensor, *, align_corners: bool) -> Ten
     else:
         grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=align_corners)
+
+
+def _transposed(images: Tensor) -> Tensor:
+    return images.transpose(2, 3).contiguous()
+
+
+def _box_means(levels: Tensor, small: int) -> Tensor:
+    """Make [B, C, H, W] smaller along H with Pillow's BOX filter, rounded as there."""
+    (index, weight), *rest = _boxes(levels.shape[2], small, levels.device)
+    means = levels.index_select(2, index).mul_(weight)
+    for index, weight in rest:
+        means.addcmul_(levels.index_select(2, index), weight)
+    return means.add_(0.5 + 1e-3).floor_()  # the small step as in `corrupt`
 
 
 def _through_jpeg(packed: IntArray, *, quality: int) -> IntArray:
