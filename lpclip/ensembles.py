@@ -77,12 +77,11 @@ def train_on_labels(
     n_members = len(generators[0])
     n_heads, n_classes = len(seeds) * n_members, len(head.class_names)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # The same targets for all, without a copy for each.
-    targets = torch.eye(n_classes, device=device)[torch.tensor(everything.labels).long()]
+    targets = torch.tensor(everything.labels, device=device).long()
     importance = torch.from_numpy(seen[:, everything.rows].repeat(n_members, axis=0)).to(device)
     student = train_student(
         torch.from_numpy(everything.features)[None].to(device),
-        targets.expand(n_heads, *targets.shape),
+        targets.expand(n_heads, -1),
         importance,
         start=[parameter.to(device) for parameter in start],
         anchor_weight=torch.tensor(head.weight, device=device),

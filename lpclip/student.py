@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def train_student(
 
     Args:
         views: unit-length features ``[V, N, D]``.
-        targets: distribution over classes ``[S, N, C]``.
+        targets: classes ``[S, N]``, integers, or distributions over classes ``[S, N, C]``.
         importance: factor on the loss of each sample, ``[S, N]``; 0 leaves it out.
         start: parameters to begin with: weight ``[S, C, D]`` and bias ``[S, C]``, unless
             ``heads`` takes others.
@@ -91,8 +92,14 @@ def train_student(
     flat = views.reshape(n_views * n_samples, dim)
     parameters = [tensor.clone().requires_grad_() for tensor in start]
     optimiser = torch.optim.AdamW(
-        parameters, lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
+        parameters,
+        lr=optimisation.learning_rate,
+        weight_decay=optimisation.weight_decay,
+        # On CPUs its last few numbers are rounded otherwise: a seed would depend on the others.
+        fused=device.type == "cuda",
     )
+    # Of one step, used again by the next: large new memory is slow.
+    features = torch.empty(0, dim, device=device)
     learned, held = _hold_out(importance.float(), optimisation, generators)
     best = _Best(*heads(*parameters), optimisation.patience)
     for _ in range(optimisation.epochs):
@@ -103,15 +110,17 @@ def train_student(
         for rows in torch.split(order, optimisation.batch_size, dim=1):
             sample = rows % n_samples
             kept = learned.gather(1, sample)
-            features = flat[rows]
+            features.resize_(rows.numel(), dim)
+            torch.index_select(flat, 0, rows.flatten(), out=features)
+            batch = features.view(*rows.shape, dim)
             if dropout:
-                features = features * _dropout(features.shape, dropout, generators).to(device)
+                batch = batch * _dropout(batch.shape, dropout, generators).to(device)
             weight, bias = heads(*parameters)
-            losses = kept * _cross_entropy(
-                features, targets.gather(1, _expand(sample, targets)), weight, bias, scale
-            )
-            distance = (weight - anchor_weight).square().sum()
-            total = losses.sum() / rows.shape[1] + optimisation.anchor / 2 * distance
+            losses = kept * _cross_entropy(batch, _of(targets, sample), weight, bias, scale)
+            total = losses.sum() / rows.shape[1]
+            if optimisation.anchor:
+                distance = (weight - anchor_weight).square().sum()
+                total = total + optimisation.anchor / 2 * distance
             optimiser.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -193,10 +202,14 @@ def _held_out_loss(
 def _cross_entropy(
     features: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, scale: float
 ) -> Tensor:
-    """Cross-entropy ``[S, B]`` of features ``[S, B, D]`` with targets ``[S, B, C]``."""
+    """Cross-entropy ``[S, B]`` of features ``[S, B, D]`` with targets ``[S, B]``, ``[S, B, C]``."""
     logits = scale * torch.bmm(features, weight.mT) + bias[:, None]
-    return -(targets * logits.log_softmax(dim=-1)).sum(dim=-1)
+    losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(0, 1), reduction="none")
+    return losses.view(logits.shape[:2])
 
 
-def _expand(sample: Tensor, targets: Tensor) -> Tensor:
-    return sample[..., None].expand(*sample.shape, targets.shape[-1])
+def _of(targets: Tensor, sample: Tensor) -> Tensor:
+    """Targets ``[S, B]`` or ``[S, B, C]`` of so many samples of each seed."""
+    if targets.ndim == 2:
+        return targets.gather(1, sample)
+    return targets.gather(1, sample[..., None].expand(*sample.shape, targets.shape[-1]))

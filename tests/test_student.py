@@ -206,3 +206,15 @@ def test_dropout_leaves_the_rate_of_features_out_and_keeps_the_mean():
     assert torch.isclose(factors.max(), torch.tensor(1 / 0.75))
     assert abs((factors == 0).float().mean() - 0.25) < 0.02
     assert not torch.equal(factors[0], factors[1])
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_classes_are_learned_as_the_distributions_that_are_sure_of_them(patience):
+    views, targets, selected, head = problem()
+    optimisation = replace(SHORT, patience=patience, held_out=0.3)
+    sure = train(views, targets, selected, head, optimisation)
+    classes = train(views, targets.argmax(-1), selected, head, optimisation)
+    torch.testing.assert_close(classes.weight, sure.weight)
+    torch.testing.assert_close(classes.loss, sure.loss)
+    other = train(views, (targets.argmax(-1) + 1) % C, selected, head, optimisation)
+    assert not torch.allclose(other.weight, sure.weight, atol=1e-3)

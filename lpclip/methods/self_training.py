@@ -225,9 +225,8 @@ def _train(
         start = last
     else:
         start = (np.zeros_like(last[0]), np.zeros_like(last[1]))
-    targets = labels.probabilities
-    if settings.labelling.labels == "hard":
-        targets = np.eye(targets.shape[-1], dtype=np.float32)[labels.class_index]
+    hard = settings.labelling.labels == "hard"
+    targets = labels.class_index.astype(np.int64) if hard else labels.probabilities
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return train_student(
         torch.from_numpy(views).to(device),
