@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lpclip import cache
-from lpclip.decoding import Images, decoded
+from lpclip.decoding import Images, decoded, decoded_on
 from lpclip.errors import BadImageError, LpclipError
 from lpclip.models import Model
 from lpclip.parts import Parts
@@ -90,7 +90,11 @@ def encode_all(
                 shown.add(versions[-1].shape[1])
                 versions.clear()
 
-    found = decoded(images, chunks, workers=workers, ahead=not on_cpu)
+    resample = model.resampling
+    if workers or on_cpu or resample is None:
+        found = decoded(images, chunks, workers=workers)
+    else:
+        found = decoded_on(model.device, images, chunks, resample)
     for chunk in chunks():
         with shown.spending("decode"):
             pixels = next(found)
@@ -158,7 +162,7 @@ def _encode(
     """Start to make features of all views of one chunk.
 
     Args:
-        pixels: uint8 ``[n, 3, H, W]``.
+        pixels: uint8 ``[n, 3, H, W]``, there already or not.
         ids: of the n samples.
         model: the encoder.
         views: what to make of each image.
@@ -168,7 +172,7 @@ def _encode(
     Returns:
         What waits for them: ``[sum of versions, n, D]`` float16.
     """
-    if model.device.type == "cuda":
+    if model.device.type == "cuda" and pixels.device.type == "cpu":
         pixels = pixels.pin_memory()
     pixels = pixels.to(model.device, non_blocking=True)
     rows: list[list[Tensor]] = []

@@ -18,6 +18,7 @@ from torch import Tensor
 from lpclip import tiny
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.model_spec import EMBEDDED, FOLDER, HUB, PRECISIONS, PRECOMPUTED, ModelSpec
+from lpclip.resampling import Resampling, resampling_of
 from lpclip.tiny.weights import expand, read_compact
 from lpclip.types import FloatArray
 from lpclip.weights import create, quiet, tokenizer
@@ -90,6 +91,11 @@ class Model:
         *steps, _ = self.to_pixels.transforms
         prepare: Callable[[Image], Image] = type(self.to_pixels)(steps)
         return prepare
+
+    @property
+    def resampling(self) -> Resampling | None:
+        """What ``prepare`` does to an image, for a device; None where only Pillow can do it."""
+        return resampling_of(self.to_pixels.transforms)
 
     @cached_property
     def _normalisation(self) -> tuple[Tensor, Tensor]:

@@ -1,17 +1,21 @@
 """Decoding: the same pixels in the same order by threads and by processes."""
 
+import io
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import InterpolationMode
 
 from lpclip import decoding
-from lpclip.data._images import _QUIET
-from lpclip.decoding import Images, decoded
+from lpclip.data._images import _QUIET, decode
+from lpclip.decoding import Images, decoded, decoded_on
 from lpclip.errors import BadImageError, LpclipError
+from lpclip.resampling import Resampling, resampling_of
 
 N = 23
 
@@ -37,16 +41,19 @@ def chunks():
     return (range(start, min(start + 10, N)) for start in range(0, N, 10))
 
 
+SAME_SIZE = Resampling((4, 5), (4, 5), InterpolationMode.BICUBIC)
 WAYS = [
-    {"workers": 0, "ahead": False},
-    {"workers": 0, "ahead": True},
-    {"workers": 2, "ahead": True},
+    "on a device",
+    {"workers": 0},
+    {"workers": 2},
 ]
 
 
 def found(way, source, monkeypatch):
     monkeypatch.setattr(decoding, "GROUP_ROWS", 4)
     images = Images(source, [str(row) for row in range(N)], lambda image: image)
+    if way == "on a device":
+        return list(decoded_on(torch.device("cpu"), images, chunks, SAME_SIZE))
     return list(decoded(images, chunks, **way))
 
 
@@ -58,6 +65,54 @@ def test_every_row_comes_once_and_in_order(way, monkeypatch):
     assert (whole.shape, whole.dtype) == ((N, 3, 4, 5), torch.uint8)
     np.testing.assert_array_equal(whole[:, 1, 2, 3], np.arange(N))
     assert all(part.is_contiguous() for part in parts)
+
+
+class Files:
+    """JPEG and PNG files in memory, of many sizes."""
+
+    class_names = None
+
+    def __init__(self, files):
+        self._files = files
+
+    def samples(self):
+        raise NotImplementedError
+
+    def encoded(self, path):
+        return self._files[int(path)]
+
+    def read(self, path):
+        return decode(self._files[int(path)], path)
+
+
+def test_a_device_makes_the_pixels_that_pillow_makes(monkeypatch):
+    rng = np.random.default_rng(0)
+    files = []
+    for number in range(N):
+        size = [(40, 30), (30, 40), (25, 25), (90, 70)][number % 4]
+        small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        buffer = io.BytesIO()
+        image = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+        image.save(buffer, "PNG" if number % 7 == 3 else "JPEG")
+        files.append(buffer.getvalue())
+    monkeypatch.setattr(decoding, "LARGEST_PIXELS", 80 * 70)
+    monkeypatch.setattr(decoding, "RESIZED_AT_ONCE", 2)
+    *steps, _, _ = open_clip.image_transform(24, is_train=False).transforms
+
+    def prepare(image):
+        for step in steps:
+            image = step(image)
+        return image
+
+    images = Images(Files(files), [str(row) for row in range(N)], prepare)
+    expected = torch.cat(list(decoded(images, chunks, workers=0)))
+    resample = resampling_of(steps)
+    found = torch.cat(list(decoded_on(torch.device("cpu"), images, chunks, resample)))
+    assert (found.int() - expected.int()).abs().max() <= 1
+    assert (found != expected).float().mean() < 1e-3
+    own_sizes = {tuple(images.at_own_size(row).shape[1:]) for row in range(N)}
+    # A PNG file and a large image come in the model's size.
+    assert own_sizes == {(30, 40), (40, 30), (25, 25), (24, 24)}
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)

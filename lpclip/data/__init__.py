@@ -8,7 +8,7 @@ share lies in modules whose names begin with an underscore.
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from PIL.Image import Image
@@ -95,6 +95,18 @@ def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
     cls = importlib.import_module(f"{__name__}.{kind}").Source
     source: Source = call(cls, settings, where=f"Image source '{kind}'")
     return source
+
+
+def read_encoded(source: Source, path: str) -> bytes | None:
+    """The file of an image as it is stored, from sources that offer it by a method ``encoded``.
+
+    It is the image that ``read`` gives; None from other sources, and where one has no file of it.
+
+    Raises:
+        BadImageError: it cannot be read.
+    """
+    encoded: Callable[[str], bytes | None] | None = getattr(source, "encoded", None)
+    return encoded(path) if encoded else None
 
 
 def read_image(source: Source, path: str) -> Image:

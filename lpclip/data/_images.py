@@ -42,11 +42,27 @@ def read_file(path: str | Path) -> Image.Image:
     Raises:
         BadImageError: no such file, or none that is a whole image of a known format.
     """
+    with _opened(path) as file:
+        return decode(file, str(path))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """What is in a file.
+
+    Raises:
+        BadImageError: no such file.
+    """
+    with _opened(path) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[IO[bytes]]:
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):  # opening a pipe would wait for ever
             raise BadImageError(str(path), "not a file")
         with Path(path).open("rb") as file:
-            return decode(file, str(path))
+            yield file
     except OSError as error:
         raise BadImageError(str(path), (error.strerror or str(error)).lower()) from error
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from lpclip.data import UNLABELLED, Sample
-from lpclip.data._images import is_image, read_file
+from lpclip.data._images import is_image, read_bytes, read_file
 from lpclip.errors import LpclipError
 
 # Some of these cannot be read here, which is better said than passed over.
@@ -83,6 +83,10 @@ class Source:
     def read(self, path: str) -> Image.Image:
         """The image, RGB, see ``lpclip.data._images``."""
         return read_file(path)
+
+    def encoded(self, path: str) -> bytes:
+        """What is in a file."""
+        return read_bytes(path)
 
 
 def _files(root: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from lpclip.data import UNLABELLED, Sample
-from lpclip.data._images import decode, read_file
+from lpclip.data._images import decode, read_bytes
 from lpclip.data._labels import label_index, named_classes, numbers_or_text
 from lpclip.errors import BadImageError, LpclipError, did_you_mean
 from lpclip.feature_files import AnyArray
@@ -86,15 +86,19 @@ class Source:
 
     def read(self, path: str) -> Image.Image:
         """The image of a row, RGB, see ``lpclip.data._images``."""
+        return decode(self.encoded(path), path)
+
+    def encoded(self, path: str) -> bytes:
+        """The file of a row's image."""
         found = re.fullmatch(re.escape(self._path) + r"\[([0-9]+)\]", path)
         if not found or int(found[1]) >= len(self._images):
             raise LpclipError(f"There is no image '{path}'; a path is {self._path}[row].")
         stored = self._images[int(found[1])][self._image]
         if stored is not None and stored["bytes"]:
-            return decode(stored["bytes"], path)
+            return bytes(stored["bytes"])
         if stored is None or not stored["path"]:
             raise BadImageError(path, "the row has no image")
-        return read_file(stored["path"])
+        return read_bytes(stored["path"])
 
     @cached_property
     def _rows(self) -> Any:

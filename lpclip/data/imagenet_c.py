@@ -8,7 +8,7 @@ from PIL.Image import Image
 
 from lpclip.corruptions import EXTRA, SEVERITIES, STANDARD
 from lpclip.data import Sample
-from lpclip.data._images import read_file
+from lpclip.data._images import read_bytes, read_file
 from lpclip.data.folder import Source as Folder
 from lpclip.errors import LpclipError
 
@@ -80,6 +80,10 @@ class Source:
     def read(self, path: str) -> Image:
         """A version of an image, RGB."""
         return read_file(self._root / path)
+
+    def encoded(self, path: str) -> bytes:
+        """What is in the file of a version of an image."""
+        return read_bytes(self._root / path)
 
     def _inside(self, corruption: str, severity: int) -> list[Sample]:
         found = self._folder(corruption, severity).samples()

@@ -8,7 +8,8 @@ from typing import Any
 
 from PIL.Image import Image
 
-from lpclip.data import UNLABELLED, Sample, open_source
+from lpclip import data
+from lpclip.data import UNLABELLED, Sample, open_source, read_encoded
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.rng import sample_key
 from lpclip.settings import build
@@ -123,13 +124,21 @@ class Source:
         Raises:
             LpclipError: the path names no part, or no image of it.
         """
+        source, inside = self._place(path)
+        return source.read(inside)
+
+    def encoded(self, path: str) -> bytes | None:
+        """See ``lpclip.data.read_encoded``; errors as of ``read``."""
+        return read_encoded(*self._place(path))
+
+    def _place(self, path: str) -> tuple[data.Source, str]:
         number, colon, inside = path.partition(":")
         if not colon or not number.isdecimal() or int(number) >= len(self._parts):
             raise LpclipError(
                 f"The pool has no image '{path}'; a path begins with the number of a part, "
                 f"0: to {len(self._parts) - 1}:."
             )
-        return self._parts[int(number)].source.read(inside)
+        return self._parts[int(number)].source, inside
 
     def _refuse_repeated(self, chosen: Sequence[Sequence[Sample]]) -> None:
         """Two parts may share a source, as long as they take different images of it."""

@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from lpclip.data import UNLABELLED, Sample
-from lpclip.data._images import read_file
+from lpclip.data._images import read_bytes, read_file
 from lpclip.data._labels import label_index, named_classes, numbers_or_text
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.feature_files import AnyArray
@@ -109,6 +109,10 @@ class Source:
     def read(self, path: str) -> Image.Image:
         """The image in a file, RGB, see ``lpclip.data._images``."""
         return read_file(path)
+
+    def encoded(self, path: str) -> bytes:
+        """What is in a file."""
+        return read_bytes(path)
 
     def _labels(self) -> AnyArray:
         assert self._label is not None

@@ -91,6 +91,10 @@ class Source:
 
     def read(self, path: str) -> Image.Image:
         """The image at a place in a shard, RGB, see ``lpclip.data._images``."""
+        return decode(self.encoded(path), path)
+
+    def encoded(self, path: str) -> bytes:
+        """The member at a place in a shard."""
         found = _PATH.fullmatch(path)
         if not found:
             raise LpclipError(
@@ -105,7 +109,7 @@ class Source:
             raise BadImageError(path, (error.strerror or str(error)).lower()) from error
         if len(data) < int(size):
             raise BadImageError(path, "the shard ends before")
-        return decode(data, path)
+        return data
 
     @cached_property
     def _index(self) -> list["_Entry"]:

@@ -1,0 +1,256 @@
+"""Images per second of a whole extraction, of the bare encoder, and of the loop that people write.
+
+    python benchmarks/speed/extraction.py                             # ViT-B-32 in fp32 on this CPU
+    python benchmarks/speed/extraction.py --device cuda --threads 16 --workers 0 8 16 --images 8192
+
+- ``bare``: the encoder on tensors that are in the device's memory already;
+- ``lpclip``: JPEG files to a feature cache, decoded by threads (0) or by so many processes;
+- ``plain loop``: DataLoader, ``encode_image``, ``.cpu()``, append, ``numpy.save``, in fp32, with as
+  many worker processes as is fastest of those given.
+
+All take turns in one process, with the same weights (random: speed does not depend on them), batch
+size and number of threads. Loading the model is not counted. The images are photographs from
+``--folder``, or pictures of 500 x 375 pixels made here, each in as many files as it takes.
+"""
+
+import argparse
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import open_clip
+import pandas as pd
+import torch
+from measure import RESULTS, machine, write
+from PIL import Image
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader, Dataset
+
+from lpclip.embed_images import embed_images
+from lpclip.encoding import automatic_batch_size
+from lpclip.index_samples import index_samples
+from lpclip.model_spec import ModelSpec
+from lpclip.models import Model, load_model
+
+SIZE = (500, 375)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--models", nargs="+", default=["ViT-B-32"], help="names of open_clip")
+    parser.add_argument("--precisions", nargs="+", default=["fp32"])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--workers", type=int, nargs="+", default=[0])
+    parser.add_argument("--loop-workers", type=int, nargs="+", help="else as --workers")
+    parser.add_argument("--images", type=int, default=256, help="files per extraction")
+    parser.add_argument("--folder", type=Path, help="photographs, *.JPEG")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--name", default="extraction", help="of the CSV file in results/")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    logging.basicConfig(level=logging.ERROR)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        source = {"kind": "folder", "root": str(work / "images"), "labelled": False}
+        make_images(work / "images", options.images, options.folder)
+        index_samples(output=work / "samples.h5", dataset="images", source=source)
+        for name in options.models:
+            checkpoint = work / f"{name}.safetensors"
+            save_file(open_clip.create_model(name).state_dict(), checkpoint)
+            for precision in options.precisions:
+                spec = ModelSpec(name, name, str(checkpoint), False, precision)
+                rates = compare(spec, work, source, options)
+                rows += table(rates, spec, options)
+    write(rows, options.name)
+    if len(options.workers) > 1:
+        draw(pd.DataFrame(rows), RESULTS / f"{options.name}.png")
+
+
+def make_images(folder: Path, count: int, photographs: Path | None) -> None:
+    """So many JPEG files, of few different pictures: the disk is not what is measured."""
+    folder.mkdir()
+    if photographs:
+        files = sorted(photographs.glob("*.JPEG"))
+    else:
+        rng = np.random.default_rng(0)
+        (made := folder.parent / "made").mkdir()
+        files = [made / f"{number}.JPEG" for number in range(64)]
+        for file in files:
+            picture(rng).save(file, quality=90)
+    for number in range(count):
+        os.link(files[number % len(files)], folder / f"{number:06d}.JPEG")
+
+
+def picture(rng: np.random.Generator) -> Image.Image:
+    """Clouds whose amplitudes fall with frequency, as those of photographs do."""
+    width, height = SIZE
+    frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    noise = np.fft.rfft2(rng.normal(size=(3, height, width))) / np.maximum(frequencies, 1 / width)
+    clouds = np.fft.irfft2(noise, s=(height, width))
+    clouds = 128 + 50 * clouds / clouds.std(axis=(1, 2), keepdims=True)
+    return Image.fromarray(clouds.clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def compare(
+    spec: ModelSpec, work: Path, source: dict[str, Any], options: argparse.Namespace
+) -> dict[tuple[str, int], float]:
+    """Median images per second of (what, workers)."""
+    model = load_model(spec, device=options.device)
+    batch = automatic_batch_size(model)
+    files = sorted((work / "images").iterdir())
+    # The loop that people write is in fp32, whatever the precision of the others.
+    plain = load_model(replace(spec, precision="fp32"), device=options.device)
+    variants: dict[tuple[str, int], Callable[[], float]] = {
+        ("bare", 0): lambda: bare(model, batch, options.images)
+    }
+    for workers in options.workers:
+
+        def whole(workers: int = workers) -> float:
+            return lpclip(spec, work, source, options.device, workers)
+
+        variants["lpclip", workers] = whole
+    for workers in options.loop_workers or options.workers:
+
+        def loop(workers: int = workers) -> float:
+            return plain_loop(plain, files, batch, workers, work / "plain.npy")
+
+        variants["plain loop", workers] = loop
+    taken: dict[tuple[str, int], list[float]] = {name: [] for name in variants}
+    for turn in range(1 + options.repeats):
+        for key, run in variants.items():
+            rate = run()
+            if turn:
+                taken[key].append(rate)
+    return {key: median(rates) for key, rates in taken.items()}
+
+
+def bare(model: Model, batch: int, count: int) -> float:
+    """Images per second of the encoder alone, in the precision in which lpclip runs it."""
+    size = model.image_size
+    images = torch.rand(batch, 3, size, size, device=model.device)
+    _wait(model)
+    start = perf_counter()
+    batches = max(1, count // batch)
+    for _ in range(batches):
+        model.features(images)
+    _wait(model)
+    return batches * batch / (perf_counter() - start)
+
+
+def lpclip(spec: ModelSpec, work: Path, source: dict[str, Any], device: str, workers: int) -> float:
+    """Images per second as the job says at its end, from the first file to the whole cache."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("lpclip.progress")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    output = work / "features.h5"
+    output.unlink(missing_ok=True)
+    embed_images(
+        samples=work / "samples.h5",
+        output=output,
+        dataset="images",
+        source=source,
+        model=spec,
+        views={"clean": {}},
+        workers=workers,
+        device=device,
+    )
+    logger.removeHandler(handler)
+    found = re.search(r"^timings (.*)", said[-1])
+    assert found
+    return float(json.loads(found[1])["images_per_second"])
+
+
+class _Files(Dataset[torch.Tensor]):
+    def __init__(self, files: list[Path], preprocess: Callable[[Image.Image], torch.Tensor]):
+        self._files, self._preprocess = files, preprocess
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, row: int) -> torch.Tensor:
+        return self._preprocess(Image.open(self._files[row]))
+
+
+def plain_loop(model: Model, files: list[Path], batch: int, workers: int, output: Path) -> float:
+    """Images per second of what people write."""
+    preprocess = open_clip.image_transform(
+        model.image_size, is_train=False, mean=model.mean, std=model.std
+    )
+    start = perf_counter()
+    loader = DataLoader(_Files(files, preprocess), batch_size=batch, num_workers=workers)
+    features = []
+    with torch.no_grad():
+        for images in loader:
+            features.append(model.clip.encode_image(images.to(model.device)).cpu())
+    np.save(output, torch.cat(features).numpy())
+    return len(files) / (perf_counter() - start)
+
+
+def table(
+    rates: dict[tuple[str, int], float], spec: ModelSpec, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """One row per variant, with its share of the bare encoder and of the fastest plain loop."""
+    fastest = max(rate for (what, _), rate in rates.items() if what == "plain loop")
+    return [
+        {
+            "model": spec.architecture,
+            "precision": "fp32" if what == "plain loop" else spec.precision,
+            "beside": spec.precision,
+            "what": what,
+            "workers": workers,
+            "images_per_second": rate,
+            "of_bare": rate / rates["bare", 0],
+            "of_plain_loop": rate / fastest,
+            "machine": f"{machine(options.device)}, {options.threads} threads",
+        }
+        for (what, workers), rate in rates.items()
+    ]
+
+
+def draw(rows: pd.DataFrame, path: Path) -> None:
+    """Images per second against the number of workers."""
+    import matplotlib.pyplot as plt
+
+    groups = list(rows.groupby(["model", "beside"], sort=False))
+    figure, axes = plt.subplots(
+        1, len(groups), figsize=(4.2 * len(groups), 3.4), squeeze=False, layout="constrained"
+    )
+    for axis, ((model, precision), group) in zip(axes[0], groups, strict=True):
+        limit = group.loc[group["what"] == "bare", "images_per_second"].item()
+        axis.axhline(limit, color="0.5", linestyle="--", label="bare encoder")
+        for what, label in (("lpclip", f"lpclip, {precision}"), ("plain loop", "plain loop, fp32")):
+            line = group[group["what"] == what].sort_values("workers")
+            axis.plot(line["workers"], line["images_per_second"], marker="o", label=label)
+        axis.set(
+            title=f"{model}, {precision}",
+            xlabel="worker processes (0: threads of the job)",
+            ylabel="images per second",
+            ylim=(0, None),
+        )
+        axis.legend(fontsize="small")
+    figure.suptitle(rows["machine"].iloc[0], fontsize="medium")
+    figure.savefig(path, dpi=120)
+
+
+def _wait(model: Model) -> None:
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)
+
+
+if __name__ == "__main__":
+    main()
