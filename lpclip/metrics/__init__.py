@@ -10,7 +10,7 @@ from lpclip.metrics.classification import (
     negative_log_likelihood,
     top_k_accuracy,
 )
-from lpclip.metrics.comparison import comparison_across_shifts, paired_comparison
+from lpclip.metrics.comparison import paired_comparison
 from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.effective import FITS, effective_robustness
 from lpclip.metrics.intervals import wilson_interval
@@ -45,7 +45,6 @@ __all__ = [
     "aurc",
     "brier_score",
     "classification_metrics",
-    "comparison_across_shifts",
     "corruption_summary",
     "detection_metrics",
     "effective_robustness",

@@ -1,7 +1,5 @@
 """Whether one method is better than another on the same images: paired, with an interval."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
@@ -39,67 +37,23 @@ def paired_comparison(
     >>> result["difference"], result["only_method"], result["only_baseline"]
     (0.5, 2, 0)
     """
-    return comparison_across_shifts(
-        {"": correct}, {"": baseline_correct}, resamples=resamples, seed=seed
-    )
-
-
-def comparison_across_shifts(
-    correct: Mapping[str, BoolArray],
-    baseline_correct: Mapping[str, BoolArray],
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> dict[str, float]:
-    """Mean over shifts, with equal weights, of a method's accuracy less that of a baseline.
-
-    Every shift must have images of its own, which are resampled within it. Shifts that show the
-    same images (corruptions) go into one array [V, N] instead, see `paired_comparison`.
-
-    Args:
-        correct: shift -> [N] or [V, N], whether the method is right; N may differ among shifts.
-        baseline_correct: the same of the baseline, for the same shifts.
-        resamples: how often the images of every shift are drawn with replacement.
-        seed: of the draws; the order of the shifts does not matter.
-
-    Returns:
-        As `paired_comparison`; n, only_method and only_baseline are sums over the shifts.
-
-    Raises:
-        ValueError: shifts or shapes differ, arrays are no booleans, or resamples < 1.
-    """
-    if correct.keys() != baseline_correct.keys() or not correct:
-        raise ValueError(
-            f"expected the same shifts of both methods, got {sorted(correct)} and "
-            f"{sorted(baseline_correct)}"
-        )
     if resamples < 1:
         raise ValueError(f"expected at least one resample, got {resamples}")
-    random = np.random.default_rng(seed)
-    differences, drawn = [], np.zeros(resamples)
-    n = only_method = only_baseline = 0
-    for name in sorted(correct):
-        ours, theirs = _checked(correct[name], baseline_correct[name])
-        n += ours.shape[1]
-        only_method += int((ours & ~theirs).sum())
-        only_baseline += int((theirs & ~ours).sum())
-        if ours.size == 0:
-            differences.append(float("nan"))
-            continue
+    ours, theirs = _checked(correct, baseline_correct)
+    difference = low = high = float("nan")
+    if ours.size:
         # Sums of whole numbers, so that equal images are equal values.
         gains = (ours.astype(np.int64) - theirs).sum(axis=0)
-        differences.append(float(gains.sum()) / ours.size)
-        drawn += _means_of_resamples(gains, resamples, random) / len(ours)
-    difference = float(np.mean(differences))
-    low, high = np.quantile(drawn / len(correct), _QUANTILES)
-    measured = not np.isnan(difference)
+        difference = float(gains.sum()) / ours.size
+        drawn = _means_of_resamples(gains, resamples, np.random.default_rng(seed)) / len(ours)
+        low, high = map(float, np.quantile(drawn, _QUANTILES))
     return {
-        "n": n,
+        "n": ours.shape[1],
         "difference": difference,
-        "difference_low": float(low) if measured else float("nan"),
-        "difference_high": float(high) if measured else float("nan"),
-        "only_method": only_method,
-        "only_baseline": only_baseline,
+        "difference_low": low,
+        "difference_high": high,
+        "only_method": int((ours & ~theirs).sum()),
+        "only_baseline": int((theirs & ~ours).sum()),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import bootstrap
 
-from lpclip.metrics import comparison_across_shifts, paired_comparison
+from lpclip.metrics import paired_comparison
 
 
 def correctness(shape, seed=0, better=0.1):
@@ -77,35 +77,12 @@ def test_views_of_one_image_are_no_independent_evidence():
     assert as_if_independent["difference_low"] > once["difference_low"] + 0.005
 
 
-def test_shifts_weigh_alike_and_are_resampled_apart():
-    small, large = correctness((50,), seed=4, better=0.3), correctness((2, 800), seed=5)
-    result = comparison_across_shifts(
-        {"small": small[0], "large": large[0]}, {"large": large[1], "small": small[1]}
-    )
-    gains = [np.atleast_2d(a.astype(float) - b).mean(axis=0) for a, b in (small, large)]
-    assert result["n"] == 850
-    assert result["difference"] == pytest.approx(np.mean([g.mean() for g in gains]), abs=1e-12)
-    random = np.random.default_rng(6)
-    means = [np.mean([random.choice(g, len(g)).mean() for g in gains]) for _ in range(10_000)]
-    expected = np.quantile(means, [0.025, 0.975])
-    assert_allclose(
-        [result["difference_low"], result["difference_high"]],
-        expected,
-        atol=0.04 * (expected[1] - expected[0]),
-    )
-
-
-def test_the_order_of_shifts_and_of_images_does_not_matter_but_the_seed_does():
-    one, two = correctness((90,), seed=7), correctness((3, 60), seed=8)
-    order = np.random.default_rng(0).permutation(90)
-    first = comparison_across_shifts({"a": one[0], "b": two[0]}, {"a": one[1], "b": two[1]})
-    second = comparison_across_shifts(
-        {"b": two[0], "a": one[0][order]}, {"b": two[1], "a": one[1][order]}
-    )
-    assert first == second
-    assert first != comparison_across_shifts(
-        {"a": one[0], "b": two[0]}, {"a": one[1], "b": two[1]}, seed=1
-    )
+def test_the_order_of_images_does_not_matter_but_the_seed_does():
+    ours, theirs = correctness((3, 900), seed=7)
+    order = np.random.default_rng(0).permutation(900)
+    first = paired_comparison(ours, theirs)
+    assert first == paired_comparison(ours[:, order], theirs[:, order])
+    assert first != paired_comparison(ours, theirs, seed=1)
 
 
 def test_swapping_the_methods_turns_the_difference_round():
@@ -148,7 +125,3 @@ def test_what_cannot_be_compared_is_refused():
         paired_comparison(np.ones(4), four)
     with pytest.raises(ValueError, match="at least one resample"):
         paired_comparison(four, four, resamples=0)
-    with pytest.raises(ValueError, match=r"same shifts .* \['a'\] and \['b'\]"):
-        comparison_across_shifts({"a": four}, {"b": four})
-    with pytest.raises(ValueError, match="same shifts"):
-        comparison_across_shifts({}, {})
