@@ -30,6 +30,7 @@ class ModelSpec:
         precision: ``fp32``, ``bf16`` or ``fp16``, of images; ``auto`` is fp32 on a CPU and fp16
             elsewhere, the nearest to fp32 that is fast.
         image_size: pixels of the side of the images; None: the architecture's own.
+        compile: whether torch.compile makes the image encoder faster first.
         scale: what a precomputed model multiplies cosines with; None: that of an lpclip text
             cache, else 100, as of every CLIP model of OpenAI's.
         bias: what it adds to them; None: that of an lpclip text cache, else 0.
@@ -43,6 +44,7 @@ class ModelSpec:
     force_quick_gelu: bool | None = None
     precision: str = "auto"
     image_size: int | None = None
+    compile: bool = False
     scale: float | None = None
     bias: float | None = None
     weights: str | None = None

@@ -33,6 +33,7 @@ class Model:
     Attributes:
         spec: what was asked for.
         clip: the open_clip model.
+        encode_image: its image encoder, compiled or not.
         to_pixels: PIL image -> float32 ``[3, H, W]`` in 0..1: open_clip's own preprocessing
             without the normalisation, which comes after views and corruptions.
         mean: per channel.
@@ -47,6 +48,7 @@ class Model:
 
     spec: ModelSpec
     clip: Any
+    encode_image: Callable[[Tensor], Tensor]
     to_pixels: Any
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -73,7 +75,7 @@ class Model:
         mean, std = self._normalisation
         low = _LOW.get(self.precision)
         with torch.autocast(self.device.type, dtype=low, enabled=low is not None):
-            features: Tensor = self.clip.encode_image((pixels - mean) / std)
+            features = self.encode_image((pixels - mean) / std)
         return features.float()
 
     def check(self, features: Tensor | FloatArray) -> None:
@@ -171,9 +173,12 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
     if precision in _LOW:
         # What autocast does to frozen weights in every batch, once: the same features.
         convert_weights_to_lp(clip.visual, _LOW[precision])
+    clip = clip.to(place)
+    encode = clip.encode_image
     return Model(
         spec=spec,
-        clip=clip.to(place),
+        clip=clip,
+        encode_image=_compiled(encode) if spec.compile else encode,
         to_pixels=type(preprocess)(to_pixels),
         mean=tuple(map(float, normalise.mean)),
         std=tuple(map(float, normalise.std)),
@@ -209,6 +214,18 @@ def _create(spec: ModelSpec) -> tuple[Any, Any]:
     tensors, _ = read_compact()
     clip.load_state_dict(expand(tensors))
     return clip, preprocess
+
+
+def _compiled(encode: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """It compiles anew for batches of every other size, so sizes are powers of two."""
+    compiled: Callable[[Tensor], Tensor] = torch.compile(encode, dynamic=False)
+
+    def padded(images: Tensor) -> Tensor:
+        more = (1 << (len(images) - 1).bit_length()) - len(images)
+        whole = torch.cat([images, images.new_zeros(more, *images.shape[1:])]) if more else images
+        return compiled(whole)[: len(images)]
+
+    return padded
 
 
 def _device(spec: ModelSpec, name: str) -> torch.device:

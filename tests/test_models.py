@@ -1,6 +1,7 @@
 """Models: what open_clip would give, and a sentence where it gives nothing."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import open_clip
@@ -112,6 +113,22 @@ def test_weights_of_low_precision_give_the_features_of_autocast(model, images, p
     assert low.weights == model.weights
     tokens = model.tokenizer(["a nine"])
     assert torch.equal(low.clip.encode_text(tokens), model.clip.encode_text(tokens))
+
+
+def test_a_compiled_encoder_is_given_batches_of_few_sizes(model, images, monkeypatch):
+    sizes = []
+
+    def compile(encode, dynamic):
+        assert not dynamic
+        return lambda images: sizes.append(len(images)) or encode(images)
+
+    monkeypatch.setattr(torch, "compile", compile)
+    compiled = load_model(replace(SPEC, compile=True), device="cpu")
+    pixels = torch.stack([model.to_pixels(image) for image in images])
+    for count in (1, 3, 4, 6):
+        found, expected = (each.embed(pixels[:count]) for each in (compiled, model))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert sizes == [1, 4, 4, 8]
 
 
 def test_provenance_says_which_model_made_a_cache(model):
