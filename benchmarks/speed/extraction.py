@@ -18,9 +18,11 @@ import json
 import logging
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -52,12 +54,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--workers", type=int, nargs="+", default=[0])
     parser.add_argument("--loop-workers", type=int, nargs="+", help="else as --workers")
+    parser.add_argument("--compile", action="store_true", help="also with compile: true")
     parser.add_argument("--images", type=int, default=256, help="files per extraction")
     parser.add_argument("--folder", type=Path, help="photographs, *.JPEG")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--name", default="extraction", help="of the CSV file in results/")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    embed_images.__globals__["load_model"] = cache(load_model)  # loaded once, not per extraction
     logging.basicConfig(level=logging.ERROR)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -120,6 +124,9 @@ def compare(
             return lpclip(spec, work, source, options.device, workers)
 
         variants["lpclip", workers] = whole
+    if options.compile:
+        compiled = replace(spec, compile=True)
+        variants["lpclip compiled", 0] = lambda: lpclip(compiled, work, source, options.device, 0)
     for workers in options.loop_workers or options.workers:
 
         def loop(workers: int = workers) -> float:
@@ -130,6 +137,7 @@ def compare(
     for turn in range(1 + options.repeats):
         for key, run in variants.items():
             rate = run()
+            print(*key, f"{rate:.4g} images/s" if turn else "warm", file=sys.stderr)
             if turn:
                 taken[key].append(rate)
     return {key: median(rates) for key, rates in taken.items()}
