@@ -20,6 +20,7 @@ from lpclip import cache
 from lpclip.atomic import atomic_path
 from lpclip.corruptions import FAMILIES, corrupt
 from lpclip.data import UNLABELLED, open_source
+from lpclip.data._official import paths_of_views
 from lpclip.embed_images import LARGEST_CIFAR_PIXELS
 from lpclip.evaluate import checked_labels, logits_of, views_of
 from lpclip.probes import read_probes
@@ -37,18 +38,21 @@ def pictures(
     features: Sequence[Path],
     output: Path,
     source: Mapping[str, Any],
+    official_source: Mapping[str, Any] | None = None,
     samples: Path | None = None,
 ) -> None:
     """Write the pictures of one benchmark with one model, as JSON.
 
     Args:
         probes: of every method.
-        features: feature caches of the test set: its clean view first, then its corruptions,
-            whose settings are in them.
+        features: feature caches: the test set's clean view first, then its corruptions and the
+            published ones, whose settings are in them.
         output: JSON with ``model``, ``benchmark``; ``clean`` and ``examples`` (name, images by
-            severity) of one test image as the model sees it; ``changes`` (method, fixed, broken):
+            severity) of one test image as the model sees it; ``official_examples``, the same of
+            the first image of the published corruptions; ``changes`` (method, fixed, broken):
             the images whose probability of the true class changed most against zero-shot.
         source: ``kind`` and settings of the test set's images.
+        official_source: the same of the published corruptions, where there are any.
         samples: index of the test set with its labels; without it there are no changes.
     """
     settings = dict(source)
@@ -78,6 +82,11 @@ def pictures(
                 example
                 for path in features[1:]
                 for example in _examples(clean, str(first["id"]), cache.read_provenance(path))
+            ],
+            "official_examples": [
+                example
+                for path in features[1:]
+                for example in _official_examples(path, official_source)
             ],
             "changes": changes,
         },
@@ -127,12 +136,7 @@ def _examples(
     clean: Tensor, identifier: str, provenance: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Every corruption of a cache at its severities, drawn as it was for the cache."""
-    views = json.loads(provenance["views"])
-    order = [name for names in FAMILIES.values() for name in names if name in views]
-    for name in order:
-        settings = views[name]
-        if settings.get("official"):
-            continue
+    for name, settings in _views_of(provenance, official=False):
         parameters = settings.get("parameters", "auto")
         if parameters == "auto":
             small = clean.shape[-1] <= LARGEST_CIFAR_PIXELS
@@ -150,6 +154,41 @@ def _examples(
             )[0]
             images[str(severity)] = _picture(_to_image(changed))
         yield {"name": name, "images": images}
+
+
+def _official_examples(path: Path, source: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """The first image of a cache of published corruptions, as it is read from their files."""
+    provenance = cache.read_provenance(path)
+    views = _views_of(provenance, official=True)
+    if source is None or not views:
+        return
+    settings = dict(source)
+    opened = open_source(settings.pop("kind"), settings)
+    with cache.open_file(path, kind="features") as file:
+        first = cache.read_table(file, "samples").iloc[0]
+    for name, options in views:
+        paths = paths_of_views(opened, [str(first["path"])], {name: options})
+        images = [_as_model_sees(opened.read(place), provenance) for place in paths]
+        yield {
+            "name": name,
+            "images": {
+                str(severity): _picture(_to_image(image))
+                for severity, image in zip(options["severities"], images, strict=True)
+            },
+        }
+
+
+def _views_of(
+    provenance: Mapping[str, Any], *, official: bool
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """A cache's corruptions with their settings, in the order of the published list."""
+    views = json.loads(provenance["views"])
+    return [
+        (name, views[name])
+        for names in FAMILIES.values()
+        for name in names
+        if name in views and bool(views[name].get("official")) == official
+    ]
 
 
 def _as_model_sees(image: Image.Image, provenance: Mapping[str, Any]) -> Tensor:

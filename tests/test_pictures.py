@@ -125,6 +125,43 @@ def test_corruptions_are_drawn_as_they_were_for_the_cache(made):
         assert np.array_equal(pixels_of(example["images"][str(severity)]), expected)
 
 
+def test_published_corruptions_are_shown_as_they_are_in_their_files(made, tmp_path):
+    folder, table, *_ = made
+    files = tmp_path / "c"
+    files.mkdir()
+    labels = table["label"].to_numpy()
+    versions = np.random.default_rng(0).integers(256, size=(5 * N, 32, 32, 3), dtype=np.uint8)
+    np.save(files / "snow.npy", versions)
+    np.save(files / "labels.npy", np.tile(labels, 5))
+    source = {"kind": "cifar_c", "root": str(files)}
+    samples = pd.DataFrame(open_source("cifar_c", {"root": str(files)}).samples())[["id", "path"]]
+    cache.write_features(
+        tmp_path / "weather.h5",
+        samples=samples.iloc[7:],  # the first of these is shown
+        versions={"snow": 5},
+        parts=[np.ones((5, N - 7, D), np.float16)],
+        provenance={
+            **MODEL, "dataset": "c", "index": cache.fingerprint(samples.iloc[7:]), "seed": 3,
+            "preprocessing": json.dumps(PREPROCESSING),
+            "views": json.dumps({"snow": {"official": True, "severities": [1, 2, 3, 4, 5]}}),
+        },
+    )  # fmt: skip
+    pictures(
+        probes=[folder / "lp_clip.h5"],
+        features=[folder / "clean.h5", folder / "weather.h5", tmp_path / "weather.h5"],
+        output=tmp_path / "pictures.json",
+        source=SOURCE,
+        official_source=source,
+    )
+    found = read_pictures(tmp_path / "pictures.json")
+    assert [example["name"] for example in found["examples"]] == ["fog"]
+    (example,) = found["official_examples"]
+    assert example["name"] == "snow"
+    for severity in range(1, 6):
+        expected = versions[(severity - 1) * N + 7]
+        assert np.array_equal(pixels_of(example["images"][str(severity)]), expected)
+
+
 def test_without_labels_only_the_corruptions_are_shown(made, tmp_path):
     folder, *_ = made
     pictures(

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lpclip.errors import LpclipError
+from lpclip.page.robustness import SOURCES
 
+_EXAMPLES = {"examples": SOURCES["generated"], "official_examples": SOURCES["official"]}
 # What `lpclip pictures` writes; nothing else may stand where a page loads an image from.
 _IMAGE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*")
 
@@ -37,16 +39,26 @@ def section(pictures: Mapping[str, Any] | None) -> dict[str, Any]:
             "examples": [],
             "why_none": "There are none to show: the test set is features that were made before.",
         }
-    examples = pictures["examples"]
-    severities = sorted({severity for example in examples for severity in example["images"]})
-    return {**pictures, "severities": severities, "why_none": ""}
+    shown = [
+        {
+            "made": made,
+            "images": pictures[key],
+            "severities": sorted({severity for one in pictures[key] for severity in one["images"]}),
+            # Of the published files' image there may be no clean one.
+            "clean": pictures["clean"] if key == "examples" else "",
+        }
+        for key, made in _EXAMPLES.items()
+        if pictures[key]
+    ]
+    return {"changes": pictures["changes"], "examples": shown, "why_none": ""}
 
 
 def _images(pictures: Mapping[str, Any]) -> Iterator[str]:
     if pictures["clean"]:
         yield pictures["clean"]
-    for example in pictures["examples"]:
-        yield from example["images"].values()
+    for key in _EXAMPLES:
+        for example in pictures[key]:
+            yield from example["images"].values()
     for change in pictures["changes"]:
         for image in (*change["fixed"], *change["broken"]):
             yield image["image"]

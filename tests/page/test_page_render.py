@@ -223,16 +223,19 @@ def test_pictures_are_shown_with_the_truth_and_both_predictions(evaluation, tmp_
     pictures = {
         "clean": PIXEL,
         "examples": [{"name": "jpeg_compression", "images": {"1": PIXEL, "5": PIXEL}}],
+        "official_examples": [{"name": "fog", "images": {"3": PIXEL}}],
         "changes": [{"method": "lp_clip", "fixed": [image], "broken": []}],
     }
     page = page_of(evaluation, tmp_path, pictures={("tiny", "digits"): pictures})
-    assert page.count(f'src="{PIXEL}"') == 4
+    assert page.count(f'src="{PIXEL}"') == 5
     assert all("alt=" in tag for tag in re.findall("<img [^>]*>", page))
     text = text_of(page)
     assert "seven → &lt;one&gt;" in text
     assert "12 → 95 %" in text
     assert "lp_clip is wrong: none" in text
-    assert "jpeg compression" in text
+    made, _, published = text.partition("Every corruption and severity, published files")
+    assert "jpeg compression" in made
+    assert "fog" in published
 
 
 def test_without_images_a_sentence_says_why(plain):

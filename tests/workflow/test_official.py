@@ -1,5 +1,6 @@
 """A workflow on look-alikes of published sets: corruptions, a shift of some classes, ObjectNet."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -71,7 +72,7 @@ def finished(tmp_path_factory):
             write_images(folder / f"data/c/{corruption}/{severity}", CLASSES)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", "results/report.csv"],
+        [sys.executable, "-m", "snakemake", "--cores", "2", "results/report.html"],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -135,3 +136,15 @@ def test_means_need_all_corruptions_and_fits_all_classes(finished):
 def test_classes_of_a_foreign_set_do_not_matter(finished):
     table = lpclip.read_report(finished / "results/ood.csv")
     assert set(table["n_ood"]) == {3 * N}
+
+
+def test_the_page_shows_the_published_files(finished):
+    pictures = json.loads((finished / "results/tiny/imagenet/pictures.json").read_text())
+    shown = {one["name"]: list(one["images"]) for one in pictures["official_examples"]}
+    assert shown == {
+        name: list(map(str, SEVERITIES)) for names in CORRUPTIONS.values() for name in names
+    }
+    page = (finished / "results/report.html").read_text()
+    assert all(
+        image in page for one in pictures["official_examples"] for image in one["images"].values()
+    )

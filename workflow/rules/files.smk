@@ -221,12 +221,13 @@ def probes_of_benchmark(wildcards):
 
 
 def pictured_features(wildcards):
-    """The caches of the test set: clean, then its generated corruptions."""
+    """The caches of the test set: clean, then its corruptions, generated and published."""
     test = dataset_of(wildcards, "test")
-    families = BENCHMARKS[wildcards.benchmark]["corruptions"]
+    benchmark = BENCHMARKS[wildcards.benchmark]
+    ends = [f"{test}/{views}" for views in ("clean", *benchmark["corruptions"])]
     return [
-        f"cache/{wildcards.model}/images/{test}/{views}.h5"
-        for views in ("clean", *families)
+        f"cache/{wildcards.model}/images/{end}.h5"
+        for end in (*ends, *official_passes(benchmark))
     ]
 
 

@@ -196,14 +196,19 @@ def settings_predictions(wildcards):
 
 
 def settings_pictures(wildcards):
+    benchmark = BENCHMARKS[wildcards.benchmark]
     source = DATASETS[dataset_of(wildcards, "test")]["source"]
-    families = BENCHMARKS[wildcards.benchmark]["corruptions"]
+    families = benchmark["corruptions"]
+    name = benchmark.get("official_corruptions")
+    official = {"official_source": DATASETS[name]["source"]} if name else {}
     return {
         "source": source,
+        **official,
         "order": [f"{wildcards.benchmark}/{method}" for method in METHODS],
         "code": code_hash(
             "lpclip.pictures",
             *modules_of_source(source),
+            *(found for one in official.values() for found in modules_of_source(one)),
             *(f"lpclip.corruptions.{family}" for family in families),
         ),
     }
