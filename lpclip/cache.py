@@ -242,6 +242,28 @@ def views(file: h5py.File) -> list[str]:
     return sorted(file["features"])
 
 
+def versions_of(path: Path, view: str) -> int:
+    """How many versions a view has; 1 for one that has none.
+
+    Raises:
+        LpclipError: there is no such view.
+    """
+    with open_file(path, kind="features") as file:
+        data = stored_view(path, file, view)
+        return len(data) if data.ndim == 3 else 1
+
+
+def stored_view(path: Path, file: h5py.File, view: str) -> h5py.Dataset:
+    """A view of an open feature cache, ``[N, D]`` or ``[V, N, D]`` as it is stored.
+
+    Raises:
+        LpclipError: there is no such view.
+    """
+    if view not in file["features"]:
+        raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, views(file))}")
+    return file[f"features/{view}"]
+
+
 def read_features(path: Path, view: str, *, expected: Provenance) -> FloatArray:
     """Features of one view, unit length, float32, ``[N, D]`` or ``[V, N, D]``.
 
@@ -250,9 +272,7 @@ def read_features(path: Path, view: str, *, expected: Provenance) -> FloatArray:
     """
     with open_file(path, kind="features") as file:
         check_provenance(path, provenance_of(file), expected)
-        if view not in file["features"]:
-            raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, views(file))}")
-        return unit_length(file[f"features/{view}"])
+        return unit_length(stored_view(path, file, view))
 
 
 def unit_length(data: h5py.Dataset) -> FloatArray:
@@ -261,9 +281,13 @@ def unit_length(data: h5py.Dataset) -> FloatArray:
     for version in np.ndindex(data.shape[:-2]):
         for start in range(0, data.shape[-2], _READ_ROWS):
             rows = (*version, slice(start, start + _READ_ROWS))
-            stored = data[rows].view(np.uint16)
-            values[rows] = normalise(np.take(_SINGLE, stored, out=values[rows], mode="clip"))
+            values[rows] = unit(data[rows])
     return values
+
+
+def unit(stored: npt.NDArray[np.float16]) -> FloatArray:
+    """Features as they are stored, ``[..., D]``, in unit length and float32."""
+    return normalise(np.take(_SINGLE, stored.view(np.uint16), mode="clip"))
 
 
 def normalise(features: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lpclip import cache
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import LpclipError
 from lpclip.types import FloatArray
 
 MAIN_TABLE = {
@@ -103,7 +103,7 @@ def map_features(path: str | Path, *, view: str | None = None) -> npt.NDArray[np
     """
     path = Path(path)
     with cache.open_file(path, kind="features") as file:
-        data = _view(path, file, view)
+        data = cache.stored_view(path, file, _chosen(file, view))
         place = data.id.get_offset()
         if place is None:  # empty, or chunked, as caches were at first
             stored: npt.NDArray[np.float16] = data[...]
@@ -111,17 +111,14 @@ def map_features(path: str | Path, *, view: str | None = None) -> npt.NDArray[np
         return np.memmap(path, data.dtype, mode="r", offset=place, shape=data.shape)
 
 
-def _view(path: Path, file: h5py.File, view: str | None) -> h5py.Dataset:
+def _chosen(file: h5py.File, view: str | None) -> str:
     names = cache.views(file)
-    if view is None:
-        view = names[0] if len(names) == 1 else "clean"
-    if view not in names:
-        raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, names)}")
-    return file[f"features/{view}"]
+    return view or (names[0] if len(names) == 1 else "clean")
 
 
 def _features(path: Path, file: h5py.File, view: str | None, version: int) -> FloatArray:
-    data = _view(path, file, view)
+    view = _chosen(file, view)
+    data = cache.stored_view(path, file, view)
     if data.ndim == 3:
         if not 0 <= version < len(data):
             raise LpclipError(

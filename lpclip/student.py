@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lpclip.streaming import InMemory, Views
+
 
 @dataclass(frozen=True)
 class Optimisation:
@@ -56,7 +58,7 @@ def own_parameters(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def train_student(
-    views: Tensor,
+    views: Tensor | Views,
     targets: Tensor,
     importance: Tensor,
     *,
@@ -74,7 +76,7 @@ def train_student(
     What a seed learns depends on its own targets and generator alone, not on the other seeds.
 
     Args:
-        views: unit-length features ``[V, N, D]``.
+        views: unit-length features ``[V, N, D]``, or what streams them.
         targets: classes ``[S, N]``, integers, or distributions over classes ``[S, N, C]``.
         importance: factor on the loss of each sample, ``[S, N]``; 0 leaves it out.
         start: parameters to begin with: weight ``[S, C, D]`` and bias ``[S, C]``, unless
@@ -87,9 +89,8 @@ def train_student(
         together: so many successive seeds stop together and keep the same pass.
         dropout: share of the features that a step leaves out of each sample.
     """
-    n_views, n_samples, dim = views.shape
-    device = views.device
-    flat = views.reshape(n_views * n_samples, dim)
+    source: Views = InMemory(views) if isinstance(views, Tensor) else views
+    device, dim = source.device, source.shape[2]
     parameters = [tensor.clone().requires_grad_() for tensor in start]
     optimiser = torch.optim.AdamW(
         parameters,
@@ -102,33 +103,32 @@ def train_student(
     features = torch.empty(0, dim, device=device)
     learned, held = _hold_out(importance.float(), optimisation, generators)
     best = _Best(*heads(*parameters), optimisation.patience)
-    for _ in range(optimisation.epochs):
-        order = torch.stack(
-            [torch.randperm(len(flat), generator=generator) for generator in generators]
-        ).to(device)
+    for number in range(optimisation.epochs):
         loss_sum, count = torch.zeros(2, len(generators), device=device)
-        for rows in torch.split(order, optimisation.batch_size, dim=1):
-            sample = rows % n_samples
-            kept = learned.gather(1, sample)
-            features.resize_(rows.numel(), dim)
-            torch.index_select(flat, 0, rows.flatten(), out=features)
-            batch = features.view(*rows.shape, dim)
-            if dropout:
-                batch = batch * _dropout(batch.shape, dropout, generators).to(device)
-            weight, bias = heads(*parameters)
-            losses = kept * _cross_entropy(batch, _of(targets, sample), weight, bias, scale)
-            total = losses.sum() / rows.shape[1]
-            if optimisation.anchor:
-                distance = (weight - anchor_weight).square().sum()
-                total = total + optimisation.anchor / 2 * distance
-            optimiser.zero_grad()
-            total.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            loss_sum += losses.detach().sum(dim=1)
-            count += kept.sum(dim=1)
+        for samples, group in source.groups(number):
+            order = torch.stack([torch.randperm(len(group), generator=g) for g in generators])
+            for rows in torch.split(order.to(device), optimisation.batch_size, dim=1):
+                sample = samples[rows]
+                kept = learned.gather(1, sample)
+                features.resize_(rows.numel(), dim)
+                torch.index_select(group, 0, rows.flatten(), out=features)
+                batch = features.view(*rows.shape, dim)
+                if dropout:
+                    batch = batch * _dropout(batch.shape, dropout, generators).to(device)
+                weight, bias = heads(*parameters)
+                losses = kept * _cross_entropy(batch, _of(targets, sample), weight, bias, scale)
+                total = losses.sum() / rows.shape[1]
+                if optimisation.anchor:
+                    distance = (weight - anchor_weight).square().sum()
+                    total = total + optimisation.anchor / 2 * distance
+                optimiser.zero_grad()
+                total.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                loss_sum += losses.detach().sum(dim=1)
+                count += kept.sum(dim=1)
         with torch.no_grad():
             weight, bias = heads(*parameters)
-            held_out = _held_out_loss(views, targets, held, weight, bias, scale)
+            held_out = _held_out_loss(source, targets, held, weight, bias, scale)
             if together > 1:
                 held_out = held_out.reshape(-1, together).mean(dim=1).repeat_interleave(together)
             finished = best.update(weight, bias, loss_sum / count, held_out)
@@ -187,16 +187,17 @@ def _dropout(shape: torch.Size, rate: float, generators: Sequence[torch.Generato
 
 
 def _held_out_loss(
-    views: Tensor, targets: Tensor, held: Tensor, weight: Tensor, bias: Tensor, scale: float
+    source: Views, targets: Tensor, held: Tensor, weight: Tensor, bias: Tensor, scale: float
 ) -> Tensor:
     """Mean cross-entropy ``[S]`` over the views of the held-out samples; nan without any."""
     if not held.any():
         return weight.new_full((len(weight),), torch.nan)
     total = weight.new_zeros(len(weight))
-    for view in views:
-        losses = _cross_entropy(view.expand(len(weight), *view.shape), targets, weight, bias, scale)
-        total += (losses * held).sum(dim=1)
-    return total / (len(views) * held.sum(dim=1))
+    for samples, features in source.in_order():
+        batch = features.expand(len(weight), *features.shape)
+        losses = _cross_entropy(batch, targets[:, samples], weight, bias, scale)
+        total += (losses * held[:, samples]).sum(dim=1)
+    return total / (source.shape[0] * held.sum(dim=1))
 
 
 def _cross_entropy(

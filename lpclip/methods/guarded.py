@@ -86,8 +86,9 @@ def examine(
     structure = Structure(pool.teacher)
     heads = {"head": probes}
     for name, half in (("first_half", structure.halves), ("second_half", ~structure.halves)):
-        part = Pool(pool.teacher[:, half], pool.student[:, half])
-        heads[name] = self_train(head, part, training, probes.seeds, after_round=after_round)
+        heads[name] = self_train(
+            head, pool.of(half), training, probes.seeds, after_round=after_round
+        )
     weight, bias = probes.weight[0, 0], probes.bias[0, 0]
 
     def logits(trained: Probes, column: int, strength: float = 1.0) -> FloatArray:

@@ -21,6 +21,7 @@ from lpclip.progress import progress
 from lpclip.pseudo_labels import Labelling, PseudoLabels, described, label_views
 from lpclip.rng import sample_key
 from lpclip.rounds import OK, STOPPED, Collapse, Round, judge_round, rounds_table
+from lpclip.streaming import Streamed, stream_cache
 from lpclip.structure import Structure
 from lpclip.student import Optimisation, Student, train_student
 from lpclip.types import BoolArray, FloatArray
@@ -46,6 +47,8 @@ class Settings:
         student_view: ``strong``; ``weak`` to leave the strong views out; ``clean`` where there
             are no random views at all.
         teacher_view: what the probes label: ``weak``, or ``clean`` likewise.
+        memory_gb: views of a student that would take more gigabytes (float32) are not held in
+            memory but read from the cache in every pass, so much at once; see lpclip.streaming.
         optimisation: how each student is trained.
         collapse: when a round is thrown away and the rounds of its seed end.
     """
@@ -57,21 +60,28 @@ class Settings:
     teacher_decay: float = 0.0
     student_view: str = "strong"
     teacher_view: str = "weak"
+    memory_gb: float = 4.0
     optimisation: Optimisation = field(default_factory=Optimisation)
     collapse: Collapse = field(default_factory=Collapse)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The unlabelled set in memory.
+    """The unlabelled set.
 
     Attributes:
         teacher: unit-length features that probes label, ``[V, N, D]``.
-        student: those that students learn from, ``[W, N, D]``.
+        student: those that students learn from, ``[W, N, D]``, in memory or streamed.
     """
 
     teacher: FloatArray
-    student: FloatArray
+    student: FloatArray | Streamed
+
+    def of(self, chosen: BoolArray) -> "Pool":
+        """Some of the samples, ``[N]``."""
+        student = self.student
+        part = student.of(chosen) if isinstance(student, Streamed) else student[:, chosen]
+        return Pool(self.teacher[:, chosen], part)
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
@@ -94,11 +104,22 @@ def read_pool(head: ZeroShotHead, adapt: Path, settings: Settings) -> Pool:
     Raises:
         LpclipError: the cache is of another model, or lacks a view.
     """
-    views = []
-    for view in (settings.teacher_view, settings.student_view):
+
+    def read(view: str) -> FloatArray:
         values = cache.read_features(adapt, view, expected=head.expected)
-        views.append(values[None] if values.ndim == 2 else values)
-    return Pool(*views)
+        return values[None] if values.ndim == 2 else values
+
+    teacher = read(settings.teacher_view)
+    versions = cache.versions_of(adapt, settings.student_view)
+    if 4 * versions * teacher[0].size <= settings.memory_gb * 1e9:
+        return Pool(teacher, read(settings.student_view))
+    streamed = stream_cache(
+        adapt,
+        [(settings.student_view, version) for version in range(versions)],
+        expected=head.expected,
+        memory_gb=settings.memory_gb,
+    )
+    return Pool(teacher, streamed)
 
 
 def self_train(
@@ -211,7 +232,7 @@ def _nothing_kept(labels: PseudoLabels) -> PseudoLabels:
 
 def _train(
     head: ZeroShotHead,
-    views: FloatArray,
+    views: FloatArray | Streamed,
     labels: PseudoLabels,
     last: Weights,
     settings: Settings,
@@ -227,9 +248,11 @@ def _train(
         start = (np.zeros_like(last[0]), np.zeros_like(last[1]))
     hard = settings.labelling.labels == "hard"
     targets = labels.class_index.astype(np.int64) if hard else labels.probabilities
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return train_student(
-        torch.from_numpy(views).to(device),
+        replace(views, device=device)
+        if isinstance(views, Streamed)
+        else torch.from_numpy(views).to(device),
         torch.from_numpy(targets).to(device),
         torch.from_numpy(_importance(labels, settings.class_weighting)).to(device),
         start=(torch.tensor(start[0], device=device), torch.tensor(start[1], device=device)),

@@ -13,6 +13,7 @@ from lpclip.errors import LpclipError
 from lpclip.methods import Inputs, self_training
 from lpclip.methods.self_training import Collapse, fit, read_pool, self_train
 from lpclip.pseudo_labels import Labelling, label, mean_prediction, pseudo_labels
+from lpclip.streaming import Streamed, stream_array
 
 
 @pytest.fixture
@@ -280,3 +281,19 @@ def test_labels_made_by_the_stage_and_by_self_training_are_the_same(world, tmp_p
     np.testing.assert_array_equal(given.weight, own.weight)
     pd.testing.assert_frame_equal(given.rounds, own.rounds)
     assert not np.array_equal(own.weight[0], own.weight[-1])
+
+
+def test_views_beyond_the_memory_budget_are_streamed_to_the_same_end(world):
+    settings = replace(SETTINGS, memory_gb=1e-6)
+    assert isinstance(read_pool(world.head, world.adapt, settings).student, Streamed)
+    in_memory = read_pool(world.head, world.adapt, SETTINGS)
+    assert isinstance(in_memory.student, np.ndarray)
+    streamed = world.fit(settings)
+    same_order = replace(in_memory, student=stream_array(in_memory.student, group_rows=1))
+    labels = self_training._read_pseudo_labels(
+        Inputs(pseudo_labels=world.first, adapt=world.adapt), world.head, SETTINGS.labelling
+    )
+    expected = self_train(world.head, same_order, SETTINGS, [0, 1], labels=labels)
+    np.testing.assert_array_equal(streamed.weight, expected.weight)
+    for column in range(2):
+        assert world.accuracy(streamed, -1, column) > world.accuracy(streamed, 0, column) + 0.05
