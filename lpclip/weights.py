@@ -43,6 +43,11 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
             wanted = preprocessing(spec, known)
     if _from_hub(spec):
         look_for_hub()
+    if spec.image_size is not None and spec.image_size < (patch := _patch_size(spec)):
+        raise LpclipError(
+            f"Model '{spec.name}': an image_size of {spec.image_size} is less than one patch of "
+            f"{spec.architecture}. Give at least {patch}."
+        )
     try:
         with quiet():
             clip, preprocess = open_clip.create_model_from_pretrained(
@@ -56,6 +61,15 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
         # open_clip, the hub and torch raise many kinds; what they mean depends on the source.
         raise LpclipError(f"Model '{spec.name}': {_reason(spec, error)}") from error
     return clip, preprocess
+
+
+def _patch_size(spec: ModelSpec) -> int:
+    """Pixels of the side of a patch; 0 where there are none, or only the hub knows."""
+    try:
+        config: Any = open_clip.get_model_config(spec.architecture)
+        return int(config["vision_cfg"].get("patch_size") or 0)
+    except Exception:  # loading the model says what is wrong
+        return 0
 
 
 def tokenizer(spec: ModelSpec) -> Any:

@@ -130,6 +130,13 @@ def test_low_precision_stays_close_to_fp32_and_has_the_same_weights(
     assert not torch.equal(found, expected)
 
 
+def test_an_image_size_below_a_patch_is_refused(checkpoint):
+    spec = ModelSpec("m", "ViT-B-32", str(checkpoint), image_size=31)
+    assert sentence(spec) == (
+        "Model 'm': an image_size of 31 is less than one patch of ViT-B-32. Give at least 32."
+    )
+
+
 def test_features_that_overflow_are_refused(folder, images):
     model = load_model(ModelSpec("m", f"local-dir:{folder}", precision="fp16"), device="cpu")
     model.clip.visual.conv1.weight.mul_(1e9)

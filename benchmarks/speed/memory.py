@@ -1,0 +1,110 @@
+"""Memory that an extraction takes, by the number of its images.
+
+    python benchmarks/speed/memory.py
+
+Images are 4 x 4 pixels of a ``.npy`` file and the encoder is one matrix, so that what is left is
+what lpclip needs for a set of this length. Each stage has a process of its own, as in the workflow.
+Writes ``results/memory.csv``: peak resident memory of the process and rows per second.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from measure import machine, write
+
+SIDE, DIM = 4, 512
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--images", type=int, nargs="+", default=[1_000, 1_000_000])
+    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.stage:
+        STAGES[options.stage](options.work)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        return
+    rows: list[dict[str, Any]] = []
+    for count in options.images:
+        with tempfile.TemporaryDirectory() as folder:
+            draw(Path(folder) / "images.npy", count)
+            for stage in STAGES:
+                start = perf_counter()
+                command = [sys.executable, __file__, "--stage", stage, "--work", folder]
+                found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                rows.append(
+                    {
+                        "stage": stage,
+                        "images": count,
+                        "peak_gb": int(found.stdout) / 1e9,
+                        "images_per_second": count / (perf_counter() - start),
+                        "machine": machine(),
+                    }
+                )
+    write(rows, "memory")
+
+
+def draw(path: Path, count: int) -> None:
+    """Noise, written block by block."""
+    rng = np.random.default_rng(0)
+    images = np.lib.format.open_memmap(path, "w+", np.uint8, (count, SIDE, SIDE, 3))
+    for start in range(0, count, 100_000):
+        block = images[start : start + 100_000]
+        block[:] = rng.integers(0, 256, block.shape, dtype=np.uint8)
+    images.flush()
+
+
+def index(work: Path) -> None:
+    """The stage ``index_samples``."""
+    from lpclip.index_samples import index_samples
+
+    index_samples(output=work / "samples.h5", dataset="noise", source=source(work))
+
+
+def embed(work: Path) -> None:
+    """The stage ``embed_images``, with a matrix for a model."""
+    import torch
+
+    from lpclip.embed_images import embed_images
+
+    draw = torch.Generator().manual_seed(0)
+    matrix = torch.randn(3 * SIDE * SIDE, DIM, generator=draw)
+    model = SimpleNamespace(
+        spec=SimpleNamespace(name="matrix"),
+        device=torch.device("cpu"),
+        image_size=SIDE,
+        prepare=lambda image: image,
+        resampling=None,
+        features=lambda pixels: pixels.flatten(1) @ matrix,
+        check=lambda _: None,
+        provenance={"model": "matrix", "weights": "0"},
+    )
+    embed_images.__globals__["load_model"] = lambda *_, **__: model
+    embed_images(
+        samples=work / "samples.h5",
+        output=work / "features.h5",
+        dataset="noise",
+        source=source(work),
+        model=model.spec,
+        views={"clean": {}},
+    )
+
+
+def source(work: Path) -> dict[str, str]:
+    """The images as a dataset of lpclip's."""
+    return {"kind": "arrays", "path": str(work / "images.npy")}
+
+
+STAGES = {"index_samples": index, "embed_images": embed}
+
+if __name__ == "__main__":
+    main()
