@@ -13,7 +13,7 @@ report: .venv/installed
 	@echo "The page: results/report.html. Tables: results/*.csv. Caches: cache/. Logs: logs/."
 
 test: .venv/installed
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	$(BIN)/ruff check .

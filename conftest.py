@@ -8,6 +8,11 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items):
+    """Whole runs first: a file of them that came last would keep one process busy for long."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def _examples(request, tmp_path_factory, monkeypatch):
     """Examples in docstrings run beside files that have the names of the default's."""
