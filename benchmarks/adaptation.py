@@ -36,7 +36,7 @@ RESULTS = Path(__file__).parent / "results"
 SEEDS = range(5)
 GUARDED = "lp_clip_guarded"
 PLAIN = Labelling(temperature=1.0, structure=0.0, prior="none", class_floor=0.0)
-PAPER = Settings(labelling=PLAIN, rounds=5, class_weighting=0.0)
+PAPER = Settings(labelling=PLAIN, rounds=5, class_weighting=0.0, student_view="strong")
 # The label-free methods, as config.yaml has them.
 METHODS: dict[str, Settings] = {
     "lp_clip": PAPER,
@@ -201,11 +201,12 @@ def run(
         reference: weight and bias of a supervised head.
     """
     trained = {
-        name: self_train(case.head, case.adapt.pool, settings, [seed])
+        name: self_train(case.head, case.adapt.pool(settings), settings, [seed])
         for name, settings in methods.items()
     }
     auto = trained["lp_clip_auto"]
-    decision = guarded.examine(case.head, case.adapt.pool, auto, methods["lp_clip_auto"])
+    recommended = methods["lp_clip_auto"]
+    decision = guarded.examine(case.head, case.adapt.pool(recommended), auto, recommended)
     heads = {"zero_shot": (auto.weight[0, 0], auto.bias[0, 0])}
     heads |= {name: (probes.weight[-1, 0], probes.bias[-1, 0]) for name, probes in trained.items()}
     heads[GUARDED] = _way(auto, decision.strength)

@@ -16,7 +16,7 @@ from lpclip.embed_images import embed_images
 from lpclip.embed_text import embed_text
 from lpclip.index_samples import index_samples
 from lpclip.methods import ZeroShotHead
-from lpclip.methods.self_training import Pool
+from lpclip.methods.self_training import Pool, Settings, half_of_each
 from lpclip.model_spec import ModelSpec
 from lpclip.tiny.glyphs import SYMBOL_NAMES
 from lpclip.train import read_head
@@ -56,10 +56,16 @@ class Images:
         """Some of the rows."""
         return Images(self.weak[:, rows], self.strong[:, rows], self.clean[rows], self.labels[rows])
 
-    @property
-    def pool(self) -> Pool:
-        """The set without its labels."""
-        return Pool(self.weak, self.strong)
+    def pool(self, settings: Settings) -> Pool:
+        """The set without its labels, with the views that a method looks at."""
+        if len(self.weak) == 1:  # there are no images
+            return Pool(self.weak, self.weak)
+        students = {
+            "both": half_of_each(self.weak, self.strong),
+            "strong": self.strong,
+            "weak": self.weak,
+        }
+        return Pool(self.weak, students[settings.student_view])
 
 
 @dataclass(frozen=True)

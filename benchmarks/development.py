@@ -67,7 +67,7 @@ def changes() -> Iterator[tuple[str, Settings]]:
     rounds: dict[str, tuple[Any, ...]] = {
         "rounds": (1, 2, 5, 8),
         "class_weighting": (0.0, 1.0),
-        "student_view": ("weak",),
+        "student_view": ("strong", "weak"),
         "start": ("previous",),
     }
     optimisation: dict[str, tuple[Any, ...]] = {
@@ -91,10 +91,7 @@ def compare_settings(case: Case) -> list[dict[str, Any]]:
     """Gains with every change, one row each."""
     rows = []
     for change, settings in changes():
-        pool = case.adapt.pool
-        if settings.student_view == "weak":
-            pool = replace(pool, student=pool.teacher)
-        probes = self_train(case.head, pool, settings, [0])
+        probes = self_train(case.head, case.adapt.pool(settings), settings, [0])
         row = {f"gain_{strength:g}": gain(case, probes, strength) for strength in WORTH}
         rows.append({"case": case.name, "change": change, **row})
     return rows
@@ -102,8 +99,9 @@ def compare_settings(case: Case) -> list[dict[str, Any]]:
 
 def gather_evidence(case: Case) -> list[dict[str, Any]]:
     """The guard's evidence and the true gain, one row per strength."""
-    probes = self_train(case.head, case.adapt.pool, Settings(), [0])
-    decision = guarded.examine(case.head, case.adapt.pool, probes, Settings())
+    settings, pool = Settings(), case.adapt.pool(Settings())
+    probes = self_train(case.head, pool, settings, [0])
+    decision = guarded.examine(case.head, pool, probes, settings)
     zero = accuracy(case, probes.weight[0, 0], probes.bias[0, 0])
     return [
         {

@@ -69,18 +69,18 @@ def open_sources(config: Mapping[str, Any]) -> dict[str, Source]:
 
 
 def training_views(student_view: str, *, images: bool) -> tuple[str, str]:
-    """Views that student and teacher of self-training look at.
+    """Views that student and teacher of self-training look at: the clean one without images.
 
     Args:
-        student_view: as configured: ``auto``, ``strong``, ``weak`` or ``clean``.
+        student_view: as configured: ``both``, ``strong``, ``weak`` or ``clean``.
         images: whether the adapt set has images.
 
-    >>> training_views("auto", images=True), training_views("auto", images=False)
-    (('strong', 'weak'), ('clean', 'clean'))
+    >>> training_views("both", images=True), training_views("both", images=False)
+    (('both', 'weak'), ('clean', 'clean'))
     """
-    if student_view == "auto":
-        student_view = "strong" if images else "clean"
-    return student_view, "clean" if student_view == "clean" else "weak"
+    if student_view == "clean" or not images:
+        return "clean", "clean"
+    return student_view, "weak"
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

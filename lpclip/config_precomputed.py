@@ -106,15 +106,6 @@ def _check_views(where: str, benchmark: Mapping[str, Any], config: Mapping[str, 
             f"{where}.corruptions are made from images, but its test set '{test}' "
             "holds features made before. Set corruptions: []."
         )
-    if has_images(sources[benchmark["adapt"]]):
-        return
-    for name, method in config["methods"].items():
-        if (view := method.get("student_view")) in ("weak", "strong"):
-            raise LpclipError(
-                f"configuration: methods.{name}.student_view is '{view}', which is made from "
-                f"images, but the adapt set '{benchmark['adapt']}' of a benchmark holds features "
-                "made before. Set student_view: auto, or clean."
-            )
 
 
 def _check_widths(where: str, benchmark: Mapping[str, Any], sources: Mapping[str, Source]) -> None:

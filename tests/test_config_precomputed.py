@@ -92,9 +92,11 @@ def test_a_model_has_the_weights_that_a_cache_of_its_benchmarks_tells(config):
     assert done["models"]["mine"]["weights"] == "3f9a"
 
 
-def test_views_of_training_follow_the_adapt_set_unless_they_are_given():
+def test_random_views_are_learned_only_where_there_are_images():
     assert training_views("weak", images=True) == ("weak", "weak")
     assert training_views("clean", images=True) == ("clean", "clean")
+    for view in ("both", "strong", "weak", "clean"):
+        assert training_views(view, images=False) == ("clean", "clean")
 
 
 def features(**source):
@@ -105,14 +107,6 @@ def features(**source):
     ("edit", "sentence"),
     [
         (lambda c: pets(c).pop("corruptions"), "Set corruptions: []."),
-        (
-            lambda c: c["methods"]["lp_clip"].update(student_view="strong"),
-            "methods.lp_clip.student_view is 'strong', which is made from images",
-        ),
-        (
-            lambda c: c["methods"]["lp_clip"].update(student_view="weak"),
-            "Set student_view: auto, or clean.",
-        ),
         (
             lambda c: pets(c).update(adapt="images"),
             "dataset 'images' of images, but model 'mine' is precomputed",

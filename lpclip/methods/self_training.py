@@ -1,7 +1,8 @@
 """LP-CLIP: a linear probe learns zero-shot CLIP's pseudo-labels, then its own, in rounds.
 
 Each round the probe of the round before labels the weak views, the confident samples are kept,
-and a student learns them from the strong views (Laroudie et al. 2023, arXiv 2309.10361).
+and a student learns them from the strong views (Laroudie et al. 2023, arXiv 2309.10361), or from
+weak and strong ones.
 No file that this module can reach holds a label.
 """
 
@@ -44,8 +45,9 @@ class Settings:
             ``previous`` (the probe of the round before) or ``zero``.
         teacher_decay: the teacher is a moving average of the probes: this much of the last
             teacher stays; 0 makes the last probe the teacher.
-        student_view: ``strong``; ``weak`` to leave the strong views out; ``clean`` where there
-            are no random views at all.
+        student_view: ``both`` weak and strong views, half of the versions of each, so that
+            training takes no longer than with one kind; ``strong``; ``weak``; ``clean`` where
+            there are no random views at all.
         teacher_view: what the probes label: ``weak``, or ``clean`` likewise.
         memory_gb: views of a student that would take more gigabytes (float32) are not held in
             memory but read from the cache in every pass, so much at once; see lpclip.streaming.
@@ -58,7 +60,7 @@ class Settings:
     class_weighting: float = 0.5
     start: str = "text"
     teacher_decay: float = 0.0
-    student_view: str = "strong"
+    student_view: str = "both"
     teacher_view: str = "weak"
     memory_gb: float = 4.0
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -93,7 +95,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         probes = self_train(head, pool, settings, seeds, labels=labels, after_round=shown.add)
     return replace(
         probes,
-        strong_policy=_policy(adapt) if settings.student_view == "strong" else "",
+        strong_policy=_policy(adapt) if settings.student_view in ("both", "strong") else "",
         student_view=settings.student_view,
     )
 
@@ -110,16 +112,39 @@ def read_pool(head: ZeroShotHead, adapt: Path, settings: Settings) -> Pool:
         return values[None] if values.ndim == 2 else values
 
     teacher = read(settings.teacher_view)
-    versions = cache.versions_of(adapt, settings.student_view)
-    if 4 * versions * teacher[0].size <= settings.memory_gb * 1e9:
+    versions = _versions(adapt, settings.student_view)
+    if 4 * len(versions) * teacher[0].size <= settings.memory_gb * 1e9:
+        if settings.student_view == "both":
+            return Pool(teacher, half_of_each(read("weak"), read("strong")))
         return Pool(teacher, read(settings.student_view))
-    streamed = stream_cache(
-        adapt,
-        [(settings.student_view, version) for version in range(versions)],
-        expected=head.expected,
-        memory_gb=settings.memory_gb,
-    )
+    streamed = stream_cache(adapt, versions, expected=head.expected, memory_gb=settings.memory_gb)
     return Pool(teacher, streamed)
+
+
+def half_of_each(weak: FloatArray, strong: FloatArray) -> FloatArray:
+    """The views of a student that looks at both kinds: the first half of the versions of each.
+
+    Args:
+        weak: ``[V, N, D]``.
+        strong: ``[W, N, D]``.
+
+    Returns:
+        ``[ceil(V / 2) + ceil(W / 2), N, D]``.
+    """
+    return np.concatenate([views[: _half(len(views))] for views in (weak, strong)])
+
+
+def _half(versions: int) -> int:
+    return (versions + 1) // 2
+
+
+def _versions(adapt: Path, student_view: str) -> list[tuple[str, int]]:
+    """View and version of all that a student looks at."""
+    if student_view == "both":
+        counts = {view: _half(cache.versions_of(adapt, view)) for view in ("weak", "strong")}
+    else:
+        counts = {student_view: cache.versions_of(adapt, student_view)}
+    return [(view, version) for view, n in counts.items() for version in range(n)]
 
 
 def self_train(

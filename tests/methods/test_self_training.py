@@ -11,7 +11,7 @@ from clusters import MODEL, SCALE, SETTINGS, C, D, N, World, plain
 from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.methods import Inputs, self_training
-from lpclip.methods.self_training import Collapse, fit, read_pool, self_train
+from lpclip.methods.self_training import Collapse, fit, half_of_each, read_pool, self_train
 from lpclip.pseudo_labels import Labelling, label, mean_prediction, pseudo_labels
 from lpclip.streaming import Streamed, stream_array
 
@@ -162,12 +162,40 @@ def test_a_teacher_that_hardly_moves_repeats_its_labels(world):
 
 
 def test_soft_labels_and_weak_students_are_other_probes(world):
-    strong = world.fit()
-    soft = world.fit(replace(SETTINGS, labelling=replace(SETTINGS.labelling, labels="soft")))
+    settings = replace(SETTINGS, student_view="strong")
+    strong = world.fit(settings)
+    soft = world.fit(replace(settings, labelling=replace(SETTINGS.labelling, labels="soft")))
     weak = world.fit(replace(SETTINGS, student_view="weak"))
     assert not np.array_equal(strong.weight[1], soft.weight[1])
     assert not np.array_equal(strong.weight[1], weak.weight[1])
     assert (strong.strong_policy, weak.strong_policy) == ("disjoint", "")
+
+
+def test_a_student_of_both_sees_as_many_views_half_of_each_kind(world):
+    assert SETTINGS.student_view == "both"
+    pools = {
+        view: read_pool(world.head, world.adapt, replace(SETTINGS, student_view=view))
+        for view in ("both", "strong", "weak")
+    }
+    both, strong, weak = (pools[view].student for view in ("both", "strong", "weak"))
+    assert both.shape == strong.shape == weak.shape == (2, N, D)
+    np.testing.assert_array_equal(both, [weak[0], strong[0]])
+    np.testing.assert_array_equal(pools["both"].teacher, weak)
+    probes = world.fit()
+    assert (probes.student_view, probes.strong_policy) == ("both", "disjoint")
+    own = self_train(world.head, pools["both"], SETTINGS, [0, 1])
+    np.testing.assert_allclose(probes.weight[1], own.weight[1], atol=1e-3)
+    for view in ("strong", "weak"):
+        other = world.fit(replace(SETTINGS, student_view=view))
+        assert not np.allclose(probes.weight[1], other.weight[1], atol=1e-3)
+
+
+@pytest.mark.parametrize(("n_weak", "n_strong", "expected"), [(8, 8, 8), (3, 1, 3), (1, 1, 2)])
+def test_half_of_an_odd_number_of_versions_is_rounded_up(n_weak, n_strong, expected):
+    weak, strong = np.zeros((n_weak, 4, 2)), np.ones((n_strong, 4, 2))
+    views = half_of_each(weak, strong)
+    assert views.shape == (expected, 4, 2)
+    assert (views == 1).all(axis=(1, 2)).sum() == (n_strong + 1) // 2
 
 
 def test_a_view_without_versions_is_learned_as_one_version(world, tmp_path):

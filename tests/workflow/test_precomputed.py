@@ -57,6 +57,7 @@ CONFIG = {
             "kind": "self_training",
             "labelling": "aligned",
             "rounds": 2,
+            "student_view": "strong",
             "optimisation": {"epochs": 8, "learning_rate": 0.01},
         },
         "supervised": {"kind": "supervised", "c_steps": 3},

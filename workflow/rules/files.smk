@@ -70,7 +70,7 @@ def adapts_on_images(wildcards):
     return BENCHMARKS[wildcards.benchmark]["adapt"] in IMAGES
 
 
-def adapt_features(wildcards, student_view="auto"):
+def adapt_features(wildcards, student_view="both"):
     """The cache of the adapt set with the views that self-training looks at."""
     views = training_views(student_view, images=adapts_on_images(wildcards))
     return features_of("adapt", "clean" if "clean" in views else "adapt")(wildcards)
@@ -142,7 +142,7 @@ def method_inputs(wildcards):
     paths = {
         "pseudo_labels": f"results/{wildcards.model}/{wildcards.benchmark}/pseudo_labels/"
         f"{method.get('labelling')}.h5",
-        "adapt": adapt_features(wildcards, guarded.get("student_view", "auto")),
+        "adapt": adapt_features(wildcards, guarded.get("student_view", "both")),
         "clean": features_of("adapt", "clean")(wildcards),
         "probes": f"results/{wildcards.model}/{wildcards.benchmark}/{method.get('method')}/probes.h5",
         "samples": samples_of("adapt")(wildcards),

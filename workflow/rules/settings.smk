@@ -125,7 +125,7 @@ def versions():
 def settings_pseudo_labels(wildcards):
     return {
         "labelling": LABELLINGS[wildcards.labelling],
-        "view": training_views("auto", images=adapts_on_images(wildcards))[1],
+        "view": training_views("both", images=adapts_on_images(wildcards))[1],
         "code": code_hash("lpclip.pseudo_labels"),
     }
 
