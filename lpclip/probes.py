@@ -84,7 +84,7 @@ class Probes:
             method that saw none.
         strong_policy: policy of the strong views that it learned from; empty for none.
         guard: what the guard found and decided, one row per strength; None for a method without.
-        student_view: view of unlabelled samples that it learned from; empty for none.
+        student_view: views of unlabelled samples that it learned from; empty for none.
         member_weight: ``[S, M, C, D]`` float32, the last round's members; None where a round is
             one probe.
         member_bias: ``[S, M, C]`` float32.
