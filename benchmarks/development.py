@@ -9,8 +9,9 @@ project shows is read.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,12 @@ def _each(choices: dict[str, tuple[Any, ...]]) -> Iterator[tuple[str, Any]]:
     return ((key, value) for key, values in choices.items() for value in values)
 
 
-def compare_settings(case: Case) -> list[dict[str, Any]]:
-    """Gains with every change, one row each."""
+def compare_settings(case: Case, only: Sequence[str] = ("",)) -> list[dict[str, Any]]:
+    """Gains with every change whose text begins with one of `only`, one row each."""
     rows = []
     for change, settings in changes():
+        if not change.startswith(("recommended", *only)):
+            continue
         probes = self_train(case.head, case.adapt.pool(settings), settings, [0])
         row = {f"gain_{strength:g}": gain(case, probes, strength) for strength in WORTH}
         rows.append({"case": case.name, "change": change, **row})
@@ -148,9 +151,15 @@ def main() -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--every", type=int, default=1, help="use every n-th case")
     parser.add_argument("--keep", type=Path, default=KEPT, help="folder for features of the sets")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="of settings, changes that begin like this"
+    )
     options = parser.parse_args()
+    part = PARTS[options.part]
+    if options.part == "settings":
+        part = partial(compare_settings, only=options.only)
     chosen = list(islice(drawn(options.keep), 0, None, options.every))
-    found = [row for rows in in_parallel(PARTS[options.part], chosen) for row in rows]
+    found = [row for rows in in_parallel(part, chosen) for row in rows]
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"development_{options.part}.csv"
     pd.DataFrame(found).to_csv(path, index=False, float_format="%.4f")

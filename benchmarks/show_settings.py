@@ -13,8 +13,8 @@ TABLE = Path(__file__).parent / "results/development_settings.csv"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.parse_args()
-    table = pd.read_csv(TABLE)
+    parser.add_argument("table", type=Path, nargs="?", default=TABLE, help="another such table")
+    table = pd.read_csv(parser.parse_args().table)
     gains = [name for name in map(str, table.columns) if name.startswith("gain_")]
     table["best"] = table[gains].max(axis=1).clip(lower=0)
     table["pen"] = table["case"].str.startswith("pen")
