@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: report test lint clean
+.PHONY: report test lint bench clean
 
 report: .venv/installed
 	@touch .venv/started
@@ -21,6 +21,16 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+# Small sizes, in ten minutes on two cores; the figures in benchmarks/README.md are of the full ones.
+bench: .venv/installed
+	$(BIN)/python benchmarks/speed/caches.py
+	$(BIN)/python benchmarks/speed/corruptions.py --pixels 224 --repeats 1
+	$(BIN)/python benchmarks/speed/extraction.py --images 64 --repeats 2 --workers 0 1 2
+	$(BIN)/python benchmarks/speed/memory.py --images 1000 100000
+	$(BIN)/python benchmarks/speed/probes.py --repeats 1
+	$(BIN)/python benchmarks/speed/evaluation.py
+	$(BIN)/python benchmarks/speed/workflow.py
 
 # Made anew when the dependencies change; an interrupted installation is not taken for whole.
 .venv/installed: pyproject.toml constraints.txt
