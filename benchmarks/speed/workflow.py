@@ -1,0 +1,122 @@
+"""The workflow around the computation: dry runs, start-up of stages, where the default's time goes.
+
+    python benchmarks/speed/workflow.py
+
+Runs the default once (in ``cache/speed/default``), and a copy of it with so many methods that it
+has 2,000 jobs, in which the command ``lpclip`` does nothing but make its files: what is left is
+Snakemake's own time. Writes ``workflow.csv``, ``stages.csv`` and ``profile.csv`` into ``results/``.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pandas as pd
+import yaml
+from measure import machine, write
+
+from lpclip.cli import STAGES
+
+REPOSITORY = Path(__file__).parents[2]
+JOBS, JOBS_PER_METHOD = 2000, 10
+# A function of this name goes before the command; `report` names no file of its own.
+NOTHING = """
+lpclip() {
+  if [ "$1" = report ]; then touch REPORT; return; fi
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --output|--curves|--per-class|--confusion|--reliability|--predictions) touch "$2" ;;
+    esac
+    shift
+  done
+}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--work", type=Path, default=REPOSITORY / "cache/speed")
+    parser.add_argument("--jobs", type=int, default=JOBS)
+    options = parser.parse_args()
+    default = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    rows = [measure_graph(options.work / "default", default, limit=3.0)]
+    write(profile(options.work / "default"), "profile")
+    for number in range((options.jobs - len(default["methods"]) * JOBS_PER_METHOD) // 10):
+        default["methods"][f"method_{number}"] = default["methods"]["lp_clip"]
+    rows.append(measure_graph(options.work / "large", default, limit=20.0, pretend=True))
+    write(rows, "workflow")
+    write(list(map(start_up, ["nothing", *STAGES])), "stages")
+
+
+def measure_graph(
+    folder: Path, config: dict[str, Any], *, limit: float, pretend: bool = False
+) -> dict[str, Any]:
+    """Finish a graph of jobs, then ask what would run: nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    environment = dict(os.environ)
+    if pretend:
+        report = (REPOSITORY / "workflow/rules/report.smk").read_text()
+        files = re.findall(r'"(results/[\w./]+)",$', report, flags=re.MULTILINE)
+        (folder / "nothing.sh").write_text(NOTHING.replace("REPORT", " ".join(files)))
+        environment["BASH_ENV"] = str((folder / "nothing.sh").resolve())
+    first = snakemake(folder, ["--cores", "all"], environment)
+    taken = [snakemake(folder, ["--dry-run"], environment) for _ in range(3)]
+    jobs = len(list((folder / "logs").rglob("*.tsv")))
+    return {
+        "run": folder.name,
+        "jobs": jobs,
+        "run_s": first if first > 2 * taken[0] else float("nan"),  # it was finished before
+        "dry_run_s": median(taken),
+        "at_most": limit,
+        "machine": machine(),
+    }
+
+
+def snakemake(folder: Path, arguments: Sequence[str], environment: dict[str, str]) -> float:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
+    command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml"), "--quiet"]
+    start = time.perf_counter()
+    subprocess.run([*command, "all", *arguments], check=True, env=environment)
+    return time.perf_counter() - start
+
+
+def profile(folder: Path) -> list[dict[str, Any]]:
+    """Seconds of every rule, from what Snakemake wrote down of its jobs."""
+    files = (folder / "logs").rglob("*.tsv")
+    seconds = pd.DataFrame(
+        {
+            "rule": path.relative_to(folder / "logs").parts[0].removesuffix(".tsv"),
+            "seconds": pd.read_csv(path, sep="\t")["s"].sum(),
+        }
+        for path in files
+    )
+    table = seconds.groupby("rule")["seconds"].agg(["count", "sum", "max"])
+    table["share"] = table["sum"] / table["sum"].sum()
+    table = table.sort_values("sum", ascending=False).reset_index()
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def start_up(stage: str) -> dict[str, Any]:
+    """Seconds until a stage has imported what it needs, and whether PyTorch is part of it."""
+    module = STAGES[stage][0].partition(":")[0] if stage in STAGES else "sys"
+    code = f"import sys, {module}; print('torch' in sys.modules)"
+    taken, found = [], ""
+    for _ in range(5):
+        start = time.perf_counter()
+        found = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ).stdout
+        taken.append(time.perf_counter() - start)
+    return {"stage": stage, "start_up_s": median(taken), "torch": found.strip() == "True"}
+
+
+if __name__ == "__main__":
+    main()
