@@ -6,7 +6,6 @@ without comments, docstrings and formatting. Nothing is imported and nothing is 
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 WITHOUT_RESULT = ("lpclip", "lpclip.errors", "lpclip.progress")
 
 
+@cache
 def code_hash(*modules: str) -> str:
     """Hash, 16 hexadecimal digits, of the modules and of what they import in their packages.
 
@@ -52,10 +52,12 @@ def _closure(module: str) -> dict[str, Path]:
     return found
 
 
-def _imports(path: Path, name: str, package: str) -> Iterator[str]:
+@cache
+def _imports(path: Path, name: str, package: str) -> tuple[str, ...]:
     """Names under ``package`` that the module imports; some may be functions, not modules."""
+    names = list[str]()
     inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -66,12 +68,18 @@ def _imports(path: Path, name: str, package: str) -> Iterator[str]:
             targets = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else:
             continue
-        yield from (target for target in targets if target.split(".")[0] == package)
+        names += (target for target in targets if target.split(".")[0] == package)
+    return tuple(names)
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes())
 
 
 @cache
 def _normalised(path: Path) -> str:
-    tree = ast.parse(path.read_bytes())
+    tree = _parsed(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

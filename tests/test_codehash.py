@@ -31,8 +31,8 @@ def package(tmp_path, monkeypatch):
 
 
 def hashed():
-    codehash._closure.cache_clear()
-    codehash._normalised.cache_clear()
+    for function in ("code_hash", "_closure", "_imports", "_parsed", "_normalised"):
+        getattr(codehash, function).cache_clear()
     return codehash.code_hash("toy.stage")
 
 

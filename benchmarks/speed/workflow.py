@@ -82,9 +82,10 @@ def measure_graph(
 
 def snakemake(folder: Path, arguments: Sequence[str], environment: dict[str, str]) -> float:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
-    command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml"), "--quiet"]
+    command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
     start = time.perf_counter()
-    subprocess.run([*command, "all", *arguments], check=True, env=environment)
+    with (folder / "snakemake.log").open("w") as log:
+        subprocess.run([*command, *arguments], check=True, env=environment, stdout=log, stderr=log)
     return time.perf_counter() - start
 
 

@@ -3,7 +3,6 @@
 import string
 from collections.abc import Sequence
 
-import torch
 from PIL import Image, ImageOps
 
 from lpclip.data import Sample
@@ -12,7 +11,6 @@ from lpclip.data.digits import enlarge
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.rng import sample_key
 from lpclip.tiny import glyphs as fonts
-from lpclip.tiny.render import render, render_low_resolution
 
 # A set that is to be unlike digits has none of the characters that people write, or that a coarse
 # image shows, like one.
@@ -128,6 +126,11 @@ class Source:
             raise LpclipError(
                 f"There is no glyph '{path}'; a path is glyph-00000@U+0041, say."
             ) from error
+        # Here, since every start of Snakemake opens the sources, and draws nothing.
+        import torch
+
+        from lpclip.tiny.render import render, render_low_resolution
+
         generator = torch.Generator().manual_seed(sample_key(self.seed, identifier, "glyph"))
         shapes = fonts.glyphs()
         font = torch.randint(int(shapes.fonts[place]), (), generator=generator)

@@ -10,10 +10,12 @@ A module ``lpclip/methods/{kind}.py`` holds
 - ``fit(head, inputs, settings, seeds) -> Probes``.
 """
 
+import ast
 import importlib
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,14 +96,23 @@ def kinds() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
+def check_kind(kind: str) -> None:
+    """Refuse a kind that there is not.
+
+    Raises:
+        LpclipError: there is none of that name.
+    """
+    if kind not in kinds():
+        raise LpclipError(f"Unknown kind of method '{kind}'. {did_you_mean(kind, kinds())}")
+
+
 def load_method(kind: str) -> Method:
     """The module of a kind.
 
     Raises:
         LpclipError: there is none.
     """
-    if kind not in kinds():
-        raise LpclipError(f"Unknown kind of method '{kind}'. {did_you_mean(kind, kinds())}")
+    check_kind(kind)
     method: Method = importlib.import_module(f"{__name__}.{kind}")
     return method
 
@@ -112,12 +123,33 @@ def used_seeds(kind: str, seeds: Sequence[int]) -> list[int]:
     >>> used_seeds("zero_shot", [3, 4]), used_seeds("supervised", [3, 4])
     ([3], [3, 4])
     """
-    return list(seeds if getattr(load_method(kind), "SEEDED", True) else seeds[:1])
+    return list(seeds if _declared(kind, "SEEDED", True) else seeds[:1])
 
 
 def needs(kind: str) -> tuple[str, ...]:
     """``NEEDS`` of a kind: names of the files that the method reads."""
-    return tuple(load_method(kind).NEEDS)
+    found: tuple[str, ...] = _declared(kind, "NEEDS", ())
+    return found
+
+
+@cache
+def _declared(kind: str, name: str, default: Any) -> Any:
+    """A constant of a kind's module, which is read but not run: most import PyTorch.
+
+    Every start of Snakemake asks for them.
+    """
+    check_kind(kind)
+    tree = ast.parse((Path(__path__[0]) / f"{kind}.py").read_bytes())
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign):
+            targets: list[ast.expr] = [node.target]
+        elif isinstance(node, ast.Assign):
+            targets = node.targets
+        else:
+            continue
+        if any(isinstance(one, ast.Name) and one.id == name for one in targets) and node.value:
+            return ast.literal_eval(node.value)
+    return default
 
 
 def sees_labels(kind: str) -> bool:

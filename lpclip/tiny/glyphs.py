@@ -3,18 +3,19 @@
 The fonts are those that matplotlib ships; only bitmaps are made from them.
 """
 
+from __future__ import annotations
+
 import string
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
-import torch
-from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DIGITS = string.digits
 LETTERS = string.ascii_letters
@@ -79,6 +80,11 @@ class Glyphs(NamedTuple):
 @lru_cache(maxsize=1)
 def glyphs() -> Glyphs:
     """Masks of every character in every usable font; takes about a second, once a process."""
+    # Here, since every start of Snakemake opens the sources, which takes the names above alone.
+    import matplotlib
+    import torch
+    from matplotlib.ft2font import FT2Font
+
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     shapes: dict[str, list[npt.NDArray[np.uint8]]] = {character: [] for character in CHARACTERS}
     for names, characters in (

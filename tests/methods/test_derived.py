@@ -1,5 +1,7 @@
 """Methods made from another one's probes: temperature scaling and the way from zero-shot."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +12,13 @@ from lpclip.errors import LpclipError
 from lpclip.methods import (
     Inputs,
     deep_ensemble,
+    kinds,
+    load_method,
     needs,
     sees_labels,
     supervised,
     temperature_scaling,
+    used_seeds,
     wise_ft,
     zero_shot,
 )
@@ -174,3 +179,16 @@ def test_probes_of_another_method_or_other_seeds_are_refused(scene, settings, se
 def test_only_temperature_scaling_reads_labels():
     assert sees_labels("temperature_scaling")
     assert needs("wise_ft") == ("probes",)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_what_a_kind_declares_is_known_without_importing_it(kind):
+    module = load_method(kind)
+    assert needs(kind) == tuple(module.NEEDS)
+    assert used_seeds(kind, [3, 4]) == ([3, 4] if getattr(module, "SEEDED", True) else [3])
+
+
+def test_asking_what_kinds_need_imports_no_torch():
+    code = "import sys; from lpclip.methods import kinds, needs; [needs(k) for k in kinds()]"
+    code = f"{code}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
