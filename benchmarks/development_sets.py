@@ -130,16 +130,16 @@ def drawn(keep: Path) -> Iterator[Case]:
     letters = Drawn("letters")
     digits = Drawn("digits")
     foreign = {
-        "digits": _kept(keep / "foreign letters.npz", lambda: letters.images(900, 5, views=True)),
-        "": _kept(keep / "foreign digits.npz", lambda: digits.images(900, 5, views=True)),
+        "digits": kept(keep / "foreign letters.npz", lambda: letters.images(900, 5, views=True)),
+        "": kept(keep / "foreign digits.npz", lambda: digits.images(900, 5, views=True)),
     }
     for name, how in SETS.items():
         templates = cases.DIGIT_TEMPLATES if how.characters == "digits" else cases.TEMPLATES
         base = Case(
             name,
             cases.zero_shot(how.class_names, templates),
-            _kept(keep / f"{name}, adapt.npz", partial(how.images, 1800, 1, views=True)),
-            _kept(keep / f"{name}, test.npz", partial(how.images, 900, 2, views=False)),
+            kept(keep / f"{name}, adapt.npz", partial(how.images, 1800, 1, views=True)),
+            kept(keep / f"{name}, test.npz", partial(how.images, 900, 2, views=False)),
         )
         c = np.arange(len(how.class_names)) / (len(how.class_names) - 1)
         medium = replace(cases.some(base, "900", 900, 0), name=name)
@@ -153,7 +153,8 @@ def drawn(keep: Path) -> Iterator[Case]:
         yield cases.mixed(medium, "30 % foreign", more, 0.3, 0)
 
 
-def _kept(path: Path, make: Callable[[], cases.Images]) -> cases.Images:
+def kept(path: Path, make: Callable[[], cases.Images]) -> cases.Images:
+    """What the file holds; made and written where there is none."""
     if not path.exists():
         images = make()
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -39,6 +39,10 @@ STAGES: Mapping[str, tuple[str, str]] = {
         "detection of foreign images without a head",
     ),
     "evaluate-ood": ("lpclip.evaluate_ood:evaluate_ood", "detection of foreign images"),
+    "evaluate-held-out": (
+        "lpclip.evaluate_held_out:evaluate_held_out",
+        "which score detects foreign images, asked of held-out classes",
+    ),
     "evaluate-rounds": ("lpclip.evaluate_rounds:evaluate_rounds", "what every round was worth"),
     "evaluate-samples": (
         "lpclip.evaluate_samples:evaluate_samples",
@@ -76,6 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader of our output has gone (``lpclip inspect … | head``).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        # Most likely a path that cannot be read or written; a log has the whole story.
+        log.exception("stopped by an error of the file system")
+        if error.filename is None or error.strerror is None:
+            raise
+        print(f"lpclip: {error.filename}: {error.strerror}.", file=sys.stderr)
+        sys.exit(1)
     except Exception:
         log.exception("stopped by an error that lpclip did not expect")
         raise

@@ -198,7 +198,11 @@ def experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return {**names, "seed": seed}
 
 
-def write_csv(rows: Sequence[Mapping[str, Any]], output: Path) -> None:
-    """Write rows as CSV, whole or not at all."""
+def write_csv(
+    rows: Sequence[Mapping[str, Any]], output: Path, *, columns: Sequence[str] | None = None
+) -> None:
+    """Write rows as CSV, whole or not at all; columns are named where there may be no row."""
     with atomic_path(output) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.9g")
+        pd.DataFrame(rows, columns=None if columns is None else list(columns)).to_csv(
+            temporary, index=False, float_format="%.9g"
+        )

@@ -39,12 +39,12 @@ def evaluate_features(*, adapt: Path, test: Path, features: Path, output: Path) 
             "n_ood": len(outside),
             **detection_metrics(scores[:n], scores[n:]),
         }
-        for name, scores in _scores(np.concatenate([inside, outside]), known).items()
+        for name, scores in feature_scores(np.concatenate([inside, outside]), known).items()
     ]
     write_csv(rows, output)
 
 
-def _scores(values: FloatArray, known: FloatArray) -> dict[str, FloatArray]:
+def feature_scores(values: FloatArray, known: FloatArray) -> dict[str, FloatArray]:
     """Score name -> scores ``[N]`` of features; high means in-distribution."""
     k = max(LEAST_NEIGHBOURS, len(known) // ADAPT_PER_NEIGHBOUR)
     scores = {"nearest_neighbours": nearest_neighbours(values, known, k=k)}

@@ -44,8 +44,8 @@ def evaluate_ood(
         group: ``near`` or ``far``.
     """
     heads, provenance = read_probes(probes)
-    inside = _scores(heads, next(views_of(test, provenance))[2])
-    outside = _scores(heads, next(views_of(features, provenance))[2])
+    inside = head_scores(heads, next(views_of(test, provenance))[2])
+    outside = head_scores(heads, next(views_of(features, provenance))[2])
     rows = [
         {
             **experiment(provenance, seed),
@@ -82,7 +82,7 @@ def evaluate_ood(
     write_csv(bins, curves)
 
 
-def _scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
+def head_scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
     """Score name -> scores ``[N]`` per seed; high means in-distribution.
 
     Besides those of the last round's probe, two of the head half-way to it from round 0: training

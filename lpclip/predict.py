@@ -57,6 +57,7 @@ def predict(
     round: int = -1,
     seed: int | None = None,
     top_k: int = 5,
+    adapt: Path | None = None,
     checkpoint: Path | None = None,
     batch_size: int = 64,
     workers: int = 0,
@@ -67,8 +68,8 @@ def predict(
 
     Columns: id, path, prediction (the class), confidence (its probability); scores that are high
     for images of the probe's classes and low for foreign ones: half_way_max_logit (of the head
-    half-way from zero-shot to the probe), max_logit, mcm; then class_2, confidence_2 and so on, the
-    next most probable classes.
+    half-way from zero-shot to the probe), max_logit, mcm, and with ``adapt`` nearest_neighbours and
+    mahalanobis; then class_2, confidence_2 and so on, the next most probable classes.
 
     Features are rounded to float16, as those of caches are, so that an image gets the numbers that
     the workflow computes for it.
@@ -79,6 +80,8 @@ def predict(
         round: of the probe, counted from 0, the zero-shot head; -1 is the last.
         seed: of the probe; None: the first that the method was run with.
         top_k: how many classes are listed.
+        adapt: feature cache of the unlabelled images that the probe was adapted on, for the scores
+            that are distances to them.
         checkpoint: weights of the model, where they are no longer what the probes file names.
         batch_size: images that are encoded at once.
         workers: processes that decode images; 0 decodes in this one.
@@ -93,13 +96,16 @@ def predict(
         raise LpclipError(f"{output} ends in neither {' nor '.join(_WRITERS)}.")
     heads, provenance = read_probes(probes)
     number, column = place(probes, heads, round=round, seed=seed)
-    scorer = _Scorer(heads, number, column, _positive(top_k, "--top-k"))
+    known = None if adapt is None else _clean_features(adapt, provenance)
+    scorer = _Scorer(heads, number, column, _positive(top_k, "--top-k"), keep=known is not None)
     found = [_images(path) for path in inputs]
     if not any(found):
         raise LpclipError("No image was given. Name files, folders or feature caches (.h5).")
     model = None
     if any(isinstance(part, Image) for parts in found for part in parts):
         _positive(batch_size, "--batch-size")
+        if workers < 0:
+            raise LpclipError(f"--workers takes a whole number from 0 on, not {workers}.")
         model = load_encoder(probes, provenance, checkpoint=checkpoint, device=device)
     tables, bad = [], list[BadImageError]()
     parts = (part for parts in found for part in parts)
@@ -118,6 +124,12 @@ def predict(
     made_by = {name: provenance[name] for name in names if name in provenance}
     made_by |= {"probes": str(probes), "round": number, "seed": heads.seeds[column]}
     table = pd.concat(tables, ignore_index=True)
+    if known is not None:
+        from lpclip.evaluate_features import feature_scores
+
+        after = list(table).index("mcm") + 1
+        for name, scores in reversed(feature_scores(scorer.kept(), known).items()):
+            table.insert(after, name, scores)
     if output is not None:
         with atomic_path(output) as temporary:
             _WRITERS[output.suffix.lower()](table, temporary, made_by)
@@ -143,13 +155,21 @@ _WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
 class _Scorer:
     """Rows of the table for features."""
 
-    def __init__(self, heads: Probes, number: int, column: int, top_k: int) -> None:
+    def __init__(self, heads: Probes, number: int, column: int, top_k: int, *, keep: bool) -> None:
         self._heads, self._place = heads, (number, column)
         self._top_k = min(top_k, len(heads.class_names))
         self.width = heads.weight.shape[-1]
+        self._kept: list[FloatArray] | None = [] if keep else None
+
+    def kept(self) -> FloatArray:
+        """Features ``[N, D]`` of all rows so far."""
+        found: FloatArray = np.concatenate(self._kept or [np.empty((0, self.width), np.float32)])
+        return found
 
     def rows(self, ids: Sequence[str], paths: Sequence[str], unit: FloatArray) -> pd.DataFrame:
         """One row per image; features ``[N, D]`` float32, of unit length."""
+        if self._kept is not None:
+            self._kept.append(unit)
         heads, (number, column) = self._heads, self._place
         logits = heads.logits(unit, number, column)
         # Of an ensemble, the scores are those of the mean head, as in the evaluation.
@@ -190,13 +210,18 @@ def _images(path: Path) -> list[Image | Path]:
 
 
 def _of_cache(path: Path, scorer: _Scorer, provenance: Mapping[str, Any]) -> pd.DataFrame:
-    # The hash is enough, but for features of which no weights are known.
-    keys = ("weights", "model") if provenance.get("weights") == PRECOMPUTED else ("weights",)
-    expected = {key: provenance[key] for key in keys if key in provenance}
-    features = cache.read_features(path, "clean", expected=expected)
+    features = _clean_features(path, provenance)
     with cache.open_file(path) as file:
         samples = cache.read_table(file, "samples")
     return scorer.rows(list(samples["id"]), list(samples["path"]), features)
+
+
+def _clean_features(path: Path, provenance: Mapping[str, Any]) -> FloatArray:
+    """Features of unit length, of the probe's model."""
+    # The hash is enough, but for features of which no weights are known.
+    keys = ("weights", "model") if provenance.get("weights") == PRECOMPUTED else ("weights",)
+    expected = {key: provenance[key] for key in keys if key in provenance}
+    return cache.read_features(path, "clean", expected=expected)
 
 
 def _of_images(

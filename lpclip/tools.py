@@ -54,6 +54,13 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
         help="a .csv or .parquet file (default: CSV on the standard output)",
     )
     parser.add_argument(
+        "--adapt",
+        type=Path,
+        metavar="FILE",
+        help="clean.h5 of the unlabelled images that the probe was adapted on: adds the scores "
+        "nearest_neighbours and mahalanobis, the distances to them",
+    )
+    parser.add_argument(
         "--model-checkpoint",
         type=Path,
         metavar="FILE",
@@ -86,6 +93,7 @@ def _predict(options: argparse.Namespace) -> None:
         round=options.round,
         seed=options.seed,
         top_k=options.top_k,
+        adapt=options.adapt,
         checkpoint=options.model_checkpoint,
         batch_size=options.batch_size,
         workers=options.workers,
@@ -180,6 +188,8 @@ examples:
   lpclip predict --probe results/tiny/digits/lp_clip/probes.h5 photos/ --output photos.parquet
   lpclip predict --probe results/tiny/digits/lp_clip/probes.h5 \\
       cache/tiny/images/digits-test/clean.h5 --top-k 3
+  lpclip predict --probe results/tiny/digits/lp_clip/probes.h5 photos/ \\
+      --adapt cache/tiny/images/digits-adapt/clean.h5
 
 One row per image, in the order of the arguments; a folder's images by their paths. Columns:
   id, path            a folder's images have their path below it as id
@@ -188,9 +198,10 @@ One row per image, in the order of the arguments; a folder's images by their pat
   half_way_max_logit, max_logit, mcm
                       scores that are low for images of no class of the probe's; they have no scale,
                       so choose a threshold on images that you know. Half-way is the head between
-                      zero-shot and the probe, which keeps more of zero-shot's sense of the foreign
-                      than the probe (max_logit). On the default, it is good at near images (letters
-                      beside digits), mcm at far ones (photographs).
+                      zero-shot and the probe
+  nearest_neighbours, mahalanobis
+                      with --adapt, two more: how near the unlabelled images are. `lpclip summary`
+                      says which score suits the method
   class_2, confidence_2, …
                       the next classes, as far as --top-k goes
 

@@ -54,6 +54,18 @@ def test_a_mistake_is_one_sentence_and_status_1(arguments, sentence):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_path_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run("inspect", str(tmp_path / "file" / "below.csv"))
+    assert done.returncode == 1
+    arguments = ["index-samples", "--output", str(tmp_path / "file/s.h5"), "--settings"]
+    settings = '{"dataset": "d", "source": {"kind": "digits", "split": "test"}}'
+    done = run(*arguments, settings)
+    assert done.returncode == 1
+    assert done.stderr.startswith("lpclip: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_the_first_line_of_a_log_is_the_command(tmp_path):
     settings = '{"dataset": "d", "source": {"kind": "digits", "split": "test"}, "code": "abc"}'
     arguments = ["index-samples", "--output", str(tmp_path / "s.h5"), "--settings", settings]

@@ -16,6 +16,7 @@ from trained import NAMES, write_trained
 from lpclip.cli import main
 from lpclip.errors import LpclipError
 from lpclip.frames import read_frame
+from lpclip.metrics import mahalanobis
 from lpclip.predict import predict
 from lpclip.probes import load_probe
 from lpclip.tiny.weights import write_plain
@@ -83,6 +84,26 @@ def test_the_table_is_what_the_probe_gives_for_the_features(folder, round, seed)
     cosines = torch.from_numpy(features @ rows.T).double()
     expected = torch.softmax(cosines, dim=1).max(dim=1).values.numpy()
     np.testing.assert_allclose(table["mcm"], expected, atol=1e-6)
+
+
+def test_distances_to_the_adapt_set_are_those_of_the_metrics_in_every_batch_size(folder):
+    known = read_frame(folder / "clean.h5").filter(regex=r"^d\d").to_numpy()
+    table = of(folder, folder / "clean.h5", adapt=folder / "clean.h5", top_k=2).table
+    assert list(table)[6:] == [
+        "mcm",
+        "nearest_neighbours",
+        "mahalanobis",
+        "class_2",
+        "confidence_2",
+    ]
+    distances = np.sort(np.linalg.norm(known[:, None] - known, axis=-1), axis=1)
+    np.testing.assert_allclose(table["nearest_neighbours"], -distances[:, 4], atol=1e-5)
+    np.testing.assert_allclose(table["mahalanobis"], mahalanobis(known, known), rtol=1e-4)
+    images = [folder / "images/b/01.png", folder / "images/a"]
+    found = of(folder, *images, adapt=folder / "clean.h5", batch_size=4, top_k=1).table
+    assert list(found)[-2:] == ["nearest_neighbours", "mahalanobis"]
+    same = table.set_index("path").loc[found["path"]]
+    np.testing.assert_allclose(found["nearest_neighbours"], same["nearest_neighbours"], atol=2e-3)
 
 
 def test_an_ensemble_predicts_the_mean_of_its_members_probabilities(folder):
@@ -203,6 +224,8 @@ def test_a_mistake_is_a_sentence(folder, tmp_path):
         ({"inputs": []}, "No image was given"),
         ({"top_k": 0}, "--top-k takes a positive whole number"),
         ({"batch_size": 0}, "--batch-size takes a positive whole number"),
+        ({"workers": -1}, "--workers takes a whole number from 0 on, not -1"),
+        ({"adapt": folder / "probes.h5"}, "holds probes, not features"),
         ({"seed": 4}, r"has no seed 4\. Seeds: 3, 8\."),
         ({"output": tmp_path / "p.txt"}, r"ends in neither \.csv nor \.parquet"),
     ):

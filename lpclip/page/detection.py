@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from lpclip.page.figure import BASELINE, Style, panel, per_cent, svg_of
 from lpclip.page.tables import Tables
+from lpclip.report import detection as chosen
 from lpclip.report.parts import Method
 from lpclip.types import FloatArray
 
@@ -48,7 +49,9 @@ def section(
                 ],
             }
         )
-    return {"figures": figures, "score": SCORE}
+    choice = chosen.recommended(tables["ood_held_out"])
+    advice = f"{chosen.in_words(choice)} {chosen.HOW}" if choice else ""
+    return {"figures": figures, "score": SCORE, "advice": advice}
 
 
 def _table(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:

@@ -24,10 +24,12 @@ READS: Mapping[str, tuple[str, ...]] = {
     "evaluate": ("train_probe", "embed_images", "copy_features", "index_samples"),
     "evaluate_features": ("embed_images", "copy_features"),
     "evaluate_ood": ("train_probe", "embed_images", "copy_features", "evaluate_features"),
+    "evaluate_held_out": ("train_probe", "embed_images", "copy_features"),
     "evaluate_rounds": ("train_probe", "embed_images", "copy_features", "index_samples"),
     "evaluate_samples": ("train_probe", "embed_images", "copy_features", "index_samples"),
     "report": (
-        "train_probe", "evaluate", "evaluate_ood", "evaluate_rounds", "evaluate_samples",
+        "train_probe", "evaluate", "evaluate_ood", "evaluate_held_out", "evaluate_rounds",
+        "evaluate_samples",
     ),
     "predictions": ("evaluate_samples",),
     "pictures": ("train_probe", "embed_images", "index_samples"),

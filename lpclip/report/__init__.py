@@ -23,6 +23,7 @@ def write_reports(
     comparisons: Iterable[Path] = (),
     reliability: Iterable[Path] = (),
     ood_curves: Iterable[Path] = (),
+    ood_held_out: Iterable[Path] = (),
     confusion: Iterable[Path] = (),
 ) -> None:
     """Write report.csv, its siblings and two figures; the same results give the same bytes.
@@ -44,6 +45,7 @@ def write_reports(
         comparisons: CSV files of paired differences to zero-shot.
         reliability: CSV files of accuracy per bin of confidence.
         ood_curves: CSV files of the distribution of out-of-distribution scores.
+        ood_held_out: CSV files of the detection of held-out classes.
         confusion: CSV files of pseudo-labels against the truth.
 
     Raises:
@@ -62,6 +64,7 @@ def write_reports(
         "comparisons": comparisons,
         "reliability": reliability,
         "ood_curves": ood_curves,
+        "ood_held_out": ood_held_out,
         "confusion": confusion,
     }
     tables = {kind: read_parts(kind, files, known) for kind, files in paths.items()}

@@ -67,6 +67,10 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "dataset": "text", "group": "text", "score": "text", "bin": "integer", "low": "number",
         "high": "number", "n_id": "integer", "n_ood": "integer",
     },
+    "ood_held_out": {
+        "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
+        "score": "text", "n_groups": "integer", "n_images": "integer", "auroc": "number",
+    },
     "confusion": {
         "model": "text", "benchmark": "text", "method": "text", "seed": "integer",
         "round": "integer", "class_index": "integer", "class_name": "text",
@@ -84,6 +88,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "comparisons": ("shift", "source", "severity"),
     "reliability": ("shift", "source", "severity", "bin"),
     "ood_curves": ("group", "dataset", "score", "bin"),
+    "ood_held_out": ("score",),
     "confusion": ("class_index", "pseudo_label_index"),
 }
 

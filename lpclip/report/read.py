@@ -60,6 +60,10 @@ KINDS: Mapping[str, Kind] = {
     "confusion": Kind(
         "one row per experiment, true class and pseudo-label", tuple(COLUMNS["confusion"])
     ),
+    "ood_held_out": Kind(
+        "one row per experiment and score: detection of held-out classes",
+        tuple(COLUMNS["ood_held_out"]),
+    ),
     "guard": Kind("one row per guarded method and strength", guard.COLUMNS),
     "skipped": Kind("one row per dataset and image that was left out", SKIPPED),
 }

@@ -23,6 +23,7 @@ def report(
     comparisons: Sequence[Path] = (),
     reliability: Sequence[Path] = (),
     ood_curves: Sequence[Path] = (),
+    ood_held_out: Sequence[Path] = (),
     confusion: Sequence[Path] = (),
     skipped: Sequence[Path] = (),
 ) -> None:
@@ -38,6 +39,7 @@ def report(
         comparisons: CSV files of ``lpclip evaluate-samples``.
         reliability: the same command's CSV files of bins of confidence.
         ood_curves: CSV files of ``lpclip evaluate-ood``: how scores are distributed.
+        ood_held_out: CSV files of ``lpclip evaluate-held-out``.
         confusion: CSV files of ``lpclip evaluate-rounds``: pseudo-labels against the truth.
         skipped: indices of the datasets that leave out images that cannot be read.
     """
@@ -50,6 +52,7 @@ def report(
         comparisons=comparisons,
         reliability=reliability,
         ood_curves=ood_curves,
+        ood_held_out=ood_held_out,
         confusion=confusion,
         methods=methods,
         output=output,

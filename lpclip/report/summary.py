@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from lpclip.errors import LpclipError
-from lpclip.report import read, skipped
+from lpclip.report import detection, read, skipped
 from lpclip.report.guard import in_words
 
 WIDTH = 100
@@ -64,12 +64,6 @@ _INCOMPLETE = (
 )
 _UNLABELLED = "Without a labelled test set accuracy is not known."
 
-# Chosen without any foreign image: docs/method.md.
-_DETECTION = (
-    "To tell foreign images, prefer the score half_way_max_logit in ood.csv, of the head half-way "
-    "to the trained one: training makes a head surer of images that it has never seen, too."
-)
-
 _PROCEDURAL = (
     "Frost is drawn (procedural crystals): no photographs of it were given (frost_images)."
 )
@@ -100,9 +94,23 @@ def summary(report_csv: Path) -> str:
     left_out = report_csv.with_name("skipped.csv")
     if left_out.is_file():
         notes += [textwrap.fill(text, WIDTH) for text in skipped.in_words(left_out)]
-    if any(column.meaning == _AUROC for column in shown(report)):
-        notes += textwrap.wrap(_DETECTION, WIDTH, break_on_hyphens=False)
+    notes += _on_detection(report_csv.with_name("ood_held_out.csv"))
     return "\n\n".join([*blocks, *guard, "\n".join([*notes, *_policies(report)])])
+
+
+def _on_detection(held_out_csv: Path) -> list[str]:
+    """Lines on the score that every benchmark's foreign images should be told by."""
+    if not held_out_csv.is_file():
+        return []
+    held_out = read.read_report(held_out_csv)
+    pairs = held_out.groupby(["model", "benchmark"], sort=False)
+    words = {pair: detection.in_words(detection.recommended(rows)) for pair, rows in pairs}
+    sentences = [
+        words[pair] if len(words) == 1 else f"{pair[1]}, model {pair[0]}: {words[pair]}"
+        for pair in words
+    ]
+    texts = [*sentences, detection.HOW] if sentences else []
+    return [line for text in texts for line in textwrap.wrap(text, WIDTH, break_on_hyphens=False)]
 
 
 def report_cells(report_csv: Path) -> pd.DataFrame:

@@ -141,10 +141,12 @@ def test_the_number_of_cores_changes_no_report(finished, tmp_path):
 # What runs after every probe, and after the one probe of one method.
 REPORTS = {"report": 1, "predictions": 1, "pictures": 1, "page": 1}
 EVALUATION = {
-    "evaluate": 6, "evaluate_ood": 3, "evaluate_rounds": 3, "evaluate_samples": 3, **REPORTS,
+    "evaluate": 6, "evaluate_ood": 3, "evaluate_held_out": 3, "evaluate_rounds": 3,
+    "evaluate_samples": 3, **REPORTS,
 }  # fmt: skip
 OF_ONE_METHOD = {
-    "evaluate": 2, "evaluate_ood": 1, "evaluate_rounds": 1, "evaluate_samples": 1, **REPORTS,
+    "evaluate": 2, "evaluate_ood": 1, "evaluate_held_out": 1, "evaluate_rounds": 1,
+    "evaluate_samples": 1, **REPORTS,
 }  # fmt: skip
 
 
@@ -159,7 +161,7 @@ OF_ONE_METHOD = {
         ),
         (
             [("evaluate_ood.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")],
-            {"evaluate_ood": 3, "report": 1, "page": 1},
+            {"evaluate_ood": 3, "evaluate_held_out": 3, "report": 1, "page": 1},
         ),
         (
             [("data/digits.py", "_SIDE = 32", "_SIDE = 33")],

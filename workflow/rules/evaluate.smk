@@ -76,6 +76,29 @@ rule evaluate_ood:
         " --log {log:q} --threads {threads}"
 
 
+rule evaluate_held_out:
+    input:
+        probes="results/{model}/{benchmark}/{method}/probes.h5",
+        adapt=features_of("adapt", "clean"),
+    output:
+        "results/{model}/{benchmark}/{method}/ood_held_out.csv",
+    log:
+        "logs/evaluate_held_out/{model}/{benchmark}/{method}.log",
+    benchmark:
+        "logs/evaluate_held_out/{model}/{benchmark}/{method}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        settings=settings_of("evaluate_held_out"),
+    shell:
+        "lpclip evaluate-held-out --probes {input.probes:q} --adapt {input.adapt:q}"
+        " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
+
+
 rule evaluate_rounds:
     input:
         unpack(round_inputs),

@@ -8,6 +8,9 @@ rule report:
         comparisons=experiments("results/{model}/{benchmark}/{method}/comparisons.csv"),
         reliability=experiments("results/{model}/{benchmark}/{method}/reliability.csv"),
         ood_curves=parts("ood_curves"),
+        ood_held_out=experiments(
+            "results/{model}/{benchmark}/{method}/ood_held_out.csv"
+        ),
         confusion=experiments("results/{model}/{benchmark}/{method}/confusion.csv"),
         skipped=skipping_indices(),
     output:
@@ -43,6 +46,7 @@ rule report:
         ),
         reliability="results/reliability.csv",
         ood_curves="results/ood_curves.csv",
+        ood_held_out="results/ood_held_out.csv",
         confusion="results/confusion.csv",
         guard="results/guard.csv",
         skipped="results/skipped.csv",
@@ -73,7 +77,7 @@ rule report:
         " --ood {input.ood:q} --rounds {input.rounds:q} --per-class {input.per_class:q}"
         " --comparisons {input.comparisons:q} --reliability {input.reliability:q}"
         " --ood-curves {input.ood_curves:q} --confusion {input.confusion:q}"
-        " --skipped {input.skipped:q}"
+        " --ood-held-out {input.ood_held_out:q} --skipped {input.skipped:q}"
         " --settings {params.settings:q} --output results --log {log:q} --threads {threads}"
 
 

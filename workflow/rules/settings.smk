@@ -178,6 +178,10 @@ def settings_evaluate_ood(wildcards):
     }
 
 
+def settings_evaluate_held_out(wildcards):
+    return {"code": code_hash("lpclip.evaluate_held_out")}
+
+
 def settings_evaluate_rounds(wildcards):
     return {"code": code_hash("lpclip.evaluate_rounds")}
 
