@@ -124,7 +124,7 @@ def genuine(path: Path) -> Case:
 
 def judge(case: Case) -> list[dict[str, Any]]:
     """AUROC of every score on held-out classes and on foreign images, for two methods."""
-    trained = self_train(case.head, case.adapt.pool, Settings(), [0])
+    trained = self_train(case.head, case.adapt.pool(Settings()), Settings(), [0])
     zero_shot = replace(trained, weight=trained.weight[:1], bias=trained.bias[:1])
     rows = []
     for method, heads in (("zero_shot", zero_shot), ("lp_clip_auto", trained)):

@@ -212,6 +212,20 @@ def test_clean_images_of_some_classes_are_not_drawn_as_clean(evaluation, tmp_pat
     assert text_of(page_of(evaluation, tmp_path / "after")) == text_of(before)
 
 
+def test_figures_of_many_methods_are_folded_but_none_is_left_out(evaluation, tmp_path):
+    few = page_of(evaluation, tmp_path / "few")
+    assert "more</summary>" not in few
+    for number in range(8):
+        name = f"again_{number}"
+        evaluation.methods.append(evaluation.methods[1] | {"method": name})
+        for rows in evaluation.rows.values():
+            rows += [row | {"method": name} for row in rows if row["method"] == "lp_clip"]
+    many = page_of(evaluation, tmp_path / "many")
+    calibration = many.partition('-calibration-title">')[2].partition("</section>")[0]
+    shown, _, folded = calibration.partition("<summary>3 more</summary>")
+    assert (shown.count("<figure>"), folded.count("<figure>")) == (9, 3)
+
+
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
