@@ -11,8 +11,6 @@ devices and processors stay in the table.
 """
 
 import argparse
-import os
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from measure import RESULTS, machine
+from measure import RESULTS, Peer, machine
 from PIL import Image
 from torch import Tensor
 
@@ -39,45 +37,11 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 Pixels = npt.NDArray[np.uint8]
 
 
-class Peer:
-    """imagecorruptions in a process of its own."""
-
-    def __init__(self, python: str, images: Path) -> None:
-        worker = [python, "-W", "ignore", str(HERE / "corruptions_peer.py"), str(images)]
-        one = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
-        self._process = subprocess.Popen(
-            worker,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            env={**os.environ, **one},
-        )
-        self.versions = self._read()
-
-    def time(self, name: str, severity: int) -> float:
-        """Milliseconds per image; nan where the package cannot run the corruption."""
-        assert self._process.stdin is not None
-        count = 1 if name == "glass_blur" else PEER_IMAGES
-        self._process.stdin.write(f"{name} {severity} {count}\n")
-        answer = self._read()
-        if answer.startswith("error: "):
-            print(f"The peer cannot run {name}, severity {severity}: {answer[7:]}")
-            return float("nan")
-        return float(answer)
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        answer = self._process.stdout.readline().strip()
-        if not answer:
-            raise SystemExit("The peer ended; its last words are above.")
-        return answer
+def start_peer(python: str, images: Path) -> Peer:
+    """A process of imagecorruptions, with one thread."""
+    one = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+    worker = [python, "-W", "ignore", str(HERE / "corruptions_peer.py"), str(images)]
+    return Peer(worker, **one)
 
 
 def main() -> None:
@@ -101,8 +65,8 @@ def main() -> None:
                 print("No peer: give a Python that has imagecorruptions with --peer.")
             elif pixels == 224:
                 np.save(f"{folder}/images.npy", photographs)
-                peer = Peer(options.peer, Path(folder) / "images.npy")
-                print(f"peer: {peer.versions}")
+                peer = start_peer(options.peer, Path(folder) / "images.npy")
+                print(f"peer: {peer.ready}")
             batches = {device: batch(photographs, device) for device in options.devices}
             for name in options.corruptions:
                 rows += measure(name, pixels, batches, peer, options.repeats)
@@ -157,7 +121,9 @@ def measure(
             times = [milliseconds(images, name, severity, SETS[pixels]) for severity in SEVERITIES]
             ours[device] += [mean(times)] if repeat else []
         if peer is not None and repeat:
-            theirs.append(mean(peer.time(name, severity) for severity in SEVERITIES))
+            count = 1 if name == "glass_blur" else PEER_IMAGES
+            asked = [f"{name} {severity} {count}" for severity in SEVERITIES]
+            theirs.append(mean(map(peer.ask, asked)))
     rows: list[dict[str, object]] = []
     for device, times in ours.items():
         row = {"ms_per_image": median(times), "peer_ms_per_image": float("nan")}

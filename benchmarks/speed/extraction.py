@@ -1,14 +1,18 @@
-"""Images per second of a whole extraction, of the bare encoder, and of the loop that people write.
+r"""Images per second of a whole extraction, of the bare encoder, and of the loop that people write.
 
     python benchmarks/speed/extraction.py                             # ViT-B-32 in fp32 on this CPU
     python benchmarks/speed/extraction.py --device cuda --threads 16 --workers 0 8 16 --images 8192
+    python benchmarks/speed/extraction.py \
+        --clip-benchmark clip-benchmark/bin/python --clip-retrieval clip-retrieval/bin/python
 
 - ``bare``: the encoder on tensors that are in the device's memory already;
 - ``lpclip``: JPEG files to a feature cache, decoded by threads (0) or by so many processes;
 - ``plain loop``: DataLoader, ``encode_image``, ``.cpu()``, append, ``numpy.save``, in fp32, with as
-  many worker processes as is fastest of those given.
+  many worker processes as is fastest of those given;
+- ``clip-benchmark``, ``clip-retrieval``: theirs, each with a Python that has it, as
+  ``extraction_peer.py`` says; in fp32 on a CPU, with as many worker processes as the plain loop.
 
-All take turns in one process, with the same weights (random: speed does not depend on them), batch
+All take turns in one run, with the same weights (random: speed does not depend on them), batch
 size and number of threads. Loading the model is not counted. The images are photographs from
 ``--folder``, or pictures of 500 x 375 pixels made here, each in as many files as it takes.
 """
@@ -22,7 +26,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -32,7 +36,7 @@ import numpy as np
 import open_clip
 import pandas as pd
 import torch
-from measure import RESULTS, machine, write
+from measure import RESULTS, Peer, machine, write
 from PIL import Image
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
@@ -44,6 +48,7 @@ from lpclip.model_spec import ModelSpec
 from lpclip.models import Model, load_model
 
 SIZE = (500, 375)
+PEERS = ("clip-benchmark", "clip-retrieval")
 
 
 def main() -> None:
@@ -55,6 +60,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[0])
     parser.add_argument("--loop-workers", type=int, nargs="+", help="else as --workers")
     parser.add_argument("--compile", action="store_true", help="also with compile: true")
+    for peer in PEERS:
+        parser.add_argument(f"--{peer}", dest=peer, help=f"a Python that has {peer}")
     parser.add_argument("--images", type=int, default=256, help="files per extraction")
     parser.add_argument("--folder", type=Path, help="photographs, *.JPEG")
     parser.add_argument("--repeats", type=int, default=3)
@@ -63,6 +70,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     embed_images.__globals__["load_model"] = cache(load_model)  # loaded once, not per extraction
     logging.basicConfig(level=logging.ERROR)
+    for peer in PEERS:
+        if vars(options)[peer] is None:
+            print(f"{peer} is left out: give a Python that has it with --{peer}.")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -74,8 +84,7 @@ def main() -> None:
             save_file(open_clip.create_model(name).state_dict(), checkpoint)
             for precision in options.precisions:
                 spec = ModelSpec(name, name, str(checkpoint), False, precision)
-                rates = compare(spec, work, source, options)
-                rows += table(rates, spec, options)
+                rows += compare(spec, work, source, options)
     write(rows, options.name)
     if len(options.workers) > 1:
         draw(pd.DataFrame(rows), RESULTS / f"{options.name}.png")
@@ -108,13 +117,16 @@ def picture(rng: np.random.Generator) -> Image.Image:
 
 def compare(
     spec: ModelSpec, work: Path, source: dict[str, Any], options: argparse.Namespace
-) -> dict[tuple[str, int], float]:
-    """Median images per second of (what, workers)."""
+) -> list[dict[str, Any]]:
+    """The rows of one model in one precision."""
     model = load_model(spec, device=options.device)
     batch = automatic_batch_size(model)
     files = sorted((work / "images").iterdir())
-    # The loop that people write is in fp32, whatever the precision of the others.
+    # The loop that people write is in fp32, whatever the precision of lpclip.
     plain = load_model(replace(spec, precision="fp32"), device=options.device)
+    if model.precision != "fp32":
+        print(f"{spec.architecture}, {model.precision}: {agreement(model, plain, files)}")
+    precisions = {"plain loop": "fp32"}
     variants: dict[tuple[str, int], Callable[[], float]] = {
         ("bare", 0): lambda: bare(model, batch, options.images)
     }
@@ -133,6 +145,16 @@ def compare(
             return plain_loop(plain, files, batch, workers, work / "plain.npy")
 
         variants["plain loop", workers] = loop
+    peers = {
+        name: start_peer(name, vars(options)[name], work / "images", spec, batch, options)
+        for name in PEERS
+        if vars(options)[name] is not None
+    }
+    for name, peer in peers.items():
+        _, precisions[name], *versions = peer.ready.split(" ")
+        print(f"{name} in {precisions[name]}:", *versions)
+        for workers in options.loop_workers or options.workers:
+            variants[name, workers] = partial(peer.ask, str(workers))
     taken: dict[tuple[str, int], list[float]] = {name: [] for name in variants}
     for turn in range(1 + options.repeats):
         for key, run in variants.items():
@@ -140,7 +162,30 @@ def compare(
             print(*key, f"{rate:.4g} images/s" if turn else "warm", file=sys.stderr)
             if turn:
                 taken[key].append(rate)
-    return {key: median(rates) for key, rates in taken.items()}
+    for peer in peers.values():
+        peer.close()
+    rates = {key: median(found) for key, found in taken.items()}
+    return table(rates, precisions, spec, options)
+
+
+def start_peer(
+    name: str, python: str, images: Path, spec: ModelSpec, batch: int, options: argparse.Namespace
+) -> Peer:
+    """A package whose extraction is compared, with the model loaded."""
+    # clip-benchmark asserts that there is a GPU.
+    flags = ["-W", "ignore", *(["-O"] if options.device == "cpu" else [])]
+    script = str(Path(__file__).with_name("extraction_peer.py"))
+    told = [images, spec.architecture, spec.pretrained, batch, options.threads, options.device]
+    return Peer([python, *flags, script, name, *map(str, told)], TQDM_DISABLE="1")
+
+
+def agreement(model: Model, exact: Model, files: list[Path]) -> str:
+    """Cosines between features of the first files by a model and by the same in fp32."""
+    with torch.no_grad():
+        images = [exact.to_pixels(Image.open(file)) for file in files[:64]]
+        pixels = torch.stack(images).to(exact.device)
+        cosines = torch.cosine_similarity(model.embed(pixels), exact.embed(pixels))
+    return f"cosines to fp32 {cosines.mean():.5f} on average, {cosines.min():.5f} at least"
 
 
 def bare(model: Model, batch: int, count: int) -> float:
@@ -210,14 +255,17 @@ def plain_loop(model: Model, files: list[Path], batch: int, workers: int, output
 
 
 def table(
-    rates: dict[tuple[str, int], float], spec: ModelSpec, options: argparse.Namespace
+    rates: dict[tuple[str, int], float],
+    precisions: dict[str, str],
+    spec: ModelSpec,
+    options: argparse.Namespace,
 ) -> list[dict[str, Any]]:
     """One row per variant, with its share of the bare encoder and of the fastest plain loop."""
     fastest = max(rate for (what, _), rate in rates.items() if what == "plain loop")
     return [
         {
             "model": spec.architecture,
-            "precision": "fp32" if what == "plain loop" else spec.precision,
+            "precision": precisions.get(what, spec.precision),
             "beside": spec.precision,
             "what": what,
             "workers": workers,
@@ -241,9 +289,11 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     for axis, ((model, precision), group) in zip(axes[0], groups, strict=True):
         limit = group.loc[group["what"] == "bare", "images_per_second"].item()
         axis.axhline(limit, color="0.5", linestyle="--", label="bare encoder")
-        for what, label in (("lpclip", f"lpclip, {precision}"), ("plain loop", "plain loop, fp32")):
+        for what in ("lpclip", "plain loop", *PEERS):
             line = group[group["what"] == what].sort_values("workers")
-            axis.plot(line["workers"], line["images_per_second"], marker="o", label=label)
+            if len(line):
+                label = f"{what}, {line['precision'].iloc[0]}"
+                axis.plot(line["workers"], line["images_per_second"], marker="o", label=label)
         axis.set(
             title=f"{model}, {precision}",
             xlabel="worker processes (0: threads of the job)",

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,48 @@ def seconds_of(
             if turn >= warm_up:
                 taken[name].append(time.perf_counter() - start)
     return {name: median(values) for name, values in taken.items()}
+
+
+class Peer:
+    """Another package in a process and an environment of its own, which answers lines with numbers.
+
+    Attributes:
+        ready: the first line that it says: what it is.
+    """
+
+    def __init__(self, command: Sequence[str], **environment: str) -> None:
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env={**os.environ, **environment},
+        )
+        self.ready = self._read()
+
+    def ask(self, line: str) -> float:
+        """Its answer; nan, and its reason on the screen, where it has none."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        answer = self._read()
+        if answer.startswith("error: "):
+            print(f"The peer cannot run '{line}': {answer[7:]}")
+            return float("nan")
+        return float(answer)
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        answer = self._process.stdout.readline().strip()
+        if not answer:
+            raise SystemExit("The peer ended; its last words are above.")
+        return answer
 
 
 def machine(device: str = "cpu") -> str:
