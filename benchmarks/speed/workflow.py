@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from typing import Any
 
@@ -67,26 +68,34 @@ def measure_graph(
         files = re.findall(r'"(results/[\w./]+)",$', report, flags=re.MULTILINE)
         (folder / "nothing.sh").write_text(NOTHING.replace("REPORT", " ".join(files)))
         environment["BASH_ENV"] = str((folder / "nothing.sh").resolve())
-    first = snakemake(folder, ["--cores", "all"], environment)
-    taken = [snakemake(folder, ["--dry-run"], environment) for _ in range(3)]
+    first, _ = snakemake(folder, ["--cores", "all"], environment)
+    taken, busy = zip(
+        *(snakemake(folder, ["--dry-run"], environment) for _ in range(3)), strict=True
+    )
     jobs = len(list((folder / "logs").rglob("*.tsv")))
     return {
         "run": folder.name,
         "jobs": jobs,
         "run_s": first if first > 2 * taken[0] else float("nan"),  # it was finished before
         "dry_run_s": median(taken),
+        "dry_run_processor_s": median(busy),
         "at_most": limit,
         "machine": machine(),
     }
 
 
-def snakemake(folder: Path, arguments: Sequence[str], environment: dict[str, str]) -> float:
+def snakemake(
+    folder: Path, arguments: Sequence[str], environment: dict[str, str]
+) -> tuple[float, float]:
+    """Seconds on the clock and of a processor."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
-    start = time.perf_counter()
+    start, before = time.perf_counter(), getrusage(RUSAGE_CHILDREN)
     with (folder / "snakemake.log").open("w") as log:
         subprocess.run([*command, *arguments], check=True, env=environment, stdout=log, stderr=log)
-    return time.perf_counter() - start
+    after = getrusage(RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - start, busy
 
 
 def profile(folder: Path) -> list[dict[str, Any]]:
