@@ -5,7 +5,7 @@ r"""Image features by clip-benchmark or clip-retrieval; extraction.py starts and
 Runs with a Python that has the peer, which need not have lpclip. An environment for each:
 
     python3.11 -m venv clip-benchmark
-    clip-benchmark/bin/pip install clip-benchmark==1.6.2 open_clip_torch==3.3.0 "setuptools<81"
+    clip-benchmark/bin/pip install clip-benchmark==1.6.2 open_clip_torch==3.3.0
 
     python3.11 -m venv clip-retrieval
     clip-retrieval/bin/pip install clip-retrieval==2.45.0 "setuptools<81"
