@@ -125,9 +125,10 @@ def test_a_limit_indexes_its_dataset_again_and_no_other(finished):
     config = yaml.safe_load(yaml.safe_dump(CONFIG))
     assert planned(finished[0], config) == {}
     config["datasets"]["adapt"]["limit"] = 5
-    # The probe of zero-shot has read no image of the adapt set, but the table of rounds has.
-    jobs = ("index_samples", "evaluate_rounds", "report", "page")
-    assert planned(finished[0], config) == dict.fromkeys(jobs, 1)
+    # The probe of zero-shot has read no image of the adapt set; the table of rounds and the choice
+    # of an OOD score have.
+    jobs = ("index_samples", "embed_images", "evaluate_rounds", "evaluate_held_out")
+    assert planned(finished[0], config) == dict.fromkeys((*jobs, "report", "page"), 1)
 
 
 def test_an_edited_class_map_indexes_its_dataset_again(finished):
