@@ -1,5 +1,6 @@
 """What all tests share: one thread per process, and files for the examples in docstrings."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -11,6 +12,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def pytest_collection_modifyitems(items):
     """Whole runs first: a file of them that came last would keep one process busy for long."""
     items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
+@pytest.fixture(autouse=True)
+def _logs(monkeypatch):
+    """Whatever a command did in this process before: logs reach those who look at them, once."""
+    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
 
 
 @pytest.fixture(autouse=True)

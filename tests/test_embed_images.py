@@ -194,8 +194,7 @@ def test_one_image_that_does_not_fit_is_a_sentence(run, tmp_path, monkeypatch):
         run(tmp_path / "f.h5")
 
 
-def test_the_log_says_where_the_time_went(run, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
+def test_the_log_says_where_the_time_went(run, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lpclip")
     run(tmp_path / "f.h5")
     line, timings = (record.getMessage() for record in caplog.records[-2:])
@@ -271,7 +270,6 @@ def test_labels_of_the_index_do_not_change_a_byte(undisturbed, run, samples, tmp
 
 
 def test_continuing_is_said_in_the_log(run, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
     caplog.set_level(logging.INFO, logger="lpclip")
     interrupt(run, tmp_path / "f.h5", monkeypatch, after=1)
     run(tmp_path / "f.h5")

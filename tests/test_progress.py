@@ -13,7 +13,6 @@ def lines(caplog, monkeypatch):
     """The lines logged so far, on a clock that goes on 20 seconds whenever it is read."""
     clock = iter(range(0, 10_000, 20))
     monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
-    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
     caplog.set_level(logging.INFO, logger="lpclip")
     return lambda: [record.getMessage() for record in caplog.records]
 

@@ -1,7 +1,5 @@
 """Copies of published weights: the right activation and preprocessing, or a word about it."""
 
-import logging
-
 import pytest
 
 from lpclip.errors import LpclipError
@@ -41,10 +39,7 @@ def test_weights_trained_without_quickgelu_are_refused_with_it():
     check("ViT-L-14", "laion2b_s32b_b82k")
 
 
-def test_a_file_that_says_nothing_of_its_activation_is_warned_of_until_it_is_said(
-    caplog, monkeypatch
-):
-    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
+def test_a_file_that_says_nothing_of_its_activation_is_warned_of_until_it_is_said(caplog):
     check("ViT-L-14", "mine.pt")
     assert "set force_quick_gelu: true; if not, false" in caplog.text
     caplog.clear()
@@ -74,10 +69,7 @@ def test_images_of_a_file_are_prepared_as_for_the_published_weights(
     assert found["interpolation"] == "bicubic"
 
 
-def test_where_published_weights_differ_and_the_file_names_none_the_log_says_so(
-    caplog, monkeypatch
-):
-    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
+def test_where_published_weights_differ_and_the_file_names_none_the_log_says_so(caplog):
     assert preprocessing(ModelSpec("m", "ViT-L-14", "mine.pt"), published("ViT-L-14")) == {}
     assert "differ in how images are prepared" in caplog.text
     assert preprocessing(ModelSpec("m", "lpclip-tiny", "mine.pt"), {}) == {}

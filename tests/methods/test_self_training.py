@@ -22,9 +22,8 @@ def world(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def readable_log(caplog, monkeypatch):
+def readable_log(caplog):
     """Warnings reach the test whatever another test did to the package's logger."""
-    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
     caplog.set_level(logging.WARNING, logger="lpclip")
 
 

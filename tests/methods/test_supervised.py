@@ -1,6 +1,5 @@
 """The supervised reference is scikit-learn's logistic regression, told in weights of a probe."""
 
-import logging
 import re
 from dataclasses import replace
 
@@ -26,11 +25,10 @@ def test_probabilities_are_those_of_scikit_learn(tmp_path, n_classes):
     assert np.mean(logits.argmax(axis=1) == labels) > 0.7
 
 
-def test_c_is_chosen_on_held_out_labels_and_all_labels_are_fitted(tmp_path, caplog, monkeypatch):
+def test_c_is_chosen_on_held_out_labels_and_all_labels_are_fitted(tmp_path, caplog):
     head, inputs, features, labels = world(tmp_path, 3)
     caplog.set_level("INFO", logger="lpclip.regression")
     settings = Settings(log10_c_low=-6, log10_c_high=2, c_steps=5)
-    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
     probes = fit(head, inputs, settings, [7])
     c = float(re.search(r"C = (\S+),", caplog.text).group(1))
     assert min(abs(np.log10(c) - np.linspace(-6, 2, 5))) < 0.01
@@ -49,10 +47,9 @@ def test_round_0_is_zero_shot_and_every_label_is_counted(tmp_path):
     assert probes.pseudo_labels is None
 
 
-def test_images_without_a_label_are_left_out_and_not_counted(tmp_path, caplog, monkeypatch):
+def test_images_without_a_label_are_left_out_and_not_counted(tmp_path, caplog):
     head, inputs, features, labels = world(tmp_path, 3, [0, 1, 2, -1, 1] * 12)
     caplog.set_level("INFO", logger="lpclip.labelled")
-    monkeypatch.setattr(logging.getLogger("lpclip"), "propagate", True)
     probes = fit(head, inputs, ONE_C, [0])
     assert probes.n_labels == 48
     assert "left out 12 of 60 images, which have no label" in caplog.text

@@ -243,7 +243,7 @@ def test_another_seed_trains_only_what_draws_at_random(changed):
     jobs = changed(lambda c: c["seeds"].append(2))
     assert jobs == {
         "train_probe": 2, "evaluate": 4, "evaluate_ood": 2, "evaluate_rounds": 2,
-        "evaluate_samples": 2, **REPORTS,
+        "evaluate_samples": 2, "evaluate_held_out": 2, **REPORTS,
     }  # fmt: skip
 
 
