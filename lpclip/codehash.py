@@ -6,6 +6,7 @@ without comments, docstrings and formatting. Nothing is imported and nothing is 
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,7 +58,7 @@ def _imports(path: Path, name: str, package: str) -> tuple[str, ...]:
     """Names under ``package`` that the module imports; some may be functions, not modules."""
     names = list[str]()
     inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(_parsed(path)):
+    for node in _statements(_parsed(path)):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -72,6 +73,14 @@ def _imports(path: Path, name: str, package: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements inside, however deep; expressions, most of a tree, are passed over."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield child
+            yield from _statements(child)
+
+
 @cache
 def _parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_bytes())
@@ -80,7 +89,7 @@ def _parsed(path: Path) -> ast.Module:
 @cache
 def _normalised(path: Path) -> str:
     tree = _parsed(path)
-    for node in ast.walk(tree):
+    for node in (tree, *_statements(tree)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if (

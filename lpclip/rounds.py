@@ -1,15 +1,20 @@
 """The table of rounds: what each round of each seed kept, how sure it was, how it ended."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import nan
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from lpclip.pseudo_labels import PseudoLabels
 from lpclip.types import IntArray
+
+if TYPE_CHECKING:
+    from lpclip.pseudo_labels import PseudoLabels
 
 log = logging.getLogger(__name__)
 
