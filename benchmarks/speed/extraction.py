@@ -298,7 +298,8 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
             title=f"{model}, {precision}",
             xlabel="worker processes (0: threads of the job)",
             ylabel="images per second",
-            ylim=(0, None),
+            xticks=sorted(group["workers"].unique()),
+            ylim=(0, 1.1 * group["images_per_second"].max()),
         )
         axis.legend(fontsize="small")
     figure.suptitle(rows["machine"].iloc[0], fontsize="medium")
