@@ -23,7 +23,7 @@ from lpclip.resampling import Resampling
 
 # Rows that a worker process decodes as one: a chunk would take long to come and much memory.
 GROUP_ROWS = 32
-# Images of one size that are resized as one, the same for a GPU.
+# Images of one size that a GPU resizes as one: more would take its memory and save no time.
 RESIZED_AT_ONCE = 64
 # Larger ones are resized by Pillow: chunks of them would fill the memory of a GPU.
 LARGEST_PIXELS = 1 << 20

@@ -37,17 +37,13 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
     """
     wanted: dict[str, Any] = {}
     if not spec.architecture.startswith((HUB, FOLDER)):
+        _check_image_size(spec)
         known = published(spec.architecture)
         check_weights(spec, known)
         if not _is_tag(spec):
             wanted = preprocessing(spec, known)
     if _from_hub(spec):
         look_for_hub()
-    if spec.image_size is not None and spec.image_size < (patch := _patch_size(spec)):
-        raise LpclipError(
-            f"Model '{spec.name}': an image_size of {spec.image_size} is less than one patch of "
-            f"{spec.architecture}. Give at least {patch}."
-        )
     try:
         with quiet():
             clip, preprocess = open_clip.create_model_from_pretrained(
@@ -63,13 +59,15 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
     return clip, preprocess
 
 
-def _patch_size(spec: ModelSpec) -> int:
-    """Pixels of the side of a patch; 0 where there are none, or only the hub knows."""
-    try:
-        config: Any = open_clip.get_model_config(spec.architecture)
-        return int(config["vision_cfg"].get("patch_size") or 0)
-    except Exception:  # loading the model says what is wrong
-        return 0
+def _check_image_size(spec: ModelSpec) -> None:
+    """Refuse images that do not hold a patch: what PyTorch says of them names neither."""
+    config: Any = open_clip.get_model_config(spec.architecture)
+    patch = config["vision_cfg"].get("patch_size") or 0
+    if spec.image_size is not None and spec.image_size < patch:
+        raise LpclipError(
+            f"Model '{spec.name}': an image_size of {spec.image_size} is less than one patch of "
+            f"{spec.architecture}. Give at least {patch}."
+        )
 
 
 def tokenizer(spec: ModelSpec) -> Any:

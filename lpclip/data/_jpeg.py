@@ -1,7 +1,7 @@
 """Plain JPEG files, of which torchvision's decoder makes the same pixels as Pillow's.
 
-It lets other threads of Python run while it decodes, Pillow only in part: 16 threads decode several
-times as many. torchvision will drop it one day (it is deprecated since 0.29); Pillow then does all.
+It lets other threads of Python run while it decodes, Pillow only in part. torchvision will drop it
+one day (it is deprecated since 0.29); Pillow then does all.
 """
 
 import struct
@@ -75,7 +75,7 @@ def _turned(segment: bytes) -> bool:
     try:
         exif.load(segment)
         return bool(exif.get(ExifTags.Base.Orientation, 1) != 1)
-    except Exception:  # metadata in disorder
+    except Exception:  # whatever disorder raises: then it is Pillow that reads the file
         return True
 
 

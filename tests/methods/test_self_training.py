@@ -23,7 +23,7 @@ def world(tmp_path):
 
 @pytest.fixture(autouse=True)
 def readable_log(caplog):
-    """Warnings reach the test whatever another test did to the package's logger."""
+    """Warnings are looked at, and nothing below them."""
     caplog.set_level(logging.WARNING, logger="lpclip")
 
 
