@@ -140,7 +140,7 @@ def _views(name: str, settings: Mapping[str, Any], *, seed: int, size: int) -> V
 
         def view(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
             drawn = keys(seed, ids, f"{name}/{version}").to(pixels.device)
-            changed: Tensor = make(pixels, drawn, **options)
+            changed: Tensor = make(pixels.float().div(255), drawn, **options)
             return changed
 
         return Views(name, versions, view)

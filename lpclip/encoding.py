@@ -28,7 +28,8 @@ class Views:
     Attributes:
         name: name of the view in the cache.
         versions: 0 for a view without versions, stored ``[N, D]``; else stored ``[V, N, D]``.
-        make: ``(pixels [B, 3, H, W], ids, version) -> pixels [B, 3, H, W]``, all in 0..1.
+        make: ``(pixels [B, 3, H, W], ids, version) -> pixels [B, 3, H, W]``: takes uint8, gives
+            uint8 or float32 in 0..1.
     """
 
     name: str
@@ -177,7 +178,7 @@ def _encode(
     pixels = pixels.to(model.device, non_blocking=True)
     rows: list[list[Tensor]] = []
     for start in range(0, len(pixels), batch_size):
-        images = pixels[start : start + batch_size].float().div(255)
+        images = pixels[start : start + batch_size]
         batch_ids, features = ids[start : start + batch_size], list[Tensor]()
         for view in views:
             for version in range(max(1, view.versions)):

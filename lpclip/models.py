@@ -60,7 +60,10 @@ class Model:
     precision: str
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """Features ``[B, D]`` float32 of pixels ``[B, 3, H, W]`` in 0..1, not normalised.
+        """Features ``[B, D]`` float32 of pixels, not normalised.
+
+        Args:
+            pixels: ``[B, 3, H, W]``, uint8, or float32 in 0..1.
 
         Raises:
             LpclipError: numbers too large for the precision.
@@ -72,6 +75,8 @@ class Model:
     @torch.inference_mode()
     def features(self, pixels: Tensor) -> Tensor:
         """As ``embed``, but unchecked: a GPU is not waited for."""
+        if pixels.dtype == torch.uint8:
+            pixels = pixels.float().div(255)
         mean, std = self._normalisation
         low = _LOW.get(self.precision)
         with torch.autocast(self.device.type, dtype=low, enabled=low is not None):

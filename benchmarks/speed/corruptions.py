@@ -104,9 +104,9 @@ def load(folder: Path | None, pixels: int, count: int) -> Pixels:
 
 
 def batch(photographs: Pixels, device: str) -> Tensor:
-    """The photographs, repeated up to the device's batch: float32 [B, 3, H, W]."""
+    """The photographs, repeated up to the device's batch: uint8 [B, 3, H, W]."""
     size = BATCHES[device][photographs.shape[1]]
-    images = torch.from_numpy(photographs).permute(0, 3, 1, 2).contiguous().float() / 255
+    images = torch.from_numpy(photographs).permute(0, 3, 1, 2).contiguous()
     return images.repeat(-(-size // len(images)), 1, 1, 1)[:size].to(device)
 
 

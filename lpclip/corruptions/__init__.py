@@ -39,12 +39,12 @@ STANDARD: tuple[str, ...] = tuple(
     name for names in FAMILIES.values() for name in names if name not in EXTRA
 )
 SEVERITIES: tuple[int, ...] = (1, 2, 3, 4, 5)
-# Their functions take and give whole levels, 0 to 255; those of the others 0 to 1.
+# Their functions take and give levels of 8 bits; those of the others single precision, 0 to 1.
 ON_LEVELS: tuple[str, ...] = ("pixelate", "jpeg_compression")
 PARAMETER_SETS: tuple[str, ...] = ("imagenet", "cifar")
 
-# Floats of one piece of a batch on a CPU: temporaries stay in its second-level cache.
-_PIECE = 2**18
+# Bytes of one piece of a batch on a CPU: temporaries stay in its second-level cache.
+_PIECE = 2**20
 
 
 def family_of(name: str) -> str:
@@ -75,7 +75,7 @@ def corrupt(
     reference does. Sample i of the result depends on image i and key i alone.
 
     Args:
-        images: float32 [B, 3, H, W] in [0, 1], RGB, on any device.
+        images: [B, 3, H, W], RGB, on any device: uint8, or float32 in [0, 1].
         name: a corruption of `STANDARD` or `EXTRA`.
         severity: 1..5.
         keys: int64 [B], from `lpclip.rng.keys(seed, ids, f"{name}/{severity}")`.
@@ -83,7 +83,7 @@ def corrupt(
         frost_images: folder of photographs of frost; without it, frost is a procedural texture.
 
     Returns:
-        float32 [B, 3, H, W], multiples of 1/255 in [0, 1].
+        [B, 3, H, W], the images' type: uint8, or float32 in multiples of 1/255.
 
     Raises:
         LpclipError: unknown name, severity or parameter set; unusable `frost_images`.
@@ -102,17 +102,23 @@ def corrupt(
     stream = Stream(keys.to(images.device))
     piece = max(len(images), 1)
     if images.device.type == "cpu":
-        piece = max(1, _PIECE // max(images[:1].numel(), 1))
+        size = images[:1].numel() * (1 if name in ON_LEVELS else 4)
+        piece = max(1, _PIECE // max(size, 1))
     result = torch.empty_like(images)
     for start in range(0, len(images), piece):
         part = slice(start, start + piece)
-        levels = (images[part] * 255).round_().clamp_(0, 255)
-        clean = levels if name in ON_LEVELS else levels.div_(255)
+        levels = images[part]
+        if images.dtype != torch.uint8:
+            levels = (levels * 255).round_().clamp_(0, 255)
+        clean = levels.byte() if name in ON_LEVELS else levels.float().div(255)
         dirty = function(clean, numbers, Stream(stream.keys[part]), **options)
         if name not in ON_LEVELS:
             # The small step keeps whole levels where rounding left them a hair too low.
             dirty = dirty.clamp(0, 1).mul_(255).add_(1e-3).floor_()
-        torch.div(dirty, 255, out=result[part])
+        if images.dtype == torch.uint8:
+            result[part] = dirty
+        else:
+            torch.div(dirty, 255, out=result[part])
     return result
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from io import BytesIO
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812
 from PIL import Image
@@ -14,7 +16,8 @@ from torch import Tensor
 
 from lpclip.corruptions import filters
 from lpclip.rng import Stream
-from lpclip.types import IntArray
+
+Levels: TypeAlias = npt.NDArray[np.uint8]
 
 # Per corruption and published set, the numbers of severities 1 to 5.
 PARAMETERS: dict[str, dict[str, tuple[tuple[float, ...], ...]]] = {
@@ -91,7 +94,7 @@ def elastic_transform(images: Tensor, p: tuple[float, ...], stream: Stream) -> T
 def pixelate(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
     """Make smaller and larger again with box filters, as Pillow does; p: the factor.
 
-    Takes and gives whole levels.
+    Takes and gives uint8.
     """
     (factor,) = p
     height, width = levels.shape[2:]
@@ -108,20 +111,22 @@ def pixelate(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  #
 
 
 def jpeg_compression(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
-    """Store as JPEG (4:2:0) and read again; p: the quality. Takes and gives whole levels.
+    """Store as JPEG (4:2:0) and read again; p: the quality. Takes and gives uint8.
 
     Runs through Pillow, as the reference does, on the CPU: one image at a time, those of a GPU in
     as many threads as torch has there. JPEG codecs of GPUs give other pixels.
     """
-    red, green, blue = levels.unbind(dim=1)
-    packed = red.add(green, alpha=256).add_(blue, alpha=65536).int().cpu().numpy()
+    host = levels.cpu().contiguous()
+    result = torch.empty(host.shape, dtype=torch.uint8, pin_memory=levels.is_cuda)
     compress = partial(_through_jpeg, quality=int(p[0]))
+    images, results = host.numpy(), result.numpy()
     if levels.is_cuda:
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            lines = list(threads.map(compress, packed))
+            list(threads.map(compress, images, results))
     else:
-        lines = [compress(picture) for picture in packed]
-    return torch.from_numpy(np.stack(lines)).to(levels.device).float().transpose(1, 2)
+        for image, changed in zip(images, results, strict=True):
+            compress(image, changed)
+    return result.to(levels.device)
 
 
 def saturate(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
@@ -180,32 +185,37 @@ def _sample(images: Tensor, x: Tensor, y: Tensor, *, align_corners: bool) -> Ten
 
 
 def _transposed(images: Tensor) -> Tensor:
-    return images.transpose(2, 3).contiguous()
+    """Columns as rows; those of bytes are copied by NumPy, which takes half of torch's time."""
+    if images.device.type != "cpu":
+        return images.transpose(2, 3).contiguous()
+    return torch.from_numpy(np.ascontiguousarray(images.numpy().transpose(0, 1, 3, 2)))
 
 
 def _box_means(levels: Tensor, small: int) -> Tensor:
-    """Make [B, C, H, W] smaller along H with Pillow's BOX filter, rounded as there."""
+    """Make uint8 [B, C, H, W] smaller along H with Pillow's BOX filter, rounded as there."""
     (index, weight), *rest = _boxes(levels.shape[2], small, levels.device)
-    means = levels.index_select(2, index).mul_(weight)
+    means = levels.index_select(2, index).float().mul_(weight)
     for index, weight in rest:
         means.addcmul_(levels.index_select(2, index), weight)
-    return means.add_(0.5 + 1e-3).floor_()  # the small step as in `corrupt`
+    return means.add_(0.5 + 1e-3).byte()  # the small step as in `corrupt`
 
 
-def _through_jpeg(packed: IntArray, *, quality: int) -> IntArray:
-    """Store one image as JPEG and read it again: uint8 [H, 3, W].
+def _through_jpeg(image: Levels, changed: Levels, *, quality: int) -> None:
+    """Store one image as JPEG and read it again.
 
-    Packed pixels, int32 [H, W] with red in the lowest byte, and lines of one channel after another
-    are what Pillow converts fastest.
+    Args:
+        image: uint8 [3, H, W].
+        changed: takes what is read, uint8 [3, H, W].
+        quality: of the JPEG file.
     """
-    height, width = packed.shape
-    pixels = packed.astype("<i4", copy=False)  # bytes: red, green, blue, and one to skip
+    height, width = image.shape[1:]
+    # Pillow puts channels together and takes them apart faster than NumPy does.
+    channels = [Image.frombuffer("L", (width, height), c, "raw", "L", 0, 1) for c in image]
     with BytesIO() as buffer:
-        picture = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGBX", 0, 1)
-        picture.save(buffer, "JPEG", quality=quality)
+        Image.merge("RGB", channels).save(buffer, "JPEG", quality=quality)
         with Image.open(buffer, formats=("JPEG",)) as file:
-            lines = file.tobytes("raw", "RGB;L")
-    return np.frombuffer(lines, dtype=np.uint8).reshape(height, 3, width)
+            for place, channel in zip(changed, file.split(), strict=True):
+                place[...] = np.frombuffer(channel.tobytes(), dtype=np.uint8).reshape(place.shape)
 
 
 @lru_cache(maxsize=32)

@@ -180,6 +180,16 @@ def test_results_do_not_depend_on_the_batch(name):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_whole_levels_come_back_as_such_and_are_those_of_fractions(name):
+    images = patches(48, 6)
+    levels = (images * 255).round().byte()
+    for layout in (levels, levels.contiguous(memory_format=torch.channels_last)):
+        result = corrupted(layout, name, 3, "imagenet")
+        assert result.dtype == torch.uint8
+        assert torch.equal(result.float() / 255, corrupted(images, name, 3, "imagenet"))
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_results_are_8_bit_images_of_the_input_size(name):
     images = patches(48, 3)[:, :, :40]
     for parameters in PARAMETER_SETS:
