@@ -1,13 +1,14 @@
 """Images of a dataset as pixels, decoded by threads of this process or by worker processes.
 
-Beside a GPU, what threads decode is resized there.
+Beside a GPU they are handed over as they come out of their files and resized there.
 """
 
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeAlias, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,22 +22,38 @@ from lpclip.data._jpeg import decode_plain
 from lpclip.errors import BadImageError, LpclipError
 from lpclip.resampling import Resampling
 
-# Rows that a worker process decodes as one: a chunk would take long to come and much memory.
-GROUP_ROWS = 32
+# Rows that are decoded and handed over as one: more take long to come, and much shared memory.
+GROUP_ROWS = 16
 # Images of one size that a GPU resizes as one: more would take its memory and save no time.
 RESIZED_AT_ONCE = 64
 # Larger ones are resized by Pillow: chunks of them would fill the memory of a GPU.
 LARGEST_PIXELS = 1 << 20
-# Chunks that threads decode ahead of a GPU, which is done with one in hundredths of a second.
+# Chunks that are made ready ahead of a GPU, which is done with one in hundredths of a second.
 CHUNKS_AHEAD = 2
 
-_Item: TypeAlias = npt.NDArray[np.uint8] | LpclipError  # an image [H, W, 3]
-_Group: TypeAlias = Tensor | list[LpclipError]  # images uint8 [n, H, W, 3]
-_Chunks: TypeAlias = Callable[[], Iterator[range]]
+_Item = TypeVar("_Item")
+_Group = TypeVar("_Group")
 _Found = TypeVar("_Found")
+_Pixels: TypeAlias = npt.NDArray[np.uint8] | LpclipError  # an image [H, W, 3]
+_Chunks: TypeAlias = Callable[[], Iterator[range]]
 
 
-class Images(Dataset[_Item]):
+@dataclass(frozen=True)
+class _Packed:
+    """Images of many sizes, uint8: one after another in ``values``, each ``[H, W, 3]``."""
+
+    values: Tensor
+    sizes: list[tuple[int, int]]
+
+    def on(self, device: torch.device) -> list[Tensor]:
+        """The images ``[3, H, W]`` on a device, in one copy."""
+        values = self.values.to(device, non_blocking=True)
+        parts = torch.split(values, [3 * height * width for height, width in self.sizes])
+        images = zip(parts, self.sizes, strict=True)
+        return [part.view(*size, 3).permute(2, 0, 1) for part, size in images]
+
+
+class Images(Dataset[_Pixels]):
     """Decoded, resized and cropped images by row: uint8 ``[H, W, 3]``.
 
     An error is an item too: raised in a worker, it would come back with a traceback in its text.
@@ -50,25 +67,23 @@ class Images(Dataset[_Item]):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, row: int) -> _Item:
+    def __getitem__(self, row: int) -> _Pixels:
         try:
             return np.asarray(self._prepare(read_image(self._source, self._paths[row])))
         except LpclipError as error:
             return error
 
     def at_own_size(self, row: int) -> Tensor | LpclipError:
-        """An image, uint8 ``[3, H, W]``: not resized yet if it is a JPEG file of moderate size."""
+        """An image, uint8 ``[H, W, 3]``: not resized yet if it is a JPEG file of moderate size."""
         try:
             encoded = read_encoded(self._source, self._paths[row])
         except LpclipError as error:
             return error
         pixels = decode_plain(encoded, largest=LARGEST_PIXELS) if encoded else None
         if pixels is not None:
-            return pixels
+            return pixels.permute(1, 2, 0)  # as the decoder writes them
         item = self[row]
-        if isinstance(item, LpclipError):
-            return item
-        return torch.from_numpy(item.copy()).permute(2, 0, 1)
+        return item if isinstance(item, LpclipError) else torch.from_numpy(item.copy())
 
 
 def decoded(
@@ -85,14 +100,9 @@ def decoded(
     Raises:
         LpclipError: an error that is not an image's.
     """
-    if workers:
-        found = _by_processes(images, chunks, workers)
-    else:
-        found = ([_stack(items)] for items in _by_threads(images.__getitem__, chunks, ahead=0))
-    for groups in found:
-        errors = [error for group in groups if isinstance(group, list) for error in group]
-        if errors:
-            yield _bad_images(errors)
+    for groups in _in_groups(images.__getitem__, _stack, chunks, workers=workers, ahead=0):
+        if errors := _errors(groups):
+            yield errors
             continue
         # Laid out as images made tensors one by one are: another layout rounds otherwise.
         pixels = torch.cat([group for group in groups if isinstance(group, Tensor)])
@@ -100,88 +110,118 @@ def decoded(
 
 
 def decoded_on(
-    device: torch.device, images: Images, chunks: _Chunks, resample: Resampling
+    device: torch.device, images: Images, chunks: _Chunks, resample: Resampling, *, workers: int
 ) -> Iterator[Tensor | list[BadImageError]]:
-    """As ``decoded``, by threads ahead of the caller, with pixels that the device has resized.
+    """As ``decoded``, always ahead of the caller, with pixels that the device has resized.
 
     Args:
         device: holds the pixels.
         images: what to decode.
         chunks: gives the chunks, in order, whenever it is called.
         resample: what ``images`` does to their size.
+        workers: processes that decode; with 0, as many threads as torch uses.
 
     Raises:
         LpclipError: an error that is not an image's.
     """
-    own = threading.local()
+    on_cuda = device.type == "cuda"
+    # A worker process may not touch the GPU.
+    pack = partial(_pack, pinned=on_cuda and not workers)
+    found = _in_groups(images.at_own_size, pack, chunks, workers=workers, ahead=CHUNKS_AHEAD)
 
-    def on_device(row: int) -> Tensor | LpclipError:
-        pixels = images.at_own_size(row)
-        if isinstance(pixels, LpclipError) or device.type != "cuda":
-            return pixels
-        # On a stream of the thread, since a copy would wait for all that the encoder has to do.
-        if not hasattr(own, "stream"):
-            own.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        with torch.cuda.stream(own.stream):
-            copy = pixels.to(device)
-        own.stream.synchronize()
-        copy.record_stream(torch.cuda.default_stream(device))
-        return copy
+    def made() -> Generator[Tensor | list[BadImageError]]:
+        # A stream of its own, since a copy waits for all that its stream has to do before.
+        stream = torch.cuda.Stream(device) if on_cuda else None  # type: ignore[no-untyped-call]
+        for groups in found:
+            if errors := _errors(groups):
+                yield errors
+                continue
+            packed = [group for group in groups if isinstance(group, _Packed)]
+            with torch.cuda.stream(stream):
+                pixels = _resampled(packed, device, resample)
+            if stream is not None:
+                stream.synchronize()
+                pixels.record_stream(torch.cuda.default_stream(device))
+            yield pixels
 
-    for items in _by_threads(on_device, chunks, ahead=CHUNKS_AHEAD):
-        errors = [item for item in items if isinstance(item, LpclipError)]
-        if errors:
-            yield _bad_images(errors)
-            continue
-        yield _resampled([item for item in items if isinstance(item, Tensor)], device, resample)
+    return _ahead(made(), CHUNKS_AHEAD)
 
 
-def _resampled(pixels: Sequence[Tensor], device: torch.device, resample: Resampling) -> Tensor:
-    """Images of many sizes in the model's, without waiting for the device."""
+def _resampled(groups: Sequence[_Packed], device: torch.device, resample: Resampling) -> Tensor:
+    """Images of many sizes in the model's."""
+    pixels = [image for group in groups for image in group.on(device)]
     order = sorted(range(len(pixels)), key=lambda number: pixels[number].shape)
-    groups: list[list[Tensor]] = []
+    alike: list[list[Tensor]] = []
     for number in order:
         image = pixels[number]
-        if not groups or image.shape != groups[-1][0].shape or len(groups[-1]) == RESIZED_AT_ONCE:
-            groups.append([])
-        groups[-1].append(image)
-    made = torch.cat([resample(torch.stack(group).to(device)) for group in groups])
-    place = torch.tensor(order).argsort()
-    if device.type == "cuda":
-        place = place.pin_memory()
-    return made[place.to(device, non_blocking=True)]
+        if not alike or image.shape != alike[-1][0].shape or len(alike[-1]) == RESIZED_AT_ONCE:
+            alike.append([])
+        alike[-1].append(image)
+    made = torch.cat([resample(torch.stack(images)) for images in alike])
+    return made[torch.tensor(order).argsort().to(device)]
 
 
-def _by_processes(images: Images, chunks: _Chunks, workers: int) -> Iterator[list[_Group]]:
-    def groups() -> Iterator[range]:
-        for chunk in chunks():
-            for start in range(0, len(chunk), GROUP_ROWS):
-                yield chunk[start : start + GROUP_ROWS]
+def _in_groups(
+    decode: Callable[[int], _Item],
+    collate: Callable[[Sequence[_Item]], _Group],
+    chunks: _Chunks,
+    *,
+    workers: int,
+    ahead: int,
+) -> Iterator[list[_Group]]:
+    """The groups of rows of each chunk, by processes or by threads so many chunks ahead."""
+    if workers:
+        return _by_processes(decode, collate, chunks, workers)
+    return _by_threads(decode, collate, chunks, ahead)
 
+
+class _Rows(Dataset[_Item], Generic[_Item]):
+    """What a function makes of rows, as DataLoader asks for them."""
+
+    def __init__(self, decode: Callable[[int], _Item]) -> None:
+        self._decode = decode
+
+    def __getitem__(self, row: int) -> _Item:
+        return self._decode(row)
+
+
+def _by_processes(
+    decode: Callable[[int], _Item],
+    collate: Callable[[Sequence[_Item]], _Group],
+    chunks: _Chunks,
+    workers: int,
+) -> Iterator[list[_Group]]:
+    rows = (rows for chunk in chunks() for rows in _groups_of(chunk))
     loader = DataLoader(
-        images,
-        batch_sampler=groups(),  # type: ignore[arg-type]  # iterated once
+        _Rows(decode),
+        batch_sampler=rows,  # type: ignore[arg-type]  # iterated once
         num_workers=workers,
-        collate_fn=_stack,
+        collate_fn=collate,
     )
-    decoded_groups: Iterator[_Group] = iter(loader)
-    for chunk in chunks():
-        yield [next(decoded_groups) for _ in range(0, len(chunk), GROUP_ROWS)]
+    # They start here: of a thread that ends before them, they would not end well.
+    groups: Iterator[_Group] = iter(loader)
+    return ([next(groups) for _ in _groups_of(chunk)] for chunk in chunks())
 
 
 def _by_threads(
-    decode: Callable[[int], _Found], chunks: _Chunks, *, ahead: int
-) -> Iterator[list[_Found]]:
-    # Decoders work without Python's lock, so that threads do it side by side.
-    pool = ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="decode")
-    asked: deque[list[Future[_Found]]] = deque()
+    decode: Callable[[int], _Item],
+    collate: Callable[[Sequence[_Item]], _Group],
+    chunks: _Chunks,
+    ahead: int,
+) -> Iterator[list[_Group]]:
+    def group(rows: range) -> _Group:
+        return collate([decode(row) for row in rows])
 
-    def first() -> list[_Found]:
+    # Decoders work without Python's lock, so that threads do it side by side.
+    pool = ThreadPoolExecutor(torch.get_num_threads(), "decode")
+    asked: deque[list[Future[_Group]]] = deque()
+
+    def first() -> list[_Group]:
         return [future.result() for future in asked.popleft()]
 
     try:
         for chunk in chunks():
-            asked.append([pool.submit(decode, row) for row in chunk])
+            asked.append([pool.submit(group, rows) for rows in _groups_of(chunk)])
             if len(asked) > ahead:
                 yield first()
         while asked:
@@ -190,16 +230,49 @@ def _by_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def _stack(items: Sequence[_Item]) -> _Group:
-    """Pixels of the images of a group, or all errors among them."""
+def _groups_of(chunk: range) -> list[range]:
+    return [chunk[start : start + GROUP_ROWS] for start in range(0, len(chunk), GROUP_ROWS)]
+
+
+def _ahead(made: Generator[_Found], count: int) -> Generator[_Found]:
+    """The same items, so many of them made by a thread before they are asked for."""
+    with ThreadPoolExecutor(1, "ahead") as thread:
+        asked = deque(thread.submit(next, made, None) for _ in range(count))
+        try:
+            while (item := asked.popleft().result()) is not None:
+                asked.append(thread.submit(next, made, None))
+                yield item
+        finally:
+            thread.shutdown(cancel_futures=True)
+            made.close()
+
+
+def _stack(items: Sequence[_Pixels]) -> Tensor | list[LpclipError]:
+    """Pixels of the images of a group, uint8 ``[n, H, W, 3]``, or all errors among them."""
     errors = [item for item in items if isinstance(item, LpclipError)]
     pixels = [item for item in items if not isinstance(item, LpclipError)]
     return errors or torch.from_numpy(np.stack(pixels))
 
 
-def _bad_images(errors: Sequence[LpclipError]) -> list[BadImageError]:
-    """All errors, unless one is not an image's, which is raised."""
+def _pack(items: Sequence[Tensor | LpclipError], *, pinned: bool) -> _Packed | list[LpclipError]:
+    """The images of a group in one piece of memory, or all errors among them.
+
+    Pinned memory is copied to a GPU without waiting, and torch uses it again.
+    """
+    errors = [item for item in items if isinstance(item, LpclipError)]
+    pixels = [item for item in items if isinstance(item, Tensor)]
+    if errors:
+        return errors
+    parts = [image.reshape(-1).numpy() for image in pixels]
+    values = torch.empty(sum(map(len, parts)), dtype=torch.uint8, pin_memory=pinned)
+    np.concatenate(parts, out=values.numpy())  # in this thread, where torch would use its own
+    return _Packed(values, [(image.shape[0], image.shape[1]) for image in pixels])
+
+
+def _errors(groups: Sequence[object]) -> list[BadImageError]:
+    """All errors of the groups, unless one is not an image's, which is raised."""
+    errors = [error for group in groups if isinstance(group, list) for error in group]
     for error in errors:
         if not isinstance(error, BadImageError):
             raise error
-    return [error for error in errors if isinstance(error, BadImageError)]
+    return errors

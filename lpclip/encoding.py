@@ -92,10 +92,10 @@ def encode_all(
                 versions.clear()
 
     resample = model.resampling
-    if workers or on_cpu or resample is None:
+    if on_cpu or resample is None:
         found = decoded(images, chunks, workers=workers)
     else:
-        found = decoded_on(model.device, images, chunks, resample)
+        found = decoded_on(model.device, images, chunks, resample, workers=workers)
     for chunk in chunks():
         with shown.spending("decode"):
             pixels = next(found)

@@ -1,6 +1,7 @@
 """Decoding: the same pixels in the same order by threads and by processes."""
 
 import io
+import multiprocessing
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -41,20 +42,18 @@ def chunks():
     return (range(start, min(start + 10, N)) for start in range(0, N, 10))
 
 
+CPU = torch.device("cpu")
 SAME_SIZE = Resampling((4, 5), (4, 5), InterpolationMode.BICUBIC)
-WAYS = [
-    "on a device",
-    {"workers": 0},
-    {"workers": 2},
-]
+WAYS = [(on_device, workers) for on_device in (False, True) for workers in (0, 2)]
 
 
 def found(way, source, monkeypatch):
     monkeypatch.setattr(decoding, "GROUP_ROWS", 4)
     images = Images(source, [str(row) for row in range(N)], lambda image: image)
-    if way == "on a device":
-        return list(decoded_on(torch.device("cpu"), images, chunks, SAME_SIZE))
-    return list(decoded(images, chunks, **way))
+    on_device, workers = way
+    if on_device:
+        return list(decoded_on(CPU, images, chunks, SAME_SIZE, workers=workers))
+    return list(decoded(images, chunks, workers=workers))
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
@@ -65,6 +64,21 @@ def test_every_row_comes_once_and_in_order(way, monkeypatch):
     assert (whole.shape, whole.dtype) == ((N, 3, 4, 5), torch.uint8)
     np.testing.assert_array_equal(whole[:, 1, 2, 3], np.arange(N))
     assert all(part.is_contiguous() for part in parts)
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_worker_processes_end_well(on_device):
+    images = Images(Numbered(), [str(row) for row in range(N)], lambda image: image)
+    if on_device:
+        parts = decoded_on(CPU, images, chunks, SAME_SIZE, workers=2)
+    else:
+        parts = decoded(images, chunks, workers=2)
+    next(parts)
+    workers = multiprocessing.active_children()
+    assert len(list(parts)) == 2
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
 
 
 class Files(Numbered):
@@ -102,10 +116,14 @@ def test_a_device_makes_the_pixels_that_pillow_makes(monkeypatch):
     images = Images(Files(files), [str(row) for row in range(N)], prepare)
     expected = torch.cat(list(decoded(images, chunks, workers=0)))
     resample = resampling_of(steps)
-    found = torch.cat(list(decoded_on(torch.device("cpu"), images, chunks, resample)))
+    found, by_processes = (
+        torch.cat(list(decoded_on(CPU, images, chunks, resample, workers=workers)))
+        for workers in (0, 2)
+    )
+    assert torch.equal(by_processes, found)
     assert (found.int() - expected.int()).abs().max() <= 1
     assert (found != expected).float().mean() < 1e-3
-    own_sizes = {tuple(images.at_own_size(row).shape[1:]) for row in range(N)}
+    own_sizes = {tuple(images.at_own_size(row).shape[:2]) for row in range(N)}
     # A PNG file and a large image come in the model's size.
     assert own_sizes == {(30, 40), (40, 30), (25, 25), (24, 24)}
 
