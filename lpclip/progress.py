@@ -1,6 +1,5 @@
 """Progress of long work: a bar with a rate on a terminal, lines with a rate in a log."""
 
-import json
 import logging
 import sys
 import time
@@ -56,24 +55,22 @@ class Progress:
             self._spent[on] = self._spent.get(on, 0.0) + time.perf_counter() - start
 
     def close(self) -> None:
-        """End the bar and log the rate of the whole, unless the last line said it.
-
-        What was spent on what follows as JSON, for programs.
-        """
+        """End the bar and log the rate of the whole, unless the last line said it."""
         self._bar.close()
         if self._written != self._done or self._spent:
             self._write()
-        if self._spent:
-            seconds = time.monotonic() - self._start
-            done = self._done - self._initial
-            figures = {
-                self._unit: done,
-                "seconds": round(seconds, 3),
-                f"{self._unit}_per_second": float(f"{done / max(seconds, 1e-9):.4g}"),
-                "device": self._device,
-                **{f"{on}_seconds": round(spent, 3) for on, spent in self._spent.items()},
-            }
-            log.info("timings %s", json.dumps(figures))
+
+    def figures(self) -> dict[str, int | float | str]:
+        """What was done so far, how fast, where, and the seconds spent on each thing."""
+        seconds = time.monotonic() - self._start
+        done = self._done - self._initial
+        return {
+            self._unit: done,
+            "seconds": round(seconds, 3),
+            f"{self._unit}_per_second": float(f"{done / max(seconds, 1e-9):.4g}"),
+            "device": self._device,
+            **{f"{on}_seconds": round(spent, 3) for on, spent in self._spent.items()},
+        }
 
     def _shares(self) -> str:
         """On which device, and where the time went: the largest share first."""

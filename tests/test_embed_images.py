@@ -1,10 +1,10 @@
 """Feature caches: the same whatever the batches, workers or interruptions."""
 
-import json
 import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -194,14 +194,15 @@ def test_one_image_that_does_not_fit_is_a_sentence(run, tmp_path, monkeypatch):
         run(tmp_path / "f.h5")
 
 
-def test_the_log_says_where_the_time_went(run, tmp_path, caplog):
+def test_log_and_timings_say_where_the_time_went(run, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lpclip")
-    run(tmp_path / "f.h5")
-    line, timings = (record.getMessage() for record in caplog.records[-2:])
+    run(tmp_path / "f.h5", timings=tmp_path / "f.timings.tsv")
+    line = caplog.records[-1].getMessage()
     assert line.startswith(f"embed: {N} of {N} images, ")
     assert "; on cpu: " in line
-    figures = json.loads(timings.removeprefix("timings "))
-    assert figures["images"] == N
+    (figures,) = pd.read_csv(tmp_path / "f.timings.tsv", sep="\t").to_dict("records")
+    assert (figures["images"], figures["device"]) == (N, "cpu")
+    assert figures["images_per_second"] == pytest.approx(N / figures["seconds"], rel=0.01)
     parts = [figures[f"{on}_seconds"] for on in ("decode", "views", "encode", "write")]
     assert 0.5 * figures["seconds"] < sum(parts) <= figures["seconds"] + 0.01
 

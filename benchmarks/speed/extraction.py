@@ -18,10 +18,8 @@ size and number of threads. Loading the model is not counted. The images are pho
 """
 
 import argparse
-import json
 import logging
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -203,14 +201,7 @@ def bare(model: Model, batch: int, count: int) -> float:
 
 def lpclip(spec: ModelSpec, work: Path, source: dict[str, Any], device: str, workers: int) -> float:
     """Images per second as the job says at its end, from the first file to the whole cache."""
-    said: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("lpclip.progress")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    output = work / "features.h5"
+    output, timings = work / "features.h5", work / "timings.tsv"
     output.unlink(missing_ok=True)
     embed_images(
         samples=work / "samples.h5",
@@ -221,11 +212,9 @@ def lpclip(spec: ModelSpec, work: Path, source: dict[str, Any], device: str, wor
         views={"clean": {}},
         workers=workers,
         device=device,
+        timings=timings,
     )
-    logger.removeHandler(handler)
-    found = re.search(r"^timings (.*)", said[-1])
-    assert found
-    return float(json.loads(found[1])["images_per_second"])
+    return float(pd.read_csv(timings, sep="\t")["images_per_second"].item())
 
 
 class _Files(Dataset[torch.Tensor]):

@@ -26,7 +26,7 @@ from measure import machine, write
 from lpclip.cli import STAGES
 
 REPOSITORY = Path(__file__).parents[2]
-JOBS, JOBS_PER_METHOD = 2000, 10
+JOBS, JOBS_PER_METHOD = 2000, 11
 # A function of this name goes before the command; `report` names no file of its own.
 NOTHING = """
 lpclip() {
@@ -49,7 +49,7 @@ def main() -> None:
     default = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     rows = [measure_graph(options.work / "default", default, limit=3.0)]
     write(profile(options.work / "default"), "profile")
-    for number in range((options.jobs - len(default["methods"]) * JOBS_PER_METHOD) // 10):
+    for number in range(options.jobs // JOBS_PER_METHOD - len(default["methods"])):
         default["methods"][f"method_{number}"] = default["methods"]["lp_clip"]
     rows.append(measure_graph(options.work / "large", default, limit=20.0, pretend=True))
     write(rows, "workflow")
@@ -72,7 +72,7 @@ def measure_graph(
     taken, busy = zip(
         *(snakemake(folder, ["--dry-run"], environment) for _ in range(3)), strict=True
     )
-    jobs = len(list((folder / "logs").rglob("*.tsv")))
+    jobs = len(benchmark_files(folder))
     return {
         "run": folder.name,
         "jobs": jobs,
@@ -100,18 +100,23 @@ def snakemake(
 
 def profile(folder: Path) -> list[dict[str, Any]]:
     """Seconds of every rule, from what Snakemake wrote down of its jobs."""
-    files = (folder / "logs").rglob("*.tsv")
     seconds = pd.DataFrame(
         {
             "rule": path.relative_to(folder / "logs").parts[0].removesuffix(".tsv"),
             "seconds": pd.read_csv(path, sep="\t")["s"].sum(),
         }
-        for path in files
+        for path in benchmark_files(folder)
     )
     table = seconds.groupby("rule")["seconds"].agg(["count", "sum", "max"])
     table["share"] = table["sum"] / table["sum"].sum()
     table = table.sort_values("sum", ascending=False).reset_index()
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def benchmark_files(folder: Path) -> list[Path]:
+    """Snakemake's, one per job."""
+    files = (folder / "logs").rglob("*.tsv")
+    return [path for path in files if not path.name.endswith(".timings.tsv")]
 
 
 def start_up(stage: str) -> dict[str, Any]:

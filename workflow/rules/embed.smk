@@ -31,7 +31,8 @@ rule embed_images:
     output:
         "cache/{model}/images/{dataset}/{views}.h5",
     log:
-        "logs/embed_images/{model}/{dataset}/{views}.log",
+        text="logs/embed_images/{model}/{dataset}/{views}.log",
+        timings="logs/embed_images/{model}/{dataset}/{views}.timings.tsv",
     benchmark:
         "logs/embed_images/{model}/{dataset}/{views}.tsv"
     wildcard_constraints:
@@ -50,4 +51,4 @@ rule embed_images:
     shell:
         "lpclip embed-images --samples {input.samples:q} --settings {params.settings:q}"
         " --output {output:q} --workers {resources.workers} --device {resources.device:q}"
-        " --log {log:q} --threads {threads}"
+        " --timings {log.timings:q} --log {log.text:q} --threads {threads}"
