@@ -179,6 +179,8 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
         # What autocast does to frozen weights in every batch, once: the same features.
         convert_weights_to_lp(clip.visual, _LOW[precision])
     clip = clip.to(place)
+    # Convolutional encoders are up to 1.4 times as fast with channels last; others as fast.
+    clip.visual.to(memory_format=torch.channels_last)
     encode = clip.encode_image
     return Model(
         spec=spec,
