@@ -27,8 +27,10 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/speed/caches.py
 	$(BIN)/python benchmarks/speed/corruptions.py --pixels 224 --repeats 1
 	$(BIN)/python benchmarks/speed/extraction.py --images 64 --repeats 2 --workers 0 1 2
+	$(BIN)/python benchmarks/speed/memory_format.py --repeats 3
 	$(BIN)/python benchmarks/speed/memory.py --images 1000 100000
 	$(BIN)/python benchmarks/speed/probes.py --samples 10000 --repeats 1
+	$(BIN)/python benchmarks/speed/warm_starts.py
 	$(BIN)/python benchmarks/speed/evaluation.py
 	$(BIN)/python benchmarks/speed/workflow.py --jobs 300
 

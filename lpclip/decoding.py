@@ -3,6 +3,7 @@
 Beside a GPU they are handed over as they come out of their files and resized there.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,8 @@ from lpclip.data import Source, read_encoded, read_image
 from lpclip.data._jpeg import decode_plain
 from lpclip.errors import BadImageError, LpclipError
 from lpclip.resampling import Resampling
+
+log = logging.getLogger(__name__)
 
 # Rows that are decoded and handed over as one: more take long to come, and much shared memory.
 GROUP_ROWS = 16
@@ -132,13 +135,14 @@ def decoded_on(
     def made() -> Generator[Tensor | list[BadImageError]]:
         # A stream of its own, since a copy waits for all that its stream has to do before.
         stream = torch.cuda.Stream(device) if on_cuda else None  # type: ignore[no-untyped-call]
+        at_once = RESIZED_AT_ONCE
         for groups in found:
             if errors := _errors(groups):
                 yield errors
                 continue
             packed = [group for group in groups if isinstance(group, _Packed)]
             with torch.cuda.stream(stream):
-                pixels = _resampled(packed, device, resample)
+                pixels, at_once = _resampled_as_fits(packed, device, resample, at_once)
             if stream is not None:
                 stream.synchronize()
                 pixels.record_stream(torch.cuda.default_stream(device))
@@ -147,14 +151,35 @@ def decoded_on(
     return _ahead(made(), CHUNKS_AHEAD)
 
 
-def _resampled(groups: Sequence[_Packed], device: torch.device, resample: Resampling) -> Tensor:
+def _resampled_as_fits(
+    groups: Sequence[_Packed], device: torch.device, resample: Resampling, at_once: int
+) -> tuple[Tensor, int]:
+    """``_resampled``, and how many images at once: half as many whenever memory runs out."""
+    while True:
+        try:
+            return _resampled(groups, device, resample, at_once), at_once
+        except torch.OutOfMemoryError as error:
+            if at_once == 1:
+                raise LpclipError(
+                    f"The memory of {device} does not hold one image to resize. End what else "
+                    "runs there, or set another device."
+                ) from error
+        at_once //= 2
+        log.warning("%s: out of memory, resizing %d images at once", device, at_once)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _resampled(
+    groups: Sequence[_Packed], device: torch.device, resample: Resampling, at_once: int
+) -> Tensor:
     """Images of many sizes in the model's."""
     pixels = [image for group in groups for image in group.on(device)]
     order = sorted(range(len(pixels)), key=lambda number: pixels[number].shape)
     alike: list[list[Tensor]] = []
     for number in order:
         image = pixels[number]
-        if not alike or image.shape != alike[-1][0].shape or len(alike[-1]) == RESIZED_AT_ONCE:
+        if not alike or image.shape != alike[-1][0].shape or len(alike[-1]) == at_once:
             alike.append([])
         alike[-1].append(image)
     made = torch.cat([resample(torch.stack(images)) for images in alike])

@@ -128,6 +128,29 @@ def test_a_device_makes_the_pixels_that_pillow_makes(monkeypatch):
     assert own_sizes == {(30, 40), (40, 30), (25, 25), (24, 24)}
 
 
+def test_a_device_resizes_fewer_images_at_once_where_memory_ends(caplog, monkeypatch):
+    monkeypatch.setattr(decoding, "RESIZED_AT_ONCE", 10)
+    tried = []
+
+    def resample(images):
+        tried.append(len(images))
+        if len(images) > 3:
+            raise torch.OutOfMemoryError
+        return SAME_SIZE(images)
+
+    images = Images(Numbered(), [str(row) for row in range(N)], lambda image: image)
+    whole = torch.cat(list(decoded_on(CPU, images, chunks, resample, workers=0)))
+    np.testing.assert_array_equal(whole[:, 1, 2, 3], np.arange(N))
+    assert tried == [10, 5, *5 * [2], *5 * [2], 2, 1]
+    assert "resizing 2 images at once" in caplog.text
+
+    def full(_):
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(LpclipError, match="cpu does not hold one image"):
+        list(decoded_on(CPU, images, chunks, full, workers=0))
+
+
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_bad_images_take_the_place_of_their_chunk_alone(way, monkeypatch):
     bad = {row: BadImageError(row, "damaged") for row in ("11", "18")}
