@@ -84,7 +84,7 @@ def embed(work: Path) -> None:
         image_size=SIDE,
         prepare=lambda image: image,
         resampling=None,
-        features=lambda pixels: pixels.flatten(1) @ matrix,
+        features=lambda pixels: pixels.flatten(1).float() @ matrix,
         check=lambda _: None,
         provenance={"model": "matrix", "weights": "0"},
     )
