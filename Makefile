@@ -26,8 +26,9 @@ lint: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/speed/caches.py
 	$(BIN)/python benchmarks/speed/corruptions.py --pixels 224 --repeats 1
-	$(BIN)/python benchmarks/speed/extraction.py --images 64 --repeats 2 --workers 0 1 2
-	$(BIN)/python benchmarks/speed/memory_format.py --repeats 3
+	$(BIN)/python benchmarks/speed/extraction.py --images 64 --repeats 1 --workers 0 1 2 \
+		--name extraction_workers
+	$(BIN)/python benchmarks/speed/encoders.py --repeats 3
 	$(BIN)/python benchmarks/speed/memory.py --images 1000 100000
 	$(BIN)/python benchmarks/speed/probes.py --samples 10000 --repeats 1
 	$(BIN)/python benchmarks/speed/warm_starts.py

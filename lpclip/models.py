@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lpclip import tiny
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.memory import keep_freed_memory
 from lpclip.model_spec import EMBEDDED, FOLDER, HUB, PRECISIONS, PRECOMPUTED, ModelSpec
 from lpclip.resampling import Resampling, resampling_of
 from lpclip.tiny.weights import expand, read_compact
@@ -147,7 +148,7 @@ class Model:
 
 
 def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
-    """Load a model for inference.
+    """Load a model for inference; on a CPU, this process then keeps the memory that it frees.
 
     Args:
         spec: which one.
@@ -179,7 +180,9 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
         # What autocast does to frozen weights in every batch, once: the same features.
         convert_weights_to_lp(clip.visual, _LOW[precision])
     clip = clip.to(place)
-    # Convolutional encoders are up to 1.4 times as fast with channels last; others as fast.
+    if place.type == "cpu":
+        keep_freed_memory()
+    # ResNets are 1.2 times as fast with channels last, the others as fast.
     clip.visual.to(memory_format=torch.channels_last)
     encode = clip.encode_image
     return Model(

@@ -63,7 +63,7 @@ def measure(
     """One row per layout; ratios are of NumPy's seconds to those of the layout."""
     numpy_file, own = folder / "features.npy", folder / "lpclip.h5"
     files = {name: folder / f"{number}.h5" for number, name in enumerate(LAYOUTS)}
-    writing: dict[str, Callable[[], object]] = {"numpy": partial(np.save, numpy_file, features)}
+    writing: dict[str, Callable[[], object]] = {"numpy": partial(save, numpy_file, features)}
     reading: dict[str, Callable[[], object]] = {"numpy": partial(np.load, numpy_file)}
     reading["lpclip"] = partial(read_whole, own)
     # With an index of so many ids and paths, and forced onto the disk.
@@ -135,13 +135,21 @@ def write_cache(path: Path, features: Features, samples: pd.DataFrame) -> None:
     )
 
 
+def save(path: Path, features: Features) -> None:
+    """Into a new file, as all are written here: emptying an old one takes as long as writing."""
+    path.unlink(missing_ok=True)
+    np.save(path, features)
+
+
 def save_durably(path: Path, features: Features, samples: pd.DataFrame) -> None:
     for name, values in {
         "": features,
         ".id": np.array(samples["id"], dtype="S"),
         ".path": np.array(samples["path"], dtype="S"),
     }.items():
-        with path.with_name(f"durable{name}.npy").open("wb") as file:
+        copy = path.with_name(f"durable{name}.npy")
+        copy.unlink(missing_ok=True)
+        with copy.open("wb") as file:
             np.save(file, values)
             file.flush()
             os.fsync(file.fileno())
@@ -149,6 +157,7 @@ def save_durably(path: Path, features: Features, samples: pd.DataFrame) -> None:
 
 def write_layout(path: Path, features: Features, chunks: int = 0, **settings: Any) -> None:
     """The features alone, in parts as large as lpclip writes at once."""
+    path.unlink(missing_ok=True)
     with h5py.File(path, "w") as file:
         shape = (min(chunks, len(features)), features.shape[1]) if chunks else None
         data = file.create_dataset(

@@ -7,8 +7,8 @@ r"""Images per second of a whole extraction, of the bare encoder, and of the loo
 
 - ``bare``: the encoder on tensors that are in the device's memory already;
 - ``lpclip``: JPEG files to a feature cache, decoded by threads (0) or by so many processes;
-- ``plain loop``: DataLoader, ``encode_image``, ``.cpu()``, append, ``numpy.save``, in fp32, with as
-  many worker processes as is fastest of those given;
+- ``plain-loop``: DataLoader, ``encode_image``, ``.cpu()``, append, ``numpy.save``, in fp32, with so
+  many worker processes, in a process of its own;
 - ``clip-benchmark``, ``clip-retrieval``: theirs, each with a Python that has it, as
   ``extraction_peer.py`` says; in fp32 on a CPU, with as many worker processes as the plain loop.
 
@@ -37,7 +37,6 @@ import torch
 from measure import RESULTS, Peer, machine, write
 from PIL import Image
 from safetensors.torch import save_file
-from torch.utils.data import DataLoader, Dataset
 
 from lpclip.embed_images import embed_images
 from lpclip.encoding import automatic_batch_size
@@ -46,7 +45,7 @@ from lpclip.model_spec import ModelSpec
 from lpclip.models import Model, load_model
 
 SIZE = (500, 375)
-PEERS = ("clip-benchmark", "clip-retrieval")
+LOOP, *PACKAGES = PEERS = ("plain-loop", "clip-benchmark", "clip-retrieval")
 
 
 def main() -> None:
@@ -58,8 +57,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[0])
     parser.add_argument("--loop-workers", type=int, nargs="+", help="else as --workers")
     parser.add_argument("--compile", action="store_true", help="also with compile: true")
-    for peer in PEERS:
+    for peer in PACKAGES:
         parser.add_argument(f"--{peer}", dest=peer, help=f"a Python that has {peer}")
+    parser.set_defaults(**{LOOP: sys.executable})
     parser.add_argument("--images", type=int, default=256, help="files per extraction")
     parser.add_argument("--folder", type=Path, help="photographs, *.JPEG")
     parser.add_argument("--repeats", type=int, default=3)
@@ -68,7 +68,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     embed_images.__globals__["load_model"] = cache(load_model)  # loaded once, not per extraction
     logging.basicConfig(level=logging.ERROR)
-    for peer in PEERS:
+    for peer in PACKAGES:
         if vars(options)[peer] is None:
             print(f"{peer} is left out: give a Python that has it with --{peer}.")
     rows: list[dict[str, Any]] = []
@@ -120,11 +120,10 @@ def compare(
     model = load_model(spec, device=options.device)
     batch = automatic_batch_size(model)
     files = sorted((work / "images").iterdir())
-    # The loop that people write is in fp32, whatever the precision of lpclip.
-    plain = load_model(replace(spec, precision="fp32"), device=options.device)
     if model.precision != "fp32":
-        print(f"{spec.architecture}, {model.precision}: {agreement(model, plain, files)}")
-    precisions = {"plain loop": "fp32"}
+        exact = load_model(replace(spec, precision="fp32"), device=options.device)
+        print(f"{spec.architecture}, {model.precision}: {agreement(model, exact, files)}")
+    precisions: dict[str, str] = {}
     variants: dict[tuple[str, int], Callable[[], float]] = {
         ("bare", 0): lambda: bare(model, batch, options.images)
     }
@@ -137,12 +136,6 @@ def compare(
     if options.compile:
         compiled = replace(spec, compile=True)
         variants["lpclip compiled", 0] = lambda: lpclip(compiled, work, source, options.device, 0)
-    for workers in options.loop_workers or options.workers:
-
-        def loop(workers: int = workers) -> float:
-            return plain_loop(plain, files, batch, workers, work / "plain.npy")
-
-        variants["plain loop", workers] = loop
     peers = {
         name: start_peer(name, vars(options)[name], work / "images", spec, batch, options)
         for name in PEERS
@@ -169,7 +162,7 @@ def compare(
 def start_peer(
     name: str, python: str, images: Path, spec: ModelSpec, batch: int, options: argparse.Namespace
 ) -> Peer:
-    """A package whose extraction is compared, with the model loaded."""
+    """Another's extraction, with the model loaded."""
     # clip-benchmark asserts that there is a GPU.
     flags = ["-W", "ignore", *(["-O"] if options.device == "cpu" else [])]
     script = str(Path(__file__).with_name("extraction_peer.py"))
@@ -217,32 +210,6 @@ def lpclip(spec: ModelSpec, work: Path, source: dict[str, Any], device: str, wor
     return float(pd.read_csv(timings, sep="\t")["images_per_second"].item())
 
 
-class _Files(Dataset[torch.Tensor]):
-    def __init__(self, files: list[Path], preprocess: Callable[[Image.Image], torch.Tensor]):
-        self._files, self._preprocess = files, preprocess
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __getitem__(self, row: int) -> torch.Tensor:
-        return self._preprocess(Image.open(self._files[row]))
-
-
-def plain_loop(model: Model, files: list[Path], batch: int, workers: int, output: Path) -> float:
-    """Images per second of what people write."""
-    preprocess = open_clip.image_transform(
-        model.image_size, is_train=False, mean=model.mean, std=model.std
-    )
-    start = perf_counter()
-    loader = DataLoader(_Files(files, preprocess), batch_size=batch, num_workers=workers)
-    features = []
-    with torch.no_grad():
-        for images in loader:
-            features.append(model.clip.encode_image(images.to(model.device)).cpu())
-    np.save(output, torch.cat(features).numpy())
-    return len(files) / (perf_counter() - start)
-
-
 def table(
     rates: dict[tuple[str, int], float],
     precisions: dict[str, str],
@@ -250,7 +217,7 @@ def table(
     options: argparse.Namespace,
 ) -> list[dict[str, Any]]:
     """One row per variant, with its share of the bare encoder and of the fastest plain loop."""
-    fastest = max(rate for (what, _), rate in rates.items() if what == "plain loop")
+    fastest = max(rate for (what, _), rate in rates.items() if what == LOOP)
     return [
         {
             "model": spec.architecture,
@@ -278,7 +245,7 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     for axis, ((model, precision), group) in zip(axes[0], groups, strict=True):
         limit = group.loc[group["what"] == "bare", "images_per_second"].item()
         axis.axhline(limit, color="0.5", linestyle="--", label="bare encoder")
-        for what in ("lpclip", "plain loop", *PEERS):
+        for what in ("lpclip", *PEERS):
             line = group[group["what"] == what].sort_values("workers")
             if len(line):
                 label = f"{what}, {line['precision'].iloc[0]}"

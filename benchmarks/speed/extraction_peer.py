@@ -1,21 +1,23 @@
-r"""Image features by clip-benchmark or clip-retrieval; extraction.py starts and questions it.
+r"""Image features by others: extraction.py starts and questions it.
 
     PYTHON benchmarks/speed/extraction_peer.py PEER IMAGES MODEL CHECKPOINT BATCH THREADS DEVICE
 
-Runs with a Python that has the peer, which need not have lpclip. An environment for each:
+``plain-loop`` is the loop that people write, in fp32; it needs open_clip alone. The packages run
+with a Python that has them, which need not have lpclip. An environment for each:
 
     python3.11 -m venv clip-benchmark
-    clip-benchmark/bin/pip install clip-benchmark==1.6.2 open_clip_torch==3.3.0
+    clip-benchmark/bin/pip install clip-benchmark==1.6.2 open_clip_torch==3.3.0 requests
 
     python3.11 -m venv clip-retrieval
     clip-retrieval/bin/pip install clip-retrieval==2.45.0 "setuptools<81"
 
-Both read, encode and write with code of their own alone, and take the checkpoint's path where they
-take the name of one to download. Three things differ from their command lines: weights are loaded
-once, before the clock starts; clip-benchmark, whose linear probe asserts that it has a GPU, runs on
-a CPU all the same (Python's ``-O``, and ``cuda()`` leaves the model where it is) and is told of too
-few images per class, so that it ends after the features; clip-retrieval does without the process
-that adds up statistics. On a CPU both are in fp32, on a GPU in the precision that each has there.
+Both packages read, encode and write with code of their own alone, and take the checkpoint's path
+where they take the name of one to download. Three things differ from their command lines: weights
+are loaded once, before the clock starts; clip-benchmark, whose linear probe asserts that it has a
+GPU, runs on a CPU all the same (Python's ``-O``, and ``cuda()`` leaves the model where it is) and
+is told of too few images per class, so that it ends after the features; clip-retrieval does without
+the process that adds up statistics. On a CPU both are in fp32, on a GPU in the precision that each
+has there.
 
 Says "ready", the precision and versions. Reads lines with a number of worker processes and answers
 each with images per second from the first file to the last feature written, or with "error: " and
@@ -66,9 +68,14 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         task = Task(Path(images), Path(folder), model, checkpoint, int(batch), device)
-        prepare = {"clip-benchmark": clip_benchmark, "clip-retrieval": clip_retrieval}[peer]
+        prepare = {
+            "plain-loop": plain_loop,
+            "clip-benchmark": clip_benchmark,
+            "clip-retrieval": clip_retrieval,
+        }[peer]
         precision, seconds = prepare(task)
-        versions = (f"{name} {importlib.metadata.version(name)}" for name in (peer, *PACKAGES))
+        named = PACKAGES if peer == "plain-loop" else (peer, *PACKAGES)
+        versions = (f"{name} {importlib.metadata.version(name)}" for name in named)
         print("ready", precision, *versions, file=answers, flush=True)
         count = len(list(task.images.iterdir()))
         for turn, line in enumerate(sys.stdin):
@@ -78,6 +85,45 @@ def main() -> None:
             except Exception as error:  # whatever an old package meets in a new environment
                 reason = f"{type(error).__name__}: {error}".replace("\n", " ")
                 print(f"error: {reason}", file=answers, flush=True)
+
+
+class _Files(torch.utils.data.Dataset[torch.Tensor]):
+    def __init__(self, files: list[Path], preprocess: Callable[[Any], torch.Tensor]) -> None:
+        self._files, self._preprocess = files, preprocess
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, row: int) -> torch.Tensor:
+        from PIL import Image
+
+        return self._preprocess(Image.open(self._files[row]))
+
+
+def plain_loop(task: Task) -> Prepared:
+    """DataLoader, ``encode_image``, ``.cpu()``, append, ``numpy.save``."""
+    import numpy as np
+    import open_clip
+
+    model, _, preprocess = open_clip.create_model_and_transforms(
+        task.model, pretrained=task.checkpoint, device=task.device
+    )
+    model.eval()
+    files = sorted(task.images.iterdir())
+
+    def seconds(workers: int, output: Path) -> float:
+        start = perf_counter()
+        loader = torch.utils.data.DataLoader(
+            _Files(files, preprocess), batch_size=task.batch, num_workers=workers
+        )
+        features = []
+        with torch.no_grad():
+            for images in loader:
+                features.append(model.encode_image(images.to(task.device)).cpu())
+        np.save(output, torch.cat(features).numpy())
+        return perf_counter() - start
+
+    return "fp32", seconds
 
 
 def clip_benchmark(task: Task) -> Prepared:

@@ -75,7 +75,9 @@ def embed(work: Path) -> None:
     import torch
 
     from lpclip.embed_images import embed_images
+    from lpclip.memory import keep_freed_memory
 
+    keep_freed_memory()  # as ``load_model`` does
     draw = torch.Generator().manual_seed(0)
     matrix = torch.randn(3 * SIDE * SIDE, DIM, generator=draw)
     model = SimpleNamespace(

@@ -124,7 +124,7 @@ def start_up(stage: str) -> dict[str, Any]:
     module = STAGES[stage][0].partition(":")[0] if stage in STAGES else "sys"
     code = f"import sys, {module}; print('torch' in sys.modules)"
     taken, found = [], ""
-    for _ in range(5):
+    for _ in range(3):
         start = time.perf_counter()
         found = subprocess.run(
             [sys.executable, "-c", code], check=True, capture_output=True, text=True
