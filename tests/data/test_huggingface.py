@@ -163,7 +163,8 @@ def test_labels_that_are_fractions_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["./gone", "/gone/set", "a/b/c", "gone.parquet/", "../x"])
-def test_a_path_that_is_no_file_and_no_name_on_the_hub_is_refused(path):
+def test_a_path_that_is_no_file_and_no_name_on_the_hub_is_refused(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(LpclipError, match=r"does not exist\. Check 'path'"):
         source(path)
 
