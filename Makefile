@@ -22,7 +22,7 @@ lint: .venv/installed
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-# Small sizes, in ten minutes on two cores; the figures in benchmarks/README.md are of the full ones.
+# Small sizes, in under ten minutes on two cores; the figures in benchmarks/README.md are of the full ones.
 bench: .venv/installed
 	$(BIN)/python benchmarks/speed/caches.py
 	$(BIN)/python benchmarks/speed/corruptions.py --pixels 224 --repeats 1
@@ -31,7 +31,6 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/speed/encoders.py --repeats 3
 	$(BIN)/python benchmarks/speed/memory.py --images 1000 100000
 	$(BIN)/python benchmarks/speed/probes.py --samples 10000 --repeats 1
-	$(BIN)/python benchmarks/speed/warm_starts.py
 	$(BIN)/python benchmarks/speed/evaluation.py
 	$(BIN)/python benchmarks/speed/workflow.py --jobs 300
 

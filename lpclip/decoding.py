@@ -154,20 +154,21 @@ def decoded_on(
 def _resampled_as_fits(
     groups: Sequence[_Packed], device: torch.device, resample: Resampling, at_once: int
 ) -> tuple[Tensor, int]:
-    """``_resampled``, and how many images at once: half as many whenever memory runs out."""
+    """``_resampled``, and how many images at once: half as many whenever memory runs out.
+
+    Where it does not hold one, the encoder needs it: the host then resizes this chunk.
+    """
     while True:
         try:
             return _resampled(groups, device, resample, at_once), at_once
-        except torch.OutOfMemoryError as error:
+        except torch.OutOfMemoryError:
             if at_once == 1:
-                raise LpclipError(
-                    f"The memory of {device} does not hold one image to resize. End what else "
-                    "runs there, or set another device."
-                ) from error
+                break
         at_once //= 2
         log.warning("%s: out of memory, resizing %d images at once", device, at_once)
         if device.type == "cuda":
             torch.cuda.empty_cache()
+    return _resampled(groups, torch.device("cpu"), resample, RESIZED_AT_ONCE).to(device), at_once
 
 
 def _resampled(

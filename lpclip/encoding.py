@@ -193,7 +193,7 @@ def _encode(
     host = torch.empty(whole.shape, dtype=whole.dtype, pin_memory=True)
     host.copy_(whole, non_blocking=True)
     copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    copied.record()
+    copied.record(torch.cuda.current_stream(model.device))
 
     def fetch() -> FloatArray:
         copied.synchronize()

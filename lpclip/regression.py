@@ -54,10 +54,9 @@ def choose_c(
     n_held = 0
     for learned, held in splits:
         n_held += len(held)
-        start = None
         for step, c in enumerate(values):
-            model = _regression(features[learned], labels[learned], float(c), sweep, start)
-            start = (model.coef_, model.intercept_)
+            # Each from zero: the last one's weights may satisfy the tolerance without a step.
+            model = _regression(features[learned], labels[learned], float(c), sweep)
             predicted = model.predict_proba(features[held])
             right[step] += np.sum(model.classes_[predicted.argmax(axis=1)] == labels[held])
             loss[step] += log_loss(labels[held], predicted, labels=model.classes_, normalize=False)
@@ -71,7 +70,7 @@ def fit_regression(
     features: FloatArray, labels: IntArray, c: float, sweep: Sweep
 ) -> tuple[FloatArray, FloatArray]:
     """Weight ``[C, D]`` and bias ``[C]`` float32 of a regression on all of the images."""
-    model = _regression(features, labels, c, sweep, None)
+    model = _regression(features, labels, c, sweep)
     weight, bias = model.coef_, model.intercept_
     if len(weight) == 1:  # of two classes the regression gives the difference of their logits
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
@@ -79,15 +78,9 @@ def fit_regression(
 
 
 def _regression(
-    features: FloatArray,
-    labels: IntArray,
-    c: float,
-    sweep: Sweep,
-    start: tuple[FloatArray, FloatArray] | None,
+    features: FloatArray, labels: IntArray, c: float, sweep: Sweep
 ) -> LogisticRegression:
-    model = LogisticRegression(C=c, max_iter=sweep.max_iterations, warm_start=True)
-    if start is not None:
-        model.coef_, model.intercept_ = start
+    model = LogisticRegression(C=c, max_iter=sweep.max_iterations)
     with warnings.catch_warnings():
         # The recipe bounds the iterations; with little regularisation they do not suffice.
         warnings.simplefilter("ignore", ConvergenceWarning)

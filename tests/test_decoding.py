@@ -144,11 +144,21 @@ def test_a_device_resizes_fewer_images_at_once_where_memory_ends(caplog, monkeyp
     assert tried == [10, 5, *5 * [2], *5 * [2], 2, 1]
     assert "resizing 2 images at once" in caplog.text
 
-    def full(_):
-        raise torch.OutOfMemoryError
 
-    with pytest.raises(LpclipError, match="cpu does not hold one image"):
-        list(decoded_on(CPU, images, chunks, full, workers=0))
+def test_the_host_resizes_what_a_device_has_no_memory_for(monkeypatch):
+    monkeypatch.setattr(decoding, "RESIZED_AT_ONCE", 10)
+    tried = []
+
+    def resample(images):
+        tried.append(len(images))
+        if tried in ([10], [10, 5], [10, 5, 2], [10, 5, 2, 1]):
+            raise torch.OutOfMemoryError
+        return SAME_SIZE(images)
+
+    images = Images(Numbered(), [str(row) for row in range(10)], lambda image: image)
+    (pixels,) = decoded_on(CPU, images, lambda: iter([range(10)]), resample, workers=0)
+    np.testing.assert_array_equal(pixels[:, 1, 2, 3], np.arange(10))
+    assert tried == [10, 5, 2, 1, 10]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)

@@ -131,6 +131,8 @@ def _reflect(images: Tensor, reach: int) -> Tensor:
     """Pad by reflection about the border pixels, as often as a small image needs."""
     while reach > 0:
         step = min(reach, images.shape[-1] - 1, images.shape[-2] - 1)
+        if step == 0:  # a line of pixels has nothing to reflect
+            return F.pad(images, (reach, reach, reach, reach), mode="replicate")
         images = F.pad(images, (step, step, step, step), mode="reflect")
         reach -= step
     return images

@@ -244,6 +244,12 @@ def test_frost_is_taken_from_a_folder_of_photographs(tmp_path):
         corrupt(torch.zeros(2, 3, 64, 64), frost_images=tmp_path, **options)
 
 
+@pytest.mark.parametrize("shape", [(40, 1), (1, 40)])
+def test_a_line_of_pixels_is_blurred_too(shape):
+    line = torch.rand(2, 3, *shape)
+    assert corrupted(line, "defocus_blur", 3).shape == line.shape
+
+
 def test_an_empty_batch_gives_an_empty_batch():
     empty = torch.zeros(0, 3, 32, 32)
     for name in ALL:
