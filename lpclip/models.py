@@ -77,7 +77,7 @@ class Model:
     def features(self, pixels: Tensor) -> Tensor:
         """As ``embed``, but unchecked: a GPU is not waited for."""
         if pixels.dtype == torch.uint8:
-            pixels = pixels.float().div(255)
+            pixels = pixels.float().div_(255)
         mean, std = self._normalisation
         low = _LOW.get(self.precision)
         with torch.autocast(self.device.type, dtype=low, enabled=low is not None):

@@ -62,6 +62,14 @@ def test_features_are_those_of_open_clip_with_its_own_preprocessing(model, plain
     assert not torch.allclose(found.norm(dim=-1), torch.ones(len(images)), atol=0.01)
 
 
+def test_bytes_give_the_features_of_the_same_fractions(model):
+    levels = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    kept = levels.clone()
+    assert torch.equal(model.embed(levels), model.embed(levels.float() / 255))
+    assert not torch.equal(model.embed(levels), model.embed(levels.float()))
+    assert torch.equal(levels, kept)
+
+
 def test_pixels_are_in_0_to_1_before_views_are_made(model, images):
     pixels = torch.stack([model.to_pixels(image) for image in images])
     assert pixels.shape == (10, 3, model.image_size, model.image_size)

@@ -110,7 +110,7 @@ def corrupt(
         levels = images[part]
         if images.dtype != torch.uint8:
             levels = (levels * 255).round_().clamp_(0, 255)
-        clean = levels.byte() if name in ON_LEVELS else levels.float().div(255)
+        clean = levels.byte() if name in ON_LEVELS else levels.float().div_(255)
         dirty = function(clean, numbers, Stream(stream.keys[part]), **options)
         if name not in ON_LEVELS:
             # The small step keeps whole levels where rounding left them a hair too low.

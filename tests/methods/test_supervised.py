@@ -8,6 +8,7 @@ import pytest
 from labelled import MODEL, SCALE, D, softmax, world
 from sklearn.linear_model import LogisticRegression
 
+from lpclip import regression
 from lpclip.errors import LpclipError
 from lpclip.methods.supervised import Settings, fit
 
@@ -35,6 +36,27 @@ def test_c_is_chosen_on_held_out_labels_and_all_labels_are_fitted(tmp_path, capl
     expected = LogisticRegression(C=c, max_iter=1000).fit(features * SCALE, labels)
     logits = SCALE * features @ probes.weight[1, 0].T + probes.bias[1, 0]
     np.testing.assert_allclose(softmax(logits), expected.predict_proba(features * SCALE), atol=1e-2)
+
+
+def test_every_c_of_the_sweep_is_fitted_as_it_would_be_alone(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    features = rng.normal(size=(60, 8)) + 2 * np.eye(3, 8)[labels]
+    fitted = []
+
+    def fit(*given):
+        fitted.append(alone(*given))
+        return fitted[-1]
+
+    alone = regression._regression
+    monkeypatch.setattr(regression, "_regression", fit)
+    sweep = regression.Sweep(c_steps=5)
+    half = np.arange(60) < 30
+    regression.choose_c(features, labels, [(np.flatnonzero(half), np.flatnonzero(~half))], sweep)
+    assert len(fitted) == 5
+    for model in fitted:
+        again = LogisticRegression(C=model.C, max_iter=1000).fit(features[half], labels[half])
+        np.testing.assert_array_equal(model.coef_, again.coef_)
 
 
 def test_round_0_is_zero_shot_and_every_label_is_counted(tmp_path):
