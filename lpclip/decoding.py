@@ -4,29 +4,25 @@ Beside a GPU they are handed over as they come out of their files and resized th
 """
 
 import logging
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL.Image import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from lpclip.data import Source, read_encoded, read_image
 from lpclip.data._jpeg import decode_plain
 from lpclip.errors import BadImageError, LpclipError
+from lpclip.groups import in_groups, made_ahead
 from lpclip.resampling import Resampling
 
 log = logging.getLogger(__name__)
 
-# Rows that are decoded and handed over as one: more take long to come, and much shared memory.
-GROUP_ROWS = 16
 # Images of one size that a GPU resizes as one: more would take its memory and save no time.
 RESIZED_AT_ONCE = 64
 # Larger ones are resized by Pillow: chunks of them would fill the memory of a GPU.
@@ -34,9 +30,6 @@ LARGEST_PIXELS = 1 << 20
 # Chunks that are made ready ahead of a GPU, which is done with one in hundredths of a second.
 CHUNKS_AHEAD = 2
 
-_Item = TypeVar("_Item")
-_Group = TypeVar("_Group")
-_Found = TypeVar("_Found")
 _Pixels: TypeAlias = npt.NDArray[np.uint8] | LpclipError  # an image [H, W, 3]
 _Chunks: TypeAlias = Callable[[], Iterator[range]]
 
@@ -56,7 +49,7 @@ class _Packed:
         return [part.view(*size, 3).permute(2, 0, 1) for part, size in images]
 
 
-class Images(Dataset[_Pixels]):
+class Images:
     """Decoded, resized and cropped images by row: uint8 ``[H, W, 3]``.
 
     An error is an item too: raised in a worker, it would come back with a traceback in its text.
@@ -103,8 +96,8 @@ def decoded(
     Raises:
         LpclipError: an error that is not an image's.
     """
-    for groups in _in_groups(images.__getitem__, _stack, chunks, workers=workers, ahead=0):
-        if errors := _errors(groups):
+    for groups in in_groups(partial(_stacked, images), chunks, workers=workers, ahead=0):
+        if errors := _bad_images(groups):
             yield errors
             continue
         # Laid out as images made tensors one by one are: another layout rounds otherwise.
@@ -129,15 +122,15 @@ def decoded_on(
     """
     on_cuda = device.type == "cuda"
     # A worker process may not touch the GPU.
-    pack = partial(_pack, pinned=on_cuda and not workers)
-    found = _in_groups(images.at_own_size, pack, chunks, workers=workers, ahead=CHUNKS_AHEAD)
+    make = partial(_packed, images, pinned=on_cuda and not workers)
+    found = in_groups(make, chunks, workers=workers, ahead=CHUNKS_AHEAD)
 
     def made() -> Generator[Tensor | list[BadImageError]]:
         # A stream of its own, since a copy waits for all that its stream has to do before.
         stream = torch.cuda.Stream(device) if on_cuda else None  # type: ignore[no-untyped-call]
         at_once = RESIZED_AT_ONCE
         for groups in found:
-            if errors := _errors(groups):
+            if errors := _bad_images(groups):
                 yield errors
                 continue
             packed = [group for group in groups if isinstance(group, _Packed)]
@@ -148,7 +141,7 @@ def decoded_on(
                 pixels.record_stream(torch.cuda.default_stream(device))
             yield pixels
 
-    return _ahead(made(), CHUNKS_AHEAD)
+    return made_ahead(made(), CHUNKS_AHEAD)
 
 
 def _resampled_as_fits(
@@ -187,115 +180,33 @@ def _resampled(
     return made[torch.tensor(order).argsort().to(device)]
 
 
-def _in_groups(
-    decode: Callable[[int], _Item],
-    collate: Callable[[Sequence[_Item]], _Group],
-    chunks: _Chunks,
-    *,
-    workers: int,
-    ahead: int,
-) -> Iterator[list[_Group]]:
-    """The groups of rows of each chunk, by processes or by threads so many chunks ahead."""
-    if workers:
-        return _by_processes(decode, collate, chunks, workers)
-    return _by_threads(decode, collate, chunks, ahead)
-
-
-class _Rows(Dataset[_Item], Generic[_Item]):
-    """What a function makes of rows, as DataLoader asks for them."""
-
-    def __init__(self, decode: Callable[[int], _Item]) -> None:
-        self._decode = decode
-
-    def __getitem__(self, row: int) -> _Item:
-        return self._decode(row)
-
-
-def _by_processes(
-    decode: Callable[[int], _Item],
-    collate: Callable[[Sequence[_Item]], _Group],
-    chunks: _Chunks,
-    workers: int,
-) -> Iterator[list[_Group]]:
-    rows = (rows for chunk in chunks() for rows in _groups_of(chunk))
-    loader = DataLoader(
-        _Rows(decode),
-        batch_sampler=rows,  # type: ignore[arg-type]  # iterated once
-        num_workers=workers,
-        collate_fn=collate,
-    )
-    # They start here: of a thread that ends before them, they would not end well.
-    groups: Iterator[_Group] = iter(loader)
-    return ([next(groups) for _ in _groups_of(chunk)] for chunk in chunks())
-
-
-def _by_threads(
-    decode: Callable[[int], _Item],
-    collate: Callable[[Sequence[_Item]], _Group],
-    chunks: _Chunks,
-    ahead: int,
-) -> Iterator[list[_Group]]:
-    def group(rows: range) -> _Group:
-        return collate([decode(row) for row in rows])
-
-    # Decoders work without Python's lock, so that threads do it side by side.
-    pool = ThreadPoolExecutor(torch.get_num_threads(), "decode")
-    asked: deque[list[Future[_Group]]] = deque()
-
-    def first() -> list[_Group]:
-        return [future.result() for future in asked.popleft()]
-
-    try:
-        for chunk in chunks():
-            asked.append([pool.submit(group, rows) for rows in _groups_of(chunk)])
-            if len(asked) > ahead:
-                yield first()
-        while asked:
-            yield first()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _groups_of(chunk: range) -> list[range]:
-    return [chunk[start : start + GROUP_ROWS] for start in range(0, len(chunk), GROUP_ROWS)]
-
-
-def _ahead(made: Generator[_Found], count: int) -> Generator[_Found]:
-    """The same items, so many of them made by a thread before they are asked for."""
-    with ThreadPoolExecutor(1, "ahead") as thread:
-        asked = deque(thread.submit(next, made, None) for _ in range(count))
-        try:
-            while (item := asked.popleft().result()) is not None:
-                asked.append(thread.submit(next, made, None))
-                yield item
-        finally:
-            thread.shutdown(cancel_futures=True)
-            made.close()
-
-
-def _stack(items: Sequence[_Pixels]) -> Tensor | list[LpclipError]:
-    """Pixels of the images of a group, uint8 ``[n, H, W, 3]``, or all errors among them."""
-    errors = [item for item in items if isinstance(item, LpclipError)]
+def _stacked(images: Images, rows: range) -> Tensor | list[LpclipError]:
+    """Pixels of some rows, uint8 ``[n, H, W, 3]``, or all errors among them."""
+    items = [images[row] for row in rows]
     pixels = [item for item in items if not isinstance(item, LpclipError)]
-    return errors or torch.from_numpy(np.stack(pixels))
+    return _errors_among(items) or torch.from_numpy(np.stack(pixels))
 
 
-def _pack(items: Sequence[Tensor | LpclipError], *, pinned: bool) -> _Packed | list[LpclipError]:
-    """The images of a group in one piece of memory, or all errors among them.
+def _packed(images: Images, rows: range, *, pinned: bool) -> _Packed | list[LpclipError]:
+    """Images of some rows in one piece of memory, or all errors among them.
 
     Pinned memory is copied to a GPU without waiting, and torch uses it again.
     """
-    errors = [item for item in items if isinstance(item, LpclipError)]
-    pixels = [item for item in items if isinstance(item, Tensor)]
-    if errors:
+    items = [images.at_own_size(row) for row in rows]
+    if errors := _errors_among(items):
         return errors
+    pixels = [item for item in items if isinstance(item, Tensor)]
     parts = [image.reshape(-1).numpy() for image in pixels]
     values = torch.empty(sum(map(len, parts)), dtype=torch.uint8, pin_memory=pinned)
     np.concatenate(parts, out=values.numpy())  # in this thread, where torch would use its own
     return _Packed(values, [(image.shape[0], image.shape[1]) for image in pixels])
 
 
-def _errors(groups: Sequence[object]) -> list[BadImageError]:
+def _errors_among(items: Iterable[object]) -> list[LpclipError]:
+    return [item for item in items if isinstance(item, LpclipError)]
+
+
+def _bad_images(groups: Sequence[object]) -> list[BadImageError]:
     """All errors of the groups, unless one is not an image's, which is raised."""
     errors = [error for group in groups if isinstance(group, list) for error in group]
     for error in errors:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from lpclip import decoding
+from lpclip import decoding, groups
 from lpclip.data._images import _QUIET, decode
 from lpclip.decoding import Images, decoded, decoded_on
 from lpclip.errors import BadImageError, LpclipError
@@ -48,7 +48,7 @@ WAYS = [(on_device, workers) for on_device in (False, True) for workers in (0, 2
 
 
 def found(way, source, monkeypatch):
-    monkeypatch.setattr(decoding, "GROUP_ROWS", 4)
+    monkeypatch.setattr(groups, "GROUP_ROWS", 4)
     images = Images(source, [str(row) for row in range(N)], lambda image: image)
     on_device, workers = way
     if on_device:
