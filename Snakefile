@@ -16,6 +16,7 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/files.smk"
+include: "workflow/rules/made_from.smk"
 include: "workflow/rules/index.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/copy.smk"
@@ -31,6 +32,10 @@ rule all:
         "results/report.csv",
         "results/report.html",
         "results/predictions.h5",
+
+
+onstart:
+    note_owner(Path.cwd())
 
 
 onsuccess:

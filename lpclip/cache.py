@@ -22,6 +22,7 @@ import pandas as pd
 
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.storage import made_from
 from lpclip.types import FloatArray
 
 SCHEMA_VERSION = 1
@@ -34,17 +35,25 @@ _READ_ROWS = 512
 # Every half-precision number in single precision: looking it up beats NumPy's conversion.
 _SINGLE = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
 
+# What an index says of an image, but for its label.
+IMAGE_COLUMNS = ("id", "path", "size")
+
 Provenance = Mapping[str, str | int | float]
 
 
 def fingerprint(samples: pd.DataFrame) -> str:
-    """Hash of the ids and paths of an index, 16 hexadecimal digits.
+    """Hash of the ids and paths of an index, and of its files' sizes, 16 hexadecimal digits.
 
     Labels are not part of it: what is derived from the images must not depend on them.
+
+    Args:
+        samples: ``id``, ``path`` and, in an index of image files, ``size``; other columns are not
+            looked at.
     """
+    columns = [column for column in IMAGE_COLUMNS if column in samples]
     digest = sha256()
-    for row in samples[["id", "path"]].itertuples(index=False):
-        digest.update(f"{row.id}\0{row.path}\n".encode())
+    for row in samples[columns].itertuples(index=False):
+        digest.update(("\0".join(map(str, row)) + "\n").encode())
     return digest.hexdigest()[:16]
 
 
@@ -60,6 +69,9 @@ def create(path: Path, *, kind: str, provenance: Provenance) -> Iterator[h5py.Fi
         file.attrs["kind"] = kind
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs.update(provenance)
+        # Two indices may have the same settings and other images.
+        content = provenance.get("index") if kind == "samples" else None
+        made_from.stamp(file, content=content)
         yield file
         file.attrs["complete"] = 1  # PyTables cannot read a Boolean attribute
 
@@ -108,7 +120,7 @@ def read_provenance(path: Path, *, kind: str | None = None) -> dict[str, Any]:
 
 def provenance_of(file: h5py.File) -> dict[str, Any]:
     """Attributes of an open file, without those that every file has."""
-    common = {"kind", "schema_version", "complete"}
+    common = {"kind", "schema_version", "complete", "made_from", "made_from_hash"}
     return {key: _plain(value) for key, value in file.attrs.items() if key not in common}
 
 
@@ -163,10 +175,10 @@ def read_table(file: h5py.File, name: str) -> pd.DataFrame:
 
 
 def read_samples(path: Path, *, labels: bool) -> pd.DataFrame:
-    """Index of a dataset: id, path and, where asked for, label (int32, -1 for none)."""
+    """Index of a dataset: id, path, size in bytes and, where asked for, label (-1 for none)."""
     with open_file(path, kind="samples") as file:
         frame = read_table(file, "samples")
-    return frame if labels else frame[["id", "path"]]
+    return frame if labels else frame[[column for column in IMAGE_COLUMNS if column in frame]]
 
 
 def write_features(

@@ -10,7 +10,7 @@ import pandas as pd
 from PIL.Image import Image
 
 from lpclip import imagenet
-from lpclip.data import UNLABELLED, Sample, Source
+from lpclip.data import UNLABELLED, Sample, Source, size_of
 from lpclip.data._official import official_corruptions
 from lpclip.errors import LpclipError, did_you_mean
 
@@ -64,6 +64,10 @@ class MappedSource:
     def read(self, path: str) -> Image:
         """The image, as the source reads it."""
         return self._source.read(path)
+
+    def size(self, path: str) -> int:
+        """See ``lpclip.data.size_of``."""
+        return size_of(self._source, path)
 
     @cached_property
     def _new_names(self) -> list[str]:

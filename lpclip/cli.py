@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.tools import TOOLS
@@ -25,36 +25,72 @@ from lpclip.tools import run as run_tool
 
 log = logging.getLogger(__name__)
 
-STAGES: Mapping[str, tuple[str, str]] = {
-    "index-samples": ("lpclip.index_samples:index_samples", "list the images of a dataset"),
-    "embed-text": ("lpclip.embed_text:embed_text", "embed class names: the zero-shot head"),
-    "embed-images": ("lpclip.embed_images:embed_images", "embed views of a dataset's images"),
-    "copy-text": ("lpclip.copy_features:copy_text", "take over text features made before"),
-    "copy-features": ("lpclip.copy_features:copy_features", "take over features made before"),
-    "pseudo-labels": ("lpclip.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"),
-    "train-probe": ("lpclip.train:train_probe", "train the probes of a method"),
-    "evaluate": ("lpclip.evaluate:evaluate", "accuracy and calibration on a set's views"),
-    "evaluate-features": (
+
+class Stage(NamedTuple):
+    """A stage of the workflow.
+
+    Attributes:
+        function: ``module:name`` of what it runs.
+        summary: one line for the overview.
+        writes: parameters of the function that are files it writes; its other paths are read.
+        folder_of: name of the main file where the output is a folder.
+    """
+
+    function: str
+    summary: str
+    writes: tuple[str, ...] = ("output",)
+    folder_of: str = ""
+
+
+STAGES: Mapping[str, Stage] = {
+    "index-samples": Stage("lpclip.index_samples:index_samples", "list the images of a dataset"),
+    "embed-text": Stage("lpclip.embed_text:embed_text", "embed class names: the zero-shot head"),
+    "embed-images": Stage(
+        "lpclip.embed_images:embed_images",
+        "embed views of a dataset's images",
+        writes=("output", "timings"),
+    ),
+    "copy-text": Stage("lpclip.copy_features:copy_text", "take over text features made before"),
+    "copy-features": Stage("lpclip.copy_features:copy_features", "take over features made before"),
+    "pseudo-labels": Stage(
+        "lpclip.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"
+    ),
+    "train-probe": Stage("lpclip.train:train_probe", "train the probes of a method"),
+    "evaluate": Stage("lpclip.evaluate:evaluate", "accuracy and calibration on a set's views"),
+    "evaluate-features": Stage(
         "lpclip.evaluate_features:evaluate_features",
         "detection of foreign images without a head",
     ),
-    "evaluate-ood": ("lpclip.evaluate_ood:evaluate_ood", "detection of foreign images"),
-    "evaluate-held-out": (
+    "evaluate-ood": Stage(
+        "lpclip.evaluate_ood:evaluate_ood",
+        "detection of foreign images",
+        writes=("output", "curves"),
+    ),
+    "evaluate-held-out": Stage(
         "lpclip.evaluate_held_out:evaluate_held_out",
         "which score detects foreign images, asked of held-out classes",
     ),
-    "evaluate-rounds": ("lpclip.evaluate_rounds:evaluate_rounds", "what every round was worth"),
-    "evaluate-samples": (
+    "evaluate-rounds": Stage(
+        "lpclip.evaluate_rounds:evaluate_rounds",
+        "what every round was worth",
+        writes=("output", "per_class", "confusion"),
+    ),
+    "evaluate-samples": Stage(
         "lpclip.evaluate_samples:evaluate_samples",
         "image by image, beside zero-shot",
+        writes=("output", "reliability", "predictions"),
     ),
-    "predictions": ("lpclip.predictions:predictions", "gather the predictions of all methods"),
-    "pictures": ("lpclip.pictures:pictures", "pictures of test images for the page"),
-    "report": ("lpclip.report.stage:report", "gather the evaluation into reports and figures"),
-    "page": ("lpclip.page.stage:page", "show the reports as one HTML file"),
+    "predictions": Stage("lpclip.predictions:predictions", "gather the predictions of all methods"),
+    "pictures": Stage("lpclip.pictures:pictures", "pictures of test images for the page"),
+    "report": Stage(
+        "lpclip.report.stage:report",
+        "gather the evaluation into reports and figures",
+        folder_of="report.csv",
+    ),
+    "page": Stage("lpclip.page.stage:page", "show the reports as one HTML file"),
 }
 # Settings that are there for Snakemake, which re-runs a job when they change.
-FOR_SNAKEMAKE = ("code", "versions", "order", "checkpoint")
+FOR_SNAKEMAKE = ("code", "versions", "order", "checkpoint", "files")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -110,7 +146,7 @@ def _run(arguments: Sequence[str]) -> None:
 
 def _overview() -> str:
     width = max(map(len, STAGES)) + 2
-    stages = "\n".join(f"  {name:{width}}{text}" for name, (_, text) in STAGES.items())
+    stages = "\n".join(f"  {name:{width}}{stage.summary}" for name, stage in STAGES.items())
     tools = "\n".join(f"  {name:{width}}{text}" for name, (text, *_) in TOOLS.items())
     return (
         "usage: lpclip COMMAND [OPTIONS]\n\n"
@@ -135,18 +171,32 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
     options = vars(_parser(command, function, files).parse_args(arguments[1:]))
     _start_log(options.pop("log"), arguments)
     options.pop("threads")
-    settings = _parse_settings(options.pop("settings"))
+    asked = _parse_settings(options.pop("settings"))
+    settings = {key: value for key, value in asked.items() if key not in FOR_SNAKEMAKE}
     from lpclip.settings import call
+    from lpclip.storage import made_from
 
     for key in settings:
         if key in files:
             raise LpclipError(f"lpclip {command}: '{key}' is an option, --{_dashed(key)}.")
     given = {name: value for name, value in options.items() if value is not None}
-    call(function, {**settings, **given}, where=f"lpclip {command}")
+    stage = STAGES[command]
+    output: Path = given["output"] / stage.folder_of
+    paths = (path for name in files if name not in stage.writes for path in _paths(given.get(name)))
+    read = [path for path in paths if not path.is_dir()]  # of the logs only times are shown
+    record = made_from.record_of(command, asked, read, output=output)
+    with made_from.recording(record):
+        call(function, {**settings, **given}, where=f"lpclip {command}")
+    if output.suffix != ".h5":
+        made_from.write_beside(output, record)
+
+
+def _paths(value: Path | Sequence[Path] | None) -> Sequence[Path]:
+    return [] if value is None else [value] if isinstance(value, Path) else value
 
 
 def _function(command: str) -> Callable[..., None]:
-    module, _, name = STAGES[command][0].partition(":")
+    module, _, name = STAGES[command].function.partition(":")
     function: Callable[..., None] = getattr(importlib.import_module(module), name)
     return function
 
@@ -208,7 +258,7 @@ def _parse_settings(text: str) -> dict[str, Any]:
         raise LpclipError(f"--settings is not valid JSON: {error}.") from error
     if not isinstance(settings, dict):
         raise LpclipError("--settings must be a JSON object, such as '{\"seed\": 0}'.")
-    return {key: value for key, value in settings.items() if key not in FOR_SNAKEMAKE}
+    return settings
 
 
 def _limit_threads(text: str) -> None:

@@ -17,6 +17,7 @@ from lpclip.data._official import paths_of_views
 from lpclip.decoding import Images
 from lpclip.encoding import Views, automatic_batch_size, encode_all
 from lpclip.errors import LpclipError, bad_images
+from lpclip.image_sizes import check_sizes
 from lpclip.model_spec import ModelSpec
 from lpclip.models import load_model
 from lpclip.parts import Parts
@@ -63,8 +64,8 @@ def embed_images(
             device, and seconds spent on decoding, views, encoding and writing.
 
     Raises:
-        LpclipError: images that cannot be read, the first ten by path; a model that cannot be
-            loaded; a dataset of features without images.
+        LpclipError: images that cannot be read, the first ten by path, or that were replaced since
+            the index was made; a model that cannot be loaded; a dataset of features without images.
     """
     if not has_images(source):
         raise LpclipError(
@@ -79,6 +80,7 @@ def embed_images(
     ]
     settings = dict(source)
     opened = open_source(settings.pop("kind"), settings)
+    check_sizes(samples, opened, index)
     paths = paths_of_views(opened, list(index["path"]), views)
     images = Images(opened, paths, loaded.prepare)
     provenance = {

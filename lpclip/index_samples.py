@@ -20,6 +20,7 @@ from lpclip import cache
 from lpclip.class_maps import ClassMap, MappedSource
 from lpclip.data import Sample, Source, has_images, open_source
 from lpclip.errors import BadImageError, LpclipError, bad_images
+from lpclip.image_sizes import sizes_of
 from lpclip.readable import reasons_unreadable
 from lpclip.subsets import Stratified, choose
 
@@ -40,7 +41,7 @@ def index_samples(
     on_bad_image: Literal["error", "skip"] = "error",
     workers: int = 0,
 ) -> None:
-    """Write id, path and label of every image of a dataset.
+    """Write id, path, label and size in bytes of every image of a dataset.
 
     Args:
         output: the index, ``samples.h5``; the only file of the workflow that holds labels.
@@ -73,6 +74,7 @@ def index_samples(
     kept = [sample for sample, reason in zip(chosen, reasons, strict=True) if not reason]
     samples = pd.DataFrame(kept, columns=["id", "path", "label"])
     samples["label"] = samples["label"].astype(np.int32)
+    samples["size"] = sizes_of(opened, samples["path"])
     provenance: dict[str, str | int] = {
         "dataset": dataset,
         "source": json.dumps(dict(source), sort_keys=True),

@@ -121,7 +121,7 @@ def benchmark_files(folder: Path) -> list[Path]:
 
 def start_up(stage: str) -> dict[str, Any]:
     """Seconds until a stage has imported what it needs, and whether PyTorch is part of it."""
-    module = STAGES[stage][0].partition(":")[0] if stage in STAGES else "sys"
+    module = STAGES[stage].function.partition(":")[0] if stage in STAGES else "sys"
     code = f"import sys, {module}; print('torch' in sys.modules)"
     taken, found = [], ""
     for _ in range(3):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lpclip.data import UNLABELLED, Sample
+from lpclip.data import UNLABELLED, Sample, size_of_file
 from lpclip.data._images import is_image, read_bytes, read_file
 from lpclip.errors import LpclipError
 
@@ -87,6 +87,10 @@ class Source:
     def encoded(self, path: str) -> bytes:
         """What is in a file."""
         return read_bytes(path)
+
+    def size(self, path: str) -> int:
+        """Bytes of a file."""
+        return size_of_file(path)
 
 
 def _files(root: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL.Image import Image
 
 from lpclip.corruptions import EXTRA, SEVERITIES, STANDARD
-from lpclip.data import Sample
+from lpclip.data import Sample, size_of_file
 from lpclip.data._images import read_bytes, read_file
 from lpclip.data.folder import Source as Folder
 from lpclip.errors import LpclipError
@@ -84,6 +84,10 @@ class Source:
     def encoded(self, path: str) -> bytes:
         """What is in the file of a version of an image."""
         return read_bytes(self._root / path)
+
+    def size(self, path: str) -> int:
+        """Bytes of an image's first version."""
+        return size_of_file(self._root / self.corrupted(path, self.corruptions[0], SEVERITIES[0]))
 
     def _inside(self, corruption: str, severity: int) -> list[Sample]:
         found = self._folder(corruption, severity).samples()

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL.Image import Image
 
-from lpclip.data import ALTERNATIVES, Sample
+from lpclip.data import ALTERNATIVES, Sample, size_of_file
 from lpclip.data._images import read_file
 from lpclip.data.folder import Source as Folder
 from lpclip.errors import LpclipError
@@ -72,6 +72,10 @@ class Source:
         image = read_file(path)
         width, height = image.size
         return image.crop((self._border, self._border, width - self._border, height - self._border))
+
+    def size(self, path: str) -> int:
+        """Bytes of a file."""
+        return size_of_file(path)
 
     @cached_property
     def _folders(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL.Image import Image
 
 from lpclip import data
-from lpclip.data import UNLABELLED, Sample, open_source, read_encoded
+from lpclip.data import UNLABELLED, Sample, open_source, read_encoded, size_of
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.rng import sample_key
 from lpclip.settings import build
@@ -130,6 +130,10 @@ class Source:
     def encoded(self, path: str) -> bytes | None:
         """See ``lpclip.data.read_encoded``; errors as of ``read``."""
         return read_encoded(*self._place(path))
+
+    def size(self, path: str) -> int:
+        """See ``lpclip.data.size_of``; errors as of ``read``."""
+        return size_of(*self._place(path))
 
     def _place(self, path: str) -> tuple[data.Source, str]:
         number, colon, inside = path.partition(":")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lpclip.data import UNLABELLED, Sample
+from lpclip.data import UNLABELLED, Sample, size_of_file
 from lpclip.data._images import read_bytes, read_file
 from lpclip.data._labels import label_index, named_classes, numbers_or_text
 from lpclip.errors import LpclipError, did_you_mean
@@ -113,6 +113,10 @@ class Source:
     def encoded(self, path: str) -> bytes:
         """What is in a file."""
         return read_bytes(path)
+
+    def size(self, path: str) -> int:
+        """Bytes of a file."""
+        return size_of_file(path)
 
     def _labels(self) -> AnyArray:
         assert self._label is not None

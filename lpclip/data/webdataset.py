@@ -111,6 +111,11 @@ class Source:
             raise BadImageError(path, "the shard ends before")
         return data
 
+    def size(self, path: str) -> int:
+        """Bytes of a member, as its path has them."""
+        found = _PATH.fullmatch(path)
+        return int(found[4]) if found else 0
+
     @cached_property
     def _index(self) -> list["_Entry"]:
         # Takes seconds to import; only the index needs it, no worker that reads images.

@@ -1,13 +1,17 @@
 """A whole run that is killed, and files in a finished run that a job must refuse."""
 
+import copy
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -94,7 +98,7 @@ def has_finished_part(folder: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory) -> Path:
-    """A run that was killed while it embedded, then unlocked and finished."""
+    """A run that was killed while it embedded, then started again, in one command."""
     folder = prepare(tmp_path_factory.mktemp("killed") / "run")
     command = [sys.executable, "-m", "snakemake", "--cores", "2"]
     process = subprocess.Popen(
@@ -114,13 +118,10 @@ def interrupted(tmp_path_factory) -> Path:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert has_finished_part(folder)
-    locked, text = run(folder, "--cores", "2")
-    assert locked != 0, text
-    assert "--unlock" in text
-    status, text = run(folder, "--unlock")
-    assert status == 0, text
+    assert list(folder.glob(".snakemake/locks/*.lock"))
     status, text = run(folder, "--cores", "2")
     assert status == 0, text
+    assert "The last run in this folder was killed; this one goes on from there." in text
     return folder
 
 
@@ -129,6 +130,91 @@ def test_a_killed_run_continues_where_it_was(interrupted):
     assert len(logs) == 3
     assert any("continuing an interrupted run after 256 of 320 images" in text for text in logs)
     assert not [*interrupted.glob("cache/**/.*"), *interrupted.glob("results/**/.*")]
+
+
+def planned(folder: Path) -> tuple[set[str], str]:
+    """Names of the rules that a run would execute, and all that was printed."""
+    status, text = run(folder, "-n", "--cores", "1")
+    assert status == 0, text
+    return set(re.findall(r"(?m)^(?:local)?rule (\w+):$", text)) - {"all"}, text
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    config = copy.deepcopy(CONFIG)
+    change(config)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+@pytest.fixture
+def forgotten(finished, tmp_path) -> Path:
+    """The finished run, copied without hidden files."""
+    ignored = shutil.ignore_patterns(".*")
+    return Path(shutil.copytree(finished, tmp_path / "copy", ignore=ignored))
+
+
+def test_a_copy_without_hidden_files_has_nothing_to_do(forgotten):
+    rules, text = planned(forgotten)
+    assert rules == set(), text
+
+
+@pytest.mark.parametrize(
+    ("change", "first", "words"),
+    [
+        (
+            lambda config: config["labellings"]["confident"].update(threshold=0.7),
+            "pseudo_labels",
+            "confident.h5 is made again: it was made from other settings: "
+            "labelling.threshold: 0.5, not 0.7.",
+        ),
+        (
+            lambda config: config["benchmarks"]["digits"].update(templates=["the number {}."]),
+            "embed_text",
+            'templates: ["a photo of the number {}."], not ["the number {}."].',
+        ),
+        (lambda config: config.update(seeds=[0, 2]), "train_probe", "seeds: [0, 1], not [0, 2]."),
+    ],
+    ids=["threshold", "template", "seed"],
+)
+def test_a_change_is_noticed_where_snakemake_forgot_everything(forgotten, change, first, words):
+    edit(forgotten, change)
+    rules, text = planned(forgotten)
+    assert {first, "evaluate", "report"} <= rules
+    assert "embed_images" not in rules
+    assert words in text
+
+
+def test_results_of_another_version_of_a_cache_are_made_again(forgotten):
+    """Results put back from a copy are newer than the caches, but were made from others."""
+    edit(forgotten, lambda config: config["benchmarks"]["digits"].update(templates=["a {}."]))
+    status, text = run(forgotten, "--cores", "1", "cache/tiny/text/digits.h5")
+    assert status == 0, text
+    for path in (*forgotten.glob("results/**/*.*"), *forgotten.glob("logs/**/*.*")):
+        os.utime(path)
+    rules, text = planned(forgotten)
+    assert {"pseudo_labels", "train_probe", "evaluate", "report"} <= rules
+    assert rules.isdisjoint({"embed_text", "embed_images", "index_samples"})
+    assert "made from another version of cache/tiny/text/digits.h5" in text
+
+
+def test_a_project_that_shares_a_cache_does_not_take_the_images_of_another(finished, tmp_path):
+    other = prepare(tmp_path / "other")
+    (other / "cache").symlink_to(finished / "cache")
+    assert "index_samples" not in planned(other)[0]  # the images are the same
+    eight = next(other.glob("images/8/*.png")).read_bytes()
+    for path in other.glob("images/3/*.png"):
+        path.write_bytes(eight)
+    rules, text = planned(other)
+    assert {"index_samples", "embed_images"} <= rules
+    assert "made from other images: images/3/" in text
+
+
+def test_an_image_that_was_replaced_is_noticed(finished, tmp_path):
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
+    path = next(folder.glob("images/3/*.png"))
+    path.write_bytes(next(folder.glob("images/8/*.png")).read_bytes())
+    rules, text = planned(folder)
+    assert {"index_samples", "embed_images", "train_probe", "report"} <= rules
+    assert f"images/3/{path.name} has " in text
 
 
 def outputs(folder: Path, ending: str) -> dict[str, bytes]:
@@ -141,7 +227,7 @@ def outputs(folder: Path, ending: str) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("ending", [".csv", ".h5", ".png"], ids=["table", "cache", "figure"])
+@pytest.mark.parametrize("ending", [".csv", ".h5", ".png", ".json"])
 def test_a_kill_changes_no_byte_of_any(finished, interrupted, ending):
     one, other = (outputs(folder, ending) for folder in (finished, interrupted))
     assert one

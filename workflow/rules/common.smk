@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from lpclip.class_maps import IMAGENET
 from lpclip.codehash import code_hash
@@ -19,10 +20,14 @@ from lpclip.data._official import official_corruptions
 from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
 from lpclip.feature_files import open_arrays
+from lpclip.image_sizes import changed_image
 from lpclip.methods import needs, used_seeds
 from lpclip.model_spec import files_hash, local_files
 from lpclip.page.assets import assets_hash, shown_configuration
 from lpclip.permissions import check_writable
+from lpclip.run_owner import note_owner, remove_lock_of_killed_run
+from lpclip.storage.made_from import ENDING as RECORD_ENDING
+from lpclip.storage.made_from import made_from_something_else, marks_of
 from lpclip.tiny import WEIGHTS
 
 
@@ -35,6 +40,9 @@ envvars:
 os.environ["PATH"] = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ["PATH"]]
 )
+
+if workflow.is_main_process and remove_lock_of_killed_run(Path.cwd()):
+    logger.info("The last run in this folder was killed; this one goes on from there.")
 
 try:
     check_writable(Path.cwd())

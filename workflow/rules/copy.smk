@@ -2,6 +2,7 @@ rule copy_text:
     input:
         text=text_feature_files,
         model=model_files,
+        checked=made_from("copy_text"),
     output:
         "cache/{model}/text/{benchmark}.h5",
     log:
@@ -28,6 +29,7 @@ rule copy_features:
         samples="cache/data/{dataset}/samples.h5",
         features=feature_files,
         model=model_files,
+        checked=made_from("copy_features"),
     output:
         "cache/{model}/images/{dataset}/{views}.h5",
     log:

@@ -1,6 +1,7 @@
 rule embed_text:
     input:
         model=model_files,
+        checked=made_from("embed_text"),
     output:
         "cache/{model}/text/{benchmark}.h5",
     log:
@@ -28,6 +29,7 @@ rule embed_images:
     input:
         samples="cache/data/{dataset}/samples.h5",
         model=model_files,
+        checked=made_from("embed_images"),
     output:
         "cache/{model}/images/{dataset}/{views}.h5",
     log:

@@ -3,8 +3,10 @@ rule evaluate:
         unpack(evaluation_inputs),
         probes="results/{model}/{benchmark}/{method}/probes.h5",
         features="cache/{model}/images/{dataset}/{views}.h5",
+        checked=made_from("evaluate"),
     output:
-        "results/{model}/{benchmark}/{method}/robustness/{dataset}/{views}.csv",
+        csv="results/{model}/{benchmark}/{method}/robustness/{dataset}/{views}.csv",
+        made_from="results/{model}/{benchmark}/{method}/robustness/{dataset}/{views}.csv.made_from.json",
     log:
         "logs/evaluate/{model}/{benchmark}/{method}/{dataset}/{views}.log",
     benchmark:
@@ -20,7 +22,7 @@ rule evaluate:
         files=options(["samples", "test", "test_samples"]),
     shell:
         "lpclip evaluate --probes {input.probes:q} --features {input.features:q} {params.files:q}"
-        " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
+        " --settings {params.settings:q} --output {output.csv:q} --log {log:q} --threads {threads}"
 
 
 rule evaluate_features:
@@ -28,8 +30,10 @@ rule evaluate_features:
         adapt=features_of("adapt", "clean"),
         test=features_of("test", "clean"),
         features="cache/{model}/images/{dataset}/clean.h5",
+        checked=made_from("evaluate_features"),
     output:
-        "results/{model}/{benchmark}/ood_of_features/{dataset}.csv",
+        csv="results/{model}/{benchmark}/ood_of_features/{dataset}.csv",
+        made_from="results/{model}/{benchmark}/ood_of_features/{dataset}.csv.made_from.json",
     log:
         "logs/evaluate_features/{model}/{benchmark}/{dataset}.log",
     benchmark:
@@ -44,7 +48,7 @@ rule evaluate_features:
         settings=settings_of("evaluate_features"),
     shell:
         "lpclip evaluate-features --adapt {input.adapt:q} --test {input.test:q}"
-        " --features {input.features:q} --settings {params.settings:q} --output {output:q}"
+        " --features {input.features:q} --settings {params.settings:q} --output {output.csv:q}"
         " --log {log:q} --threads {threads}"
 
 
@@ -54,9 +58,11 @@ rule evaluate_ood:
         test=features_of("test", "clean"),
         features="cache/{model}/images/{dataset}/clean.h5",
         of_features="results/{model}/{benchmark}/ood_of_features/{dataset}.csv",
+        checked=made_from("evaluate_ood"),
     output:
         ood="results/{model}/{benchmark}/{method}/ood/{dataset}.csv",
         curves="results/{model}/{benchmark}/{method}/ood_curves/{dataset}.csv",
+        made_from="results/{model}/{benchmark}/{method}/ood/{dataset}.csv.made_from.json",
     log:
         "logs/evaluate_ood/{model}/{benchmark}/{method}/{dataset}.log",
     benchmark:
@@ -80,8 +86,10 @@ rule evaluate_held_out:
     input:
         probes="results/{model}/{benchmark}/{method}/probes.h5",
         adapt=features_of("adapt", "clean"),
+        checked=made_from("evaluate_held_out"),
     output:
-        "results/{model}/{benchmark}/{method}/ood_held_out.csv",
+        csv="results/{model}/{benchmark}/{method}/ood_held_out.csv",
+        made_from="results/{model}/{benchmark}/{method}/ood_held_out.csv.made_from.json",
     log:
         "logs/evaluate_held_out/{model}/{benchmark}/{method}.log",
     benchmark:
@@ -96,7 +104,7 @@ rule evaluate_held_out:
         settings=settings_of("evaluate_held_out"),
     shell:
         "lpclip evaluate-held-out --probes {input.probes:q} --adapt {input.adapt:q}"
-        " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
+        " --settings {params.settings:q} --output {output.csv:q} --log {log:q} --threads {threads}"
 
 
 rule evaluate_rounds:
@@ -105,10 +113,12 @@ rule evaluate_rounds:
         probes="results/{model}/{benchmark}/{method}/probes.h5",
         test=features_of("test", "clean"),
         adapt_samples=samples_of("adapt"),
+        checked=made_from("evaluate_rounds"),
     output:
         rounds="results/{model}/{benchmark}/{method}/rounds.csv",
         per_class="results/{model}/{benchmark}/{method}/per_class.csv",
         confusion="results/{model}/{benchmark}/{method}/confusion.csv",
+        made_from="results/{model}/{benchmark}/{method}/rounds.csv.made_from.json",
     log:
         "logs/evaluate_rounds/{model}/{benchmark}/{method}.log",
     benchmark:
@@ -135,10 +145,12 @@ rule evaluate_samples:
         probes="results/{model}/{benchmark}/{method}/probes.h5",
         features=evaluated_features,
         samples=evaluated_samples,
+        checked=made_from("evaluate_samples"),
     output:
         comparisons="results/{model}/{benchmark}/{method}/comparisons.csv",
         reliability="results/{model}/{benchmark}/{method}/reliability.csv",
         predictions="results/{model}/{benchmark}/{method}/predictions.h5",
+        made_from="results/{model}/{benchmark}/{method}/comparisons.csv.made_from.json",
     log:
         "logs/evaluate_samples/{model}/{benchmark}/{method}.log",
     benchmark:
@@ -161,6 +173,7 @@ rule evaluate_samples:
 rule predictions:
     input:
         parts=experiments("results/{model}/{benchmark}/{method}/predictions.h5"),
+        checked=made_from("predictions"),
     output:
         "results/predictions.h5",
     log:

@@ -2,6 +2,7 @@ rule index_samples:
     input:
         source=source_files,
         class_map=class_map_file,
+        checked=made_from("index_samples"),
     output:
         "cache/data/{dataset}/samples.h5",
     log:

@@ -13,6 +13,7 @@ rule report:
         ),
         confusion=experiments("results/{model}/{benchmark}/{method}/confusion.csv"),
         skipped=skipping_indices(),
+        checked=made_from("report"),
     output:
         report(
             "results/report.csv",
@@ -50,6 +51,7 @@ rule report:
         confusion="results/confusion.csv",
         guard="results/guard.csv",
         skipped="results/skipped.csv",
+        made_from="results/report.csv.made_from.json",
         severity=report(
             "results/figures/severity.png",
             caption="../report/severity_figure.rst",
@@ -86,8 +88,10 @@ rule pictures:
         probes=probes_of_benchmark,
         features=pictured_features,
         samples=pictured_samples,
+        checked=made_from("pictures"),
     output:
-        "results/{model}/{benchmark}/pictures.json",
+        json="results/{model}/{benchmark}/pictures.json",
+        made_from="results/{model}/{benchmark}/pictures.json.made_from.json",
     log:
         "logs/pictures/{model}/{benchmark}.log",
     benchmark:
@@ -103,7 +107,7 @@ rule pictures:
         files=options(["samples"]),
     shell:
         "lpclip pictures --probes {input.probes:q} --features {input.features:q} {params.files:q}"
-        " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
+        " --settings {params.settings:q} --output {output.json:q} --log {log:q} --threads {threads}"
 
 
 rule page:
@@ -111,12 +115,14 @@ rule page:
         probes=experiments("results/{model}/{benchmark}/{method}/probes.h5"),
         tables=[path for path in rules.report.output if path.endswith(".csv")],
         pictures=picture_files(),
+        checked=made_from("page"),
     output:
         report(
             "results/report.html",
             caption="../report/page.rst",
             category="Results",
         ),
+        made_from="results/report.html.made_from.json",
     log:
         "logs/page.log",
     benchmark:
@@ -131,5 +137,5 @@ rule page:
         settings=settings_of("page"),
     shell:
         "lpclip page --probes {input.probes:q} --tables {input.tables:q} --pictures"
-        " {input.pictures:q} --logs logs --settings {params.settings:q} --output {output:q} --log {log:q}"
+        " {input.pictures:q} --logs logs --settings {params.settings:q} --output {output[0]:q} --log {log:q}"
         " --threads {threads}"

@@ -3,8 +3,26 @@
 
 def settings_of(rule):
     """The one param of a rule: what it uses of the configuration and the hash of its code."""
-    make = globals()[f"settings_{rule}"]
-    return lambda wildcards: json.dumps(make(wildcards), sort_keys=True)
+    return lambda wildcards: json.dumps(
+        current_settings(rule, wildcards), sort_keys=True
+    )
+
+
+def current_settings(rule, wildcards):
+    """The same as a mapping, made once for every job."""
+    key = (rule, *sorted(wildcards.items()))
+    if key not in _settings:
+        _settings[key] = globals()[f"settings_{rule}"](wildcards)
+    return _settings[key]
+
+
+_settings = {}
+
+
+def marks(paths):
+    """Marks of files that a user gave, which may be replaced by older ones; none without any."""
+    found = marks_of(map(Path, paths))
+    return {"files": found} if found else {}
 
 
 def settings_index_samples(wildcards):
@@ -16,6 +34,7 @@ def settings_index_samples(wildcards):
         "source": dataset["source"],
         **{key: dataset[key] for key in used},
         "on_bad_image": dataset["on_bad_image"],
+        **marks([*source_files(wildcards), *class_map_file(wildcards)]),
         "code": code_hash(
             "lpclip.index_samples", *modules_of_source(dataset["source"])
         ),
@@ -76,6 +95,7 @@ def settings_copy_text(wildcards):
         "model": model_settings(wildcards),
         "class_names": benchmark["class_names"],
         **place_of(benchmark["text_features"]),
+        **marks(text_feature_files(wildcards)),
         "code": code_hash("lpclip.copy_features"),
     }
 
@@ -85,6 +105,7 @@ def settings_copy_features(wildcards):
         "dataset": wildcards.dataset,
         "model": model_settings(wildcards),
         **place_of(DATASETS[wildcards.dataset]["source"]),
+        **marks(feature_files(wildcards)),
         "code": code_hash("lpclip.copy_features"),
     }
 

@@ -2,6 +2,7 @@ rule train_probe:
     input:
         unpack(method_inputs),
         text="cache/{model}/text/{benchmark}.h5",
+        checked=made_from("train_probe"),
     output:
         "results/{model}/{benchmark}/{method}/probes.h5",
     log:

@@ -1,0 +1,77 @@
+"""Whether the images that an index lists are still those that were there when it was made.
+
+They are told apart by their files' sizes, which are found without opening them. Dates are not
+looked at: equal images in two places are the same images.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lpclip import cache
+from lpclip.data import Source, read_image, size_of
+from lpclip.errors import BadImageError, LpclipError
+from lpclip.types import IntArray
+
+# Files that are looked at when a run starts; of a larger set, so many, evenly spread.
+AT_START = 5_000
+
+
+def sizes_of(source: Source, paths: Iterable[str]) -> IntArray:
+    """Bytes of the files of images, int64 ``[N]``; 0 where an image is in no file of its own."""
+    return np.array([size_of(source, path) for path in paths], dtype=np.int64)
+
+
+def check_sizes(index: Path, source: Source, samples: pd.DataFrame) -> None:
+    """Refuse images that were replaced since the index was made.
+
+    One that is not there, or cannot be read, is left to whoever reads it.
+
+    Args:
+        index: the index, for the error's text.
+        source: of the images.
+        samples: rows of the index; one of an older index, without sizes, is taken as it is.
+
+    Raises:
+        LpclipError: names the first one and both sizes.
+    """
+    if "size" not in samples:
+        return
+    for path, change in _changes(source, samples["path"], samples["size"]):
+        with contextlib.suppress(BadImageError):
+            read_image(source, path)
+            raise LpclipError(
+                f"{change}, so it is another image than the one that {index} lists. "
+                f"Make the index again: snakemake --cores all --forcerun {index}"
+            )
+
+
+def changed_image(index: Path, source: Source, *, at_most: int = AT_START) -> str | None:
+    """What is different about the first image that was replaced since the index was made.
+
+    Args:
+        index: an index of the source; one without sizes is taken as it is.
+        source: of the images.
+        at_most: so many images are looked at, evenly spread.
+    """
+    if not hasattr(source, "size"):
+        return None
+    with cache.open_file(index, kind="samples") as file:
+        table = file["samples"]
+        if "size" not in table.dtype.names:
+            return None
+        rows = table[:: max(1, -(-len(table) // at_most))]
+    paths = (path.decode() for path in rows["path"])
+    return next((change for _, change in _changes(source, paths, rows["size"])), None)
+
+
+def _changes(
+    source: Source, paths: Iterable[str], sizes: Iterable[int]
+) -> Iterator[tuple[str, str]]:
+    """Images whose file is there with another size, and what is different."""
+    for path, size in zip(paths, sizes, strict=True):
+        if (now := size_of(source, path)) not in (0, size):
+            yield path, f"{path} has {now} bytes, not {size}"

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from lpclip import cache
+from lpclip.data import open_source, size_of
+from lpclip.errors import LpclipError
+from lpclip.image_sizes import changed_image, check_sizes
+from lpclip.index_samples import index_samples
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(pixels).integers(0, 256, (pixels, pixels, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+
+
+@pytest.fixture
+def indexed(tmp_path):
+    for name in ("a/1.png", "a/2.png", "b/1.png"):
+        save(tmp_path / "images" / name, 8)
+    source = {"kind": "folder", "root": str(tmp_path / "images")}
+    index_samples(output=tmp_path / "samples.h5", dataset="d", source=source)
+    return tmp_path, open_source("folder", {"root": str(tmp_path / "images")})
+
+
+def test_an_index_has_the_size_of_every_file(indexed):
+    folder, source = indexed
+    rows = cache.read_samples(folder / "samples.h5", labels=False)
+    sizes = [(folder / "images" / name).stat().st_size for name in rows["id"]]
+    assert list(rows["size"]) == sizes
+    assert [size_of(source, path) for path in rows["path"]] == sizes
+
+
+def test_another_image_under_the_same_name_is_another_index(indexed):
+    folder, source = indexed
+    index = folder / "samples.h5"
+    before = cache.read_provenance(index)["index"]
+    assert changed_image(index, source) is None
+    save(folder / "images/a/2.png", 9)
+    changed = changed_image(index, source)
+    assert changed.startswith(f"{folder}/images/a/2.png has ")
+    with pytest.raises(LpclipError, match=r"2.png has .* bytes, not .*--forcerun .*samples.h5"):
+        check_sizes(index, source, cache.read_samples(index, labels=False))
+    index_samples(
+        output=index, dataset="d", source={"kind": "folder", "root": str(folder / "images")}
+    )
+    assert cache.read_provenance(index)["index"] != before
+    assert changed_image(index, source) is None
+
+
+def test_dates_do_not_matter_nor_images_that_are_gone_or_broken(indexed):
+    folder, source = indexed
+    path = folder / "images/a/1.png"
+    path.touch()
+    (folder / "images/b/1.png").unlink()
+    index = folder / "samples.h5"
+    assert changed_image(index, source) is None
+    path.write_bytes(path.read_bytes()[:50])  # whoever reads it says so
+    check_sizes(index, source, cache.read_samples(index, labels=False))
+
+
+def test_of_many_images_some_are_looked_at(indexed):
+    folder, source = indexed
+    save(folder / "images/b/1.png", 9)
+    assert changed_image(folder / "samples.h5", source, at_most=3)
+    assert changed_image(folder / "samples.h5", source, at_most=1) is None
+
+
+def test_images_without_files_have_no_size(tmp_path):
+    source = {"kind": "digits", "split": "test"}
+    index_samples(output=tmp_path / "samples.h5", dataset="d", source=source)
+    rows = cache.read_samples(tmp_path / "samples.h5", labels=False)
+    assert set(rows["size"]) == {0}
+    assert changed_image(tmp_path / "samples.h5", open_source("digits", {"split": "test"})) is None

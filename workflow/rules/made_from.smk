@@ -1,0 +1,39 @@
+# Whether an output that lies there is the one that the configuration asks for.
+
+_printed = set()
+
+
+def made_from(rule):
+    """Input function without files: an output that was made from something else is made again.
+
+    Snakemake compares with its own notes in .snakemake, which are lost where hidden files are not
+    copied, and know nothing of another project that writes in the same cache. So what the output
+    itself holds is compared as well.
+    """
+
+    def check(wildcards):
+        path = main_output(rule, wildcards)
+        if path.is_file() and (change := change_of(rule, wildcards, path)):
+            workflow.dag.forcefiles.add(str(path))
+            if (rule, change) not in _printed:
+                _printed.add((rule, change))
+                logger.info(f"{path} is made again: it was made from {change}.")
+        return []
+
+    return check
+
+
+def main_output(rule, wildcards):
+    """The output of a job that has the record of what it was made from in it or next to it."""
+    output = getattr(rules, rule).output
+    pattern = output.get("made_from") or output[0]
+    return Path(pattern.format(**dict(wildcards.items())).removesuffix(RECORD_ENDING))
+
+
+def change_of(rule, wildcards, path):
+    """What an output was made from that is no longer so, in words."""
+    change = made_from_something_else(path, current_settings(rule, wildcards))
+    if change or rule != "index_samples":
+        return change
+    change = changed_image(path, SOURCES[wildcards.dataset])
+    return change and f"other images: {change}"
