@@ -1,6 +1,8 @@
 """The configuration, checked before the first job: schema, names that must exist, data sources."""
 
+import contextlib
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -31,6 +33,7 @@ def complete(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
             do not fit the classes, or something that needs images where there are only features.
     """
     completed = copy.deepcopy(dict(config))
+    _check_numbers(completed, "")
     validator = _validator(schema)
     for error in validator.iter_errors(completed):
         raise LpclipError(_sentence(error))
@@ -48,14 +51,17 @@ def complete(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
         dataset["views"] = views
     for benchmark in completed["benchmarks"].values():
         benchmark.setdefault("models", list(completed["models"]))
-    _check_names(completed)
-    complete_models(completed)
-    complete_prompts(completed)
-    sources = open_sources(completed)
-    check_datasets(completed, sources)
-    complete_class_names(completed)
-    check_labels(completed, with_class_maps(completed, sources))
-    check_features(completed, sources)
+    with _path_errors():
+        _check_names(completed)
+        complete_models(completed)
+        complete_prompts(completed)
+        sources = open_sources(completed)
+        check_datasets(completed, sources)
+        complete_class_names(completed)
+        check_labels(completed, with_class_maps(completed, sources))
+        for name, benchmark in completed["benchmarks"].items():
+            _check_roles(name, benchmark, completed["datasets"])
+        check_features(completed, sources)
     return completed
 
 
@@ -133,7 +139,43 @@ def _sentence(error: Any, prefix: str = "") -> str:
     if error.validator == "enum":
         allowed = ", ".join(map(str, error.validator_value))
         return f"{where} is {error.instance!r}; allowed: {allowed}."
-    return f"{where}: {error.message}."
+    hint = _other_type(error) if error.validator == "type" else ""
+    return f"{where}: {error.message}.{hint}"
+
+
+def _other_type(error: Any) -> str:
+    """What to write where YAML took a value for one of another type than it looks."""
+    value, wanted = error.instance, str(error.validator_value)
+    if "string" in wanted and not isinstance(value, dict | list):
+        return " If it is text, put it in quotes."
+    if isinstance(value, str) and ("number" in wanted or "integer" in wanted):
+        with contextlib.suppress(ValueError):
+            return f" YAML reads this as text; write {float(value)!r} without quotes."
+    return ""
+
+
+@contextlib.contextmanager
+def _path_errors() -> Iterator[None]:
+    """Turn what the file system refuses to look at, a name that is too long, into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise LpclipError(
+            f"configuration: the path '{error.filename}' cannot be looked at ({error.strerror}). "
+            "Check it."
+        ) from error
+
+
+def _check_numbers(value: Any, where: str) -> None:
+    """Refuse nan and infinity, which no setting can be, and which JSON cannot hold."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise LpclipError(f"configuration: {where} is {value}; give a finite number.")
+    if isinstance(value, Mapping):
+        for key, inside in value.items():
+            _check_numbers(inside, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list):
+        for number, inside in enumerate(value):
+            _check_numbers(inside, f"{where}.{number}")
 
 
 def _check_names(config: Mapping[str, Any]) -> None:
@@ -160,6 +202,30 @@ def _check_names(config: Mapping[str, Any]) -> None:
             _defined(where, "labelling", method["labelling"], config["labellings"])
         if "method" in method:
             _check_base(name, config["methods"])
+
+
+def _check_roles(name: str, benchmark: Mapping[str, Any], datasets: Mapping[str, Any]) -> None:
+    """Refuse a dataset in two roles that exclude each other, under one name or under two."""
+    near, far = benchmark["ood"]["near"], benchmark["ood"]["far"]
+    excluded = [("shifts", benchmark["shifts"], "test", [evaluated_set(benchmark)])]
+    own = {"test": [evaluated_set(benchmark)], "adapt": [benchmark["adapt"]]}
+    own["shifts"] = benchmark["shifts"]
+    excluded += [("ood.near", near, role, names) for role, names in own.items()]
+    excluded += [("ood.far", far, role, names) for role, names in own.items()]
+    excluded += [("ood.far", far, "ood.near", near)]
+    for role, names, other_role, others in excluded:
+        for one in names:
+            for other in others:
+                if _images_of(datasets[one]) == _images_of(datasets[other]):
+                    same = "" if one == other else f", which has the images of '{other}'"
+                    raise LpclipError(
+                        f"configuration: benchmarks.{name}.{role} names dataset '{one}'{same}; "
+                        f"the same images are its '{other_role}' already. Remove one of the two."
+                    )
+
+
+def _images_of(dataset: Mapping[str, Any]) -> list[Any]:
+    return [dataset.get(key) for key in ("source", "limit", "stratified", "seed")]
 
 
 def _check_base(name: str, methods: Mapping[str, Any]) -> None:

@@ -93,6 +93,13 @@ def test_views_of_a_dataset_differ_only_where_it_says_so(config):
         (("datasets", "photos", "class_map"), {"a": "b"}, "photos: class_map renames classes, but"),
         (("datasets", "digits-test", "class_map"), {"a": "b"}, "class '0' is not in class_map"),
         (("datasets", "digits-test", "class_map"), "imagent", "Did you mean 'imagenet'?"),
+        (("benchmarks", "digits", "shifts"), ["digits-test"], "are its 'test' already"),
+        (("benchmarks", "digits", "ood"), {"near": ["letters"], "far": ["letters"]}, "'ood.near'"),
+        (("benchmarks", "digits", "ood"), {"far": ["digits-adapt"]}, "are its 'adapt' already"),
+        (("benchmarks", "digits", "class_names"), ["zero", True], "put it in quotes"),
+        (("methods", "lp_clip", "rounds"), "1e1", "write 10.0 without quotes"),
+        (("labellings", "auto"), {"threshold": float("nan")}, "auto.threshold is nan; give a"),
+        (("views",), {"weak": {"shift": float("inf")}}, "views.weak.shift is inf"),
         (("models",), {"a/b": {"architecture": "x", "pretrained": "y"}}, "models"),
     ],
 )
@@ -105,6 +112,14 @@ def test_a_mistake_is_a_sentence_that_names_the_place(config, path, value, sente
         complete(config, SCHEMA)
     assert sentence in str(error.value)
     assert str(error.value).startswith("configuration")
+
+
+def test_the_same_images_under_another_name_are_the_same_images(config):
+    config["datasets"]["again"] = {**config["datasets"]["digits-test"], "seed": 0}
+    config["datasets"]["digits-test"]["seed"] = 0
+    config["benchmarks"]["digits"]["shifts"] = ["again"]
+    with pytest.raises(LpclipError, match="'again', which has the images of 'digits-test'"):
+        complete(config, SCHEMA)
 
 
 def _defaults(schema):

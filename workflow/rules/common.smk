@@ -12,6 +12,7 @@ from lpclip.class_maps import IMAGENET
 from lpclip.codehash import code_hash
 from lpclip.config import complete, open_sources, training_views
 from lpclip.config_datasets import with_class_maps
+from lpclip.config_files import check_files
 from lpclip.config_labels import evaluated_set, has_labelled_test
 from lpclip.config_precomputed import datasets_of
 from lpclip.corruptions import FAMILIES, SEVERITIES
@@ -46,6 +47,7 @@ if workflow.is_main_process and remove_lock_of_killed_run(Path.cwd()):
 
 try:
     check_writable(Path.cwd())
+    check_files(workflow.configfiles)
     config = complete(
         config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
     )
