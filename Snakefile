@@ -38,6 +38,12 @@ onstart:
     note_owner(Path.cwd())
 
 
+# Last of all, so that it is not buried under the commands that Snakemake prints.
+onerror:
+    for path, reason in failures(Path("logs"), since=STARTED).items():
+        print(f"\n{reason}\n(log: {path})", file=sys.stderr)
+
+
 onsuccess:
     if Path("results/report.csv").is_file():
         shell("lpclip summary results/report.csv")

@@ -253,12 +253,18 @@ def _settings_help(function: Callable[..., None], files: Mapping[str, bool]) -> 
 
 def _parse_settings(text: str) -> dict[str, Any]:
     try:
-        settings = json.loads(text)
-    except json.JSONDecodeError as error:
+        settings = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise LpclipError("--settings is nested too deeply.") from error
+    except ValueError as error:
         raise LpclipError(f"--settings is not valid JSON: {error}.") from error
     if not isinstance(settings, dict):
         raise LpclipError("--settings must be a JSON object, such as '{\"seed\": 0}'.")
     return settings
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def _limit_threads(text: str) -> None:

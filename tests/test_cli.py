@@ -37,6 +37,8 @@ def test_help_lists_options_and_settings(command, capsys):
         (["embed-imges"], "Did you mean 'embed-images'?"),
         (["index-samples", "--output", "x", "--settings", "{"], "not valid JSON"),
         (["index-samples", "--output", "x", "--settings", "[]"], "must be a JSON object"),
+        (["index-samples", "--output", "x", "--settings", '{"seed": NaN}'], "NaN is no number"),
+        (["index-samples", "--output", "x", "--settings", "[" * 100_000], "nested too deeply"),
         (["index-samples", "--output", "x"], "lacks the setting 'dataset'"),
         (
             ["index-samples", "--output", "x", "--settings", '{"dataste": "a"}'],

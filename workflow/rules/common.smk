@@ -2,6 +2,7 @@ import json
 import os
 import re
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lpclip.data import has_images
 from lpclip.data._official import official_corruptions
 from lpclip.data import modules as modules_of_source
 from lpclip.errors import LpclipError
+from lpclip.failures import failures
 from lpclip.feature_files import open_arrays
 from lpclip.image_sizes import changed_image
 from lpclip.methods import needs, used_seeds
@@ -54,6 +56,7 @@ try:
 except LpclipError as error:
     raise WorkflowError(str(error))
 
+STARTED = time.time()
 SOURCES = open_sources(config)
 ENVIRONMENT = "../../environment.yml"
 MODELS, DATASETS, BENCHMARKS = (

@@ -1,0 +1,34 @@
+"""Why jobs of a run failed, in the sentences of their logs, without the commands around them."""
+
+import re
+from pathlib import Path
+
+_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (?P<level>[A-Z]+) ")
+
+
+def failures(logs: Path, *, since: float) -> dict[Path, str]:
+    """The last error in each log that was written since a run began, by the path of the log.
+
+    Args:
+        logs: folder of logs as ``lpclip --log`` writes them.
+        since: seconds since the epoch; older logs are of other runs.
+    """
+    found = {}
+    for path in sorted(logs.rglob("*.log")):
+        if path.stat().st_mtime >= since:
+            error = _last_error(path.read_text(errors="replace").splitlines())
+            if error:
+                found[path] = error
+    return found
+
+
+def _last_error(lines: list[str]) -> str:
+    """Text of the last message, all of its lines, if it is an error."""
+    starts = [number for number, line in enumerate(lines) if _LINE.match(line)]
+    if not starts or _LINE.match(lines[starts[-1]])["level"] != "ERROR":  # type: ignore[index]
+        return ""
+    first, *rest = lines[starts[-1] :]
+    # A traceback is for the log; its last line says what happened.
+    if "Traceback (most recent call last):" in rest:
+        rest = [rest[-1]]
+    return "\n".join([_LINE.sub("", first), *rest])
