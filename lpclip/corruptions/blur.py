@@ -76,7 +76,7 @@ def motion_blur(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:
     radius, sigma = p
     angles = stream["angle"].uniform(low=-45, high=45)
     blurred = filters.line_blur(images, angles, radius=radius, sigma=sigma)
-    return blurred.mul_(255).round_().div_(255)  # ImageMagick rounds
+    return filters.imagemagick_levels(blurred)
 
 
 def zoom_blur(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001

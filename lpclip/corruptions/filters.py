@@ -57,8 +57,8 @@ def line_blur(images: Tensor, angles: Tensor, *, radius: float, sigma: float) ->
     """
     taps = np.arange(2 * int(np.ceil(radius)) + 1)
     weights = np.exp(-(taps**2) / (2 * sigma**2))
-    weights /= weights.sum()
-    taps = taps[weights > 1e-5]
+    large = weights > 1e-5 * weights.sum()
+    taps, weights = taps[large], weights[large] / weights[large].sum()
     steps = torch.from_numpy(taps).to(angles.device, torch.float64)
     radians = angles.double() * (torch.pi / 180)
     directions = torch.stack([radians.sin(), radians.cos()], dim=1)
@@ -69,6 +69,15 @@ def line_blur(images: Tensor, angles: Tensor, *, radius: float, sigma: float) ->
     padded = F.pad(images, (reach, reach, reach, reach), mode="replicate")
     blur = _sum_of_gathered if images.is_cuda else _sum_of_slices
     return blur(padded, offsets + reach, weights.tolist(), torch.Size([height, width]))
+
+
+def imagemagick_levels(images: Tensor) -> Tensor:
+    """Fractions of white as ImageMagick writes them with 8 bits: in multiples of 1/255.
+
+    It computes with 16 bits, to which it rounds, and cuts off the lower 8 of them where it
+    writes a PNG, from which the reference reads the result.
+    """
+    return images.mul(65535).round_().div_(257).floor_().div_(255)
 
 
 def _sum_of_slices(

@@ -84,7 +84,7 @@ def snow(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:
     layer = layer.clamp(0, 1).mul_(255).floor_().div_(255)  # stored with 8 bits
     angles = stream["angle"].uniform(low=-135, high=-45)
     layer = filters.line_blur(layer, angles, radius=radius, sigma=sigma)
-    layer = layer.mul_(255).round_().div_(255)
+    layer = filters.imagemagick_levels(layer)
     red, green, blue = images.unbind(dim=1)
     grey = (red * 0.299 + green * 0.587 + blue * 0.114)[:, None]
     white = torch.maximum(images, grey * 1.5 + 0.5)
@@ -96,8 +96,8 @@ def frost(
 ) -> Tensor:
     """Add a random piece of a picture of frost.
 
-    The reference cuts its pieces out of photographs. Here the pictures are procedural textures
-    of ice crystals, unless `folder` has photographs.
+    The reference cuts its pieces out of photographs. Here the pictures are procedural ones with
+    the same statistics, unless `folder` has photographs.
 
     p: weight of the image, weight of the frost, scale of the photographs.
     """

@@ -55,7 +55,7 @@ def section(
                     "figures": _severity(clean, cells, names, looks),
                     "summary": _summary(tables["report"], source),
                     "table": _heat_table(cells, methods),
-                    "drawn_frost": "procedural" in set(cells["texture"]),
+                    "frost": set(cells["texture"]),
                 }
             )
     natural = robustness[robustness["family"] == "natural"]

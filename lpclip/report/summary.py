@@ -64,9 +64,10 @@ _INCOMPLETE = (
 )
 _UNLABELLED = "Without a labelled test set accuracy is not known."
 
-_PROCEDURAL = (
-    "Frost is drawn (procedural crystals): no photographs of it were given (frost_images)."
-)
+_FROST = {
+    "procedural": "Frost is procedural: no photographs of it were given (frost_images).",
+    "photographs": "Frost is made of photographs (frost_images).",
+}
 
 
 def summary(report_csv: Path) -> str:
@@ -85,8 +86,8 @@ def summary(report_csv: Path) -> str:
     notes = [_EXPLANATION, *dict.fromkeys(column.meaning for column in shown(report))]
     notes = textwrap.wrap(" ".join(filter(None, notes)), WIDTH, break_on_hyphens=False)
     notes += _on_corruptions(report)
-    if "procedural" in set(report.get("frost_texture", [])):
-        notes.append(_PROCEDURAL)
+    textures = set(report.get("frost_texture", []))
+    notes += [text for texture, text in _FROST.items() if texture in textures]
     decided = report_csv.with_name("guard.csv")
     guard = [
         textwrap.fill(text, WIDTH) for text in (in_words(decided) if decided.is_file() else ())

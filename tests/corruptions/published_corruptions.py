@@ -103,7 +103,8 @@ def line_blur(x, angle, radius, sigma):
         down = int(np.ceil(tap * np.sin(np.deg2rad(angle)) - 0.5))
         row = np.clip(rows + down, 0, x.shape[0] - 1)
         total += weight * x[row, np.clip(columns + right, 0, x.shape[1] - 1)]
-    return np.round(total * 255) / 255
+    # ImageMagick computes with 16 bits and writes the upper 8 of them.
+    return np.floor(np.round(total * 65535) / 257) / 255
 
 
 def glass_blur(image, sigma, reach, iterations, rng):
@@ -146,6 +147,47 @@ def snow(image, mean, deviation, zoom, threshold, radius, sigma, weight, rng):
     grey = (x @ [0.299, 0.587, 0.114])[..., None]
     x = weight * x + (1 - weight) * np.maximum(x, grey * 1.5 + 0.5)
     return to_uint8(x + layer + np.rot90(layer, k=2))
+
+
+def frost(image, image_weight, frost_weight, picture, scale, down, right):
+    """`down` and `right`, fractions: the place of the piece among those that `randint` gives."""
+    height, width = image.shape[:2]
+    if scale != 1:
+        size = [int(round(length * scale)) for length in picture.shape[:2]]  # noqa: RUF046
+        picture = resize(picture, size, 1 / scale, 1 / scale, linear)
+    elif picture.shape[0] < height or picture.shape[1] < width:  # as in imagecorruptions
+        factor = 1.1 * max(height / picture.shape[0], width / picture.shape[1])
+        size = [int(np.ceil(length * factor)) for length in picture.shape[:2]]
+        steps = picture.shape[0] / size[0], picture.shape[1] / size[1]
+        picture = resize(picture, size, *steps, cubic)
+    top, left = int(down * (picture.shape[0] - height)), int(right * (picture.shape[1] - width))
+    piece = picture[top : top + height, left : left + width]
+    total = image_weight * image.astype(float) + frost_weight * piece
+    return np.uint8(np.clip(np.round(total, 6), 0, 255))  # whole levels are not a hair too low
+
+
+def resize(picture, size, step_y, step_x, kernel):
+    """As OpenCV: the kernel is not widened where the picture gets smaller."""
+    for axis, (length, step) in enumerate(zip(size, (step_y, step_x), strict=True)):
+        at = (np.arange(length) + 0.5) * step - 0.5
+        total = 0
+        for near in range(-1, 3):
+            index = np.floor(at).astype(int) + near
+            weight = kernel(np.abs(at - index))
+            values = picture.take(np.clip(index, 0, picture.shape[axis] - 1), axis=axis)
+            total = total + values * weight.reshape([-1, 1, 1] if axis == 0 else [-1, 1])
+        picture = total
+    return np.clip(np.round(picture), 0, 255)
+
+
+def linear(distance):
+    return np.maximum(1 - distance, 0)
+
+
+def cubic(distance):
+    a, d = -0.75, distance
+    near = (a + 2) * d**3 - (a + 3) * d**2 + 1
+    return np.where(d <= 1, near, np.where(d < 2, a * (d**3 - 5 * d**2 + 8 * d - 4), 0))
 
 
 def plasma(size, decay, rng):

@@ -55,16 +55,19 @@ def test_summary_says_which_corruptions_and_views_were_used(evaluation, tmp_path
     text = summary_of(evaluation, tmp_path / "generated")
     assert "Corruptions are generated" in text
     assert "Strong views 'disjoint': lp_clip, lp_clip_balanced." in text
-    assert "Frost is drawn" in text
+    assert "Frost is procedural" in text
+    assert "photographs (frost_images)." not in text
     for row in evaluation.rows["robustness"]:
         row["texture"] = "photographs" if row["shift"] == "frost" else ""
-    assert "Frost is drawn" not in summary_of(evaluation, tmp_path / "photographs")
+    text = summary_of(evaluation, tmp_path / "photographs")
+    assert "Frost is procedural" not in text
+    assert "Frost is made of photographs (frost_images)." in text
     evaluation.rows["robustness"] = [
         row for row in evaluation.rows["robustness"] if row["shift"] in ("clean", "fog")
     ]
     text = summary_of(evaluation, tmp_path / "partial")
     assert "need all 15 corruptions" in text
-    assert "Frost is drawn" not in text
+    assert "Frost is" not in text
     assert "mCE vs" not in text
 
 
