@@ -202,6 +202,17 @@ def test_without_labels_a_page_has_no_accuracy_and_is_a_page(evaluation, tmp_pat
     assert drawings(page)
 
 
+def test_the_page_has_what_frost_is_made_of(evaluation, tmp_path):
+    text = text_of(page_of(evaluation, tmp_path / "procedural"))
+    assert "Frost is procedural" in text
+    assert "Frost is made of photographs" not in text
+    for row in evaluation.rows["robustness"]:
+        row["texture"] = "photographs" if row["shift"] == "frost" else ""
+    text = text_of(page_of(evaluation, tmp_path / "photographs"))
+    assert "Frost is procedural" not in text
+    assert "Frost is made of photographs" in text
+
+
 def test_clean_images_of_some_classes_are_not_drawn_as_clean(evaluation, tmp_path):
     before = page_of(evaluation, tmp_path / "before")
     evaluation.rows["robustness"] += [
