@@ -38,7 +38,8 @@ class _Look:
     angle: float = 1.05
 
 
-# Measured where the script cuts its pieces, which is seldom at the edges of a picture.
+# Measured where the script cuts its pieces, which is seldom at the edges of a picture; some
+# variances are set a little higher, so that those of the finished pictures agree.
 _TURQUOISE = _Look(
     levels=(82, 97, 104, 116, 128, 141, 164, 178, 219),
     variances=(196, 23, 15, 9, 13, 31, 40, 2.4),
