@@ -1,6 +1,7 @@
 """The part of the configuration's check that is about which images of a dataset are used."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lpclip.class_maps import MappedSource
@@ -27,6 +28,12 @@ def check_datasets(config: Mapping[str, Any], sources: Mapping[str, Source]) -> 
                     f"{where}.class_map is for images, but the dataset holds features made before, "
                     "whose classes are named by class_names of the source. Remove the key."
                 )
+        frost = dataset.get("views", {}).get("corruptions", {}).get("frost_images")
+        if frost is not None and not Path(frost).is_dir():
+            raise LpclipError(
+                f"{where}.views.corruptions.frost_images is '{frost}', which is no folder. Check it, "
+                "or leave the key out for procedural pictures."
+            )
         if "stratified" in dataset and class_names(where, sources[name]) is None:
             raise LpclipError(
                 f"{where}.stratified needs labels, and the dataset has none. Set limit instead."

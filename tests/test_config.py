@@ -100,6 +100,7 @@ def test_views_of_a_dataset_differ_only_where_it_says_so(config):
         (("methods", "lp_clip", "rounds"), "1e1", "write 10.0 without quotes"),
         (("labellings", "auto"), {"threshold": float("nan")}, "auto.threshold is nan; give a"),
         (("views",), {"weak": {"shift": float("inf")}}, "views.weak.shift is inf"),
+        (("views",), {"corruptions": {"frost_images": "nowhere"}}, "'nowhere', which is no folder"),
         (("models",), {"a/b": {"architecture": "x", "pretrained": "y"}}, "models"),
     ],
 )

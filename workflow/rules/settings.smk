@@ -82,11 +82,18 @@ def settings_embed_images(wildcards):
         "seed": dataset["views"]["seed"],
         "batch_size": config["compute"]["batch_size"],
         **checkpoint_of(wildcards),
+        **marks(frost_pictures(views)),
         "code": code_hash(
             "lpclip.embed_images", *modules_of_source(dataset["source"]), *modules
         ),
         "versions": versions(),
     }
+
+
+def frost_pictures(views):
+    """Pictures that a pass lays over images, where the user has given some."""
+    folder = views.get("frost", {}).get("frost_images")
+    return sorted(map(str, Path(folder).iterdir())) if folder else []
 
 
 def settings_copy_text(wildcards):
