@@ -180,7 +180,7 @@ def _names_in(arrays: Arrays, where: str, text: Mapping[str, Any]) -> Sequence[s
     if key is None:
         return None
     try:
-        values = arrays.read(arrays.pick(key, ndim=1))
+        values = arrays.column(arrays.pick(key, ndim=1))
     except LpclipError as error:
         raise LpclipError(f"{where}.text_features.class_names: {error}") from error
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]

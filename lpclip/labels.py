@@ -209,10 +209,16 @@ def _places(names: Sequence[str], class_names: Sequence[str]) -> Mapping[str, in
     # nobody's choice, so that to take classes by their places would be wrong in silence.
     if len(names) == len(class_names) and all(name.isdecimal() for name in names):
         return {name: place for place, name in enumerate(sorted(names, key=int))}
+    if len(names) == len(class_names) + 1 and list(names) == [str(i) for i in range(len(names))]:
+        advice = (
+            "If its labels count from 1, subtract 1: numbers index the class names from 0, and "
+            "class 0 may be empty."
+        )
+    else:
+        advice = "Tell with 'class_map' which is which, or call classes and names alike."
     raise LpclipError(
         f"it has {len(names)} classes ({_listed(names)}), the benchmark {len(class_names)} class "
-        f"names ({_listed(class_names)}), and no name is in both. Tell with 'class_map' which is "
-        "which, or call classes and names alike."
+        f"names ({_listed(class_names)}), and no name is in both. {advice}"
     )
 
 

@@ -52,7 +52,7 @@ def write_fixed_lists(folder):
 
 def write_columns(folder):
     frame = pd.DataFrame(VALUES, columns=[f"d{i}" for i in range(D)])
-    frame.assign(id=IDS, d7=1.0).to_parquet(folder / "f.parquet")
+    frame.assign(id=IDS).to_parquet(folder / "f.parquet")
     return folder / "f.parquet", "d"
 
 
@@ -210,8 +210,8 @@ def refused(path, sentence, key=None):
 
 def test_a_file_that_is_not_there_or_has_no_known_ending_is_refused(tmp_path):
     refused(tmp_path / "gone.npz", r"gone\.npz' does not exist\. Check 'path'")
-    (tmp_path / "x.npt").touch()
-    refused(tmp_path / "x.npt", r"Did you mean '\.np[yz]'\? Available: .*\.parquet")
+    (tmp_path / "x.nzp").touch()
+    refused(tmp_path / "x.nzp", r"Did you mean '\.np[yz]'\? Available: .*\.parquet")
 
 
 def test_an_unknown_key_suggests_the_nearest(tmp_path):

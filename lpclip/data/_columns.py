@@ -7,20 +7,22 @@ from typing import TypeAlias
 import numpy as np
 
 from lpclip.data import UNLABELLED
-from lpclip.data._labels import label_index, named_classes
+from lpclip.data._labels import label_index, named_classes, numbers_or_text
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.feature_files import AnyArray, Arrays, open_arrays
 from lpclip.types import IntArray
 
 Reference: TypeAlias = str | Mapping[str, str]
+# Files of a single array that has no name of its own, so that their path alone says which.
+SINGLE = (".npy", ".pt", ".pth")
 
 
 class Column:
-    """One array ``[N]`` by name.
+    """One array ``[N]``, or ``[N, 1]``, by name.
 
     Args:
         where: a key of the arrays, ``{path: …, key: …}`` in another file, or the path of a
-            ``.npy`` file.
+            ``.npy`` or ``.pt`` file.
         what: the setting, for the text of errors.
         beside: the arrays that a key belongs to.
 
@@ -29,7 +31,7 @@ class Column:
     """
 
     def __init__(self, where: Reference, what: str, beside: Arrays) -> None:
-        if isinstance(where, str) and Path(where).suffix == ".npy":
+        if isinstance(where, str) and Path(where).suffix in SINGLE:
             where = {"path": where}
         if isinstance(where, str):
             self.arrays, self.key = beside, beside.pick(where, ndim=1)
@@ -45,8 +47,8 @@ class Column:
         self.key = self.arrays.pick(where.get("key"), ndim=1)
 
     def read(self) -> AnyArray:
-        """The values; bytes as text."""
-        values = self.arrays.read(self.key)
+        """The values ``[N]``; bytes as text."""
+        values = self.arrays.column(self.key)
         return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
 
 
@@ -106,21 +108,37 @@ class Columns:
         """Names as given, or made from the labels; None without labels."""
         if self.labels is None:
             return None
-        names = self._names.read() if isinstance(self._names, Column) else self._names
-        values = self.labels.read() if names is None else np.array([], dtype=int)
-        return named_classes(values, names, where=self._where)  # type: ignore[arg-type]
+        names = self._given_names()
+        values = self._label_values() if names is None else np.array([], dtype=int)
+        return named_classes(values, names, where=self._where)
 
     def row_ids(self) -> list[str]:
         """Id of every row."""
         if self.ids is None:
             return [f"row-{row:06d}" for row in range(self._n_rows)]
-        return [str(value) for value in self.ids.read()]
+        values = self.ids.read()
+        if values.dtype.kind not in "iuU":
+            raise LpclipError(
+                f"{self.ids.arrays.path}: '{self.ids.key}' is {values.dtype.name}, but ids are "
+                "text or whole numbers."
+            )
+        return [str(value) for value in values]
 
     def row_labels(self) -> IntArray:
         """Label of every row ``[N]``, an index into the class names, -1 for none."""
         if self.labels is None:
             return np.full(self._n_rows, UNLABELLED)
-        return label_index(self.labels.read(), self.class_names() or (), where=self._where)
+        values = self._label_values()
+        return label_index(values, self.class_names() or (), where=self._where)
+
+    def _given_names(self) -> list[str] | None:
+        names = self._names.read() if isinstance(self._names, Column) else self._names
+        return None if names is None else [str(name) for name in names]
+
+    def _label_values(self) -> AnyArray:
+        assert self.labels is not None
+        values = self.labels.read()
+        return values if self.labels.arrays.typed else numbers_or_text(values, self._given_names())
 
     @property
     def _where(self) -> str:

@@ -1,5 +1,6 @@
 """Labels as they come, text or numbers, as indices into class names."""
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,7 +12,10 @@ from lpclip.errors import LpclipError, did_you_mean
 from lpclip.feature_files import AnyArray
 from lpclip.types import IntArray
 
+log = logging.getLogger(__name__)
+
 MOST_CLASSES = 100_000
+N_IMAGENET = 1000  # of whose published names two are there twice
 # 7 and -1 are numbers; 07, +7 and 7.0 are names.
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,9}")
 
@@ -45,8 +49,18 @@ def named_classes(values: AnyArray, names: Sequence[Any] | None, *, where: str) 
             return [str(number) for number in range(largest + 1)]
         return [str(name) for name in np.unique(values) if name]
     found = [str(name) for name in names]
-    if len(set(found)) < len(found):
-        raise LpclipError(f"{where}: class_names has a name twice.")
+    first: dict[str, int] = {}
+    for number, name in enumerate(found, start=1):
+        if (before := first.setdefault(name, number)) != number:
+            hint = ""
+            if len(found) == N_IMAGENET:
+                hint = (
+                    " If these are ImageNet's classes in their usual order, leave them out here, "
+                    "and give the benchmark class_names: imagenet."
+                )
+            raise LpclipError(
+                f"{where}: class_names has a name twice, '{name}' ({before} and {number}).{hint}"
+            )
     return found
 
 
@@ -60,14 +74,25 @@ def label_index(values: AnyArray, names: Sequence[str], *, where: str) -> IntArr
 
     Raises:
         LpclipError: a label that is no class, by its value.
+
+    Warns of labels that begin at 1, which may be meant to count from 1.
     """
     values = _checked(values, where)
     if values.dtype.kind != "U":
         low, high = values.min(initial=UNLABELLED), values.max(initial=UNLABELLED)
         if low < UNLABELLED or high >= len(names):
+            from_one = " Do they count from 1? Then subtract 1." if high == len(names) else ""
             raise LpclipError(
                 f"{where} has labels {values.min()} to {high}, but there are {len(names)} class "
-                f"names; labels are 0 to {len(names) - 1}, or -1 for none."
+                f"names; labels are 0 to {len(names) - 1}, or -1 for none.{from_one}"
+            )
+        if (labelled := values[values != UNLABELLED]).size and labelled.min() == 1:
+            log.warning(
+                "%s has labels 1 to %d: they are taken to count from 0, so that class 0 ('%s') is "
+                "empty. If they count from 1, subtract 1.",
+                where,
+                high,
+                names[0],
             )
         return values
     indices = {"": UNLABELLED} | {name: index for index, name in enumerate(names)}

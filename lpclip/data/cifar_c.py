@@ -95,6 +95,8 @@ class Source:
     def _labels(self) -> IntArray:
         """Labels ``[N]`` of one severity."""
         labels = self._load("labels")
+        if labels.shape[1:] == (1,):
+            labels = labels.reshape(-1)
         parts = labels.reshape(len(SEVERITIES), -1) if len(labels) % len(SEVERITIES) == 0 else None
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
             raise LpclipError(f"{self._root / 'labels.npy'} holds no whole numbers, one per image.")

@@ -1,18 +1,21 @@
 """Arrays that other programs wrote, picked by key: features, ids, labels, class names.
 
-``.npy``, ``.npz``, ``.parquet``, ``.safetensors``, an output folder of clip-retrieval, and the
-HDF5 files of lpclip itself. Names and shapes are known before an array is read, and nothing is
-ever unpickled.
+``.npy``, ``.npz``, ``.parquet``, ``.safetensors``, ``.pt`` of tensors, ``.csv``, HDF5 files, those
+of lpclip itself among them, and an output folder of clip-retrieval. Names and shapes are known
+before an array is read, and nothing is ever unpickled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import h5py
+
 from lpclip.errors import LpclipError, did_you_mean
-from lpclip.feature_files.arrays import AnyArray, Arrays
-from lpclip.feature_files.formats import Npy, Npz, Parquet, Safetensors
+from lpclip.feature_files.arrays import AnyArray, Arrays, readable
+from lpclip.feature_files.formats import Hdf5, Npy, Npz, Safetensors, Torch
 from lpclip.feature_files.own import Lpclip
 from lpclip.feature_files.parts import ClipRetrieval
+from lpclip.feature_files.tables import Csv, Parquet
 
 __all__ = ["IMAGE_KEYS", "TEXT_KEYS", "AnyArray", "Arrays", "open_arrays"]
 
@@ -20,13 +23,26 @@ __all__ = ["IMAGE_KEYS", "TEXT_KEYS", "AnyArray", "Arrays", "open_arrays"]
 IMAGE_KEYS = ("clean", "img_emb")
 TEXT_KEYS = ("features", "text_emb")
 
-_FORMATS: Mapping[str, type[Arrays]] = {
+
+def _open_hdf5(path: Path) -> Arrays:
+    with readable(path), h5py.File(path, "r") as file:
+        own = {"kind", "schema_version"} <= set(file.attrs)
+    return Lpclip(path) if own else Hdf5(path)
+
+
+_FORMATS: Mapping[str, Callable[[Path], Arrays]] = {
     ".npy": Npy,
     ".npz": Npz,
     ".parquet": Parquet,
     ".safetensors": Safetensors,
-    ".h5": Lpclip,
+    ".pt": Torch,
+    ".pth": Torch,
+    ".csv": Csv,
+    ".tsv": Csv,
+    ".h5": _open_hdf5,
+    ".hdf5": _open_hdf5,
 }
+_COMPRESSED = (".gz", ".bz2", ".xz")
 
 
 def open_arrays(path: str | Path) -> Arrays:
@@ -40,8 +56,11 @@ def open_arrays(path: str | Path) -> Arrays:
         return ClipRetrieval(path)
     if not path.is_file():
         raise LpclipError(f"the file or folder '{path}' does not exist. Check 'path'.")
-    if path.suffix.lower() not in _FORMATS:
+    ending = path.suffix.lower()
+    if ending in _COMPRESSED and (inner := Path(path.stem).suffix.lower()) in (".csv", ".tsv"):
+        ending = inner
+    if ending not in _FORMATS:
         raise LpclipError(
             f"{path} has no ending that tells its format. {did_you_mean(path.suffix, _FORMATS)}"
         )
-    return _FORMATS[path.suffix.lower()](path)
+    return _FORMATS[ending](path)

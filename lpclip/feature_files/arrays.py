@@ -22,13 +22,19 @@ class Arrays(ABC):
         path: the file or folder.
         ids: name of the array that identifies the rows; None where the format has none.
         provenance: what a file of lpclip's says about its making; empty for any other.
+        typed: whether numbers and text are told apart; otherwise every column is text.
     """
 
     ids: str | None = None
+    typed = True
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.provenance: Mapping[str, Any] = {}
+
+    def refused(self) -> dict[str, str]:
+        """Names that may be asked for and are not read -> why, as the end of a sentence."""
+        return {}
 
     @abstractmethod
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -50,22 +56,29 @@ class Arrays(ABC):
         """
         shapes = self.shapes()
         if name not in shapes:
+            if reason := self.refused().get(name):
+                raise LpclipError(f"{self.path}: '{name}' {reason}")
             raise LpclipError(f"{self.path} has no array '{name}'. {did_you_mean(name, shapes)}")
         return shapes[name]
+
+    def column(self, name: str) -> AnyArray:
+        """An array ``[N]``, also where it is stored as ``[N, 1]``."""
+        return self.read(name).reshape(-1)
 
     def pick(self, key: str | None, *, ndim: int, prefer: Sequence[str] = ()) -> str:
         """Name of the array that a key, or the lack of one, means.
 
         Args:
             key: a name, or None for the only array of ``ndim`` axes.
-            ndim: 2 for features, 1 for ids and labels.
+            ndim: 2 for features; 1 for ids and labels, which may also be ``[N, 1]``, see
+                ``column``.
             prefer: names that are taken first where no key is given.
 
         Raises:
             LpclipError: no such array, no or several candidates, another number of axes, no rows.
         """
         shapes = self.shapes()
-        fitting = [name for name, shape in shapes.items() if len(shape) == ndim]
+        fitting = _of_axes(shapes, ndim)
         if key is None:
             preferred = [name for name in prefer if name in fitting]
             candidates = preferred[:1] or fitting
@@ -76,7 +89,7 @@ class Arrays(ABC):
                 )
             key = candidates[0]
         shape = self.shape(key)
-        if len(shape) != ndim:
+        if len(shape) != ndim and not (ndim == 1 and _is_column(shape)):
             raise LpclipError(
                 f"{self.path}: '{key}' has shape {list(shape)}, but {ndim} axes are needed. "
                 f"Arrays that have them: {', '.join(fitting) or 'none'}."
@@ -98,6 +111,19 @@ class Arrays(ABC):
                 f"{', '.join(_FLOATS[:-1])} or {_FLOATS[-1]}."
             )
         return values
+
+
+def _of_axes(shapes: Mapping[str, tuple[int, ...]], ndim: int) -> list[str]:
+    """Names of the arrays of so many axes; a column ``[N, 1]`` is one of a single axis first."""
+    plain = [name for name, shape in shapes.items() if len(shape) == ndim]
+    columns = [name for name, shape in shapes.items() if _is_column(shape)]
+    if ndim == 1:
+        return plain or columns
+    return [name for name in plain if name not in columns] or plain
+
+
+def _is_column(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and shape[1] == 1
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
-"""One file: NumPy's ``.npy`` and ``.npz``, ``.safetensors``, Parquet."""
+"""One file of arrays: NumPy's ``.npy`` and ``.npz``, ``.safetensors``, PyTorch's ``.pt``, HDF5."""
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import IO, Any
 
+import h5py
 import numpy as np
 
 from lpclip.errors import LpclipError
@@ -33,6 +35,11 @@ class Npz(Arrays):
         with readable(self.path), zipfile.ZipFile(self.path) as archive:
             for member in archive.namelist():
                 if member.endswith(".npy"):
+                    if member.removesuffix(".npy") in found:
+                        raise LpclipError(
+                            f"{self.path} has two arrays '{member.removesuffix('.npy')}'. "
+                            "Save it again with a name for each."
+                        )
                     with archive.open(member) as file:
                         found[member.removesuffix(".npy")] = _header(file)[0]
         return found
@@ -91,53 +98,147 @@ class Safetensors(Arrays):
         return values
 
 
-class Parquet(Arrays):
-    """Columns by name; numeric columns ``d0``, ``d1``, … are also one array, ``d``."""
+class Torch(Arrays):
+    """A tensor, or a dict of tensors and of lists of text or whole numbers, dicts within dicts.
+
+    Nothing but tensors and such lists is ever loaded; a tensor alone has no name of its own.
+    """
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        from pyarrow import parquet, types  # takes long to import
-
-        found: dict[str, tuple[int, ...]] = {}
-        with readable(self.path), parquet.ParquetFile(self.path) as file:
-            rows = file.metadata.num_rows
-            for field in file.schema_arrow:
-                found[field.name] = (rows,)
-                if types.is_fixed_size_list(field.type):
-                    found[field.name] = (rows, field.type.list_size)
-                elif types.is_list(field.type) or types.is_large_list(field.type):
-                    first = next(file.iter_batches(batch_size=1, columns=[field.name]), None)
-                    width = len(first[0][0].as_py() or ()) if first is not None else 0
-                    found[field.name] = (rows, width)
-        for prefix, columns in _numbered(found).items():
-            found.setdefault(prefix, (rows, len(columns)))
-        return found
+        return {name: tuple(value.shape) for name, value in self._values.items()}
 
     def read(self, name: str) -> AnyArray:
-        from pyarrow import compute, parquet, types
-
-        shape = self.shape(name)
+        self.shape(name)
+        value = self._values[name]
+        if isinstance(value, np.ndarray):
+            return value
+        if value.dtype.is_floating_point and value.dtype.itemsize < 4 and value.dtype != _half():
+            raise LpclipError(
+                f"{self.path}: '{name}' is {value.dtype}, which NumPy does not have. "
+                "Save it as float16 or float32."
+            )
         with readable(self.path, name):
-            columns = parquet.read_schema(self.path).names
-            chosen = [name] if name in columns else _numbered(columns)[name]
-            table = parquet.read_table(self.path, columns=chosen, partitioning=None)
-            for column in chosen:
-                if table[column].null_count:
-                    raise LpclipError(f"{self.path}: column '{column}' has empty cells. Fill them.")
-            if name not in columns:
-                return np.stack([table[column].to_numpy() for column in chosen], axis=1)
-            if len(shape) == 1:
-                values: AnyArray = table[name].to_numpy()
-                kind = table.schema.field(name).type
-                text = types.is_string(kind) or types.is_large_string(kind)
-                return values.astype(str) if text or values.dtype == object else values
-            lists = table[name].chunks
-            lengths = set(compute.list_value_length(table[name]).unique().to_pylist())
-            if lengths != {shape[1]}:
-                raise LpclipError(
-                    f"{self.path}: the lists of column '{name}' differ in length "
-                    f"({min(lengths)} to {max(lengths)}); every row of features needs the same."
-                )
-            return np.concatenate([chunk.flatten().to_numpy() for chunk in lists]).reshape(shape)
+            values: AnyArray = value.detach().numpy()
+        return values
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        import torch  # only for these files
+
+        try:
+            loaded = torch.load(
+                self.path,
+                map_location="cpu",
+                weights_only=True,
+                mmap=zipfile.is_zipfile(self.path) or None,
+            )
+        except Exception as error:  # of many kinds, whose texts advise to load what may run code
+            raise LpclipError(
+                f"{self.path} cannot be read as tensors: it is not whole, or holds Python objects, "
+                "which lpclip never unpickles. Save a tensor, or a dict of tensors, by torch.save."
+            ) from error
+        if isinstance(loaded, torch.Tensor):
+            return {"array": loaded}
+        if not isinstance(loaded, Mapping):
+            raise LpclipError(
+                f"{self.path} holds a {type(loaded).__name__}. Save a tensor, or a dict of tensors."
+            )
+        found: dict[str, Any] = {}
+        pending = [("", loaded)]
+        while pending:
+            prefix, values = pending.pop()
+            for key, value in values.items():
+                name = f"{prefix}{key}"
+                if isinstance(value, Mapping):
+                    pending.append((f"{name}/", value))
+                elif isinstance(value, torch.Tensor):
+                    found[name] = value
+                elif isinstance(value, list) and (column := _plain_column(value)) is not None:
+                    found[name] = column
+        return found
+
+
+class Hdf5(Arrays):
+    """Data sets of numbers or text in an HDF5 file that lpclip did not write, by path.
+
+    Only what lies in the file itself is read: links to other files, data stored outside, and
+    virtual data sets of other files are refused by name.
+    """
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return self._content[0]
+
+    def refused(self) -> dict[str, str]:
+        return self._content[1]
+
+    def read(self, name: str) -> AnyArray:
+        self.shape(name)
+        with readable(self.path, name), h5py.File(self.path, "r") as file:
+            place = file[name]
+            if h5py.check_string_dtype(place.dtype) is not None:
+                text: AnyArray = np.asarray(place.asstr()[...]).astype(str)
+                return text
+            values: AnyArray = place[...]
+        return values
+
+    @cached_property
+    def _content(self) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+        """Shapes of what can be read, and why the rest cannot."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        reasons: dict[str, str] = {}
+        with readable(self.path), h5py.File(self.path, "r") as file:
+            seen = {h5py.h5o.get_info(file.id).addr}
+            pending = [("", file)]
+            while pending:
+                prefix, group = pending.pop()
+                for key in group:
+                    name = f"{prefix}{key}"
+                    link = group.get(key, getlink=True)
+                    if not isinstance(link, h5py.HardLink):
+                        reasons[name] = _NO_LINK.format(link=getattr(link, "filename", link.path))
+                        continue
+                    place = group[key]
+                    if isinstance(place, h5py.Group):
+                        if (address := h5py.h5o.get_info(place.id).addr) not in seen:
+                            seen.add(address)
+                            pending.append((f"{name}/", place))
+                    elif isinstance(place, h5py.Dataset):
+                        if reason := _why_not(place):
+                            reasons[name] = reason
+                        else:
+                            shapes[name] = place.shape
+        return shapes, reasons
+
+
+_NO_LINK = "is a link to '{link}', and lpclip reads only what lies in the file itself."
+
+
+def _why_not(place: h5py.Dataset) -> str:
+    """Why a data set is not read, as the end of a sentence; "" if it is."""
+    if place.external:
+        return f"is stored outside the file, in '{place.external[0][0]}', which lpclip never opens."
+    if place.is_virtual:
+        others = [s.file_name for s in place.virtual_sources() if s.file_name != "."]
+        if others:
+            return f"is made of another file, '{others[0]}', which lpclip never opens."
+    text = h5py.check_string_dtype(place.dtype) is not None
+    if place.shape is None or not (text or place.dtype.kind in "iufb"):
+        return f"holds {place.dtype}, no numbers or text."
+    return ""
+
+
+def _plain_column(values: Sequence[Any]) -> AnyArray | None:
+    """A list of text, or of whole numbers, as an array; None for any other."""
+    for kind in (str, int):
+        if values and all(type(value) is kind for value in values):
+            return np.array(values)
+    return None
+
+
+def _half() -> Any:
+    import torch
+
+    return torch.float16
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -147,13 +248,3 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     read = header.read_array_header_1_0 if first else header.read_array_header_2_0
     found: tuple[tuple[int, ...], bool, np.dtype[Any]] = read(file)
     return found
-
-
-def _numbered(columns: Mapping[str, Any] | Sequence[str]) -> dict[str, list[str]]:
-    """Prefix -> its columns ``{prefix}0``, ``{prefix}1``, … without a gap, two at least."""
-    found: dict[str, list[str]] = {}
-    for name in columns:
-        prefix = name.rstrip("0123456789")
-        if prefix and name == f"{prefix}{len(found.get(prefix, ()))}":
-            found.setdefault(prefix, []).append(name)
-    return {prefix: names for prefix, names in found.items() if len(names) > 1}

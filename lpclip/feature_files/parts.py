@@ -7,7 +7,8 @@ import numpy as np
 
 from lpclip.errors import LpclipError
 from lpclip.feature_files.arrays import AnyArray, Arrays
-from lpclip.feature_files.formats import Npy, Parquet
+from lpclip.feature_files.formats import Npy
+from lpclip.feature_files.tables import Parquet
 
 
 class ClipRetrieval(Arrays):
@@ -62,6 +63,18 @@ class ClipRetrieval(Arrays):
 
 
 def _parts(folder: Path) -> dict[int, Path]:
-    """Number -> file ``{anything}_{number}.npy`` or ``.parquet``, in the order of numbers."""
-    matches = ((re.search(r"_(\d+)\.(npy|parquet)$", path.name), path) for path in folder.glob("*"))
-    return dict(sorted((int(match[1]), path) for match, path in matches if match))
+    """Number -> file ``{anything}_{number}.npy`` or ``.parquet``, in the order of numbers.
+
+    Raises:
+        LpclipError: two files of one number.
+    """
+    found: dict[int, Path] = {}
+    for path in sorted(folder.glob("[!.]*")):
+        if match := re.search(r"_([0-9]+)\.(npy|parquet)$", path.name):
+            other = found.setdefault(int(match[1]), path)
+            if other is not path:
+                raise LpclipError(
+                    f"{folder}: both '{other.name}' and '{path.name}' are part {int(match[1])}. "
+                    "Remove one."
+                )
+    return dict(sorted(found.items()))

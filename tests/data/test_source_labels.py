@@ -49,6 +49,16 @@ def test_class_names_that_are_digits_are_names():
     assert index(numbers_or_text(["1", "0"], ["one", "two"]), ["one", "two"]) == [1, 0]
 
 
+def test_labels_that_begin_at_one_are_said_to_leave_class_0_empty(caplog):
+    assert index([1, 2, -1], ["a", "b", "c"]) == [1, 2, -1]
+    assert "labels 1 to 2: they are taken to count from 0, so that class 0 ('a') is" in caplog.text
+    caplog.clear()
+    assert index([0, 2], ["a", "b", "c"]) == [0, 2]
+    assert index([2, 3], None) == [2, 3]
+    assert index([-1, -1], ["a"]) == [-1, -1]
+    assert not caplog.text
+
+
 @pytest.mark.parametrize(
     ("values", "names", "sentence"),
     [
@@ -56,7 +66,9 @@ def test_class_names_that_are_digits_are_names():
         ([0, 3], ["a", "b"], "x has labels 0 to 3, but there are 2 class names"),
         ([-2, 0], ["a", "b"], "x has labels -2 to 0"),
         ([0.5], None, "x is float64, but labels are whole numbers or text"),
-        (["a"], ["a", "a"], "class_names has a name twice"),
+        (["a"], ["a", "b", "a"], "class_names has a name twice, 'a' (1 and 3)."),
+        ([1, 2], ["a", "b"], "or -1 for none. Do they count from 1? Then subtract 1."),
+        ([0], [*map(str, range(999)), "0"], "give the benchmark class_names: imagenet"),
     ],
 )
 def test_labels_that_are_no_class_are_refused(values, names, sentence):

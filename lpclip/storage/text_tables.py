@@ -1,0 +1,208 @@
+"""Text files that people wrote: encoding by its mark, columns by the header, cells as they are.
+
+Nothing is guessed. A file without a byte order mark is UTF-8; what separates columns is seen from
+the names in the first line; every line has as many cells as that one.
+"""
+
+import bz2
+import codecs
+import contextlib
+import csv
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from lpclip.errors import LpclipError, did_you_mean
+
+SEPARATORS = (",", ";", "\t")
+# Columns of a list: a path in every line and, after a tab or blanks, perhaps a label.
+LIST_COLUMNS = ("path", "label")
+
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_MARKS = (  # that of UTF-16 begins that of UTF-32
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+_OPENERS: Mapping[str, Callable[..., IO[Any]]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
+
+
+class Header(NamedTuple):
+    """The first line of a table.
+
+    Attributes:
+        names: of the columns, in their order; one may be there twice.
+        separator: what separates cells.
+    """
+
+    names: list[str]
+    separator: str
+
+
+def encoding_of(path: Path) -> str:
+    """Encoding of a text file, compressed or not, by its byte order mark; UTF-8 without one."""
+    with open_bytes(path) as file:
+        start = file.read(4)
+    return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """A file of text as its bytes, decompressed where the end of its name tells (gz, bz2, xz)."""
+    return _opener(path)(path, "rb")
+
+
+@contextlib.contextmanager
+def open_text(path: Path) -> Iterator[IO[str]]:
+    """A text file, which may be compressed as the end of its name tells (gz, bz2, xz).
+
+    Raises:
+        LpclipError: it cannot be opened or decompressed, or is no text in its encoding.
+    """
+    try:
+        encoding = encoding_of(path)
+        with _opener(path)(path, "rt", encoding=encoding, newline="") as file:
+            yield file
+    except UnicodeError as error:
+        raise LpclipError(
+            f"{path} cannot be read as text ({error}). Save it as UTF-8, or as UTF-16 with a byte "
+            "order mark."
+        ) from error
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LpclipError(f"{path} cannot be read ({reason}). Is it whole?") from error
+
+
+def read_text(path: Path) -> str:
+    """The whole text of a file; errors as of ``open_text``."""
+    with open_text(path) as file:
+        return file.read()
+
+
+def read_header(path: Path, needed: Sequence[str] = ()) -> Header:
+    """Names of the columns of a table, and what separates them.
+
+    Of comma, semicolon and tab, it is the one by which the first line has the needed names, or,
+    where none are given, several names at all. A ``.tsv`` file has tabs.
+
+    Raises:
+        LpclipError: no text, no first line, or more than one separator would do.
+    """
+    separators = ("\t",) if ".tsv" in map(str.lower, path.suffixes) else SEPARATORS
+    headers = [Header(_first_row(path, each), each) for each in separators]
+    fitting = [h for h in headers if len(h.names) > 1 and set(needed) <= set(h.names)]
+    if len(fitting) > 1:
+        raise LpclipError(
+            f"{path}: its first line has {' and '.join(_NAMES[h.separator] for h in fitting)}, "
+            "each of which may separate columns. Save it with one of them."
+        )
+    return fitting[0] if fitting else max(headers, key=lambda header: len(header.names))
+
+
+def position(path: Path, names: Sequence[str], column: str) -> int:
+    """Place of a column.
+
+    Raises:
+        LpclipError: there is none of that name, or more than one.
+    """
+    places = [place for place, name in enumerate(names) if name == column]
+    if not places:
+        raise LpclipError(f"{path} has no column '{column}'. {did_you_mean(column, names)}")
+    if len(places) > 1:
+        raise LpclipError(
+            f"{path} has the column '{column}' twice, in places {places[0] + 1} and "
+            f"{places[1] + 1}. Rename or remove one."
+        )
+    return places[0]
+
+
+def read_columns(path: Path, header: Header, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Columns of a table as text, cells as they are; lines without any character are left out.
+
+    Raises:
+        LpclipError: a column that is not there or there twice; a line with more or fewer cells
+            than the first one.
+    """
+    places = [position(path, header.names, column) for column in columns]
+    found: list[list[str]] = [[] for _ in columns]
+    for number, row in _rows(path, header.separator):
+        if len(row) != len(header.names):
+            raise LpclipError(
+                f"{path} cannot be read: line {number} has {len(row)} cells, but the first line "
+                f"{len(header.names)}. Put a cell that holds {_NAMES[header.separator]} in quotes, "
+                "and give every line all its cells."
+            )
+        for values, place in zip(found, places, strict=True):
+            _refuse_zeros(path, number, row[place])
+            values.append(row[place])
+    # The first row is the header.
+    return {column: values[1:] for column, values in zip(columns, found, strict=True)}
+
+
+def read_list(path: Path) -> dict[str, list[str]]:
+    """Columns ``path`` and, where lines have one, ``label`` of a list without a header.
+
+    Raises:
+        LpclipError: a line of more words than two, or of another number than the first line.
+    """
+    rows: list[list[str]] = []
+    with open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            _refuse_zeros(path, number, line)
+            row = line.strip("\r\n").split("\t") if "\t" in line.strip() else line.split()
+            if len(row) > len(LIST_COLUMNS) or (rows and len(row) != len(rows[0])):
+                raise LpclipError(
+                    f"{path} cannot be read as a list: line {number} has {len(row)} words. Every "
+                    "line is a path, or a path and a label; where a path has blanks, put a tab "
+                    "before the label, or make it a .csv file whose first line names the columns."
+                )
+            rows.append([row[0], *map(str.strip, row[1:])])
+    if rows and tuple(rows[0]) == LIST_COLUMNS[: len(rows[0])]:
+        del rows[0]  # a header after all
+    width = len(rows[0]) if rows else len(LIST_COLUMNS)
+    return {name: [row[i] for row in rows] for i, name in enumerate(LIST_COLUMNS[:width])}
+
+
+def _first_row(path: Path, separator: str) -> list[str]:
+    _, row = next(_rows(path, separator), (0, None))
+    if row is None:
+        raise LpclipError(f"{path} cannot be read: it is empty. Is it whole?")
+    _refuse_zeros(path, 1, "".join(row))
+    return row
+
+
+def _rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Line in which a row ends, and its cells."""
+    with open_text(path) as file:
+        reader = csv.reader(file, delimiter=separator, strict=True)
+        try:
+            for row in reader:
+                if row:
+                    yield reader.line_num, row
+        except csv.Error as error:
+            raise LpclipError(
+                f"{path} cannot be read: line {reader.line_num}: {error}. Is it whole, and every "
+                "quote closed?"
+            ) from error
+
+
+def _refuse_zeros(path: Path, number: int, text: str) -> None:
+    if "\0" in text:
+        raise LpclipError(
+            f"{path} cannot be read: line {number} has zero bytes. Save it as UTF-8, or as UTF-16 "
+            "with a byte order mark."
+        )
+
+
+def _opener(path: Path) -> Callable[..., IO[Any]]:
+    return _OPENERS.get(path.suffix.lower(), open)
