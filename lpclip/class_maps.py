@@ -6,13 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
-import pandas as pd
 from PIL.Image import Image
 
 from lpclip import imagenet
 from lpclip.data import UNLABELLED, Sample, Source, size_of
+from lpclip.data._incomplete import problems_of
 from lpclip.data._official import official_corruptions
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.storage.text_tables import position, read_columns, read_header, read_text
 
 ClassMap: TypeAlias = str | Mapping[str, str]
 IMAGENET = "imagenet"
@@ -61,6 +62,10 @@ class MappedSource:
         """See ``lpclip.data._official``."""
         return official_corruptions(self._source)
 
+    def problems(self) -> Mapping[str, str]:
+        """See ``lpclip.data._incomplete``."""
+        return problems_of(self._source)
+
     def read(self, path: str) -> Image:
         """The image, as the source reads it."""
         return self._source.read(path)
@@ -104,14 +109,14 @@ def read_class_map(class_map: ClassMap) -> dict[str, str]:
             f"class_map is '{class_map}', which is no file. {did_you_mean(class_map, [IMAGENET])}"
         )
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            rows = _json_rows(text, place)
-        elif path.suffix == ".csv":
-            rows = _csv_rows(path, place)
+        if path.suffix == ".csv":
+            rows = _csv_rows(path)
+        elif path.suffix == ".json":
+            rows = _json_rows(read_text(path), place)
         else:
-            rows = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
+            lines = read_text(path).splitlines()
+            rows = [line.split(maxsplit=1) for line in lines if line.strip()]
+    except (ValueError, RecursionError) as error:
         raise LpclipError(f"{place} cannot be read ({error}).") from error
     found: dict[str, str] = {}
     for row in rows:
@@ -123,20 +128,20 @@ def read_class_map(class_map: ClassMap) -> dict[str, str]:
 
 
 def _json_rows(text: str, place: str) -> list[list[str]]:
-    found = json.loads(text)
-    if not isinstance(found, dict):
+    # As pairs: of a folder that is there twice, a dictionary keeps the last.
+    found = json.loads(text, object_pairs_hook=lambda pairs: [list(pair) for pair in pairs])
+    if not text.lstrip().startswith("{"):
         raise LpclipError(f"{place} must be an object of folders and names.")
-    return [[folder, _name(name, place)] for folder, name in found.items()]
+    return [[folder, _name(name, place)] for folder, name in found]
 
 
-def _csv_rows(path: Path, place: str) -> list[list[str]]:
+def _csv_rows(path: Path) -> list[list[str]]:
     # As text: a folder called 007 is no number, and one called null is no missing value.
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    header = read_header(path, _COLUMNS)
     for column in _COLUMNS:
-        if column not in table:
-            raise LpclipError(f"{place} lacks the column '{column}'. It needs folder and name.")
-    rows: list[list[str]] = table[list(_COLUMNS)].to_numpy().tolist()
-    return rows
+        position(path, header.names, column)
+    columns = read_columns(path, header, _COLUMNS)
+    return [list(row) for row in zip(*(columns[name] for name in _COLUMNS), strict=True)]
 
 
 def _name(name: object, place: str) -> str:

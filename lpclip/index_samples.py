@@ -8,7 +8,6 @@ stops the first pass that meets it.
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,8 @@ import pandas as pd
 from lpclip import cache
 from lpclip.class_maps import ClassMap, MappedSource
 from lpclip.data import Sample, Source, has_images, open_source
+from lpclip.data._incomplete import problems_of
+from lpclip.data._repeated import refuse_repeated
 from lpclip.errors import BadImageError, LpclipError, bad_images
 from lpclip.image_sizes import sizes_of
 from lpclip.readable import reasons_unreadable
@@ -65,12 +66,11 @@ def index_samples(
     listed = opened.samples()
     if not listed:
         raise LpclipError(f"Dataset '{dataset}' has no images.")
-    most, times = Counter(sample.id for sample in listed).most_common(1)[0]
-    if times > 1:
-        raise LpclipError(f"Dataset '{dataset}' has two images with the id '{most}'.")
+    refuse_repeated(listed, where=f"Dataset '{dataset}'")
     chosen = choose(listed, limit=limit, stratified=stratified, seed=seed)
     skip = on_bad_image == "skip" and has_images(source)
-    reasons = _reasons(dataset, source, chosen, skip=skip, workers=workers)
+    problems = problems_of(opened)
+    reasons = _reasons(dataset, source, chosen, problems, skip=skip, workers=workers)
     kept = [sample for sample, reason in zip(chosen, reasons, strict=True) if not reason]
     samples = pd.DataFrame(kept, columns=["id", "path", "label"])
     samples["label"] = samples["label"].astype(np.int32)
@@ -100,17 +100,31 @@ def open_dataset(source: Mapping[str, Any], class_map: ClassMap | None = None) -
 
 
 def _reasons(
-    dataset: str, source: Mapping[str, Any], samples: Sequence[Sample], *, skip: bool, workers: int
+    dataset: str,
+    source: Mapping[str, Any],
+    samples: Sequence[Sample],
+    problems: Mapping[str, str],
+    *,
+    skip: bool,
+    workers: int,
 ) -> list[str]:
     """For each sample why it gets no row, "" if it does.
 
     Raises:
-        LpclipError: none gets a row; without ``skip``, a sample that no index can hold.
+        LpclipError: none gets a row; without ``skip``, a sample that is incomplete or that no index
+            can hold.
     """
-    odd = {row for row, sample in enumerate(samples) if _is_odd(sample)}
-    reasons = [_ODD_NAME if row in odd else "" for row in range(len(samples))]
+    incomplete = [problems[sample.path] for sample in samples if sample.path in problems]
+    if incomplete and not skip:
+        raise LpclipError(
+            f"{incomplete[0]} Of {len(samples):,} samples, {len(incomplete):,} are incomplete. "
+            f"Complete them, or set on_bad_image: skip for the dataset '{dataset}'."
+        )
+    reasons = [
+        _ODD_NAME if _is_odd(sample) else problems.get(sample.path, "") for sample in samples
+    ]
     if skip:
-        rows = [row for row in range(len(samples)) if row not in odd]
+        rows = [row for row in range(len(samples)) if not reasons[row]]
         paths = [samples[row].path for row in rows]
         found = reasons_unreadable(source, paths, workers=workers)
         for row, reason in zip(rows, found, strict=True):

@@ -74,6 +74,17 @@ def test_maps_are_read_from_files(tmp_path, name, text):
     assert read_class_map(str(tmp_path / name)) == MAP
 
 
+@pytest.mark.parametrize("name", ["map.csv", "map.json", "map.txt"])
+def test_maps_may_be_utf_16_and_their_columns_have_semicolons(tmp_path, name):
+    texts = {
+        "map.csv": "folder;name\nn1;dög, big\n",
+        "map.json": json.dumps({"n1": "dög, big"}, ensure_ascii=False),
+        "map.txt": "n1 dög, big\n",
+    }
+    (tmp_path / name).write_text(texts[name], encoding="utf-16")
+    assert read_class_map(str(tmp_path / name)) == {"n1": "dög, big"}
+
+
 def test_names_of_several_words_are_kept_whole(tmp_path):
     (tmp_path / "synsets.txt").write_text("n01440764 tench, Tinca tinca\n007 null\n")
     expected = {"n01440764": "tench, Tinca tinca", "007": "null"}
@@ -88,8 +99,11 @@ def test_names_of_several_words_are_kept_whole(tmp_path):
         ("map.json", "[1]", "must be an object"),
         ("map.json", "{", "cannot be read"),
         ("map.json", '{"n1": 3}', "must be text, not 3"),
-        ("map.csv", "id,name\nn1,dog\n", "lacks the column 'folder'"),
+        ("map.csv", "id,name\nn1,dog\n", "has no column 'folder'"),
         ("map.csv", "folder,name\nn1,\n", "must be text, not ''"),
+        ("map.csv", "folder,name,name\nn1,dog,cat\n", "the column 'name' twice, in places 2 and 3"),
+        ("map.json", '{"n1": "dog", "n1": "cat"}', "the folder 'n1' twice, with different names"),
+        ("map.json", "[" * 100_000, "cannot be read"),
         ("map.txt", "n1\n", "'n1' has no name"),
         ("map.txt", "n1 dog\nn1 cat\n", "'n1' twice"),
     ],

@@ -1,6 +1,8 @@
 """The index: which rows there are, and that everything else follows it."""
 
+import io
 import json
+import tarfile
 
 import numpy as np
 import pandas as pd
@@ -143,3 +145,36 @@ def test_names_that_no_text_can_hold_are_refused_or_skipped(root):
     assert len(rows(path)) == 21
     table = pd.read_hdf(path, "skipped").set_index("id")
     assert table.loc["ant/caf\\udce9.png", "reason"] == "its name is not UTF-8"
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_incomplete_samples_of_shards_are_refused_or_skipped_and_recorded(tmp_path, pooled):
+    save(tmp_path / "x.png")
+    image = (tmp_path / "x.png").read_bytes()
+    members = {"0.png": image, "0.cls": b"ant", "1.cls": b"bee", "2.png": image}
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    source = {
+        "kind": "webdataset",
+        "shards": str(tmp_path / "x.tar"),
+        "label": "cls",
+        "class_names": ["ant", "bee"],
+    }
+    if pooled:
+        source = {"kind": "pool", "parts": [{"source": source, "classes": ["ant"]}]}
+    settings = {"output": tmp_path / "s.h5", "dataset": "d", "source": source}
+    settings["class_map"] = {"ant": "insect", "bee": "insect"}
+    with pytest.raises(LpclipError) as error:
+        index_samples(**settings)
+    text = str(error.value)
+    assert "sample '1' has no image among its members cls. Of 3 samples, 2 are incomplete." in text
+    assert "set on_bad_image: skip for the dataset 'd'" in text
+    index_samples(**settings, on_bad_image="skip")
+    assert list(rows(tmp_path / "s.h5")["id"]) == ["x/0"]
+    skipped = pd.read_hdf(tmp_path / "s.h5", "skipped")
+    assert list(skipped["id"]) == ["x/1", "x/2"]
+    assert "has no image" in skipped["reason"][0]
+    assert "has no member 'cls' for its label" in skipped["reason"][1]

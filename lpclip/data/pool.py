@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,20 @@ from PIL.Image import Image
 
 from lpclip import data
 from lpclip.data import UNLABELLED, Sample, open_source, read_encoded, size_of
+from lpclip.data._incomplete import problems_of
+from lpclip.data._repeated import (
+    file_identity,
+    place_identity,
+    refuse_in_two_parts,
+    refuse_repeated,
+)
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.rng import sample_key
 from lpclip.settings import build
 
 PROFILES = ("long_tail", "linear")
+# Settings of sources that choose among the arrays or columns of one file.
+_WITHIN_FILES = ("key", "image_column", "name", "split", "revision")
 
 
 @dataclass(frozen=True)
@@ -103,8 +112,8 @@ class Source:
                         "or a smaller share."
                     )
                 chosen[part.number] = part.first(chosen[part.number], wanted)
-        self._refuse_repeated(chosen)
         several = len(self._parts) > 1
+        refuse_in_two_parts([(part.where, part.identity) for part in self._parts], chosen)
         samples = [
             Sample(
                 f"{number}-{sample.id}" if several else sample.id,
@@ -127,6 +136,16 @@ class Source:
         source, inside = self._place(path)
         return source.read(inside)
 
+    def problems(self) -> dict[str, str]:
+        """See ``lpclip.data._incomplete``."""
+        found = {part.number: problems_of(part.source) for part in self._parts}
+        return {f"{n}:{path}": text for n, each in found.items() for path, text in each.items()}
+
+    def identity(self, path: str) -> Hashable:
+        """What two paths have in common if and only if they lead to the same image."""
+        number, _, inside = path.partition(":")
+        return self._parts[int(number)].identity(inside)
+
     def encoded(self, path: str) -> bytes | None:
         """See ``lpclip.data.read_encoded``; errors as of ``read``."""
         return read_encoded(*self._place(path))
@@ -144,19 +163,6 @@ class Source:
             )
         return self._parts[int(number)].source, inside
 
-    def _refuse_repeated(self, chosen: Sequence[Sequence[Sample]]) -> None:
-        """Two parts may share a source, as long as they take different images of it."""
-        seen: dict[tuple[str, str], str] = {}
-        for part, samples in zip(self._parts, chosen, strict=True):
-            source = json.dumps(dict(part.settings.source), sort_keys=True, default=str)
-            for sample in samples:
-                before = seen.setdefault((source, sample.id), part.where)
-                if before != part.where:
-                    raise LpclipError(
-                        f"{before} and {part.where} both take '{sample.id}' of the same source. "
-                        "Give them different classes."
-                    )
-
 
 class _OpenPart:
     """One part: its settings, checked, its source, and what it takes of it."""
@@ -172,6 +178,8 @@ class _OpenPart:
             self.source = open_source(kind, inside)
         except LpclipError as error:
             raise LpclipError(f"{self.where}: {error}") from error
+        self._settings = json.dumps(dict(self.settings.source), sort_keys=True, default=str)
+        self._array = tuple(str(inside.get(name)) for name in _WITHIN_FILES)
         names = self.source.class_names
         self._all_names = None if names is None else list(names)
         self.class_names = self._chosen_classes()
@@ -181,20 +189,29 @@ class _OpenPart:
     def samples(self) -> list[Sample]:
         """Samples that stay, in the order of the source; all of a part with a share."""
         found = self.source.samples()
-        repeated = [
-            name for name, count in Counter(sample.id for sample in found).items() if count > 1
-        ]
-        if repeated:
-            raise LpclipError(f"{self.where}: its source has the id '{repeated[0]}' twice.")
+        refuse_repeated(found, where=f"{self.where}: its source")
         if self.settings.classes is not None:
-            assert self.class_names is not None
-            assert self._all_names is not None
-            labels = {self._all_names.index(name): i for i, name in enumerate(self.class_names)}
-            found = [s._replace(label=labels[s.label]) for s in found if s.label in labels]
+            known = self._all_names or []
+            labels = {known.index(name): i for i, name in enumerate(self.class_names or ())}
+            kept = problems_of(self.source)  # whatever its class, to be refused or recorded
+            found = [
+                s._replace(label=labels.get(s.label, UNLABELLED))
+                for s in found
+                if s.label in labels or s.path in kept
+            ]
         found = [sample for sample in found if self._is_kept(sample)]
         if self.settings.per_class is not None:
             found = self._at_most_per_class(found, self.settings.per_class)
         return found if self.settings.n is None else self.first(found, self.settings.n)
+
+    def identity(self, path: str) -> Hashable:
+        """The file and the place in it, or the source and its path."""
+        if isinstance(self.source, Source):
+            return self.source.identity(path)
+        if whole := file_identity(path):
+            return whole
+        inside = place_identity(path)
+        return (inside, self._array) if inside else (self._settings, path)
 
     def first(self, samples: list[Sample], n: int) -> list[Sample]:
         """The first n by hash, in the order in which they came."""

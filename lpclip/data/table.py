@@ -1,6 +1,8 @@
-"""Image files listed in a table, CSV or Parquet: a path in every row, perhaps a label and an id."""
+"""Image files listed in a table: a path in every row, perhaps a label and an id.
 
-import warnings
+Tables are CSV, Parquet, or a list of lines ``path label``.
+"""
+
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,24 +14,42 @@ from PIL import Image
 from lpclip.data import UNLABELLED, Sample, size_of_file
 from lpclip.data._images import read_bytes, read_file
 from lpclip.data._labels import label_index, named_classes, numbers_or_text
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.data._repeated import refuse_same_file
+from lpclip.errors import LpclipError
 from lpclip.feature_files import AnyArray
 from lpclip.feature_files.arrays import readable
+from lpclip.feature_files.tables import cell_types
+from lpclip.storage.text_tables import (
+    LIST_COLUMNS,
+    Header,
+    open_text,
+    position,
+    read_columns,
+    read_header,
+    read_list,
+)
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
+TABLES = (".csv", ".tsv")
+LISTS = (".txt", ".lst")
 PARQUET = ".parquet"
+_ENDINGS = (*TABLES, *LISTS, PARQUET)
 
 
 class Source:
     """The rows of a table, in its order.
 
-    Cells of a CSV file are text: ``01`` stays ``01``, ``NA`` is a name. Labels are class names, or,
-    where all are whole numbers and not among ``class_names``, indices; an empty cell or -1 is no
-    label.
+    Cells of a text file are text: ``01`` stays ``01``, ``NA`` is a name. Labels are class names,
+    or, where all are whole numbers and not among ``class_names``, indices, which count from 0; an
+    empty cell or -1 is no label.
+
+    Text files are UTF-8, or UTF-16 with a byte order mark. Columns are separated by commas,
+    semicolons or tabs, seen from the names in the first line. A ``.txt`` or ``.lst`` file whose
+    first line does not name the column of the paths is a list: a path in every line, or a path
+    and, after a tab or a blank, a label; its columns are ``path`` and ``label``.
 
     Args:
-        path: the table, ``.csv``, ``.tsv`` (separated by tabs) or ``.parquet``; a compressed CSV
-            file ends in ``.csv.gz``.
+        path: the table, ``.csv``, ``.tsv`` (separated by tabs), ``.txt``, ``.lst`` or
+            ``.parquet``; a compressed text file ends in ``.csv.gz`` (or ``.bz2``, ``.xz``).
         path_column: column of the images' paths.
         label_column: column of the labels; left out for an unlabelled set.
         id_column: column of the ids; where left out, the path is the id.
@@ -39,7 +59,8 @@ class Source:
             numbers are the numbers.
 
     Raises:
-        LpclipError: no such table, column or folder, or no table at all.
+        LpclipError: no such table or folder, no table at all, or a column that is not there, is
+            there twice or holds no text.
     """
 
     def __init__(
@@ -55,20 +76,22 @@ class Source:
         if not self._table.is_file():
             raise LpclipError(f"the table '{path}' does not exist. Check 'path'.")
         endings = [ending.lower() for ending in self._table.suffixes[-2:]]
-        self._format = next((e for e in reversed(endings) if e in (*SEPARATORS, PARQUET)), "")
+        self._format = next((e for e in reversed(endings) if e in _ENDINGS), "")
         if not self._format:
             raise LpclipError(
-                f"{path} has no ending that tells its format. Available: "
-                f"{', '.join((*SEPARATORS, PARQUET))}."
+                f"{path} has no ending that tells its format. Available: {', '.join(_ENDINGS)}."
             )
         if root is not None and not Path(root).is_dir():
             raise LpclipError(f"the folder '{root}' does not exist. Check 'root'.")
         self._root = self._table.parent if root is None else Path(root)
         self._path, self._label, self._id = path_column, label_column, id_column
-        known = self._columns()
-        for column in filter(None, (path_column, label_column, id_column)):
-            if column not in known:
-                raise LpclipError(f"{path} has no column '{column}'. {did_you_mean(column, known)}")
+        self._wanted = list(dict.fromkeys(filter(None, (path_column, label_column, id_column))))
+        self._header = self._read_header()
+        names = LIST_COLUMNS if self._header is None else self._header.names
+        for column in self._wanted:
+            position(self._table, names, column)
+        if self._format == PARQUET:
+            self._check_types()
 
     def files(self) -> list[Path]:
         """The table."""
@@ -87,7 +110,8 @@ class Source:
         """Every row.
 
         Raises:
-            LpclipError: a row without a path or id, an id twice, a label that is no class.
+            LpclipError: a row without a path or id, an id or a file twice, a label that is no
+                class.
         """
         paths = self._complete(self._path)
         ids = paths if self._id is None else self._complete(self._id)
@@ -101,6 +125,7 @@ class Source:
         samples = [
             Sample(i, str(self._root / p), UNLABELLED) for i, p in zip(ids, paths, strict=True)
         ]
+        refuse_same_file([s.path for s in samples], list(paths), where=str(self._table))
         if self._label is None:
             return samples
         labels = label_index(self._labels(), self.class_names or (), where=self._where(self._label))
@@ -141,37 +166,47 @@ class Source:
                 values = values.astype("Int64")  # whole numbers, with empty cells among them
         return values.astype(object).where(values.notna(), "").map(str)
 
-    @cached_property
-    def _rows(self) -> pd.DataFrame:
-        wanted = dict.fromkeys(filter(None, (self._path, self._label, self._id)))
-        return self._read(columns=list(wanted))
-
-    def _columns(self) -> list[str]:
+    def _read_header(self) -> Header | None:
+        """Columns of the table; None for a list."""
         if self._format == PARQUET:
             from pyarrow import parquet  # takes long to import
 
             with readable(self._table):
-                return list(parquet.read_schema(self._table).names)
-        return list(self._read(n_rows=0).columns)
+                return Header(list(parquet.read_schema(self._table).names), "")
+        if self._format in LISTS:
+            with open_text(self._table) as file:
+                if self._path not in file.readline():
+                    return None
+        header = read_header(self._table, self._wanted)
+        return None if self._format in LISTS and self._path not in header.names else header
 
-    def _read(self, *, columns: list[str] | None = None, n_rows: int | None = None) -> pd.DataFrame:
-        with readable(self._table), warnings.catch_warnings():
-            if self._format == PARQUET:
-                rows = pd.read_parquet(self._table, columns=columns, dtype_backend="numpy_nullable")
-                # An index that was saved with its name is a column of the file like all others.
-                return rows.reset_index() if set(rows.index.names) != {None} else rows
-            warnings.simplefilter("error")  # a row that is too long is no reason to cut it
-            rows = pd.read_csv(
-                self._table,
-                sep=SEPARATORS[self._format],
-                nrows=n_rows,
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-                encoding="utf-8-sig",  # spreadsheets begin a file with a mark
-            )
-        # Only now: with usecols, pandas takes rows that are too long.
-        return rows if columns is None else rows[columns]
+    def _check_types(self) -> None:
+        """Refuse columns of a Parquet file whose cells cannot be text."""
+        types = cell_types(self._table)
+        for column in self._wanted:
+            if types[column].startswith(("structures", "lists", "bytes")):
+                what = "paths" if column == self._path else "labels or ids"
+                raise LpclipError(
+                    f"{self._where(column)} holds {types[column]}, no {what}. A Parquet file that "
+                    "holds the images themselves is read by kind: huggingface."
+                )
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        if self._format == PARQUET:
+            with readable(self._table):
+                rows = pd.read_parquet(
+                    self._table, columns=self._wanted, dtype_backend="numpy_nullable"
+                )
+            # An index that was saved with its name is a column of the file like all others.
+            return rows.reset_index() if set(rows.index.names) != {None} else rows
+        if self._header is not None:
+            columns = read_columns(self._table, self._header, self._wanted)
+        else:
+            columns = read_list(self._table)
+            for column in self._wanted:
+                position(self._table, list(columns), column)
+        return pd.DataFrame({name: pd.Series(columns[name], dtype=object) for name in self._wanted})
 
     def _where(self, column: str) -> str:
         return f"{self._table}: column '{column}'"

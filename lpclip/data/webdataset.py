@@ -1,11 +1,10 @@
 """Tar shards in WebDataset's format, each image read by its place in the shard."""
 
-import glob
 import json
 import os
 import re
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,9 @@ from PIL import Image
 from lpclip.data import Sample
 from lpclip.data._images import decode
 from lpclip.data._labels import label_index, named_classes, numbers_or_text
-from lpclip.data.folder import ENDINGS
+from lpclip.data._repeated import refuse_same_file
+from lpclip.data._shards import expand
+from lpclip.data.folder import ENDINGS, LEFT_BY_SYSTEMS
 from lpclip.errors import BadImageError, LpclipError, did_you_mean
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
@@ -26,7 +27,8 @@ _PATH = re.compile(r"(.+?)::(.*)@([0-9]+):([0-9]+)", re.DOTALL)
 class Source:
     """Samples of shards, in the order of the shards and of their members.
 
-    Members whose names agree up to the first dot are one sample, as webdataset has it. An id is
+    Members whose names agree up to the first dot are one sample, as webdataset has it; hidden ones,
+    whose names begin with a dot, and ``__MACOSX`` are passed over. An id is
     ``shard/key``; a path, ``shard.tar::member@offset:size``, says where the bytes lie, so that
     reading an image is one seek. Hence shards are files, and not compressed.
 
@@ -42,7 +44,8 @@ class Source:
             the order of the alphabet, and the names of indices are the numbers.
 
     Raises:
-        LpclipError: a pattern without shards, or what is no pattern of files.
+        LpclipError: a pattern without shards, too many shards, a shard twice, or what is no pattern
+            of files.
     """
 
     def __init__(
@@ -53,9 +56,10 @@ class Source:
         class_names: Sequence[str] | None = None,
     ) -> None:
         patterns = [shards] if isinstance(shards, str) else list(shards)
-        self._shards = list(dict.fromkeys(path for each in patterns for path in _expand(each)))
+        self._shards = [path for each in patterns for path in expand(each)]
         if not self._shards:
             raise LpclipError("shards is an empty list. Give the path of one shard or more.")
+        refuse_same_file(self._shards, self._shards, where="shards")
         ending, colon, field = (label or "").partition(":")
         self._label = ending.removeprefix(".").lower() or None
         self._field = field if colon else None
@@ -76,18 +80,25 @@ class Source:
         return named_classes(values, self._given_names, where=self._where)
 
     def samples(self) -> list[Sample]:
-        """Every sample.
+        """Every sample, the incomplete ones among them.
 
         Raises:
-            LpclipError: a shard that is no tar file, or not whole; a sample without an image or a
-                label, or whose label is no class.
+            LpclipError: a shard that is no tar file, or not whole; a sample with several images; a
+                label that is no class; no sample that has an image and a label.
         """
+        problems = self.problems()
+        if problems and len(problems) == len(self._index):
+            raise LpclipError(next(iter(problems.values())))
         values = numbers_or_text([each.label for each in self._index], self._given_names)
         labels = label_index(values, self.class_names or (), where=self._where)
         return [
             Sample(each.id, each.path, int(label))
             for each, label in zip(self._index, labels, strict=True)
         ]
+
+    def problems(self) -> dict[str, str]:
+        """Path of each sample that lacks its image or its label -> what is wrong."""
+        return {each.path: each.problem for each in self._index if each.problem}
 
     def read(self, path: str) -> Image.Image:
         """The image at a place in a shard, RGB, see ``lpclip.data._images``."""
@@ -123,9 +134,12 @@ class Source:
 
         # Ids say which shard, and do not depend on where the shards lie.
         parent = os.path.commonpath([Path(shard).absolute().parent for shard in self._shards])
+        places = [Path(shard).absolute().relative_to(parent) for shard in self._shards]
+        names = [place.with_suffix("").as_posix() for place in places]
+        if len(set(names)) < len(names):  # set.tar.0, set.tar.1
+            names = [place.as_posix() for place in places]
         entries = []
-        for shard in self._shards:
-            name = Path(shard).absolute().relative_to(parent).with_suffix("").as_posix()
+        for shard, name in zip(self._shards, names, strict=True):
             try:
                 with Path(shard).open("rb") as file:
                     for sample in group_by_keys(_members(shard)):
@@ -142,33 +156,41 @@ class Source:
         key = sample["__key__"].removeprefix("./")
         members = {ending: place for ending, place in sample.items() if ending[:2] != "__"}
         where = f"{shard}: sample '{key}'"
-        place: _Place = members[self._image_ending(members, where)]
-        label = None
-        if self._label is not None:
-            if self._label not in members:
-                raise LpclipError(
-                    f"{where} has no member '{self._label}' for its label. "
-                    f"{did_you_mean(self._label, members)}"
-                )
-            file.seek(members[self._label].offset)
-            label = _label(file.read(members[self._label].size), self._field, where)
-        path = f"{shard}::{place.name}@{place.offset}:{place.size}"
-        return _Entry(f"{name}/{key}", path, label)
+        path, label = f"{shard}::{key}", None
+        try:
+            place: _Place = members[self._image_ending(members, where)]
+            path = f"{shard}::{place.name}@{place.offset}:{place.size}"
+            if self._label is not None:
+                if self._label not in members:
+                    raise _IncompleteError(
+                        f"{where} has no member '{self._label}' for its label. "
+                        f"{did_you_mean(self._label, members)}{_about_dots(members, self._label)}"
+                    )
+                file.seek(members[self._label].offset)
+                label = _label(file.read(members[self._label].size), self._field, where)
+        except _IncompleteError as error:
+            return _Entry(f"{name}/{key}", path, None, str(error))
+        return _Entry(f"{name}/{key}", path, label, "")
 
     def _image_ending(self, members: Mapping[str, Any], where: str) -> str:
         if self._image is not None:
             if self._image in members:
                 return self._image
-            raise LpclipError(
+            raise _IncompleteError(
                 f"{where} has no member '{self._image}'. {did_you_mean(self._image, members)}"
+                f"{_about_dots(members, self._image)}"
             )
         images = [ending for ending in members if f".{ending.rpartition('.')[2]}" in ENDINGS]
-        if len(images) != 1:
-            raise LpclipError(
-                f"{where} has {len(images) or 'no'} images among its members "
-                f"{', '.join(sorted(members))}. Name the ending of one as 'image'."
-            )
-        return images[0]
+        if len(images) == 1:
+            return images[0]
+        listed = ", ".join(sorted(members))
+        if not images:
+            raise _IncompleteError(f"{where} has no image among its members {listed}.")
+        advice = "" if len(dotted := _dotted(images)) == len(images) else _NAME_ONE
+        raise LpclipError(
+            f"{where} has {len(images)} images among its members {listed}.{advice}"
+            f"{_ABOUT_DOTS if dotted else ''}"
+        )
 
     @property
     def _where(self) -> str:
@@ -186,36 +208,28 @@ class _Entry(NamedTuple):
     id: str
     path: str
     label: str | None
+    problem: str  # why it is incomplete, "" if it is not
 
 
-def _expand(pattern: str) -> list[str]:
-    """Paths of the shards that a pattern means, in the order of its braces, then of their names."""
-    import braceexpand
-
-    if pattern.startswith("pipe:") or "://" in pattern:
-        raise LpclipError(
-            f"shards '{pattern}' are not files. Single images are read by their place, so copy the "
-            "shards to this machine first."
-        )
-    try:
-        names = list(braceexpand.braceexpand(pattern))
-    except ValueError as error:
-        raise LpclipError(f"shards '{pattern}' has braces that do not match ({error}).") from error
-    found = []
-    for name in names:
-        paths = [name] if Path(name).is_file() else _matching(name)
-        if not paths:
-            raise LpclipError(f"shards '{pattern}': there is no file '{name}'. Check 'shards'.")
-        found.extend(paths)
-    for path in found:
-        if "::" in path:
-            raise LpclipError(f"shard '{path}' has '::' in its path. Rename it.")
-    return found
+class _IncompleteError(LpclipError):
+    """A sample without an image or a label: one that may be left out."""
 
 
-def _matching(pattern: str) -> list[str]:
-    # Unlike Path.glob, it takes absolute patterns.
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+_NAME_ONE = " Name the ending of one as 'image'."
+_ABOUT_DOTS = (
+    " The key of a sample ends at the first dot of a member's name. If a dot belongs to the names "
+    "of images, write the shards again with another character in its place."
+)
+
+
+def _dotted(endings: Iterable[str]) -> list[str]:
+    """Endings that hold a dot, perhaps since the name of the file does."""
+    return [ending for ending in endings if "." in ending]
+
+
+def _about_dots(members: Iterable[str], ending: str) -> str:
+    """What to know of dots where a member would have the ending but for its name up to there."""
+    return _ABOUT_DOTS if any(m.endswith(f".{ending}") for m in members) else ""
 
 
 def _members(shard: str) -> Iterator[dict[str, Any]]:
@@ -232,7 +246,7 @@ def _members(shard: str) -> Iterator[dict[str, Any]]:
             for member in archive:
                 if member.offset_data + member.size > end:
                     raise tarfile.ReadError("it ends within a member")
-                if not member.isreg() or _META.match(member.name):
+                if not member.isreg() or _is_left_out(member.name):
                     continue
                 if member.issparse():
                     raise tarfile.ReadError(f"'{member.name}' is a sparse file")
@@ -244,6 +258,13 @@ def _members(shard: str) -> Iterator[dict[str, Any]]:
                 raise tarfile.ReadError(f"the header at byte {archive.offset} is damaged")
 
 
+def _is_left_out(name: str) -> bool:
+    """Whether a member is metadata, hidden, or in a folder that systems make."""
+    *folders, last = name.split("/")
+    hidden = last.startswith(".") or not LEFT_BY_SYSTEMS.isdisjoint(folders)
+    return hidden or _META.match(name) is not None
+
+
 def _label(data: bytes, field: str | None, where: str) -> str | None:
     """The label in a member: its text, or a field of its JSON."""
     try:
@@ -251,14 +272,14 @@ def _label(data: bytes, field: str | None, where: str) -> str | None:
         if field is None:
             return text
         values = json.loads(text)
-    except ValueError as error:
-        raise LpclipError(f"{where}: its label cannot be read ({error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise _IncompleteError(f"{where}: its label cannot be read ({error}).") from error
     if not isinstance(values, dict) or field not in values:
         known = values if isinstance(values, dict) else ()
-        raise LpclipError(f"{where} has no field '{field}'. {did_you_mean(field, known)}")
+        raise _IncompleteError(f"{where} has no field '{field}'. {did_you_mean(field, known)}")
     value = values[field]
     if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
-        raise LpclipError(
+        raise _IncompleteError(
             f"{where}: '{field}' is {str(value)[:50]}, but a label is text or a whole number."
         )
     return None if value is None else str(value)

@@ -110,6 +110,42 @@ def test_hidden_files_and_folders_are_not_there(root):
     assert ".cache" not in source(root).class_names
 
 
+@pytest.mark.parametrize("name", ["@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", ".thumbnails"])
+@pytest.mark.parametrize("place", ["", "dog/", "dog/deep/"])
+def test_folders_of_thumbnails_and_bins_are_not_there(root, name, place):
+    before = source(root).samples(), list(source(root).class_names)
+    save(root / place / name / "2.png/SYNOPHOTO_THUMB_M.jpg")
+    assert (source(root).samples(), list(source(root).class_names)) == before
+
+
+def test_folders_can_be_excluded(root):
+    opened = source(root, exclude=["dog", "empty"])
+    assert list(opened.class_names) == ["cat", "çat"]
+    assert [(sample.id, sample.label) for sample in opened.samples()] == [
+        ("cat/1.bmp", 0),
+        ("çat/a.webp", 1),
+    ]
+    save(root / "cat/dog/1.png")  # of another level
+    unlabelled = source(root, exclude=["dog"], labelled=False).samples()
+    assert [sample.id for sample in unlabelled] == ["cat/1.bmp", "cat/dog/1.png", "çat/a.webp"]
+    (root / "link").symlink_to(root / "dog", target_is_directory=True)
+    assert "link/2.png" in {sample.id for sample in source(root, exclude=["dog"]).samples()}
+    for labelled in (True, False):
+        with pytest.raises(LpclipError, match=r"no folder 'dgo' to exclude\. Did you mean 'dog'"):
+            source(root, exclude=["dgo"], labelled=labelled).samples()
+    with pytest.raises(LpclipError, match="has no class folders but those that are excluded"):
+        source(root, exclude=["cat", "dog", "empty", "link", "çat"]).class_names  # noqa: B018
+
+
+def test_a_set_without_class_folders_is_told_what_to_do(tmp_path):
+    save(tmp_path / "flat/1.png")
+    with pytest.raises(
+        LpclipError, match=r"flat has no class folders. Sort .* or set labelled: fal"
+    ):
+        source(tmp_path / "flat").class_names  # noqa: B018
+    assert len(source(tmp_path / "flat", labelled=False).samples()) == 1
+
+
 def test_every_folder_is_read_once_however_links_go(root):
     before = source(root).samples()
     (root / "dog/up").symlink_to(root, target_is_directory=True)

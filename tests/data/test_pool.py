@@ -223,7 +223,9 @@ def test_images_that_are_missing_or_there_twice_are_an_error(parts, expected):
 def test_a_source_that_repeats_an_id_is_an_error(monkeypatch):
     twice = [Sample("a", "x", 0), Sample("a", "y", 1)]
     monkeypatch.setattr(lpclip.data.digits.Source, "samples", lambda _: twice)
-    with pytest.raises(LpclipError, match=r"parts\.0: its source has the id 'a' twice"):
+    with pytest.raises(
+        LpclipError, match=r"parts\.0: its source has two images with the id 'a': x and y"
+    ):
         samples({"source": DIGITS})
 
 

@@ -4,8 +4,10 @@ import gzip
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from lpclip.data import UNLABELLED, open_source
 from lpclip.errors import LpclipError
@@ -98,6 +100,58 @@ def test_tabs_compression_and_a_byte_order_mark_are_understood(tmp_path):
     assert labels(tmp_path / "z.csv.gz") == [0]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators_and_encodings_of_spreadsheets_are_understood(tmp_path, separator, encoding):
+    text = "path,label\né.png,cat\nb.png,dog\n".replace(",", separator)
+    for name in ("t.csv", "t.txt"):
+        (tmp_path / name).write_text(text, encoding=encoding)
+        opened = source(tmp_path / name, label_column="label")
+        assert [(s.id, s.label) for s in opened.samples()] == [("é.png", 0), ("b.png", 1)]
+
+
+def test_a_list_of_paths_and_labels_is_a_table(tmp_path):
+    path = table(tmp_path, "a/1.JPEG 65\na/2.JPEG 0\n", "val.txt")
+    assert labels(path) == [65, 0]
+    assert source(path).class_names is None
+    assert source(path).samples()[0] == ("a/1.JPEG", str(tmp_path / "a/1.JPEG"), UNLABELLED)
+    named = table(tmp_path, "a 1.png\tbig dog\nb.png\tcat\n", "val.lst")
+    assert labels(named, class_names=["big dog", "cat"]) == [0, 1]
+    with pytest.raises(LpclipError, match=r"val\.txt has no column 'class'"):
+        source(path, label_column="class")
+    with pytest.raises(LpclipError, match=r"only\.txt has no column 'label'\. Available: path"):
+        labels(table(tmp_path, "a.png\nb.png\n", "only.txt"))
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        ([{"bytes": b"x" * 99, "path": "a.png"}], r"structures \(bytes, path\)"),
+        ([["a.png"]], "lists"),
+        ([b"a.png"], "bytes"),
+    ],
+)
+def test_a_parquet_column_that_holds_no_paths_is_refused(tmp_path, column, kind):
+    frame = pd.DataFrame({"image": column, "label": [0], "path": "a.png"})
+    frame.to_parquet(tmp_path / "t.parquet")
+    sentence = f"column 'image' holds {kind}.*kind: huggingface"
+    with pytest.raises(LpclipError, match=f"{sentence}"):
+        source(tmp_path / "t.parquet", path_column="image")
+    with pytest.raises(LpclipError, match=sentence):
+        source(tmp_path / "t.parquet", label_column="image")
+    assert len(source(tmp_path / "t.parquet", label_column="label").samples()) == 1
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    with pytest.raises(LpclipError, match="has the column 'label' twice, in places 2 and 4"):
+        labels(table(tmp_path, "path,label,n,label\na,x,1,y\n"))
+    assert len(source(table(tmp_path, "path,n,n\na,1,2\n")).samples()) == 1
+    columns = pyarrow.table([["a"], ["x"], ["y"]], names=["path", "label", "label"])
+    parquet.write_table(columns, tmp_path / "t.parquet")
+    with pytest.raises(LpclipError, match="has the column 'label' twice, in places 2 and 3"):
+        labels(tmp_path / "t.parquet")
+
+
 def test_the_pixels_are_those_of_the_file(tmp_path):
     Image.new("RGB", (3, 2), (1, 2, 3)).save(tmp_path / "x.png")
     opened = source(table(tmp_path, "path\nx.png\n"))
@@ -135,7 +189,8 @@ def test_a_wrong_setting_is_refused(tmp_path, text, settings, sentence):
         ("a,cat\nb,dog\n", {"class_names": ["cats", "dog"]}, "'cat', which is no class name"),
         ("a,0\nb,2\n", {"class_names": ["cat", "dog"]}, "labels 0 to 2, but there are 2 class"),
         ("a,x\nb, c,x\n", {}, "t.csv cannot be read"),
-        ("a,b,x\n", {}, "t.csv cannot be read"),
+        ("a,b,x\n", {}, "t.csv cannot be read: line 2 has 3 cells, but the first line 2"),
+        ("a,x\nb\n", {}, "t.csv cannot be read: line 3 has 1 cells, but the first line 2"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(tmp_path, rows, settings, sentence):

@@ -6,6 +6,7 @@ import json
 import tarfile
 from pathlib import Path
 
+import braceexpand
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from lpclip.data import UNLABELLED, open_source
+from lpclip.data._shards import _count
 from lpclip.errors import LpclipError
 
 
@@ -64,8 +66,8 @@ def test_shards_are_named_by_braces_and_wildcards(root, pattern):
     assert red(source(root / pattern)) == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_list_of_shards_keeps_its_order_and_takes_each_once(root):
-    patterns = [str(root / "s-001.tar"), str(root / "s-*.tar")]
+def test_a_list_of_shards_keeps_its_order(root):
+    patterns = [str(root / "s-001.tar"), str(root / "s-00[02].tar")]
     assert red(open_source("webdataset", {"shards": patterns})) == [2, 3, 0, 1, 4, 5]
 
 
@@ -141,6 +143,93 @@ def test_several_images_need_the_name_of_one(tmp_path):
         source(tmp_path / "x.tar", image="seg").samples()
 
 
+def dotted(names):
+    return {f"{name}.{e}": png(0) if e == "jpg" else b"0" for name in names for e in ("jpg", "cls")}
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "sentence"),
+    [
+        (["v1.0_a", "v1.0_b"], {}, "'v1' has 2 images among its members 0_a.cls, 0_a.jpg, 0_b"),
+        (["1.0", "2.0"], {"label": "cls"}, "'1' has no member 'cls' for its label"),
+        (["1.0", "2.0"], {"image": "jpg"}, "'1' has no member 'jpg'"),
+    ],
+)
+def test_what_a_dot_in_a_name_does_is_explained(tmp_path, names, settings, sentence):
+    with pytest.raises(LpclipError) as error:
+        source(shard(tmp_path / "x.tar", dotted(names)), **settings).samples()
+    assert sentence in str(error.value)
+    assert "The key of a sample ends at the first dot" in str(error.value)
+    assert "Name the ending of one as 'image'" not in str(error.value)
+
+
+def test_incomplete_samples_are_listed_with_what_they_lack(tmp_path):
+    members = {"0.png": png(0), "0.cls": b"0", "1.cls": b"1", "2.png": png(2), "3.json": b"{"}
+    opened = source(shard(tmp_path / "x.tar", members), label="cls")
+    assert labels(opened) == [0, UNLABELLED, UNLABELLED, UNLABELLED]
+    lacking = {path.rpartition("::")[2][:1]: text for path, text in opened.problems().items()}
+    assert list(lacking) == ["1", "2", "3"]
+    assert "sample '1' has no image among its members cls" in lacking["1"]
+    assert "sample '2' has no member 'cls' for its label" in lacking["2"]
+    assert not source(shard(tmp_path / "y.tar", {"0.png": png(0)})).problems()
+
+
+def test_hidden_members_are_no_samples(root):
+    before = source(root / "s-000.tar").samples()
+    with tarfile.open(root / "s-000.tar", "a") as archive:
+        for name in ("deep/._0.png", ".hidden.png", "__MACOSX/a.png"):
+            archive.addfile(tarfile.TarInfo(name))
+    assert source(root / "s-000.tar").samples() == before
+
+
+def test_shards_whose_endings_are_numbers_have_ids_of_their_own(tmp_path):
+    for number in range(2):
+        shard(tmp_path / f"x.tar.{number}", {"a.png": png(number)})
+    ids = [sample.id for sample in source(tmp_path / "x.tar.*").samples()]
+    assert ids == ["x.tar.0/a", "x.tar.1/a"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "n"),
+    [
+        ("a", 1),
+        ("{0..9}", 10),
+        ("{9..-1..3}", 4),
+        ("{000..146}-{a,b,c}", 441),
+        ("{train-{0..99},val-{0..9},x}", 111),
+        ("{a}{b,{c,d{0..3}}}", 6),
+        (r"\{0..9\}{1,2}", 2),
+        ("{a..c}{Z..A..2}", 39),
+        ("{,x}", 2),
+        ("{0..999999999}", 10**9),
+    ],
+)
+def test_paths_are_counted_before_they_are_listed(pattern, n):
+    assert _count(pattern) == n
+    if n < 1000:
+        assert len(list(braceexpand.braceexpand(pattern))) == n
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{0..999999999}.tar",
+        "{0.." + "9" * 300 + "}",
+        "{0..9999}{0..9999}",
+        "{a,b}" * 60,
+        "{x{0..99999}{0..99999},y}",
+    ],
+)
+def test_too_many_shards_are_refused_at_once(pattern):
+    with pytest.raises(LpclipError, match=r"means more than 1,000,000 files. Check its braces"):
+        source(pattern)
+
+
+def test_braces_within_braces_without_end_are_a_sentence():
+    with pytest.raises(LpclipError, match="do not match, or too many of them"):
+        source("{a," * 3000 + "b" + "}" * 3000)
+
+
 def test_workers_read_the_same(root):
     opened = source(root / "*.tar")
     paths = [sample.path for sample in opened.samples()]
@@ -207,7 +296,7 @@ def test_what_is_no_whole_tar_is_refused_by_its_path(tmp_path, damage, sentence)
 @pytest.mark.parametrize(
     ("members", "settings", "sentence"),
     [
-        ({"a.txt": b"x"}, {}, "sample 'a' has no images among its members txt"),
+        ({"a.txt": b"x"}, {}, "sample 'a' has no image among its members txt"),
         ({"a.png": b"", "a.cl": b""}, {"label": "cls"}, "'cls' for its label. Did you mean 'cl'"),
         ({"a.png": b"", "a.json": b"{"}, {"label": "json:x"}, "its label cannot be read"),
         ({"a.png": b"", "a.json": b'{"y": 1}'}, {"label": "json:x"}, "no field 'x'"),

@@ -1,0 +1,88 @@
+"""Patterns of shards, with braces and wildcards, as the paths that they mean."""
+
+import glob
+import os
+import re
+
+from lpclip.errors import LpclipError
+
+MOST_SHARDS = 1_000_000
+
+_RANGE = re.compile(
+    r"\{(?:(-?[0-9]{1,4300})\.\.(-?[0-9]{1,4300})|([A-Za-z])\.\.([A-Za-z]))"
+    r"(?:\.\.-?([0-9]{1,4300}))?\}"  # Python refuses to convert longer numbers, so braceexpand does
+)
+
+
+def expand(pattern: str) -> list[str]:
+    """Paths of the shards that a pattern means, in the order of its braces, then of their names.
+
+    Raises:
+        LpclipError: no files, or too many; braces that do not match; a name that cannot be.
+    """
+    import braceexpand
+
+    if _count(pattern) > MOST_SHARDS:
+        raise LpclipError(
+            f"shards '{pattern[:100]}' means more than {MOST_SHARDS:,} files. Check its braces."
+        )
+    if "\0" in pattern:
+        raise LpclipError("shards has a zero byte, which no file's name has.")
+    if pattern.startswith("pipe:") or "://" in pattern:
+        raise LpclipError(
+            f"shards '{pattern}' are not files. Single images are read by their place, so copy the "
+            "shards to this machine first."
+        )
+    try:
+        names = list(braceexpand.braceexpand(pattern))
+    except (ValueError, RecursionError) as error:
+        raise LpclipError(
+            f"shards '{pattern[:100]}' has braces that do not match, or too many of them."
+        ) from error
+    found = []
+    for name in names:
+        paths = [name] if os.path.isfile(name) else _matching(name)  # noqa: PTH113
+        if not paths:
+            raise LpclipError(f"shards '{pattern}': there is no file '{name}'. Check 'shards'.")
+        found.extend(paths)
+    for path in found:
+        if "::" in path:
+            raise LpclipError(f"shard '{path}' has '::' in its path. Rename it.")
+    return found
+
+
+def _count(pattern: str) -> int:
+    """How many paths a pattern of braces means; braceexpand would list them to find out."""
+    import braceexpand
+
+    levels = [(0, 1)]  # of each open brace: paths of the alternatives before, of this one so far
+    place = 0
+    while place < len(pattern):
+        character = pattern[place]
+        before, here = levels[-1]
+        if found := _RANGE.match(pattern, place):
+            first, last = (
+                (int(found[1]), int(found[2]))
+                if found[1]
+                else (braceexpand.alphabet.index(found[3]), braceexpand.alphabet.index(found[4]))
+            )
+            step = max(int(found[5] or 1), 1)
+            levels[-1] = before, here * (abs(last - first) // step + 1)
+            place = found.end() - 1
+        elif character == "{":
+            levels.append((0, 1))
+        elif character == "," and len(levels) > 1:
+            levels[-1] = before + here, 1
+        elif character == "}" and len(levels) > 1:
+            levels.pop()
+            outer, beside = levels[-1]
+            levels[-1] = outer, beside * (before + here)
+        if levels[-1][1] > MOST_SHARDS:
+            return levels[-1][1]  # however many more there are
+        place += 2 if character == "\\" else 1
+    return levels[0][1]
+
+
+def _matching(pattern: str) -> list[str]:
+    # Unlike Path.glob, it takes absolute patterns.
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
