@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.storage.text_tables import read_text
 
 IMAGENET = "imagenet"
+N_IMAGENET = 1000
 _TEMPLATES = {
     "openai_imagenet": "OPENAI_IMAGENET_TEMPLATES",
     "simple": "SIMPLE_IMAGENET_TEMPLATES",
@@ -83,9 +85,9 @@ def _lines(where: str, path: str, sets: set[str]) -> list[str]:
 
 def _read(where: str, path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LpclipError(f"{where}: {path} cannot be read as UTF-8 text ({error}).") from error
+        return read_text(Path(path))
+    except LpclipError as error:
+        raise LpclipError(f"{where}: {error}") from error
 
 
 def _check_texts(where: str, what: str, texts: Sequence[str]) -> None:
@@ -95,7 +97,15 @@ def _check_texts(where: str, what: str, texts: Sequence[str]) -> None:
             raise LpclipError(f"{where}: {what} {number} is empty.")
         first = seen.setdefault(text.strip(), number)
         if first != number:
-            raise LpclipError(f"{where} has the {what} '{text}' twice ({first} and {number}).")
+            hint = ""
+            if what == "name" and len(texts) == N_IMAGENET:
+                hint = (
+                    " If these are ImageNet's classes in their usual order, two of whose names "
+                    "occur twice, give class_names: imagenet."
+                )
+            raise LpclipError(
+                f"{where} has the {what} '{text}' twice ({first} and {number}).{hint}"
+            )
 
 
 def _prompts(where: str, path: str) -> dict[str, list[str]]:

@@ -34,7 +34,12 @@ def test_lists_stay_as_they_are():
 
 @pytest.mark.parametrize(
     ("text", "encoding"),
-    [("Löwe\ncat\n", "utf-8"), ("Löwe\r\ncat\r\n\r\n", "utf-8"), ("Löwe \ncat", "utf-8-sig")],
+    [
+        ("Löwe\ncat\n", "utf-8"),
+        ("Löwe\ncat", "utf-16"),
+        ("Löwe\r\ncat\r\n\r\n", "utf-8"),
+        ("Löwe \ncat", "utf-8-sig"),
+    ],
 )
 def test_a_file_holds_one_text_per_line(text, encoding):
     names = write("names.txt", text, encoding=encoding)
@@ -58,6 +63,15 @@ def test_prompts_follow_the_class_names_and_give_them_where_there_are_none():
     assert found["prompts"] == [["barks"], ["furry", "a cat"]]
 
 
+def test_imagenets_names_in_a_list_point_to_the_named_set():
+    names = list(open_clip.IMAGENET_CLASSNAMES)
+    for given in (names, write("names.txt", "\n".join(names), encoding="utf-16")):
+        with pytest.raises(LpclipError, match=r"twice .* give class_names: imagenet\.$"):
+            completed(class_names=given)
+    with pytest.raises(LpclipError, match=r"twice \(1 and 3\)\.$"):
+        completed(class_names=["a", "b", "a"])
+
+
 @pytest.mark.parametrize(
     ("benchmark", "sentence"),
     [
@@ -66,7 +80,7 @@ def test_prompts_follow_the_class_names_and_give_them_where_there_are_none():
         ({"class_names": ["a"]}, "class_names needs two names or more"),
         ({"class_names": "imagnet"}, "neither a file nor a named set. Did you mean 'imagenet'?"),
         ({"class_names": "gap.txt"}, "class_names (gap.txt): name 2 is empty"),
-        ({"class_names": "latin.txt"}, "latin.txt cannot be read as UTF-8 text"),
+        ({"class_names": "latin.txt"}, "latin.txt cannot be read as text"),
         ({"templates": ["a photo"]}, "'a photo' is not a template: it needs {} in the place of"),
         ({"templates": ["{}", "{}"]}, "templates has the template '{}' twice"),
         ({"templates": []}, "holds no template"),
