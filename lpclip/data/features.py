@@ -22,12 +22,15 @@ class Source:
 
     Args:
         path: file, or output folder of clip-retrieval.
-        key: name of the array of features; may be left out where it is clear. A Parquet file's
-            columns ``d0``, ``d1``, … are the array ``d``; a view with several versions of an
-            lpclip cache is ``weak/0``, ``weak/1``, ….
+        key: name of the array of features; may be left out where it is clear. Columns ``d0``,
+            ``d1``, … of a Parquet or CSV file are the array ``d``, and ``0``, ``1``, … the array
+            ``columns``; a data set of an HDF5 file is ``group/name``, and so is a tensor in dicts
+            of a ``.pt`` file; a view with several versions of an lpclip cache is ``weak/0``,
+            ``weak/1``, ….
         ids: ids of the rows; where left out, those of an lpclip cache or of clip-retrieval's
             metadata (``image_path``, ``key``), else ``row-000000``, ….
-        labels: whole numbers (-1: none), or text; left out for an unlabelled set.
+        labels: whole numbers from 0 on (-1: none), or text, ``[N]`` or ``[N, 1]``; left out for
+            an unlabelled set.
         class_names: names of the classes, as a list or a column: what whole numbers index, and
             the order that text is numbered in. Where left out, text is numbered in the order of
             the alphabet, and the names of numbers are the numbers.
