@@ -33,8 +33,8 @@ def named_classes(values: AnyArray, names: Sequence[Any] | None, *, where: str) 
         their own, from 0 to the largest.
 
     Raises:
-        LpclipError: a name that is there twice, labels of another type, a number too large for an
-            index of classes.
+        LpclipError: a name that is empty or there twice, labels of another type, a number too large
+            for an index of classes.
     """
     if names is None:
         values = _checked(values, where)
@@ -51,6 +51,8 @@ def named_classes(values: AnyArray, names: Sequence[Any] | None, *, where: str) 
     found = [str(name) for name in names]
     first: dict[str, int] = {}
     for number, name in enumerate(found, start=1):
+        if not name.strip():
+            raise LpclipError(f"{where}: class_names: name {number} is empty.")
         if (before := first.setdefault(name, number)) != number:
             hint = ""
             if len(found) == N_IMAGENET:

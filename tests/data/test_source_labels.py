@@ -67,6 +67,7 @@ def test_labels_that_begin_at_one_are_said_to_leave_class_0_empty(caplog):
         ([-2, 0], ["a", "b"], "x has labels -2 to 0"),
         ([0.5], None, "x is float64, but labels are whole numbers or text"),
         (["a"], ["a", "b", "a"], "class_names has a name twice, 'a' (1 and 3)."),
+        ([0], ["a", " "], "class_names: name 2 is empty"),
         ([1, 2], ["a", "b"], "or -1 for none. Do they count from 1? Then subtract 1."),
         ([0], [*map(str, range(999)), "0"], "give the benchmark class_names: imagenet"),
     ],
