@@ -37,7 +37,7 @@ def test_compressed_tables_are_read_and_cut_ones_refused(tmp_path, ending, modul
         columns(path)
 
 
-def test_the_names_that_are_needed_tell_the_separator(tmp_path):
+def test_the_needed_names_decide_the_separator(tmp_path):
     (tmp_path / "t.csv").write_text("path;a,b\nx.png;1,2\n")
     assert read_header(tmp_path / "t.csv", ["path"]).names == ["path", "a,b"]
     with pytest.raises(LpclipError, match="first line has commas and semicolons, each of which"):

@@ -13,7 +13,7 @@ from lpclip.feature_files import AnyArray, Arrays, open_arrays
 from lpclip.types import IntArray
 
 Reference: TypeAlias = str | Mapping[str, str]
-# Files of a single array that has no name of its own, so that their path alone says which.
+# Files of a single array that has no name of its own, so that their path alone is enough.
 SINGLE = (".npy", ".pt", ".pth")
 
 

@@ -104,7 +104,7 @@ def first_pair(keys: Iterable[object]) -> tuple[int, int] | None:
 def file_identity(path: str) -> Identity | None:
     """The same for two paths if and only if they lead to the same file; None if there is no file.
 
-    Names of one file that are hard links are told apart.
+    Hard links to one file differ.
     """
     try:
         status = os.stat(path)  # noqa: PTH116  # a Path for each of a million takes seconds

@@ -75,8 +75,8 @@ def _count(pattern: str) -> int:
             levels[-1] = before + here, 1
         elif character == "}" and len(levels) > 1:
             levels.pop()
-            outer, beside = levels[-1]
-            levels[-1] = outer, beside * (before + here)
+            outer, factor = levels[-1]
+            levels[-1] = outer, factor * (before + here)
         if levels[-1][1] > MOST_SHARDS:
             return levels[-1][1]  # however many more there are
         place += 2 if character == "\\" else 1

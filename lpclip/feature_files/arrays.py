@@ -22,7 +22,7 @@ class Arrays(ABC):
         path: the file or folder.
         ids: name of the array that identifies the rows; None where the format has none.
         provenance: what a file of lpclip's says about its making; empty for any other.
-        typed: whether numbers and text are told apart; otherwise every column is text.
+        typed: whether the format has types; otherwise every column is text.
     """
 
     ids: str | None = None

@@ -56,13 +56,13 @@ def encoding_of(path: Path) -> str:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """A file of text as its bytes, decompressed where the end of its name tells (gz, bz2, xz)."""
+    """A file of text as its bytes, decompressed by the ending of its name (gz, bz2, xz)."""
     return _opener(path)(path, "rb")
 
 
 @contextlib.contextmanager
 def open_text(path: Path) -> Iterator[IO[str]]:
-    """A text file, which may be compressed as the end of its name tells (gz, bz2, xz).
+    """A text file, decompressed by the ending of its name (gz, bz2, xz).
 
     Raises:
         LpclipError: it cannot be opened or decompressed, or is no text in its encoding.

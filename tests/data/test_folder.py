@@ -137,7 +137,7 @@ def test_folders_can_be_excluded(root):
         source(root, exclude=["cat", "dog", "empty", "link", "çat"]).class_names  # noqa: B018
 
 
-def test_a_set_without_class_folders_is_told_what_to_do(tmp_path):
+def test_a_set_without_class_folders_is_refused_with_advice(tmp_path):
     save(tmp_path / "flat/1.png")
     with pytest.raises(
         LpclipError, match=r"flat has no class folders. Sort .* or set labelled: fal"

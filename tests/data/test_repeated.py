@@ -85,7 +85,7 @@ def test_parts_of_a_pool_that_share_files_are_refused(root):
     refused("pool", r"both take .*link\.png", parts=[{**inner[0], "foreign": True}, parts[1]])
 
 
-def test_overlapping_slices_are_refused_and_arrays_of_one_file_told_apart(tmp_path):
+def test_overlapping_slices_are_refused_and_arrays_of_one_file_differ(tmp_path):
     images = np.zeros((6, 4, 4, 3), np.uint8)
     np.savez(tmp_path / "x.npz", a=images, b=images)
 

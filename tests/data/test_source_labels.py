@@ -49,7 +49,7 @@ def test_class_names_that_are_digits_are_names():
     assert index(numbers_or_text(["1", "0"], ["one", "two"]), ["one", "two"]) == [1, 0]
 
 
-def test_labels_that_begin_at_one_are_said_to_leave_class_0_empty(caplog):
+def test_a_warning_says_that_labels_from_1_on_leave_class_0_empty(caplog):
     assert index([1, 2, -1], ["a", "b", "c"]) == [1, 2, -1]
     assert "labels 1 to 2: they are taken to count from 0, so that class 0 ('a') is" in caplog.text
     caplog.clear()
