@@ -31,8 +31,8 @@ def check_datasets(config: Mapping[str, Any], sources: Mapping[str, Source]) -> 
         frost = dataset.get("views", {}).get("corruptions", {}).get("frost_images")
         if frost is not None and not Path(frost).is_dir():
             raise LpclipError(
-                f"{where}.views.corruptions.frost_images is '{frost}', which is no folder. Check it, "
-                "or leave the key out for procedural pictures."
+                f"{where}.views.corruptions.frost_images is '{frost}', which is no folder. "
+                "Check it, or leave the key out for procedural pictures."
             )
         if "stratified" in dataset and class_names(where, sources[name]) is None:
             raise LpclipError(
