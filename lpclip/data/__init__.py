@@ -6,10 +6,11 @@ adding it changes the code of no other, so nothing that is cached is made again.
 share lies in modules whose names begin with an underscore.
 """
 
+import contextlib
 import importlib
 import os
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -105,10 +106,11 @@ def read_encoded(source: Source, path: str) -> bytes | None:
     It is the image that ``read`` gives; None from other sources, and where one has no file of it.
 
     Raises:
-        BadImageError: it cannot be read.
+        BadImageError, LpclipError: as of ``read_image``.
     """
     encoded: Callable[[str], bytes | None] | None = getattr(source, "encoded", None)
-    return encoded(path) if encoded else None
+    with _named(path):
+        return encoded(path) if encoded else None
 
 
 def size_of(source: Source, path: str) -> int:
@@ -136,8 +138,15 @@ def read_image(source: Source, path: str) -> Image:
         BadImageError: it cannot be read, whatever the source raised.
         LpclipError: a mistake that is not the image's.
     """
-    try:
+    with _named(path):
         return source.read(path)
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Turn what a source raises for an image into one error that names it."""
+    try:
+        yield
     except (OSError, SyntaxError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadImageError(path, reason) from error

@@ -1,9 +1,9 @@
 """From encoded files, arrays and Pillow's images to RGB of 8 bits: one place for every source.
 
-- EXIF's orientation is applied, so that people stand on their feet.
+- The orientation in EXIF or XMP data or a TIFF tag is applied, so that people stand on their feet.
 - What is transparent lies on white, as in the sets that CLIP models were trained on.
-- 16 bits become the upper 8, which is what Pillow does to coloured PNG files; floats and 32-bit
-  integers, whose range nobody knows, are refused.
+- 16 bits become the upper 8, which is what Pillow does to coloured PNG files, and so do 12 bits;
+  floats and 32-bit integers, whose range nobody knows, are refused.
 - Of an animation or a file of several pages, the first picture counts.
 - Colour profiles are not applied: what models were trained on did not have them applied either.
 - More than ``MAX_PIXELS`` pixels, or a side ``MAX_RATIO`` times as long as the other, are refused
@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import IO
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from lpclip.errors import BadImageError, LpclipError
 
@@ -33,6 +33,17 @@ MAX_PIXELS = 89_478_485  # Pillow's own limit, 9,459 x 9,459: 256 MiB once decod
 MAX_RATIO = 200  # resized to a short side of 224, a thread of pixels would fill the memory
 BACKGROUND = (255, 255, 255)
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Of grey PNG files of few bits, Pillow spreads the levels over 0..255, but not the transparent one.
+_KEY_FACTORS = {"1": 255, "L;2": 85, "L;4": 17}
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -84,6 +95,15 @@ def decode(data: bytes | IO[bytes], name: str) -> Image.Image:
         file.seek(0)
         with Image.open(file, formats=_formats()) as image:
             return _rgb(image, name)
+
+
+def is_upright_jpeg(data: bytes) -> bool:
+    """Whether bytes begin as a JPEG file of one picture, which ``decode`` does not turn."""
+    try:
+        with _QUIET, Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            return image.format == "JPEG" and _turn(image) is None
+    except Exception:  # ``decode`` says what becomes of it
+        return False
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -188,25 +208,73 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
         raise BadImageError(
             name, f"{width} x {height}: one side is more than {MAX_RATIO} times the other"
         )
+    stored = _Stored.of(image)
     image.load()
     if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         raise BadImageError(name, "its pixels have 32 bits, of unknown range")
-    return _opaque(_eight_bits(_upright(image)))
+    if "transparency" in image.info:
+        image.info["transparency"] = stored.key(image.info["transparency"])
+    found = _opaque(_eight_bits(_upright(image), stored))
+    found.info = {}  # pixels alone: what was said of the file is applied, and does not hold of them
+    return found
+
+
+class _Stored(NamedTuple):
+    """How a file stores its pixels, where Pillow hands them on as they are.
+
+    Attributes:
+        raw: Pillow's name of the layout, such as ``L;4``.
+        bits: of a grey value of more than 8.
+        inverted: whether such a value of 0 is white.
+    """
+
+    raw: str
+    bits: int
+    inverted: bool
+
+    @classmethod
+    def of(cls, image: Image.Image) -> "_Stored":
+        """Of an image that is not decoded yet."""
+        tiles = getattr(image, "tile", None)
+        arguments = tiles[0][3] if tiles else None
+        raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+        tags = getattr(image, "tag_v2", {})
+        inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+        return cls(raw if isinstance(raw, str) else "", 12 if raw == "I;12" else 16, inverted)
+
+    def key(self, value: Any) -> Any:
+        """The value of a PNG file that stands for what is transparent, in the decoded range."""
+        if isinstance(value, int) and self.raw in _KEY_FACTORS:
+            return min(value * _KEY_FACTORS[self.raw], 255)
+        if isinstance(value, tuple) and self.raw == "RGB;16B":
+            return tuple(level >> 8 for level in value)
+        return value
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(image)
+        turn = _turn(image)
     except Exception:  # metadata in disorder says nothing of the picture
         return image
+    return image if turn is None else image.transpose(turn)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Images of 16 bits as images of 8; others as they are."""
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What sets the picture upright, by EXIF or XMP data or a tag, wherever Pillow finds them.
+
+    As ``ImageOps.exif_transpose``, which fails where it cannot write the other tags anew.
+    """
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    return _TURNS.get(orientation) if isinstance(orientation, int) else None
+
+
+def _eight_bits(image: Image.Image, stored: _Stored) -> Image.Image:
+    """Images of 12 and 16 bits as images of 8; others as they are."""
     if image.mode not in ("I", *_SIXTEEN_BITS):
         return image
     values = np.asarray(image).astype(np.int64)
-    grey = Image.fromarray((values >> 8).astype(np.uint8))
+    levels = (values >> (stored.bits - 8)).astype(np.uint8)
+    grey = Image.fromarray(255 - levels if stored.inverted else levels)
     if isinstance(key := image.info.get("transparency"), int):
         grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
     return grey
@@ -214,6 +282,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def _opaque(image: Image.Image) -> Image.Image:
     """RGB, what is transparent laid on the background."""
+    if image.mode == "La":  # grey that is multiplied by its opacity: Pillow knows one way on
+        image = image.convert("LA")
     if not image.has_transparency_data:
         return image.convert("RGB")
     image = image.convert("RGBA")

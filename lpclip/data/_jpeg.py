@@ -2,6 +2,9 @@
 
 It lets other threads of Python run while it decodes, Pillow only in part. torchvision will drop it
 one day (it is deprecated since 0.29); Pillow then does all.
+
+A file is plain by what is in it, part by part: a part that may change what Pillow makes of the file
+(EXIF, XMP and other applications' data) is read by Pillow itself, before it is called plain.
 """
 
 import struct
@@ -9,14 +12,15 @@ from collections.abc import Callable
 
 import torch
 import torchvision.io
-from PIL import ExifTags, Image
 from torch import Tensor
 
-from lpclip.data._images import MAX_PIXELS, MAX_RATIO
+from lpclip.data._images import MAX_PIXELS, MAX_RATIO, is_upright_jpeg
 
-_START, _END, _SCAN, _EXIF, _ADOBE = 0xD8, b"\xff\xd9", 0xDA, 0xE1, 0xEE
+_END, _SCAN = b"\xff\xd9", 0xDA
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, Huffman-coded
-_ALONE = (0x01, *range(0xD0, 0xD8))  # markers without a length
+_TABLES = (0xC4, 0xDB, 0xDD, 0xFE)  # of codes, quantization and restarts; and comments
+_JFIF, _PROFILE, _ADOBE = 0xE0, 0xE2, 0xEE
+_APPLICATIONS = range(0xE0, 0xF0)
 
 
 def decode_plain(data: bytes, *, largest: int) -> Tensor | None:
@@ -40,43 +44,41 @@ def decode_plain(data: bytes, *, largest: int) -> Tensor | None:
 def plain_size(data: bytes) -> tuple[int, int] | None:
     """Width and height of a plain JPEG file; None of any other file.
 
-    Plain is a whole file of 8 bits, grey or YCbCr, that EXIF data do not turn, within the limits of
-    ``lpclip.data._images``.
+    Plain is a whole file of 8 bits, grey or YCbCr, that Pillow reads and does not turn, within the
+    limits of ``lpclip.data._images``.
     """
     if not data.startswith(b"\xff\xd8\xff") or not data.endswith(_END):
         return None
-    size, place = None, 2
+    size, place, known = None, 2, True
     while place + 4 <= len(data):
-        mark, kind, length = (
-            data[place],
-            data[place + 1],
-            int.from_bytes(data[place + 2 : place + 4]),
-        )
-        segment = data[place + 4 : place + 2 + length] if kind != _SCAN else b""
-        if mark != 0xFF or kind in _ALONE or length < 2:
+        mark, kind = data[place], data[place + 1]
+        length = int.from_bytes(data[place + 2 : place + 4])
+        if mark != 0xFF or length < 2:
             return None
         if kind == _SCAN:
-            return size
-        if kind == _EXIF and segment.startswith(b"Exif") and _turned(segment):
-            return None
-        # Adobe's transform 0 says that the three components are RGB themselves.
-        if kind == _ADOBE and segment.startswith(b"Adobe") and segment[11:12] != b"\x01":
-            return None
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            size = _size(segment) if kind in _FRAMES else None
+            return size if known or is_upright_jpeg(data) else None
+        segment = data[place + 4 : place + 2 + length]
+        if kind in _FRAMES and size is None:
+            size = _size(segment)
             if size is None:
                 return None
+        elif kind == _ADOBE and segment.startswith(b"Adobe"):
+            # Adobe's transform 0 says that the three components are RGB themselves.
+            if segment[11:12] != b"\x01":
+                return None
+        elif kind in _APPLICATIONS:
+            known = known and _changes_nothing(kind, segment)
+        elif kind not in _TABLES:
+            return None
         place += 2 + length
     return None
 
 
-def _turned(segment: bytes) -> bool:
-    exif = Image.Exif()
-    try:
-        exif.load(segment)
-        return bool(exif.get(ExifTags.Base.Orientation, 1) != 1)
-    except Exception:  # whatever disorder raises: then it is Pillow that reads the file
-        return True
+def _changes_nothing(kind: int, segment: bytes) -> bool:
+    """Whether a part of an application's is one of those that neither turn nor spoil an image."""
+    return (kind == _JFIF and segment.startswith(b"JFIF\0") and len(segment) >= 12) or (
+        kind == _PROFILE and segment.startswith(b"ICC_PROFILE\0") and len(segment) >= 14
+    )
 
 
 def _size(frame: bytes) -> tuple[int, int] | None:

@@ -94,7 +94,7 @@ class Source:
         if not found or int(found[1]) >= len(self._images):
             raise LpclipError(f"There is no image '{path}'; a path is {self._path}[row].")
         stored = self._images[int(found[1])][self._image]
-        if stored is not None and stored["bytes"]:
+        if stored is not None and stored["bytes"] is not None:
             return bytes(stored["bytes"])
         if stored is None or not stored["path"]:
             raise BadImageError(path, "the row has no image")

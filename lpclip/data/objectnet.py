@@ -14,7 +14,7 @@ from PIL.Image import Image
 from lpclip.data import ALTERNATIVES, Sample, size_of_file
 from lpclip.data._images import read_file
 from lpclip.data.folder import Source as Folder
-from lpclip.errors import LpclipError
+from lpclip.errors import BadImageError, LpclipError
 from lpclip.imagenet import synsets
 
 # Folder -> ObjectNet's class; class -> ImageNet's labels; ImageNet's labels in the order of the
@@ -68,9 +68,16 @@ class Source:
         ]
 
     def read(self, path: str) -> Image:
-        """The image without its frame, RGB."""
+        """The image without its frame, RGB.
+
+        Raises:
+            BadImageError: there is nothing but its frame.
+        """
         image = read_file(path)
         width, height = image.size
+        if min(width, height) <= 2 * self._border:
+            reason = f"{width} x {height} has nothing inside a border of {self._border} pixels"
+            raise BadImageError(path, reason)
         return image.crop((self._border, self._border, width - self._border, height - self._border))
 
     def size(self, path: str) -> int:

@@ -2,21 +2,27 @@
 
 lpclip itself unpickles nothing; torchvision's CIFAR10 and CIFAR100 unpickle the published files,
 after they have compared the MD5 sums of them.
+
+Files of images are opened by lpclip's decoder, whatever a set would open them with: the same file
+has the same pixels in every kind of source.
 """
 
 import inspect
 import operator
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from lpclip.data import Sample
-from lpclip.data._images import to_rgb
+from lpclip.data._images import decode, read_file, to_rgb
 from lpclip.data._labels import label_index, named_classes
 from lpclip.errors import BadImageError, LpclipError, did_you_mean
 from lpclip.feature_files import AnyArray
@@ -41,7 +47,7 @@ class Source:
         {kind: torchvision, name: CIFAR10, root: data, arguments: {train: false}}
 
     Labels and class names are torchvision's own. Where a set does not keep its labels in a place
-    that is known, all images are read once to index it.
+    that is known, it is gone through once to index it, without reading the files of images.
 
     Args:
         name: the class: CIFAR10, Food101, ImageFolder, ….
@@ -65,6 +71,7 @@ class Source:
         class_names: Sequence[str] | None = None,
     ) -> None:
         self._name, self._root, self._given_names = name, root, class_names
+        self._labels_alone = False
         self._class = _class(name)
         self._arguments = dict(arguments or {})
         known = _parameters(self._class)
@@ -104,6 +111,10 @@ class Source:
             for row, label in enumerate(labels)
         ]
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process opens the set itself: its class may be made here, and it may be large.
+        return {key: value for key, value in vars(self).items() if key != "_dataset"}
+
     def read(self, path: str) -> Image.Image:
         """The image of a row, RGB, see ``lpclip.data._images``."""
         found = re.fullmatch(rf"{self._name}\[([0-9]+)\]", path)
@@ -113,21 +124,39 @@ class Source:
 
     @cached_property
     def _dataset(self) -> Any:
+        arguments, cls = dict(self._arguments), self._class
+        if "loader" in _parameters(cls):
+            arguments["loader"] = self._open
+        else:
+            cls = _opening_with(self._open, cls)
         try:
-            return self._class(**self._arguments)
+            found = cls(**arguments)
         except Exception as error:  # what the sets raise for missing files differs from each other
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise LpclipError(
                 f"torchvision's {self._name} cannot be read from '{self._root}' ({reason}). "
                 f"{self._how}"
             ) from error
+        for part in getattr(found, "dbs", ()):  # LSUN is a set of sets
+            part.__class__ = _opening_with(self._open, type(part))
+        return found
+
+    def _open(self, file: Any, *_mode: Any) -> Image.Image:
+        """What the set's own code gets for a file of an image, by its path or open."""
+        if self._labels_alone:
+            return Image.new("RGB", (1, 1))
+        if isinstance(file, str | os.PathLike):
+            return read_file(Path(file))
+        return decode(file, "its bytes")
 
     def _item(self, row: int) -> Sequence[Any]:
         """Image and label of a row."""
         where = f"{self._name}[{row}]"
         try:
             item = self._dataset[row]
-        except Exception as error:  # of decoders, of damaged files
+        except BadImageError as error:
+            raise BadImageError(f"{where} ({error.path})", error.reason) from error
+        except Exception as error:  # of sets' own formats
             raise BadImageError(where, " ".join(str(error).split())) from error
         if not isinstance(item, tuple) or len(item) != 2 or not isinstance(item[0], Image.Image):
             raise LpclipError(
@@ -140,14 +169,19 @@ class Source:
         """Label of every row, int64 ``[N]``; -1 for none."""
         rows = range(len(self._dataset))
         kept = self._kept_labels()
-        values = [self._item(row)[1] for row in rows] if kept is None else kept
-        for value in values:
+        if kept is None:
+            self._labels_alone = True
+            try:
+                kept = [self._item(row)[1] for row in rows]
+            finally:
+                self._labels_alone = False
+        for value in kept:
             if not _is_label(value):
                 raise LpclipError(
                     f"torchvision's {self._name} has the label {str(value)[:50]!r}; only sets "
                     "whose label is a class can be used."
                 )
-        return np.array([-1 if value is None else int(value) for value in values], dtype=np.int64)
+        return np.array([-1 if value is None else int(value) for value in kept], dtype=np.int64)
 
     def _kept_labels(self) -> Sequence[Any] | None:
         """The labels that the set keeps beside its images, where they are those of its rows."""
@@ -200,6 +234,19 @@ def _class(name: str) -> Any:
     if name not in known:
         raise LpclipError(f"torchvision has no dataset '{name}'. {did_you_mean(name, known)}")
     return known[name]
+
+
+def _opening_with(open_image: Callable[..., Image.Image], cls: Any) -> Any:
+    """A class like the given one, in whose ``__getitem__`` ``PIL.Image.open`` is another function.
+
+    For the sets that take no ``loader``. torchvision's class, which others may use, stays as it is.
+    """
+    pillow = SimpleNamespace(**{**vars(Image), "open": open_image})
+    changed = {id(Image): pillow, id(PIL): SimpleNamespace(**{**vars(PIL), "Image": pillow})}
+    method = cls.__getitem__
+    names = {key: changed.get(id(value), value) for key, value in method.__globals__.items()}
+    own = FunctionType(method.__code__, names, None, method.__defaults__, method.__closure__)
+    return type(cls.__name__, (cls,), {"__getitem__": own})
 
 
 def _parameters(cls: Any) -> set[str]:

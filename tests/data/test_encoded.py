@@ -96,3 +96,17 @@ def test_a_file_that_is_gone_is_a_bad_image(root):
 def test_images_that_are_drawn_have_no_files():
     source = open_source("digits", {"split": "test"})
     assert read_encoded(source, source.samples()[0].path) is None
+
+
+@pytest.mark.parametrize("error", [OSError("network\nis down"), ValueError("of the table")])
+def test_what_a_source_raises_for_a_file_is_a_bad_image_by_both_ways(error):
+    class Source:
+        def read(self, _):
+            raise error
+
+        encoded = read
+
+    for read in (read_image, read_encoded):
+        with pytest.raises(BadImageError) as raised:
+            read(Source(), "x.png")
+        assert (raised.value.path, raised.value.reason) == ("x.png", str(error).replace("\n", " "))

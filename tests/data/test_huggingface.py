@@ -122,9 +122,14 @@ def test_labels_are_class_labels_numbers_or_text(tmp_path, values, feature, name
 def test_a_row_without_an_image_is_named(tmp_path):
     images = datasets.Features({"image": datasets.Image()})
     rows = [{"bytes": png(0), "path": None}, None, {"bytes": b"rubbish", "path": "x.png"}]
+    rows.append({"bytes": b"", "path": "x.png"})
     datasets.Dataset.from_dict({"image": rows}, features=images).save_to_disk(tmp_path / "d")
     opened = source(tmp_path / "d")
-    for row, reason in ((1, "the row has no image"), (2, "not an image of a known format")):
+    for row, reason in (
+        (1, "the row has no image"),
+        (2, "not an image of a known format"),
+        (3, "the file is empty"),
+    ):
         sentence = f"{tmp_path / 'd'}[{row}] cannot be read as an image ({reason})"
         with pytest.raises(BadImageError, match=re.escape(sentence)):
             opened.read(opened.samples()[row].path)

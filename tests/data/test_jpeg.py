@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from zoo import in_jpeg, xmp
 
 from lpclip.data._images import decode
 from lpclip.data._jpeg import decode_plain, plain_size
@@ -39,11 +40,14 @@ PLAIN = {
     "upright": with_orientation(1),
     "with a comment": jpeg(comment=b"\xff\xd9\xff\xda"),
     "with a profile": jpeg(icc_profile=b"p" * 70_000),
+    "exif in disorder": jpeg(exif=b"Exif\0\0II*\0\xff\xff\xff\xff"),
+    "XMP that turns nothing": in_jpeg(jpeg(), (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp(1))),
     "one pixel": jpeg(picture(size=(1, 1))),
 }
 OTHERS = {
     "turned": with_orientation(6),
-    "exif in disorder": jpeg(exif=b"Exif\0\0II*\0\xff\xff\xff\xff"),
+    "turned by XMP": in_jpeg(jpeg(), (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp(6))),
+    "a profile that Pillow refuses": in_jpeg(jpeg(), (0xE2, b"ICC_PROFILE\0")),
     "four inks": jpeg(picture("CMYK")),
     "red, green, blue": jpeg(keep_rgb=True),
     "cut short": jpeg()[:-40],

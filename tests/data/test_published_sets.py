@@ -13,7 +13,7 @@ from published import (
 
 from lpclip import imagenet
 from lpclip.data import open_source
-from lpclip.errors import LpclipError
+from lpclip.errors import BadImageError, LpclipError
 from lpclip.labels import match_classes
 
 
@@ -118,6 +118,9 @@ def test_objectnet_has_the_classes_that_imagenet_has_and_loses_its_frame(tmp_pat
     assert (pixels == 40).all()
     framed = open_source("objectnet", {"root": str(tmp_path), "border": 0})
     assert np.asarray(framed.read(samples[1].path))[0, 0].tolist() == [255, 0, 0]
+    all_frame = open_source("objectnet", {"root": str(tmp_path), "border": 10})
+    with pytest.raises(BadImageError, match="30 x 20 has nothing inside a border of 10 pixels"):
+        all_frame.read(samples[1].path)
 
 
 def test_objectnet_without_its_mappings_is_a_sentence(tmp_path):

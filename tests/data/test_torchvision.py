@@ -1,7 +1,11 @@
 """Classification sets of torchvision as datasets, on files of their layout that are made here."""
 
+import contextlib
+import pickle
 import re
 import struct
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
+from zoo import zoo
 
 from lpclip import imagenet
 from lpclip.data import UNLABELLED, open_source
@@ -136,8 +141,112 @@ def test_a_damaged_image_is_named(folders):
     opened = source("ImageFolder", folders)
     opened.samples()
     (folders / "bee/0.png").write_bytes(b"rubbish")
-    with pytest.raises(BadImageError, match=r"ImageFolder\[1\] cannot be read as an image"):
+    with pytest.raises(
+        BadImageError, match=r"ImageFolder\[1\] \(.*bee/0.png\) cannot be read as an image \(not an"
+    ):
         opened.read("ImageFolder[1]")
+
+
+ODD = ("grey-16.png", "clear.png", "exif-5.png")
+
+
+def oxford_iiit_pet(root, files, _):
+    (root / "oxford-iiit-pet/annotations").mkdir(parents=True)
+    (root / "oxford-iiit-pet/images").mkdir()
+    lines = ""
+    for row, data in enumerate(files):
+        (root / f"oxford-iiit-pet/images/cat_{row}.jpg").write_bytes(data)
+        lines += f"cat_{row} 1 1 1\n"
+    (root / "oxford-iiit-pet/annotations/test.txt").write_text(lines)
+    return source("OxfordIIITPet", root, arguments={"split": "test"})
+
+
+def caltech101(root, files, _):
+    (root / "caltech101/101_ObjectCategories/BACKGROUND_Google").mkdir(parents=True)
+    (root / "caltech101/101_ObjectCategories/ant").mkdir()
+    for row, data in enumerate(files, start=1):
+        path = root / f"caltech101/101_ObjectCategories/ant/image_{row:04}.jpg"
+        path.write_bytes(data)
+    return source("Caltech101", root)
+
+
+def caltech256(root, files, _):
+    (root / "caltech256/256_ObjectCategories/001.ant").mkdir(parents=True)
+    for row, data in enumerate(files, start=1):
+        path = root / f"caltech256/256_ObjectCategories/001.ant/001_{row:04}.jpg"
+        path.write_bytes(data)
+    return source("Caltech256", root)
+
+
+def celeba(root, files, monkeypatch):
+    (root / "celeba/img_align_celeba").mkdir(parents=True)
+    names = [f"{row}.jpg" for row in range(len(files))]
+    for name, data in zip(names, files, strict=True):
+        (root / "celeba/img_align_celeba" / name).write_bytes(data)
+    plain, titled = (["list_eval_partition", "identity_CelebA"], ["list_bbox_celeba"])
+    titled += ["list_landmarks_align_celeba", "list_attr_celeba"]
+    for table in plain + titled:
+        rows = "".join(f"{name} 0\n" for name in names)
+        title = f"{len(files)}\nvalue\n" if table in titled else ""
+        (root / f"celeba/{table}.txt").write_text(title + rows)
+    # It compares the files with the published ones.
+    monkeypatch.setattr(datasets.CelebA, "_check_integrity", lambda _: True)
+    return source("CelebA", root, arguments={"target_type": "identity"})
+
+
+def lsun(root, files, monkeypatch):
+    class Database:
+        """As much of an LMDB as LSUN asks for."""
+
+        def begin(self, **_):
+            return contextlib.nullcontext(self)
+
+        def stat(self):
+            return {"entries": len(files)}
+
+        def cursor(self):
+            return self
+
+        def iternext(self, **_):
+            return range(len(files))
+
+        def get(self, key):
+            return files[key]
+
+    library = SimpleNamespace(open=lambda *_, **__: Database())
+    monkeypatch.setitem(sys.modules, "lmdb", library)
+    monkeypatch.chdir(root)  # it leaves a list of keys where it is
+    return source("LSUN", root, arguments={"classes": ["tower_train"]})
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # LSUN leaves a file open
+@pytest.mark.parametrize("make", [oxford_iiit_pet, caltech101, caltech256, celeba, lsun])
+def test_sets_that_open_files_themselves_open_them_as_all_others_do(make, tmp_path, monkeypatch):
+    """Of GTSRB and sets that take a loader, see the zoo."""
+    files = [zoo()[name].data for name in ODD]
+    opened = make(tmp_path, [*files, b"rubbish"], monkeypatch)
+    assert labels(opened) == [0, 0, 0, 0]
+    for row, name in enumerate(ODD):
+        np.testing.assert_array_equal(pixels(opened, row), zoo()[name].pixels)
+    with pytest.raises(BadImageError) as error:
+        opened.read(opened.samples()[3].path)
+    assert error.value.reason == "not an image of a known format"
+    # torchvision's own class, which others may use, opens files as before.
+    assert getattr(datasets, opened._name).__getitem__.__globals__.get("Image", Image) is Image
+    again = pickle.loads(pickle.dumps(opened))
+    np.testing.assert_array_equal(pixels(again), zoo()[ODD[0]].pixels)
+
+
+def test_labels_are_found_without_reading_files_of_images(tmp_path, monkeypatch):
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(b"rubbish")
+    monkeypatch.setattr("lpclip.data.torchvision._PAIRS", ())
+    monkeypatch.setattr("lpclip.data.torchvision._LABELS", ())
+    opened = source("ImageFolder", tmp_path)
+    assert labels(opened) == [0, 1]
+    with pytest.raises(BadImageError):
+        opened.read("ImageFolder[0]")
 
 
 @pytest.mark.parametrize("label", ["text", 0.5, np.float64(1), torch.zeros(2), (1, 2)])
