@@ -228,7 +228,7 @@ def _features(about: Mapping[str, Any]) -> tuple[list[str], str]:
         where = "# [N, D], of the model that made those that the head was trained on"
         line = 'features = torch.from_numpy(np.load("features.npy"))'
         return ["import numpy as np"], f"{where}\n{line}"
-    imports, prepare = ["import open_clip", "from PIL import Image"], ""
+    imports, prepare = ["import open_clip", "from PIL import Image, ImageOps"], ""
     if about["architecture"] == tiny.ARCHITECTURE:
         imports.append("from lpclip import tiny")
         prepare = "open_clip.add_model_config(tiny.CONFIG)\n"
@@ -240,7 +240,9 @@ def _features(about: Mapping[str, Any]) -> tuple[list[str], str]:
     arguments = "".join(f"    {argument},\n" for argument in _arguments(about, pretrained))
     lines = f"""{prepare}model, _, preprocess = open_clip.create_model_and_transforms(
 {arguments})
-pixels = preprocess(Image.open("image.png").convert("RGB")).unsqueeze(0)
+# Upright, as lpclip reads photographs; it also lays what is transparent on white.
+image = ImageOps.exif_transpose(Image.open("image.png"))
+pixels = preprocess(image.convert("RGB")).unsqueeze(0)
 with torch.inference_mode():
     features = model.eval().encode_image(pixels)"""
     return imports, lines

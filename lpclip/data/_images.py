@@ -264,8 +264,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
     As ``ImageOps.exif_transpose``, which fails where it cannot write the other tags anew.
     """
-    orientation = image.getexif().get(ExifTags.Base.Orientation)
-    return _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 def _eight_bits(image: Image.Image, stored: _Stored) -> Image.Image:

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from zoo import in_jpeg, xmp
+from zoo_parts import in_jpeg, xmp
 
 from lpclip.data._images import decode
 from lpclip.data._jpeg import decode_plain, plain_size

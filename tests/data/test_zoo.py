@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode
-from zoo import NOISE, encoded, exif, in_jpeg, zoo
+from zoo import zoo
+from zoo_parts import NOISE, encoded, exif, in_jpeg
 
 from lpclip.data import open_source, read_encoded, read_image
 from lpclip.data._images import decode, is_image, is_upright_jpeg
