@@ -54,10 +54,11 @@ def changed_image(index: Path, source: Source, *, at_most: int = AT_START) -> st
 
     Args:
         index: an index of the source; one without sizes is taken as it is.
-        source: of the images.
+        source: of the images; one whose sizes take long to find, by its attribute
+            ``size_takes_long``, is left to ``check_sizes``.
         at_most: so many images are looked at, evenly spread.
     """
-    if not hasattr(source, "size"):
+    if not hasattr(source, "size") or getattr(source, "size_takes_long", False):
         return None
     with cache.open_file(index, kind="samples") as file:
         table = file["samples"]

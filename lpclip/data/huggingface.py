@@ -20,6 +20,8 @@ from lpclip.errors import BadImageError, LpclipError, did_you_mean
 from lpclip.feature_files import AnyArray
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+# Endings of files that hold rows, or say which files do.
+_TABLES = (".arrow", ".csv", ".json", ".jsonl", ".parquet")
 
 
 class Source:
@@ -57,6 +59,13 @@ class Source:
         if not self._is_local and not _HUB_NAME.fullmatch(path):
             raise LpclipError(f"the folder or file '{path}' does not exist. Check 'path'.")
         self._library = _library()
+
+    def files(self) -> list[Path]:
+        """Tables that a local set is read from; of images in files of their own, none."""
+        path = Path(self._path)
+        if not path.is_dir():
+            return [path] if self._is_local else []
+        return sorted(found for found in path.rglob("*") if found.suffix in _TABLES)
 
     @cached_property
     def class_names(self) -> Sequence[str] | None:

@@ -150,6 +150,11 @@ class Source:
         """See ``lpclip.data.read_encoded``; errors as of ``read``."""
         return read_encoded(*self._place(path))
 
+    @property
+    def size_takes_long(self) -> bool:
+        """Whether that of some part does."""
+        return any(getattr(part.source, "size_takes_long", False) for part in self._parts)
+
     def size(self, path: str) -> int:
         """See ``lpclip.data.size_of``; errors as of ``read``."""
         return size_of(*self._place(path))

@@ -7,11 +7,12 @@ Files of images are opened by lpclip's decoder, whatever a set would open them w
 has the same pixels in every kind of source.
 """
 
+import contextlib
 import inspect
 import operator
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
@@ -21,7 +22,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from lpclip.data import Sample
+from lpclip.data import Sample, size_of_file
 from lpclip.data._images import decode, read_file, to_rgb
 from lpclip.data._labels import label_index, named_classes
 from lpclip.errors import BadImageError, LpclipError, did_you_mean
@@ -36,6 +37,8 @@ _NOT_ARGUMENTS = frozenset(
 _LABELS = ("targets", "labels", "_labels", "y")
 # ImageNet and Imagenette have several names for a class, but one id.
 _NAMES = ("wnids", "classes", "categories")
+# They unpickle a file that anybody may have put there, without a check.
+_UNPICKLING = ("LSUN", "LSUNClass")
 _PAIRS = ("_samples", "samples")
 
 
@@ -62,6 +65,8 @@ class Source:
         LpclipError: no such set or argument, or no such folder and no download.
     """
 
+    size_takes_long = True  # the set has to be loaded
+
     def __init__(
         self,
         name: str,
@@ -71,7 +76,8 @@ class Source:
         class_names: Sequence[str] | None = None,
     ) -> None:
         self._name, self._root, self._given_names = name, root, class_names
-        self._labels_alone = False
+        self._files_unread = False
+        self._size = 0
         self._class = _class(name)
         self._arguments = dict(arguments or {})
         known = _parameters(self._class)
@@ -122,6 +128,21 @@ class Source:
             raise LpclipError(f"There is no image '{path}'; a path is {self._name}[row].")
         return to_rgb(self._item(int(found[1]))[0], path)
 
+    def size(self, path: str) -> int:
+        """Bytes of the file that the set opens for a row; 0 of sets that hold arrays."""
+        self._size = 0
+        with self._leaving_files_unread():
+            self._item(int(path.removeprefix(f"{self._name}[").removesuffix("]")))
+        return self._size
+
+    @contextlib.contextmanager
+    def _leaving_files_unread(self) -> Iterator[None]:
+        self._files_unread = True
+        try:
+            yield
+        finally:
+            self._files_unread = False
+
     @cached_property
     def _dataset(self) -> Any:
         arguments, cls = dict(self._arguments), self._class
@@ -130,20 +151,18 @@ class Source:
         else:
             cls = _opening_with(self._open, cls)
         try:
-            found = cls(**arguments)
+            return cls(**arguments)
         except Exception as error:  # what the sets raise for missing files differs from each other
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise LpclipError(
                 f"torchvision's {self._name} cannot be read from '{self._root}' ({reason}). "
                 f"{self._how}"
             ) from error
-        for part in getattr(found, "dbs", ()):  # LSUN is a set of sets
-            part.__class__ = _opening_with(self._open, type(part))
-        return found
 
     def _open(self, file: Any, *_mode: Any) -> Image.Image:
         """What the set's own code gets for a file of an image, by its path or open."""
-        if self._labels_alone:
+        if self._files_unread:
+            self._size = size_of_file(os.fspath(file)) if isinstance(file, str | os.PathLike) else 0
             return Image.new("RGB", (1, 1))
         if isinstance(file, str | os.PathLike):
             return read_file(Path(file))
@@ -170,11 +189,8 @@ class Source:
         rows = range(len(self._dataset))
         kept = self._kept_labels()
         if kept is None:
-            self._labels_alone = True
-            try:
+            with self._leaving_files_unread():
                 kept = [self._item(row)[1] for row in rows]
-            finally:
-                self._labels_alone = False
         for value in kept:
             if not _is_label(value):
                 raise LpclipError(
@@ -233,6 +249,12 @@ def _class(name: str) -> Any:
     }
     if name not in known:
         raise LpclipError(f"torchvision has no dataset '{name}'. {did_you_mean(name, known)}")
+    if name in _UNPICKLING:
+        raise LpclipError(
+            f"torchvision's {name} unpickles a list of its keys from the folder in which it runs, "
+            "which could run code. Export its images into a folder for each class, and set "
+            "kind: folder."
+        )
     return known[name]
 
 
