@@ -23,6 +23,7 @@ import pandas as pd
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage import made_from
+from lpclip.storage.hdf5_output import new_hdf5
 from lpclip.types import FloatArray
 
 SCHEMA_VERSION = 1
@@ -65,7 +66,7 @@ def text_fingerprint(features: FloatArray) -> str:
 @contextlib.contextmanager
 def create(path: Path, *, kind: str, provenance: Provenance) -> Iterator[h5py.File]:
     """New file of a kind that appears at ``path`` when the block ends without an error."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["kind"] = kind
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs.update(provenance)
@@ -238,7 +239,7 @@ def _gathered(parts: Iterable[FloatArray]) -> Iterator[FloatArray]:
 
 
 def _check_space(path: Path, size: int) -> None:
-    """Refuse to begin what the disk cannot hold: the HDF5 library does not survive a full disk."""
+    """Refuse to begin what the disk cannot hold."""
     if shutil.disk_usage(path.parent).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
