@@ -22,6 +22,7 @@ from lpclip.model_spec import ModelSpec
 from lpclip.models import load_model
 from lpclip.parts import Parts
 from lpclip.progress import progress
+from lpclip.types import OutputFile
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ LARGEST_CIFAR_PIXELS = 64
 def embed_images(
     *,
     samples: Path,
-    output: Path,
+    output: OutputFile,
     dataset: str,
     source: Mapping[str, Any],
     model: ModelSpec,
@@ -41,7 +42,7 @@ def embed_images(
     batch_size: int | Literal["auto"] = "auto",
     workers: int = 0,
     device: str = "auto",
-    timings: Path | None = None,
+    timings: OutputFile | None = None,
 ) -> None:
     """Write the feature cache of one pass; continue where a killed run of it stopped.
 
@@ -95,14 +96,16 @@ def embed_images(
     # Published corruptions are other files, to be encoded as they are.
     official = len(paths) > len(index)
     made = [_CLEAN] if official else passes
+    starts = range(0, len(index), cache.CHUNK_ROWS)
+    rows = [min(cache.CHUNK_ROWS, len(index) - start) for start in starts]
     with (
         resumable_folder(output) as folder,
-        Parts(folder, identity=provenance, batch_size=at_once) as parts,
+        Parts(folder, count=len(rows), identity=provenance, batch_size=at_once) as parts,
         progress(
             total=len(index),
             unit="images",
             label="embed",
-            initial=(first := min(parts.done * cache.CHUNK_ROWS, len(index))),
+            initial=(first := len(index) - sum(rows[number] for number in parts.missing)),
             device=loaded.device.type,
         ) as shown,
     ):

@@ -66,11 +66,11 @@ def encode_all(
         Images that cannot be read. From the first of them on nothing is encoded, but all others
         are decoded, so that one run finds them all.
     """
-    n, first = len(ids), parts.done * cache.CHUNK_ROWS
+    n, starts = len(ids), [number * cache.CHUNK_ROWS for number in parts.missing]
     on_cpu = model.device.type == "cpu"
 
     def chunks() -> Iterator[range]:
-        for start in range(first, n, cache.CHUNK_ROWS):
+        for start in starts:
             for version in range(0, len(images), n):
                 yield range(version + start, version + min(start + cache.CHUNK_ROWS, n))
 

@@ -2,14 +2,16 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
 
 from lpclip import atomic
 from lpclip.errors import LpclipError
+from lpclip.storage import writers
 
 
 @pytest.fixture
@@ -19,18 +21,18 @@ def target(tmp_path):
 
 @pytest.fixture(scope="module")
 def dead():
-    """Number of a process that has ended."""
+    """Writer that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    return process.pid
+    return f"host-{process.pid}-1-{writers._place()}"
 
 
 @pytest.fixture
 def alive():
-    """Number of a process that waits for us."""
+    """Writer that waits for us."""
     command = [sys.executable, "-c", "input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
-        yield process.pid
+        yield f"host-{process.pid}-{writers._started(process.pid)}-{writers._place()}"
         process.communicate(b"\n")
 
 
@@ -44,9 +46,8 @@ def fail(path, error):
     raise error
 
 
-def leftover(target, process, *, host=None, suffix="part"):
-    host = host or atomic.socket.gethostname()
-    return target.with_name(f".{target.name}.{host}.{process}.{suffix}")
+def leftover(target, writer, *, suffix="part"):
+    return target.with_name(f".{target.name}.{writer}.{suffix}")
 
 
 def test_the_file_appears_when_the_block_ends(target):
@@ -78,7 +79,8 @@ def test_an_exception_leaves_the_old_file(target):
     assert target.read_text() == "old"
 
 
-def test_only_what_a_dead_process_left_is_swept(target, dead, alive):
+def test_only_what_a_dead_process_left_is_swept_and_named(target, dead, alive, caplog):
+    caplog.set_level("INFO", "lpclip")
     gone = leftover(target, dead)
     kept = [
         leftover(target, alive),
@@ -92,17 +94,7 @@ def test_only_what_a_dead_process_left_is_swept(target, dead, alive):
         temporary.write_text("whole")
     assert not gone.exists()
     assert all(path.exists() for path in kept)
-
-
-@pytest.mark.parametrize(("age", "stays"), [(60, True), (25 * 3600, False)])
-def test_a_file_of_another_machine_is_kept_while_it_is_young(target, dead, age, stays):
-    foreign = leftover(target, dead, host="node7.cluster")
-    foreign.write_text("half")
-    then = time.time() - age
-    os.utime(foreign, (then, then))
-    with atomic.atomic_path(target) as temporary:
-        temporary.write_text("whole")
-    assert foreign.exists() == stays
+    assert f"{gone}: left by process {dead.split('-')[1]} on host, which is gone" in caplog.text
 
 
 def test_the_folder_of_a_dead_process_is_taken_over_with_its_contents(target, dead):
@@ -125,11 +117,10 @@ def test_the_folder_of_a_live_process_is_left_alone(target, alive):
 
 
 def test_of_two_abandoned_folders_one_is_carried_on_and_none_stays(target, dead):
-    for host in (None, "node7"):
-        folder = leftover(target, dead, host=host, suffix="parts")
+    for writer in (dead, f"other-{dead}"):
+        folder = leftover(target, writer, suffix="parts")
         folder.mkdir()
         (folder / "part").write_text("done")
-        os.utime(folder, (0, 0))
     with atomic.resumable_folder(target) as folder:
         assert names(folder) == ["part"]
         assert names(target.parent) == [folder.name]
@@ -146,9 +137,10 @@ def test_an_error_leaves_the_folder_for_the_next_attempt(target):
     ("number", "sentence"),
     [
         (errno.ENOSPC, "the disk is full. Free some space"),
-        (errno.EDQUOT, "the disk is full"),
+        (errno.EDQUOT, "your quota on the disk is used up"),
+        (errno.EIO, "the disk failed"),
         (errno.EACCES, "no permission to write in"),
-        (errno.EROFS, "no permission to write in"),
+        (errno.EROFS, "can only be read"),
         (errno.EFBIG, "larger than the system allows"),
     ],
 )
@@ -158,15 +150,50 @@ def test_errors_of_the_disk_are_sentences_that_name_the_file(target, number, sen
     assert names(target.parent) == []
 
 
-def test_the_hdf5_librarys_own_text_for_a_full_disk_is_understood(target):
-    text = "Can't write data (file write failed: errno = 28, error message = 'No space left')"
-    with pytest.raises(LpclipError, match="the disk is full"), atomic.disk_errors(target):
-        raise OSError(text)
+def test_an_error_of_another_file_is_not_said_of_the_target(target):
+    with pytest.raises(PermissionError), atomic.atomic_path(target):
+        raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/image.png")
 
 
 def test_other_errors_of_the_system_pass_through(target):
     with pytest.raises(IsADirectoryError), atomic.disk_errors(target):
         raise IsADirectoryError(errno.EISDIR, "x")
+
+
+def test_a_link_is_followed_and_stays(tmp_path):
+    (tmp_path / "large").mkdir()
+    link, file = tmp_path / "out.h5", tmp_path / "large/stored.h5"
+    link.symlink_to("large/stored.h5")
+    for text in ("new", "replaced"):
+        with atomic.atomic_path(link) as temporary:
+            assert temporary.parent == tmp_path / "large"
+            temporary.write_text(text)
+        assert link.is_symlink()
+        assert file.read_text() == text
+    assert names(tmp_path / "large") == ["stored.h5"]
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a device", "a pipe", "a socket"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_no_file_is_not_replaced(tmp_path, kind, linked):
+    path = tmp_path / "out.csv"
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a socket":
+        with socket.socket(socket.AF_UNIX) as open_socket:
+            open_socket.bind(str(path))
+    else:
+        path = Path(os.devnull)
+    if linked:
+        link = tmp_path / "link.csv"
+        link.symlink_to(path)
+        path = link
+    for context in (atomic.atomic_path, atomic.resumable_folder):
+        with pytest.raises(LpclipError, match=f"is {kind}, not a file"), context(path):
+            pass
+    assert not path.is_file()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -1,6 +1,7 @@
 """Feature caches: the same whatever the batches, workers or interruptions."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from lpclip.errors import LpclipError
 from lpclip.index_samples import index_samples
 from lpclip.model_spec import ModelSpec
 from lpclip.models import Model, load_model
+from lpclip.parts import Parts
 
 MODEL = ModelSpec("tiny", "lpclip-tiny", "embedded")
 VIEWS = {
@@ -153,6 +155,58 @@ def test_an_interrupted_run_continues_to_the_same_bytes(
     assert list(tmp_path.iterdir()) == [output]
 
 
+def truncate(part):
+    os.truncate(part, part.stat().st_size // 2)
+
+
+def flip_a_bit(part):
+    data = bytearray(part.read_bytes())
+    data[-300] ^= 1
+    part.write_bytes(data)
+
+
+def empty(part):
+    part.write_bytes(b"")
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("damage", [truncate, flip_a_bit, empty, Path.unlink])
+def test_of_finished_parts_one_that_is_damaged_is_made_again_and_no_other(
+    undisturbed, run, tmp_path, monkeypatch, caplog, damage, number
+):
+    output = tmp_path / "f.h5"
+    interrupt(run, output, monkeypatch, after=2)
+    (part,) = tmp_path.glob(f".f.h5.*.parts/{number:08d}.npy")
+    damage(part)
+    assert interrupt(run, output, monkeypatch, after=3) == 2
+    assert output.read_bytes() == undisturbed.read_bytes()
+    said = f"{part} is damaged: its checksum is another one."
+    assert (said in caplog.text) == (damage is not Path.unlink)
+
+
+def test_a_note_that_is_damaged_means_a_new_start_and_is_said(
+    undisturbed, run, tmp_path, monkeypatch, caplog
+):
+    output = tmp_path / "f.h5"
+    interrupt(run, output, monkeypatch, after=2)
+    (note,) = tmp_path.glob(".f.h5.*.parts/identity.json")
+    note.write_text(note.read_text()[:40])
+    assert interrupt(run, output, monkeypatch, after=3) == 3
+    assert "starting anew, since nothing readable" in caplog.text
+    assert output.read_bytes() == undisturbed.read_bytes()
+
+
+def test_a_part_that_is_damaged_after_it_was_checked_is_a_sentence(tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    with Parts(folder, count=1, identity={}, batch_size=8) as parts:
+        parts.add(np.ones((1, 8, 64), np.float16), batch_size=8)
+        parts.wait()
+        flip_a_bit(folder / "00000000.npy")
+        with pytest.raises(LpclipError, match="Run the same command again"):
+            list(parts)
+
+
 def limit_memory(monkeypatch, largest):
     """A device that holds no more images than this at once; the batches that were tried."""
     features, tried = Model.features, []
@@ -208,11 +262,12 @@ def test_log_and_timings_say_where_the_time_went(run, tmp_path, caplog):
 
 
 def test_what_was_begun_with_other_settings_is_not_carried_on(
-    undisturbed, run, tmp_path, monkeypatch
+    undisturbed, run, tmp_path, monkeypatch, caplog
 ):
     output = tmp_path / "f.h5"
     interrupt(run, output, monkeypatch, after=2, seed=5)
     assert interrupt(run, output, monkeypatch, after=3) == 3
+    assert "its parts were made with another seed" in caplog.text
     assert output.read_bytes() == undisturbed.read_bytes()
 
 

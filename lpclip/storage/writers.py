@@ -1,0 +1,233 @@
+"""Who writes a temporary file, and whether that process lives: looked up here, or by its heartbeat.
+
+A process of this machine (and of this container) is looked up. Any other one is observed: while it
+holds a temporary file, a small process beside it changes the file's time every few seconds, so a
+writer that computes without a pause lives. What counts is whether the time changes, as seen from
+here; the clocks of two machines are never compared.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 10.0
+# Network file systems may show another machine's change only after a minute.
+SILENCE_SECONDS = 90.0
+POLL_SECONDS = 1.0
+_UNKNOWN_PLACE = "0" * 8
+
+# Ends with the process that started it (its number comes last), or when the file is gone.
+_BEAT = """
+import os, select, sys
+path, seconds, writer = sys.argv[1:]
+while os.getppid() == int(writer):
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        break
+    except OSError:
+        pass
+    if select.select([0], [], [], float(seconds))[0]:
+        break
+"""
+
+# The second form is that of earlier versions: host and process alone.
+_NAME = re.compile(
+    r"(?P<host>[^.]+)-(?P<process>\d+)-(?P<started>\d+)-(?P<place>[0-9a-f]{8})"
+    r"|(?P<old_host>.+)\.(?P<old_process>\d+)"
+)
+
+
+class Writer(NamedTuple):
+    """A process that writes, as the names of its temporary files give it.
+
+    Attributes:
+        host: name of its machine, for people.
+        process: its number.
+        started: when the machine started it, in ticks; 0 if unknown.
+        place: hash of machine and container.
+    """
+
+    host: str
+    process: int
+    started: int
+    place: str
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}"
+
+
+def this_writer() -> str:
+    """Part of a file's name, without a dot, that no other process has."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
+    process = os.getpid()
+    return f"{host}-{process}-{_started(process) or 0}-{_place()}"
+
+
+def parse_writer(name: str) -> Writer | None:
+    """The writer of a file from the part of its name that ``this_writer`` gave."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    if found["host"] is None:
+        return Writer(found["old_host"], int(found["old_process"]), 0, _UNKNOWN_PLACE)
+    return Writer(found["host"], int(found["process"]), int(found["started"]), found["place"])
+
+
+def without_writer(files: Mapping[Path, Writer]) -> list[Path]:
+    """Those of the files whose writers are gone.
+
+    Returns at once where all writers can be looked up. Others are observed together: until each
+    has given a sign of life, or for ``SILENCE_SECONDS``.
+    """
+    alive = {path: _lives_here(writer) for path, writer in files.items()}
+    unknown = [path for path, lives in alive.items() if lives is None]
+    silent = set(_silent(unknown, files) if unknown else ())
+    gone = [path for path in files if alive[path] is False or path in silent]
+    for path in files:
+        if path not in gone:
+            log.warning(
+                "%s: %s is writing the same output. This run goes on beside it.",
+                path,
+                files[path],
+            )
+    return gone
+
+
+@contextlib.contextmanager
+def heartbeat(path: Path, *, at_once: bool) -> Iterator[None]:
+    """Show others that the writer of a file or folder lives, for as long as the block runs.
+
+    Args:
+        path: what is written.
+        at_once: from the start; else once the block has run for ``BEAT_SECONDS``, since most
+            files are written sooner.
+    """
+    beating: list[subprocess.Popen[bytes]] = []
+    lock, ended = threading.Lock(), threading.Event()
+
+    def begin() -> None:
+        with lock:
+            if not ended.is_set():
+                try:
+                    beating.append(_start_beating(path))
+                except OSError as error:
+                    log.warning(
+                        "%s: other machines cannot see that it is written (%s)", path, error
+                    )
+
+    timer = threading.Timer(BEAT_SECONDS, begin)
+    timer.daemon = True
+    if at_once:
+        begin()
+    else:
+        timer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        timer.cancel()
+        with lock:
+            for process in beating:
+                process.kill()
+                process.communicate()
+
+
+def _start_beating(path: Path) -> "subprocess.Popen[bytes]":
+    # A process, not a thread: no long computation here keeps it from running.
+    arguments = [str(path.absolute()), str(BEAT_SECONDS), str(os.getpid())]
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _BEAT, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _lives_here(writer: Writer) -> bool | None:
+    """Whether a process lives; None if that cannot be looked up from here."""
+    if writer.place == _UNKNOWN_PLACE or writer.place != _place():
+        return None
+    try:
+        os.kill(writer.process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it lives, or its number was given to another user's process
+    started = _started(writer.process)
+    if started is None or not writer.started:
+        return None
+    return started == writer.started
+
+
+def _silent(paths: Sequence[Path], writers: Mapping[Path, Writer]) -> list[Path]:
+    """Files whose times do not change while they are observed; a file that vanishes is not one."""
+    log.info(
+        "waiting up to %.0f s for a sign that the writers of unfinished files live: %s",
+        SILENCE_SECONDS,
+        ", ".join(f"{path} ({writers[path]})" for path in paths),
+    )
+    first = {path: _time_of(path) for path in paths}
+    waiting, silence = [path for path in paths if first[path] is not None], 0.0
+    while waiting and silence < SILENCE_SECONDS:
+        before = time.monotonic()
+        time.sleep(POLL_SECONDS)
+        waiting = [path for path in waiting if _time_of(path) == first[path]]
+        # While the file system hangs, for all alike, nobody can give a sign of life.
+        silence += min(time.monotonic() - before, 2 * POLL_SECONDS)
+    return waiting
+
+
+def _time_of(path: Path) -> int | None:
+    """When a file or folder changed last, in nanoseconds of its file server; None if it is gone."""
+    try:
+        # Network file systems ask the server again when a file is opened.
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            return path.stat().st_mtime_ns
+        return None
+    try:
+        return os.fstat(descriptor).st_mtime_ns
+    finally:
+        os.close(descriptor)
+
+
+def _place() -> str:
+    """Hash of what a process number counts in: the machine since it started, and the container."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        numbers = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return _UNKNOWN_PLACE
+    # The name too: copies of a virtual machine may share all else.
+    text = "\0".join([socket.gethostname(), boot, str(numbers)])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _started(process: int) -> int | None:
+    """When a process was started, in ticks since the machine was; 0 once it has ended.
+
+    None if that cannot be read: no ``/proc``, one of another container, or a hidden process.
+    """
+    try:
+        if Path("/proc/self").readlink().name != str(os.getpid()):
+            return None
+        state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return 0 if state in "ZX" else int(fields[18])
