@@ -6,6 +6,7 @@ stage runs.
 """
 
 import argparse
+import contextlib
 import errno
 import importlib
 import inspect
@@ -101,31 +102,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.getLogger("lpclip").propagate = False  # open_clip sets up a root logger of its own
     try:
         _run(arguments)
+        sys.stdout.flush()
     except LpclipError as error:
         log.error("%s", error)
         print(f"lpclip: {error}", file=sys.stderr)
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC:
-            # The HDF5 library, which writes what is left when the process ends, crashes if that
-            # fails a second time; every file of ours is closed or thrown away by now.
-            logging.shutdown()
-            sys.stderr.flush()
-            os._exit(1)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output has gone (``lpclip inspect … | head``).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
     except OSError as error:
         # Most likely a path that cannot be read or written; a log has the whole story.
         log.exception("stopped by an error of the file system")
-        if error.filename is None or error.strerror is None:
+        _drop_output()
+        # A full disk of any other file was named already; see ``lpclip.atomic.disk_errors``.
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+        place = error.filename or ("standard output" if full else None)
+        if place is None or error.strerror is None:
             raise
-        print(f"lpclip: {error.filename}: {error.strerror}.", file=sys.stderr)
+        print(f"lpclip: {place}: {error.strerror}.", file=sys.stderr)
         sys.exit(1)
     except Exception:
         log.exception("stopped by an error that lpclip did not expect")
         raise
+
+
+def _drop_output() -> None:
+    """Drop what waits for the standard output if that cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -169,7 +177,11 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
     function = _function(command)
     files = _file_options(function)
     options = vars(_parser(command, function, files).parse_args(arguments[1:]))
+    _refuse_shared_files(options, files)
     _start_log(options.pop("log"), arguments)
+    for name, option in files.items():
+        if option.check is not None and options[name] is not None:
+            option.check(options[name])
     options.pop("threads")
     asked = _parse_settings(options.pop("settings"))
     settings = {key: value for key, value in asked.items() if key not in FOR_SNAKEMAKE}
@@ -201,18 +213,57 @@ def _function(command: str) -> Callable[..., None]:
     return function
 
 
-def _file_options(function: Callable[..., None]) -> dict[str, bool]:
-    """Parameters that are paths -> whether they take several."""
+class _FileOption(NamedTuple):
+    """A parameter that is a path.
+
+    Attributes:
+        several: whether it takes several.
+        check: refuses what cannot be written; None for a file that is read.
+    """
+
+    several: bool
+    check: Callable[[Path], None] | None
+
+
+def _file_options(function: Callable[..., None]) -> dict[str, _FileOption]:
+    from lpclip.permissions import check_output_file, check_output_folder
+    from lpclip.types import OutputFile, OutputFolder
+
+    kinds: dict[Any, Callable[[Path], None] | None] = {
+        Path: None,
+        OutputFile: check_output_file,
+        OutputFolder: check_output_folder,
+    }
     found = {}
     for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
         annotation = parameter.annotation
-        if annotation is Path or Path in get_args(annotation):
-            found[name] = annotation is not Path and type(None) not in get_args(annotation)
+        inside = () if annotation in kinds else get_args(annotation)
+        for kind in (annotation, *inside):
+            if kind in kinds:
+                several = bool(inside) and type(None) not in inside
+                found[name] = _FileOption(several, kinds[kind])
     return found
 
 
+def _refuse_shared_files(options: Mapping[str, Any], files: Mapping[str, _FileOption]) -> None:
+    """Refuse a file that is to be written and is named by another option as well."""
+    named = dict[str, str]()
+    written = [*(name for name, option in files.items() if option.check is not None), "log"]
+    for name in (*written, *(name for name in files if name not in written)):
+        value = options[name]
+        paths = value if isinstance(value, list) else [] if value is None else [value]
+        for path in map(os.path.realpath, paths):
+            other = named.get(path)
+            if other is not None:
+                raise LpclipError(
+                    f"--{_dashed(other)} and --{_dashed(name)} name the same file, {path}."
+                )
+            if name in written:
+                named[path] = name
+
+
 def _parser(
-    command: str, function: Callable[..., None], files: Mapping[str, bool]
+    command: str, function: Callable[..., None], files: Mapping[str, _FileOption]
 ) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"lpclip {command}",
@@ -221,14 +272,14 @@ def _parser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    for name, several in files.items():
+    for name, option in files.items():
         required = inspect.signature(function).parameters[name].default is inspect.Parameter.empty
         parser.add_argument(
             f"--{_dashed(name)}",
             dest=name,
             type=Path,
             metavar="FILE",
-            nargs="*" if several else None,
+            nargs="*" if option.several else None,
             required=required,
         )
     # Options, since they change no result: Snakemake is not to run a job again for them.
@@ -242,7 +293,7 @@ def _parser(
     return parser
 
 
-def _settings_help(function: Callable[..., None], files: Mapping[str, bool]) -> str:
+def _settings_help(function: Callable[..., None], files: Mapping[str, _FileOption]) -> str:
     lines = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in files:
@@ -283,11 +334,26 @@ def _start_log(path: Path | None, arguments: Sequence[str]) -> None:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{shlex.join(['lpclip', *arguments])}\n")
-    handler = logging.FileHandler(path)
+    handler = _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("lpclip")
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that ends with one sentence on the terminal where it cannot be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        logging.getLogger("lpclip").removeHandler(self)
+        if self.stream is not None:
+            with contextlib.suppress(OSError):
+                self.stream.close()
+        print(f"lpclip: {self.baseFilename}: {error.strerror}. The log ends.", file=sys.stderr)
 
 
 def _dashed(name: str) -> str:

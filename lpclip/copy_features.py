@@ -17,7 +17,7 @@ from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.feature_files import IMAGE_KEYS, TEXT_KEYS, AnyArray, Arrays, open_arrays
 from lpclip.model_spec import PRECOMPUTED, ModelSpec
-from lpclip.types import FloatArray
+from lpclip.types import FloatArray, OutputFile
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ SCALE, BIAS = 100.0, 0.0
 def copy_features(
     *,
     samples: Path,
-    output: Path,
+    output: OutputFile,
     dataset: str,
     path: str,
     model: ModelSpec,
@@ -80,7 +80,7 @@ def copy_features(
 
 def copy_text(
     *,
-    output: Path,
+    output: OutputFile,
     path: str,
     class_names: Sequence[str],
     model: ModelSpec,

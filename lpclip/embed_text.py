@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, chain, pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.model_spec import ModelSpec
 from lpclip.models import Model, load_model
-from lpclip.types import FloatArray
+from lpclip.types import FloatArray, OutputFile
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ _BATCH = 64
 
 def embed_text(
     *,
-    output: Path,
+    output: OutputFile,
     model: ModelSpec,
     class_names: Sequence[str],
     templates: Sequence[str] = (),

@@ -21,7 +21,7 @@ from lpclip.errors import LpclipError
 from lpclip.labels import Groups, Labels, check_same_images, group_logits, read_labels
 from lpclip.metrics import classification_metrics, effective_robustness
 from lpclip.probes import Probes, read_probes
-from lpclip.types import FloatArray, IntArray
+from lpclip.types import FloatArray, IntArray, OutputFile
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def evaluate(
     *,
     probes: Path,
     features: Path,
-    output: Path,
+    output: OutputFile,
     samples: Path | None = None,
     test: Path | None = None,
     test_samples: Path | None = None,

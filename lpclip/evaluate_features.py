@@ -11,7 +11,7 @@ import numpy as np
 from lpclip import cache
 from lpclip.evaluate import views_of, write_csv
 from lpclip.metrics import detection_metrics, mahalanobis, nearest_neighbours
-from lpclip.types import FloatArray
+from lpclip.types import FloatArray, OutputFile
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 ADAPT_PER_NEIGHBOUR, LEAST_NEIGHBOURS = 1000, 5
 
 
-def evaluate_features(*, adapt: Path, test: Path, features: Path, output: Path) -> None:
+def evaluate_features(*, adapt: Path, test: Path, features: Path, output: OutputFile) -> None:
     """Detection of foreign images by their distance to the unlabelled adapt set.
 
     Args:

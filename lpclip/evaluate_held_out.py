@@ -17,7 +17,7 @@ from lpclip.evaluate_features import feature_scores
 from lpclip.evaluate_ood import head_scores
 from lpclip.metrics import detection_metrics
 from lpclip.probes import Probes, read_probes
-from lpclip.types import BoolArray, FloatArray
+from lpclip.types import BoolArray, FloatArray, OutputFile
 
 GROUPS = 10  # of classes, which are held out in turn
 _IMAGES = 10_000  # at most; distances to all others grow with their square
@@ -27,7 +27,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def evaluate_held_out(*, probes: Path, adapt: Path, output: Path) -> None:
+def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
     """Detection of held-out classes of the adapt set, by every score.
 
     Args:

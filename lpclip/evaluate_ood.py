@@ -12,7 +12,7 @@ from lpclip import cache
 from lpclip.evaluate import experiment, logits_of, views_of, write_csv
 from lpclip.metrics import detection_metrics, energy, entropy, max_logit, mcm, msp
 from lpclip.probes import HALF_WAY, Probes, between, read_probes
-from lpclip.types import FloatArray
+from lpclip.types import FloatArray, OutputFile
 
 TEMPERATURE = 1.0
 # Of these the page shows ROC curves and histograms.
@@ -26,8 +26,8 @@ def evaluate_ood(
     test: Path,
     features: Path,
     of_features: Path,
-    output: Path,
-    curves: Path,
+    output: OutputFile,
+    curves: OutputFile,
     dataset: str,
     group: str,
 ) -> None:

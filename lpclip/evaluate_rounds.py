@@ -12,7 +12,7 @@ from lpclip.data import UNLABELLED
 from lpclip.evaluate import checked_labels, experiment, logits_of, views_of, write_csv
 from lpclip.labels import labels_if_any
 from lpclip.probes import Probes, read_probes
-from lpclip.types import IntArray
+from lpclip.types import IntArray, OutputFile
 
 CONFUSION = (
     "model", "benchmark", "method", "seed", "round", "class_index", "class_name",
@@ -25,9 +25,9 @@ def evaluate_rounds(
     probes: Path,
     test: Path,
     adapt_samples: Path,
-    output: Path,
-    per_class: Path,
-    confusion: Path,
+    output: OutputFile,
+    per_class: OutputFile,
+    confusion: OutputFile,
     test_samples: Path | None = None,
 ) -> None:
     """What every round kept, how right it was, and what the probe of that round is worth.

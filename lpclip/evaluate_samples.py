@@ -21,7 +21,7 @@ from lpclip.evaluate import checked_labels, logits_of, views_of
 from lpclip.labels import group_logits
 from lpclip.metrics import paired_comparison
 from lpclip.probes import Probes, read_probes
-from lpclip.types import BoolArray, FloatArray, IntArray
+from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 
 # The mean over the standard corruptions x severities, as a shift of its own.
 MEAN = "standard_corruptions"
@@ -62,9 +62,9 @@ def evaluate_samples(
     probes: Path,
     features: Sequence[Path],
     samples: Sequence[Path],
-    output: Path,
-    reliability: Path,
-    predictions: Path,
+    output: OutputFile,
+    reliability: OutputFile,
+    predictions: OutputFile,
     test: str,
     shifts: Sequence[str] = (),
 ) -> None:

@@ -14,6 +14,7 @@ from lpclip import tiny
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError
 from lpclip.model_spec import EMBEDDED, PRECOMPUTED, is_checkpoint
+from lpclip.permissions import check_output_folder
 from lpclip.probes import Probe, load_probe, place, read_probes
 from lpclip.train import MODEL
 
@@ -46,10 +47,9 @@ def export(
 
     Raises:
         LpclipError: no such round, seed or member; an ensemble without a member; onnx is not
-            installed; the output is no folder.
+            installed; the output is no folder or cannot be written.
     """
-    if output.exists() and not output.is_dir():
-        raise LpclipError(f"{output} is a file. Name a folder for the head and its README.")
+    check_output_folder(output)
     heads, _ = read_probes(probes)
     number, column = place(probes, heads, round=round, seed=seed)
     probe = load_probe(probes, round=number, seed=heads.seeds[column], member=member)

@@ -9,7 +9,6 @@ stops the first pass that meets it.
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ from lpclip.errors import BadImageError, LpclipError, bad_images
 from lpclip.image_sizes import sizes_of
 from lpclip.readable import reasons_unreadable
 from lpclip.subsets import Stratified, choose
+from lpclip.types import OutputFile
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _ODD_NAME = "its name is not UTF-8"
 
 def index_samples(
     *,
-    output: Path,
+    output: OutputFile,
     dataset: str,
     source: Mapping[str, Any],
     class_map: ClassMap | None = None,

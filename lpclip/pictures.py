@@ -25,7 +25,7 @@ from lpclip.embed_images import LARGEST_CIFAR_PIXELS
 from lpclip.evaluate import checked_labels, logits_of, views_of
 from lpclip.probes import read_probes
 from lpclip.rng import keys
-from lpclip.types import FloatArray
+from lpclip.types import FloatArray, OutputFile
 
 PER_ROW = 10
 _SIDE = 96  # pixels of a picture at most
@@ -36,7 +36,7 @@ def pictures(
     *,
     probes: Sequence[Path],
     features: Sequence[Path],
-    output: Path,
+    output: OutputFile,
     source: Mapping[str, Any],
     official_source: Mapping[str, Any] | None = None,
     samples: Path | None = None,

@@ -18,6 +18,7 @@ from lpclip.encoder import load_encoder
 from lpclip.errors import BadImageError, LpclipError
 from lpclip.metrics import max_logit, mcm
 from lpclip.model_spec import PRECOMPUTED
+from lpclip.permissions import check_output_file
 from lpclip.probes import HALF_WAY, Probes, between, place, read_probes
 from lpclip.progress import progress
 from lpclip.types import FloatArray
@@ -90,10 +91,12 @@ def predict(
 
     Raises:
         LpclipError: nothing there, no such round or seed, features of another model, or a model
-            that cannot be loaded or is another one.
+            that cannot be loaded or is another one; an output that cannot be written.
     """
     if output is not None and output.suffix.lower() not in _WRITERS:
         raise LpclipError(f"{output} ends in neither {' nor '.join(_WRITERS)}.")
+    if output is not None:
+        check_output_file(output)
     heads, provenance = read_probes(probes)
     number, column = place(probes, heads, round=round, seed=seed)
     known = None if adapt is None else _clean_features(adapt, provenance)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lpclip import cache
+from lpclip.types import OutputFile
 
 
-def predictions(*, parts: Sequence[Path], output: Path) -> None:
+def predictions(*, parts: Sequence[Path], output: OutputFile) -> None:
     """Write one table per experiment: ``{model}/{benchmark}/{method}/seed_{seed}``.
 
     Args:

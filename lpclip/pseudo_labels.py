@@ -17,7 +17,7 @@ from scipy.special import softmax
 from lpclip import cache
 from lpclip.priors import apply_prior
 from lpclip.structure import Structure, calibrated_temperature
-from lpclip.types import BoolArray, FloatArray, IntArray
+from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def pseudo_labels(
     *,
     text: Path,
     features: Path,
-    output: Path,
+    output: OutputFile,
     labelling: Labelling,
     view: str = "weak",
 ) -> None:

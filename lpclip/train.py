@@ -11,6 +11,7 @@ from lpclip.errors import LpclipError
 from lpclip.methods import INPUTS, Inputs, ZeroShotHead, load_method
 from lpclip.probes import write_probes
 from lpclip.settings import build
+from lpclip.types import OutputFile
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ MODEL = (
 def train_probe(
     *,
     text: Path,
-    output: Path,
+    output: OutputFile,
     benchmark: str,
     method: str,
     kind: str,

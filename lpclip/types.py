@@ -1,6 +1,7 @@
-"""Names for the array types that appear in signatures."""
+"""Names for the types that appear in signatures: arrays, and paths that a stage writes."""
 
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -8,3 +9,7 @@ import numpy.typing as npt
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+# Checked by the command line before the stage works.
+OutputFile: TypeAlias = Annotated[Path, "output file"]
+OutputFolder: TypeAlias = Annotated[Path, "output folder"]

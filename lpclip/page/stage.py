@@ -12,6 +12,7 @@ from lpclip.page.render import render
 from lpclip.page.tables import read_tables
 from lpclip.report.guard import in_words_by_pair
 from lpclip.report.parts import methods_of
+from lpclip.types import OutputFile
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def page(
     probes: Sequence[Path],
     tables: Sequence[Path],
     pictures: Sequence[Path],
-    output: Path,
+    output: OutputFile,
     logs: Path | None = None,
     configuration: Mapping[str, Any] | None = None,
 ) -> None:

@@ -8,6 +8,7 @@ from lpclip.report import write_reports
 from lpclip.report.guard import write_guard_table
 from lpclip.report.parts import methods_of
 from lpclip.report.skipped import write_skipped_table
+from lpclip.types import OutputFolder
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ def report(
     ood: Sequence[Path],
     rounds: Sequence[Path],
     per_class: Sequence[Path],
-    output: Path,
+    output: OutputFolder,
     comparisons: Sequence[Path] = (),
     reliability: Sequence[Path] = (),
     ood_curves: Sequence[Path] = (),

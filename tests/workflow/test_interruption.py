@@ -1,7 +1,9 @@
 """Kills, full disks, damaged and foreign files."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +97,58 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_output(samples, tmp_path, size)
         assert not (disk / "clean.h5").exists()
     finally:
         run(["umount", str(disk)])
+
+
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+os.execv(sys.executable, [sys.executable, "-m", "lpclip", *sys.argv[2:]])
+"""
+
+
+@pytest.mark.parametrize("limit", [2000, 20_000], ids=["at its beginning", "in the middle"])
+def test_a_file_size_limit_is_a_sentence_and_leaves_no_output(tmp_path, limit):
+    settings = json.dumps({"dataset": "photos", "source": SETTINGS["source"]})
+    arguments = ["index-samples", "--output", str(tmp_path / "s.h5"), "--settings", settings]
+    done = run([sys.executable, "-c", LIMITED, str(limit), *arguments])
+    assert done.returncode == 1
+    assert "larger than the system allows" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def quota(tmp_path):
+    """A folder of 300 kB on a disk with more space: btrfs limits root too."""
+    image, disk = tmp_path / "image", tmp_path / "disk"
+    disk.mkdir()
+    image.touch()
+    os.truncate(image, 128 << 20)
+    for command in (
+        ["mkfs.btrfs", "-q", image],
+        ["mount", "-o", "loop", image, disk],
+        ["btrfs", "quota", "enable", disk],
+        ["btrfs", "subvolume", "create", disk / "limited"],
+        ["btrfs", "qgroup", "limit", "300k", disk / "limited"],
+    ):
+        if shutil.which(command[0]) is None or run(list(map(str, command))).returncode:
+            run(["umount", str(disk)])
+            pytest.skip(f"no quota here: {command[0]} is missing or fails")
+    yield disk / "limited"
+    run(["umount", str(disk)])
+
+
+def test_a_quota_that_is_used_up_is_a_sentence_and_leaves_no_output(quota):
+    with contextlib.suppress(OSError), (quota / "fill").open("wb", buffering=0) as file:
+        while file.write(os.urandom(4096)):
+            pass
+    settings = json.dumps({"dataset": "photos", "source": SETTINGS["source"]})
+    arguments = ["index-samples", "--output", str(quota / "s.h5"), "--settings", settings]
+    done = run([sys.executable, "-m", "lpclip", *arguments])
+    assert done.returncode == 1
+    assert "your quota on the disk is used up" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert [path.name for path in quota.iterdir()] == ["fill"]
 
 
 def test_a_folder_without_write_permission_is_a_sentence(tmp_path):
