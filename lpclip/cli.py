@@ -93,6 +93,12 @@ STAGES: Mapping[str, Stage] = {
 # Settings that are there for Snakemake, which re-runs a job when they change.
 FOR_SNAKEMAKE = ("code", "versions", "order", "checkpoint", "files")
 
+# What errors without a file's name are of; ``lpclip.atomic.disk_errors`` names all files of ours.
+NAMELESS: Mapping[int, str] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO), "standard output"),
+    errno.ENOENT: "the working directory",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 if it succeeded, 1 with a sentence if it did not."""
@@ -116,9 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Most likely a path that cannot be read or written; a log has the whole story.
         log.exception("stopped by an error of the file system")
         _drop_output()
-        # A full disk of any other file was named already; see ``lpclip.atomic.disk_errors``.
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-        place = error.filename or ("standard output" if full else None)
+        place = error.filename or NAMELESS.get(error.errno or 0)
         if place is None or error.strerror is None:
             raise
         print(f"lpclip: {place}: {error.strerror}.", file=sys.stderr)

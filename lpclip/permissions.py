@@ -62,7 +62,7 @@ def check_output_folder(path: Path) -> None:
 
 def _check_folder(path: Path, folder: Path) -> None:
     """Try to make a file in the nearest folder that exists; nobody else sees it."""
-    while not folder.exists():
+    while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
         raise LpclipError(f"{path}: {folder} is a file, not a folder. Name another path.")
@@ -70,7 +70,8 @@ def _check_folder(path: Path, folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OSError(error.errno, error.strerror) from error  # its name means nothing to anybody
+        # Named by what is to be written, not by the name of a trial.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _check_replaceable(target: Path) -> None:

@@ -210,3 +210,12 @@ def test_a_log_that_cannot_be_written_on_is_one_sentence(capsys):
     assert capsys.readouterr().err == (
         "lpclip: /dev/full: No space left on device. The log ends.\n"
     )
+
+
+def test_a_working_directory_that_is_gone_is_a_sentence(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    code, printed = status(["index-samples", "--output", "x.h5"], capsys)
+    assert (code, printed) == (1, "lpclip: the working directory: No such file or directory.\n")
