@@ -21,75 +21,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.stages import STAGES
 from lpclip.tools import TOOLS
 from lpclip.tools import run as run_tool
 
 log = logging.getLogger(__name__)
 
 
-class Stage(NamedTuple):
-    """A stage of the workflow.
-
-    Attributes:
-        function: ``module:name`` of what it runs.
-        summary: one line for the overview.
-        writes: parameters of the function that are files it writes; its other paths are read.
-        folder_of: name of the main file where the output is a folder.
-    """
-
-    function: str
-    summary: str
-    writes: tuple[str, ...] = ("output",)
-    folder_of: str = ""
-
-
-STAGES: Mapping[str, Stage] = {
-    "index-samples": Stage("lpclip.index_samples:index_samples", "list the images of a dataset"),
-    "embed-text": Stage("lpclip.embed_text:embed_text", "embed class names: the zero-shot head"),
-    "embed-images": Stage(
-        "lpclip.embed_images:embed_images",
-        "embed views of a dataset's images",
-        writes=("output", "timings"),
-    ),
-    "copy-text": Stage("lpclip.copy_features:copy_text", "take over text features made before"),
-    "copy-features": Stage("lpclip.copy_features:copy_features", "take over features made before"),
-    "pseudo-labels": Stage(
-        "lpclip.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"
-    ),
-    "train-probe": Stage("lpclip.train:train_probe", "train the probes of a method"),
-    "evaluate": Stage("lpclip.evaluate:evaluate", "accuracy and calibration on a set's views"),
-    "evaluate-features": Stage(
-        "lpclip.evaluate_features:evaluate_features",
-        "detection of foreign images without a head",
-    ),
-    "evaluate-ood": Stage(
-        "lpclip.evaluate_ood:evaluate_ood",
-        "detection of foreign images",
-        writes=("output", "curves"),
-    ),
-    "evaluate-held-out": Stage(
-        "lpclip.evaluate_held_out:evaluate_held_out",
-        "which score detects foreign images, asked of held-out classes",
-    ),
-    "evaluate-rounds": Stage(
-        "lpclip.evaluate_rounds:evaluate_rounds",
-        "what every round was worth",
-        writes=("output", "per_class", "confusion"),
-    ),
-    "evaluate-samples": Stage(
-        "lpclip.evaluate_samples:evaluate_samples",
-        "image by image, beside zero-shot",
-        writes=("output", "reliability", "predictions"),
-    ),
-    "predictions": Stage("lpclip.predictions:predictions", "gather the predictions of all methods"),
-    "pictures": Stage("lpclip.pictures:pictures", "pictures of test images for the page"),
-    "report": Stage(
-        "lpclip.report.stage:report",
-        "gather the evaluation into reports and figures",
-        folder_of="report.csv",
-    ),
-    "page": Stage("lpclip.page.stage:page", "show the reports as one HTML file"),
-}
 # Settings that are there for Snakemake, which re-runs a job when they change.
 FOR_SNAKEMAKE = ("code", "versions", "order", "checkpoint", "files")
 
@@ -196,10 +134,14 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
         if key in files:
             raise LpclipError(f"lpclip {command}: '{key}' is an option, --{_dashed(key)}.")
     given = {name: value for name, value in options.items() if value is not None}
-    stage = STAGES[command]
-    output: Path = given["output"] / stage.folder_of
-    paths = (path for name in files if name not in stage.writes for path in _paths(given.get(name)))
-    read = [path for path in paths if not path.is_dir()]  # of the logs only times are shown
+    read = [
+        path
+        for name, option in files.items()
+        if option.check is None
+        for path in _paths(given.get(name))
+        if not path.is_dir()  # of the logs only times are shown
+    ]
+    output: Path = given["output"] / STAGES[command].main_file
     record = made_from.record_of(command, asked, read, output=output)
     with made_from.recording(record):
         call(function, {**settings, **given}, where=f"lpclip {command}")

@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from lpclip.cli import STAGES, TOOLS, main
+from lpclip.cli import main
+from lpclip.stages import STAGES
+from lpclip.tools import TOOLS
 
 
 def run(*arguments):

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from lpclip import cli
-from lpclip.cli import STAGES, main
+from lpclip.cli import main
 from lpclip.errors import LpclipError
 from lpclip.permissions import check_output_file, check_output_folder
 from lpclip.predict import predict
+from lpclip.stages import STAGES
 
 # Parameters with these names are written by some stages and read by others.
 READ = {("report", "per_class"), ("report", "confusion"), ("report", "reliability")}

@@ -23,7 +23,7 @@ import pandas as pd
 import yaml
 from measure import machine, write
 
-from lpclip.cli import STAGES
+from lpclip.stages import STAGES
 
 REPOSITORY = Path(__file__).parents[2]
 JOBS, JOBS_PER_METHOD = 2000, 11

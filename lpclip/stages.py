@@ -1,0 +1,63 @@
+"""The stages of the workflow, each a command of its own."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Stage(NamedTuple):
+    """A stage of the workflow.
+
+    Attributes:
+        function: ``module:name`` of what it runs.
+        summary: one line for the overview.
+        main_file: the output that what it was made from lies next to, where the output is a folder.
+    """
+
+    function: str
+    summary: str
+    main_file: str = ""
+
+
+STAGES: Mapping[str, Stage] = {
+    "index-samples": Stage("lpclip.index_samples:index_samples", "list the images of a dataset"),
+    "embed-text": Stage("lpclip.embed_text:embed_text", "embed class names: the zero-shot head"),
+    "embed-images": Stage(
+        "lpclip.embed_images:embed_images",
+        "embed views of a dataset's images",
+    ),
+    "copy-text": Stage("lpclip.copy_features:copy_text", "take over text features made before"),
+    "copy-features": Stage("lpclip.copy_features:copy_features", "take over features made before"),
+    "pseudo-labels": Stage(
+        "lpclip.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"
+    ),
+    "train-probe": Stage("lpclip.train:train_probe", "train the probes of a method"),
+    "evaluate": Stage("lpclip.evaluate:evaluate", "accuracy and calibration on a set's views"),
+    "evaluate-features": Stage(
+        "lpclip.evaluate_features:evaluate_features",
+        "detection of foreign images without a head",
+    ),
+    "evaluate-ood": Stage(
+        "lpclip.evaluate_ood:evaluate_ood",
+        "detection of foreign images",
+    ),
+    "evaluate-held-out": Stage(
+        "lpclip.evaluate_held_out:evaluate_held_out",
+        "which score detects foreign images, asked of held-out classes",
+    ),
+    "evaluate-rounds": Stage(
+        "lpclip.evaluate_rounds:evaluate_rounds",
+        "what every round was worth",
+    ),
+    "evaluate-samples": Stage(
+        "lpclip.evaluate_samples:evaluate_samples",
+        "image by image, beside zero-shot",
+    ),
+    "predictions": Stage("lpclip.predictions:predictions", "gather the predictions of all methods"),
+    "pictures": Stage("lpclip.pictures:pictures", "pictures of test images for the page"),
+    "report": Stage(
+        "lpclip.report.stage:report",
+        "gather the evaluation into reports and figures",
+        main_file="report.csv",
+    ),
+    "page": Stage("lpclip.page.stage:page", "show the reports as one HTML file"),
+}
