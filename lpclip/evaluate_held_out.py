@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lpclip.evaluate import experiment, views_of, write_csv
-from lpclip.evaluate_features import feature_scores
+from lpclip.evaluate_features import feature_scores, references
 from lpclip.evaluate_ood import head_scores
 from lpclip.metrics import detection_metrics
 from lpclip.probes import Probes, read_probes
@@ -59,15 +59,15 @@ def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, f
     features = features[:: max(1, -(-len(features) // _IMAGES))]
     predicted = heads.logits(features, -1, 0).argmax(axis=1)
     groups = np.arange(len(heads.class_names)) % GROUPS
-    references = np.arange(len(features)) % 2 == 0
+    is_reference = references(len(features))
     aurocs = defaultdict[str, list[float]](list)
     for group in np.unique(groups):
         out = groups == group
         foreign = out[predicted]
-        known = features[references & ~foreign]
-        if out.all() or len(known) < 2 or not _both(foreign[~references]):
+        known = features[is_reference & ~foreign]
+        if out.all() or len(known) < 2 or not _both(foreign[~is_reference]):
             continue
-        scored, is_foreign = features[~references], foreign[~references]
+        scored, is_foreign = features[~is_reference], foreign[~is_reference]
         scores = dict(_scores(_without(heads, out), scored, known))
         for name, values in scores.items():
             found = detection_metrics(values[~is_foreign], values[is_foreign])
@@ -75,7 +75,7 @@ def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, f
     return {
         name: {
             "n_groups": len(values),
-            "n_images": int((~references).sum()),
+            "n_images": int((~is_reference).sum()),
             "auroc": float(np.mean(values)),
         }
         for name, values in aurocs.items()

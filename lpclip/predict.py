@@ -70,7 +70,8 @@ def predict(
     Columns: id, path, prediction (the class), confidence (its probability); scores that are high
     for images of the probe's classes and low for foreign ones: half_way_max_logit (of the head
     half-way from zero-shot to the probe), max_logit, mcm, and with ``adapt`` nearest_neighbours and
-    mahalanobis; then class_2, confidence_2 and so on, the next most probable classes.
+    mahalanobis (of an image of the adapt set: to the others of it); then class_2, confidence_2 and
+    so on, the next most probable classes.
 
     Features are rounded to float16, as those of caches are, so that an image gets the numbers that
     the workflow computes for it.

@@ -58,7 +58,7 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="clean.h5 of the unlabelled images that the probe was adapted on: adds the scores "
-        "nearest_neighbours and mahalanobis, the distances to them",
+        "nearest_neighbours and mahalanobis, the distances to them (of one of them, to the others)",
     )
     parser.add_argument(
         "--model-checkpoint",

@@ -320,6 +320,45 @@ def test_distances_to_the_adapt_set_are_those_of_scikit_learn_for_every_seed(wor
         assert np.isnan(table.loc[(name, seed), "temperature"])
 
 
+def figures_of_features(folder, adapt, test, foreign):
+    """The rows of ``evaluate_features`` by score, of arrays of features."""
+    for name, values in (("adapt", adapt), ("test", test), ("foreign", foreign)):
+        samples = write_index(folder / f"{name}_samples.h5", np.full(len(values), -1), None)
+        write_features(folder / f"{name}.h5", samples, {"clean": values[None]}, dataset=name)
+    files = {name: folder / f"{name}.h5" for name in ("adapt", "test")}
+    evaluate_features(**files, features=folder / "foreign.h5", output=folder / "found.csv")
+    return pd.read_csv(folder / "found.csv").set_index("score")
+
+
+@pytest.mark.parametrize("part", ["all", "some"])
+def test_images_of_the_adapt_set_are_no_more_familiar_than_others_like_them(tmp_path, part):
+    random = np.random.default_rng(7)
+    adapt, foreign = random.normal(size=(2, 500, 200))
+    # All are a benchmark without a test set; some, one whose test set is a part of its adapt set.
+    test = adapt if part == "all" else adapt[::2]
+    found = figures_of_features(tmp_path, adapt, test, foreign)
+    assert list(found["n_id"]) == [250, 250]
+    standard_error = np.sqrt(751 / (12 * 250 * 500))
+    assert (np.abs(found["auroc"] - 0.5) < 3 * standard_error).all(), found
+    # What it would be if images were compared with themselves.
+    assert metrics.roc_auc_score(*in_sample(adapt, foreign)) > 0.6
+
+
+def in_sample(adapt, foreign):
+    both = unit_vectors(np.concatenate([adapt, foreign]))
+    scores = -LedoitWolf().fit(both[: len(adapt)]).mahalanobis(both)
+    return np.repeat([1, 0], [len(adapt), len(foreign)]), scores
+
+
+def test_without_a_test_set_every_other_image_is_the_reference(tmp_path):
+    random = np.random.default_rng(8)
+    adapt, foreign = random.normal(size=(101, 6)), random.normal(size=(60, 6)) + 1
+    whole = figures_of_features(tmp_path, adapt, adapt, foreign)
+    halves = figures_of_features(tmp_path, adapt[::2], adapt[1::2], foreign)
+    pd.testing.assert_frame_equal(whole, halves)
+    assert list(whole["n_id"]) == [50, 50]
+
+
 def test_an_adapt_set_of_one_image_has_no_gaussian(world):
     for name, n in (("known", 1), ("foreign", 5)):
         samples = write_index(world.folder / f"{name}_samples.h5", np.full(n, -1), None)

@@ -97,8 +97,10 @@ def test_distances_to_the_adapt_set_are_those_of_the_metrics_in_every_batch_size
         "confidence_2",
     ]
     distances = np.sort(np.linalg.norm(known[:, None] - known, axis=-1), axis=1)
-    np.testing.assert_allclose(table["nearest_neighbours"], -distances[:, 4], atol=1e-5)
-    np.testing.assert_allclose(table["mahalanobis"], mahalanobis(known, known), rtol=1e-4)
+    # These are the images of the adapt set: each is compared with the others.
+    np.testing.assert_allclose(table["nearest_neighbours"], -distances[:, 5], atol=1e-5)
+    expected = mahalanobis(known, known, members=np.ones(len(known), bool))
+    np.testing.assert_allclose(table["mahalanobis"], expected, rtol=1e-4)
     images = [folder / "images/b/01.png", folder / "images/a"]
     found = of(folder, *images, adapt=folder / "clean.h5", batch_size=4, top_k=1).table
     assert list(found)[-2:] == ["nearest_neighbours", "mahalanobis"]

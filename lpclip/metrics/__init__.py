@@ -14,7 +14,7 @@ from lpclip.metrics.comparison import paired_comparison
 from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.effective import FITS, effective_robustness
 from lpclip.metrics.intervals import wilson_interval
-from lpclip.metrics.ood_features import mahalanobis, nearest_neighbours
+from lpclip.metrics.ood_features import mahalanobis, members_of, nearest_neighbours
 from lpclip.metrics.ood_scores import energy, entropy, max_logit, mcm, msp
 from lpclip.metrics.robustness import (
     ALEXNET,
@@ -57,6 +57,7 @@ __all__ = [
     "mcm",
     "mean_corruption_accuracy",
     "mean_per_class_accuracy",
+    "members_of",
     "msp",
     "nearest_neighbours",
     "negative_log_likelihood",

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 
-from lpclip.metrics import detection_metrics, mahalanobis, nearest_neighbours
+from lpclip.metrics import detection_metrics, mahalanobis, members_of, nearest_neighbours
 
 SCORES = [nearest_neighbours, mahalanobis]
 
@@ -131,3 +131,60 @@ def test_impossible_arguments_are_refused():
         nearest_neighbours(features(3, 4), features(9, 4), k=0)
     with pytest.raises(ValueError, match="differ from each other"):
         mahalanobis(features(3, 4), np.tile(features(1, 4), (9, 1)))
+
+
+@pytest.mark.parametrize("k", [1, 3, 80])
+def test_a_member_s_neighbours_are_those_without_itself(k):
+    adapt, others = features(60, 8, seed=20), features(30, 8, seed=21)
+    members = np.repeat([True, False], [60, 30])
+    found = nearest_neighbours(np.concatenate([adapt, others]), adapt, k=k, members=members)
+    alone = [
+        nearest_neighbours(adapt[[row]], np.delete(adapt, row, axis=0), k=k)[0] for row in range(60)
+    ]
+    assert_allclose(found[:60], alone, atol=1e-7)
+    assert_allclose(found[60:], nearest_neighbours(others, adapt, k=k), atol=1e-12)
+
+
+@pytest.mark.parametrize(("m", "d"), [(300, 4), (60, 30), (400, 64)])
+def test_a_member_s_gaussian_is_that_without_itself_but_for_the_shrinkage(m, d):
+    adapt = features(m, d, seed=22)
+    found = mahalanobis(adapt, adapt, members=np.ones(m, bool))
+    alone = [mahalanobis(adapt[[row]], np.delete(adapt, row, axis=0))[0] for row in range(m)]
+    assert_allclose(found, alone, rtol=0.015)
+    errors = [
+        np.median(np.abs(scores / alone - 1)) for scores in (mahalanobis(adapt, adapt), found)
+    ]
+    assert errors[0] > 8 * errors[1]
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize(("m", "d"), [(200, 256), (600, 32)])
+def test_noise_that_is_the_adapt_set_looks_like_any_other_noise(score, m, d):
+    adapt, others = features(m, d, seed=23, centre=0), features(m, d, seed=24, centre=0)
+    members = np.repeat([True, False], m)
+    found = score(np.concatenate([adapt, others]), adapt, members=members)
+    # 4 standard errors of an AUROC of half.
+    tolerance = 4 * np.sqrt((2 * m + 1) / (12 * m * m))
+    assert detection_metrics(found[:m], found[m:])["auroc"] == pytest.approx(0.5, abs=tolerance)
+    naive = score(np.concatenate([adapt, others]), adapt)
+    if score is mahalanobis:
+        assert detection_metrics(naive[:m], naive[m:])["auroc"] > 0.5 + tolerance
+
+
+@pytest.mark.parametrize("d", [3, 64])
+def test_members_are_found_whatever_their_length_and_rounding(d):
+    adapt, others = features(400, d, seed=25, centre=0), features(50, d, seed=26, centre=0)
+    again = (3 * adapt[::2]).astype(np.float16)
+    found = members_of(adapt, np.concatenate([others, again]))
+    assert found[50:].all()
+    distances = cdist(unit(others), unit(adapt)).min(axis=1)
+    assert_allclose(found[:50], distances <= 2e-3)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_members_are_told_for_every_feature(score):
+    values = features(5, 3)
+    with pytest.raises(ValueError, match="expected 5 booleans as members, got bool"):
+        score(values, values, members=np.ones(4, bool))
+    with pytest.raises(ValueError, match="expected 5 booleans as members, got int64"):
+        score(values, values, members=np.ones(5, np.int64))
