@@ -26,6 +26,7 @@ from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 # The mean over the standard corruptions x severities, as a shift of its own.
 MEAN = "standard_corruptions"
 N_BINS = 15
+_ROUNDING = 1e-6  # of float32 weights that were multiplied once
 
 COMPARISONS = (
     "model", "benchmark", "method", "n_seeds", "dataset", "shift", "family", "source", "severity",
@@ -91,7 +92,9 @@ def evaluate_samples(
         for path in features
         for view in _views(path, heads, provenance, indices, shifts=shifts)
     ]
-    _write(_differences(views, {**names, "n_seeds": len(heads.seeds)}), COMPARISONS, output)
+    names_and_seeds = {**names, "n_seeds": len(heads.seeds)}
+    rows = _differences(views, names_and_seeds, same=decides_as_zero_shot(heads))
+    _write(rows, COMPARISONS, output)
     _write(_bins(views, names, heads.seeds), RELIABILITY, reliability)
 
 
@@ -132,29 +135,44 @@ def _views(
         )
 
 
-def _differences(views: Sequence[_View], names: Mapping[str, Any]) -> list[dict[str, Any]]:
+def decides_as_zero_shot(heads: Probes) -> bool:
+    """Whether the last round's heads give every image the class that round 0 gives it.
+
+    They do where each is round 0 itself or a positive multiple of it, as with a temperature.
+    """
+    weight, bias = heads.last()
+    first = np.concatenate([heads.weight[0, 0], heads.bias[0, 0][:, None]], axis=-1).ravel()
+    own = np.concatenate([weight, bias[..., None]], axis=-1).reshape(-1, len(first))
+    factors = own @ first / max(float(first @ first), np.finfo(np.float32).tiny)
+    gap = np.abs(own - factors[:, None] * first).max(axis=1)
+    return bool(((factors > 0) & (gap <= _ROUNDING * np.abs(own).max(axis=1))).all())
+
+
+def _differences(
+    views: Sequence[_View], names: Mapping[str, Any], *, same: bool
+) -> list[dict[str, Any]]:
     """One row per view, and per source one of the mean over its standard corruptions."""
     rows = []
     for view in views:
         place = {"dataset": view.dataset, "shift": view.shift, "family": view.family}
         row = {**names, **place, "source": view.source, "severity": view.severity}
-        rows.append({**row, **_compared([view])})
+        rows.append({**row, **_compared([view], same=same)})
     for source, group in _standard(views).items():
         complete = len({(view.shift, view.severity) for view in group}) == len(STANDARD) * 5
         # Corruptions of other images than these would be no pairs.
         if complete and len({view.correct.shape for view in group}) == 1:
             place = {"dataset": group[0].dataset, "shift": MEAN, "family": "mean"}
             row = {**names, **place, "source": source, "severity": ""}
-            rows.append({**row, **_compared(group)})
+            rows.append({**row, **_compared(group, same=same)})
     return rows
 
 
-def _compared(views: Sequence[_View]) -> dict[str, float]:
-    """Paired difference, mean over seeds and views: an image is drawn with all that it has."""
+def _compared(views: Sequence[_View], *, same: bool) -> dict[str, float]:
+    """Paired difference, mean over seeds and views: an image counts once, with all of them."""
     correct = np.concatenate([view.correct for view in views])
     n_seeds = len(views[0].correct)
     baseline = np.repeat(np.stack([view.zero_shot_correct for view in views]), n_seeds, axis=0)
-    found = paired_comparison(correct, baseline)
+    found = paired_comparison(correct, baseline, same=same)
     return {
         **{key: found[key] for key in ("n", "difference", "difference_low", "difference_high")},
         "only_method": found["only_method"] / len(correct),

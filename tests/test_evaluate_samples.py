@@ -1,6 +1,7 @@
 """Comparisons with zero-shot: the same images, the definitions of the metrics, a table of all."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ from jsonschema import Draft202012Validator
 
 from lpclip import cache
 from lpclip.corruptions import FAMILIES, STANDARD
-from lpclip.evaluate_samples import COMPARISONS, MEAN, RELIABILITY, evaluate_samples
+from lpclip.evaluate_samples import (
+    COMPARISONS,
+    MEAN,
+    RELIABILITY,
+    decides_as_zero_shot,
+    evaluate_samples,
+)
 from lpclip.metrics import expected_calibration_error, paired_comparison
 from lpclip.predictions import predictions
 from lpclip.probes import Probes, write_probes
@@ -114,6 +121,49 @@ def test_the_clean_difference_is_that_of_the_accuracies_on_the_same_images(made)
     assert row["only_method"] == pytest.approx((method & ~zero_shot).sum() / 2)
     assert row["only_zero_shot"] == pytest.approx((zero_shot & ~method).sum() / 2)
     assert row["difference_low"] < row["difference"] < row["difference_high"]
+
+
+def compared_heads(made, folder, change):
+    """The clean row of comparisons.csv where the last round is zero-shot, changed."""
+    first = made["probes"].weight[0, 0]
+    weight = np.stack([np.stack([first] * 2), np.stack([change(first)] * 2)])
+    probes = replace(made["probes"], weight=weight.astype(np.float32))
+    write_probes(folder / "probes.h5", probes, {**MODEL, "benchmark": "b", "method": "m"})
+    arguments = made["arguments"] | {
+        "probes": folder / "probes.h5", "output": folder / "c.csv",
+        "reliability": folder / "r.csv", "predictions": folder / "p.h5",
+    }  # fmt: skip
+    evaluate_samples(**arguments, features=[made["features"]], samples=[made["samples"]])
+    row = pd.read_csv(folder / "c.csv").iloc[0]
+    assert row["difference"] == row["only_method"] == row["only_zero_shot"] == 0
+    return row
+
+
+@pytest.mark.parametrize("factor", [1, 0.37, 41.7])
+def test_zero_shot_differs_from_itself_at_any_temperature_by_exactly_nothing(
+    made, tmp_path, factor
+):
+    row = compared_heads(made, tmp_path, lambda weight: weight * np.float32(factor))
+    assert row["difference_low"] == row["difference_high"] == 0
+
+
+def test_another_head_that_is_right_on_the_same_images_might_differ_on_others(made, tmp_path):
+    row = compared_heads(made, tmp_path, lambda weight: weight + 1e-4 * np.eye(C, D))
+    assert row["difference_low"] < 0 < row["difference_high"]
+
+
+def test_one_member_that_decides_otherwise_makes_another_head(made):
+    first = made["probes"].weight[:1, :1]
+    weight = np.repeat(np.repeat(first, 2, axis=0), 2, axis=1)
+    members = np.stack([weight[-1], 2 * weight[-1]], axis=1)
+    heads = replace(
+        made["probes"], weight=weight, member_weight=members,
+        member_bias=np.zeros((2, 2, C), np.float32),
+    )  # fmt: skip
+    assert decides_as_zero_shot(heads)
+    members[1, 1, 0, 0] += 0.1
+    assert not decides_as_zero_shot(heads)
+    assert not decides_as_zero_shot(replace(heads, member_weight=-members))
 
 
 def test_the_mean_over_corruptions_draws_images_with_all_their_corruptions(made):

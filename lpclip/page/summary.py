@@ -67,15 +67,22 @@ def compared(comparisons: pd.DataFrame, method: str, shift: str) -> "pd.Series[A
 
 
 def interval(row: "pd.Series[Any]") -> str:
-    """A paired difference as text, in points: +8.0 [6.1, 9.9]."""
-    low, high = signed(row["difference_low"]), signed(row["difference_high"])
-    return f"{signed(row['difference'])} [{low}, {high}]"
+    """A paired difference as text, in points: +8.0 [+6.1, +9.9]; without an interval, alone.
+
+    An interval that is no wider than a tenth of a point is given with one more digit, so that
+    only one of no width looks like it.
+    """
+    low, high = row["difference_low"], row["difference_high"]
+    if pd.isna(low) or pd.isna(high):
+        return signed(row["difference"])
+    digits = 2 if 0 < high - low <= 0.001 else 1
+    return f"{signed(row['difference'], digits)} [{signed(low, digits)}, {signed(high, digits)}]"
 
 
-def signed(fraction: float) -> str:
+def signed(fraction: float, digits: int = 1) -> str:
     """A difference in points, with a true minus sign and none for what rounds to zero."""
-    text = f"{100 * fraction:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+    text = f"{100 * fraction:+.{digits}f}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def _cells(

@@ -9,6 +9,8 @@ import pytest
 from evaluations import small_evaluation
 from pages import attributes_of, drawings, page_of, text_of
 
+from lpclip.page.summary import interval
+
 
 @pytest.fixture
 def evaluation():
@@ -61,6 +63,29 @@ def test_differences_carry_the_interval_of_comparisons_csv(evaluation, tmp_path)
     assert rows["lp_clip_balanced"][1].endswith("+1.0 [−1.0, +3.0]")
     assert '<small class="better">+8.1' in page
     assert '<small class="unsure">+1.0' in page
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "text"),
+    [
+        (0.08, 0.061, 0.1, "+8.0 [+6.1, +10.0]"),
+        (0.0, -0.0003, 0.0003, "0.00 [\N{MINUS SIGN}0.03, +0.03]"),
+        (0.0, 0.0, 0.0, "0.0 [0.0, 0.0]"),
+        (-0.012, np.nan, np.nan, "\N{MINUS SIGN}1.2"),
+    ],
+)
+def test_a_narrow_interval_is_told_from_one_of_no_width_and_from_none(difference, low, high, text):
+    row = pd.Series({"difference": difference, "difference_low": low, "difference_high": high})
+    assert interval(row) == text
+
+
+def test_the_page_holds_without_any_interval(evaluation, tmp_path):
+    for kind in ("robustness", "comparisons"):
+        for row in evaluation.rows[kind]:
+            row.update({name: np.nan for name in row if name.endswith(("_low", "_high"))})
+    page = page_of(evaluation, tmp_path)
+    assert "nan" not in rows_of(page, "Every method")["lp_clip"][1]
+    assert "nan]" not in page
 
 
 def test_the_table_of_corruptions_holds_means_over_severities_and_seeds(plain, evaluation):

@@ -389,7 +389,7 @@ def test_snakemake_s_own_report_has_the_results_with_captions(finished, tmp_path
     text = (tmp_path / "report.html").read_text()
     for name in ("report.csv", "comparisons.csv", "report.html", "severity.png"):
         assert name in text
-    assert "paired bootstrap over images" in text
+    assert "paired over images" in text
 
 
 def test_predictions_of_every_experiment_agree_with_the_report(finished):
