@@ -68,9 +68,14 @@ def checked_predictions(probabilities: FloatArray, labels: IntArray) -> Predicti
     return Predictions(values, labels, confidence, (top == labels).astype(np.float64))
 
 
-def by_confidence(
-    predictions: Predictions,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+class Ordered(NamedTuple):
+    """Predictions by confidence."""
+
+    confidence: npt.NDArray[np.float64]  # [N], ascending
+    correct: npt.NDArray[np.float64]  # [N]
+
+
+def by_confidence(predictions: Predictions) -> Ordered:
     """Confidence [N] in ascending order, and the correctness [N] in that order.
 
     Samples of equal confidence share their mean correctness, so that no result depends on the
@@ -80,4 +85,4 @@ def by_confidence(
         predictions.confidence, return_inverse=True, return_counts=True
     )
     share = np.bincount(group, weights=predictions.correct, minlength=len(confidence)) / size
-    return np.repeat(confidence, size), np.repeat(share, size)
+    return Ordered(np.repeat(confidence, size), np.repeat(share, size))

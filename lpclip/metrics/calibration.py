@@ -1,11 +1,10 @@
 """Whether a confidence means what it says: calibration errors of the top-1 confidence."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
-from lpclip.metrics._inputs import Predictions, by_confidence, checked_predictions
+from lpclip.metrics._inputs import Ordered, Predictions, by_confidence, checked_predictions
+from lpclip.metrics.calibration_interval import Bins
 from lpclip.types import FloatArray, IntArray
 
 
@@ -31,7 +30,9 @@ def expected_calibration_error(
     >>> round(expected_calibration_error(probabilities, np.array([0, 1])), 6)
     0.4
     """
-    return equal_width_gaps(checked_predictions(probabilities, labels), _checked(n_bins)).error
+    return calibration_error(
+        bins_of_equal_width(checked_predictions(probabilities, labels), _checked(n_bins))
+    )
 
 
 def adaptive_calibration_error(
@@ -58,28 +59,29 @@ def adaptive_calibration_error(
     >>> adaptive_calibration_error(probabilities, np.array([0, 0]), n_bins=1)
     0.375
     """
-    return equal_mass_gaps(checked_predictions(probabilities, labels), _checked(n_bins)).error
-
-
-class Gaps(NamedTuple):
-    """A calibration error, |gaps| summed over N, and what its interval needs."""
-
-    error: float  # nan for N = 0
-    gaps: npt.NDArray[np.float64]  # [B], in each bin the sum of correctness less confidence
-    covariance: npt.NDArray[np.float64]  # [B, B], of these sums when samples are drawn anew
-
-
-def equal_width_gaps(predictions: Predictions, n_bins: int = 15) -> Gaps:
-    """`expected_calibration_error` of predictions that were checked already."""
-    n = len(predictions.labels)
-    bins = equal_width_bins(predictions.confidence, n_bins)
-    gap = predictions.correct - predictions.confidence
-    sums, squares = (
-        np.bincount(bins, weights=values).astype(np.float64) for values in (gap, gap**2)
+    return calibration_error(
+        bins_of_equal_mass(
+            by_confidence(checked_predictions(probabilities, labels)), _checked(n_bins)
+        )
     )
-    # As many samples fall into a bin as chance has it: a multinomial.
-    covariance = np.diag(squares) - np.outer(sums, sums) / max(n, 1)
-    return Gaps(_error(sums, n), sums, covariance)
+
+
+def calibration_error(bins: Bins) -> float:
+    """|gaps| between right samples and confidence, summed over the bins, over N; nan for N = 0."""
+    n = bins.sizes.sum()
+    return float(np.abs(bins.right - bins.confidence).sum() / n) if n else float("nan")
+
+
+def bins_of_equal_width(predictions: Predictions, n_bins: int = 15) -> Bins:
+    """Those of `expected_calibration_error` that hold a sample."""
+    place = equal_width_bins(predictions.confidence, n_bins)
+    sizes = np.bincount(place)
+    held = sizes > 0
+    right, confidence = (
+        np.bincount(place, weights=values)[held].astype(np.float64)
+        for values in (predictions.correct, predictions.confidence)
+    )
+    return Bins(sizes[held].astype(np.float64), right, confidence)
 
 
 def equal_width_bins(confidence: FloatArray, n_bins: int) -> npt.NDArray[np.int64]:
@@ -90,26 +92,20 @@ def equal_width_bins(confidence: FloatArray, n_bins: int) -> npt.NDArray[np.int6
     return np.searchsorted(edges, confidence, side="left").astype(np.int64)
 
 
-def equal_mass_gaps(predictions: Predictions, n_bins: int = 15) -> Gaps:
-    """`adaptive_calibration_error` of predictions that were checked already."""
-    n = len(predictions.labels)
+def bins_of_equal_mass(ordered: Ordered, n_bins: int = 15) -> Bins:
+    """Those of `adaptive_calibration_error`."""
+    n = len(ordered.confidence)
     if n == 0:
-        return Gaps(_error(np.zeros(0), 0), np.zeros(0), np.zeros((0, 0)))
-    confidence, correct = by_confidence(predictions)
+        return Bins(np.zeros(0), np.zeros(0), np.zeros(0))
     n_bins = min(n_bins, n)
     # The first n % n_bins bins are one larger.
     sizes = np.full(n_bins, n // n_bins)
     sizes[: n % n_bins] += 1
-    # Of a share of samples that are right, the squared gap is the mean over them.
-    square = correct * (1 - confidence) ** 2 + (1 - correct) * confidence**2
     starts = np.cumsum(sizes) - sizes
-    sums, squares = (np.add.reduceat(values, starts) for values in (correct - confidence, square))
-    # A bin's number of samples is fixed, so only what they are varies.
-    return Gaps(_error(sums, n), sums, np.diag(squares - sums**2 / sizes))
-
-
-def _error(gaps: npt.NDArray[np.float64], n: int) -> float:
-    return float(np.abs(gaps).sum() / n) if n else float("nan")
+    right, confidences = (
+        np.add.reduceat(values, starts) for values in (ordered.correct, ordered.confidence)
+    )
+    return Bins(sizes.astype(np.float64), right, confidences)
 
 
 def _checked(n_bins: int) -> int:

@@ -4,20 +4,27 @@ import numpy as np
 import numpy.typing as npt
 
 from lpclip.metrics._inputs import (
+    Ordered,
     Predictions,
     by_confidence,
     checked_labels,
     checked_predictions,
 )
-from lpclip.metrics.calibration import equal_mass_gaps, equal_width_gaps
+from lpclip.metrics.calibration import (
+    bins_of_equal_mass,
+    bins_of_equal_width,
+    calibration_error,
+)
+from lpclip.metrics.calibration_interval import interval_of_gaps
 from lpclip.metrics.intervals import wilson_interval
 from lpclip.metrics.sampling import (
     interval_of_class_mean,
-    interval_of_gaps,
-    interval_of_mean,
+    interval_of_loss,
     interval_of_risk,
 )
 from lpclip.types import FloatArray, IntArray
+
+_Floats = npt.NDArray[np.float64]
 
 
 def classification_metrics(probabilities: FloatArray, labels: IntArray | None) -> dict[str, float]:
@@ -31,9 +38,8 @@ def classification_metrics(probabilities: FloatArray, labels: IntArray | None) -
         n (an int); then accuracy, top5_accuracy (nan for C <= 5), mean_per_class_accuracy, ece,
         adaptive_ece, nll, brier and aurc, each as the function of that name defines it and each
         followed by its {metric}_low and {metric}_high (Wilson for the first two, else see
-        `lpclip.metrics.sampling`); then confidence, the mean of the largest probability. All but
-        n are nan for N = 0, all but n and confidence without labels; for N = 1 the ends of all but
-        the accuracies.
+        `lpclip.metrics.sampling` and `calibration_interval`); then confidence, the mean of the
+        largest probability. All but n are nan for N = 0, all but n and confidence without labels.
 
     Raises:
         ValueError: a row is no probability distribution, or labels do not fit.
@@ -60,17 +66,22 @@ def _with_intervals(predictions: Predictions) -> dict[str, tuple[float, float, f
     n = len(predictions.labels)
     top1 = _mean(predictions.correct)
     top5 = top_k_accuracy(predictions.probabilities, predictions.labels)
-    width, mass = equal_width_gaps(predictions), equal_mass_gaps(predictions)
+    ordered = by_confidence(predictions)
+    width, mass = bins_of_equal_width(predictions), bins_of_equal_mass(ordered)
     losses, squares = losses_in_nats(predictions), squared_errors(predictions)
+    sure = predictions.confidence
     return {
         "accuracy": (top1, *wilson_interval(round(predictions.correct.sum()), n)),
         "top5_accuracy": (top5, *((top5, top5) if np.isnan(top5) else _of_share(top5, n))),
         "mean_per_class_accuracy": interval_of_class_mean(predictions),
-        "ece": (width.error, *interval_of_gaps(width.gaps, width.covariance, n)),
-        "adaptive_ece": (mass.error, *interval_of_gaps(mass.gaps, mass.covariance, n)),
-        "nll": (_mean(losses), *interval_of_mean(losses)),
-        "brier": (_mean(squares), *interval_of_mean(squares, largest=2)),
-        "aurc": (area_under_risk_coverage(predictions), *interval_of_risk(predictions)),
+        "ece": (calibration_error(width), *interval_of_gaps(width)),
+        "adaptive_ece": (calibration_error(mass), *interval_of_gaps(mass)),
+        "nll": (_mean(losses), *interval_of_loss(losses, *_possible_losses(predictions), sure)),
+        "brier": (
+            _mean(squares),
+            *interval_of_loss(squares, *_possible_squares(predictions, squares), sure, largest=2),
+        ),
+        "aurc": (_area_under_risk(ordered), *interval_of_risk(ordered)),
     }
 
 
@@ -206,7 +217,7 @@ def aurc(probabilities: FloatArray, labels: IntArray) -> float:
     >>> aurc(np.array([[0.8, 0.2], [0.6, 0.4]]), np.array([0, 1]))
     0.25
     """
-    return area_under_risk_coverage(checked_predictions(probabilities, labels))
+    return _area_under_risk(by_confidence(checked_predictions(probabilities, labels)))
 
 
 def losses_in_nats(predictions: Predictions) -> npt.NDArray[np.float64]:
@@ -221,16 +232,41 @@ def squared_errors(predictions: Predictions) -> npt.NDArray[np.float64]:
     return squares - of_label**2 + (1 - of_label) ** 2
 
 
-def area_under_risk_coverage(predictions: Predictions) -> float:
-    """`aurc` of predictions that were checked already."""
-    _, correct = by_confidence(predictions)
-    errors = 1 - correct[::-1]
+def _possible_losses(predictions: Predictions) -> tuple[_Floats, _Floats]:
+    """What `losses_in_nats` would be if each prediction were right, and if it were wrong.
+
+    Of the classes that a wrong prediction does not name, the label is any: what is left of the
+    probability is shared evenly.
+    """
+    sure, other = predictions.confidence, _of_others(predictions)
+    least = np.finfo(np.float64).eps
+    return -np.log(np.maximum(sure, least)), -np.log(np.maximum(other, least))
+
+
+def _possible_squares(predictions: Predictions, squares: _Floats) -> tuple[_Floats, _Floats]:
+    """The same for `squared_errors`, which are given."""
+    sum_and_one = squares + 2 * _of_label(predictions)
+    return (
+        sum_and_one - 2 * predictions.confidence,
+        sum_and_one - 2 * _of_others(predictions),
+    )
+
+
+def _of_others(predictions: Predictions) -> _Floats:
+    """Mean probability of the classes that are not predicted, [N]."""
+    n_others = max(1, predictions.probabilities.shape[1] - 1)
+    others: _Floats = (1 - predictions.confidence) / n_others
+    return others
+
+
+def _area_under_risk(ordered: Ordered) -> float:
+    errors = 1 - ordered.correct[::-1]
     return _mean(np.cumsum(errors) / np.arange(1, len(errors) + 1))
 
 
-def _of_label(predictions: Predictions) -> FloatArray:
+def _of_label(predictions: Predictions) -> _Floats:
     rows = np.arange(len(predictions.labels))
-    of_label: FloatArray = predictions.probabilities[rows, predictions.labels]
+    of_label: _Floats = predictions.probabilities[rows, predictions.labels]
     # A rounded softmax may exceed 1 by an ulp, which would make an error negative.
     return np.minimum(of_label, 1.0)
 

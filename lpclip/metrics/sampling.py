@@ -1,42 +1,58 @@
-"""How sure metrics are that have no closed interval: 95 % from each sample's part in the metric.
+"""How sure metrics are that have no closed interval: 95 %, from the samples and what they lack.
 
-Drawing the samples anew (the bootstrap) says nearly the same and takes fifty times as long; the
-tests hold the two together. Of 900 samples of 10 classes, the intervals cover the truth in 88 to
-98 % of draws (a test, too); not so for the calibration errors of a perfectly calibrated head, which
-lie at the end of their range. All hold the metric itself. One sample says nothing of how samples
-vary; nor do few that are all alike, whose intervals have no width (but for proportions).
+Few samples may hold no error at all, or no two that differ, and then vary less than others would.
+So two samples that are right and two that are wrong are added, as Agresti & Coull (1998) do for a
+proportion; what these would contribute to a metric follows from the predicted probabilities.
+``benchmarks/intervals.py`` measures how often the intervals hold the truth (docs/intervals.md).
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from lpclip.metrics._inputs import Predictions, by_confidence
+from lpclip.metrics._inputs import Ordered, Predictions
 from lpclip.metrics.intervals import Z_95, wilson_interval
 
 Array = npt.NDArray[np.float64]
 
-_DRAWS = 1000
+ADDED = 2.0  # samples of each sort, about half of the squared normal quantile
 
 
-def interval_of_mean(parts: Array, *, largest: float = np.inf) -> tuple[float, float]:
-    """Normal interval of the mean of N numbers, cut to 0..largest.
+def interval_of_loss(
+    losses: Array, if_right: Array, if_wrong: Array, confidence: Array, *, largest: float = np.inf
+) -> tuple[float, float]:
+    """Normal interval of a mean loss, with two right and two wrong samples added.
+
+    The added ones are like all samples, but that half of the wrong ones are drawn in proportion
+    to 1 - confidence: of a calibrated head errors are such samples, of an over-confident one any.
 
     Args:
-        parts: [N], of each sample; or the metric plus the sample's influence on it, by which a
-            metric that is no mean becomes one (Hampel 1974).
+        losses: [N], of each sample.
+        if_right: [N], what the loss of each sample would be if its prediction were right.
+        if_wrong: [N], if it were wrong.
+        confidence: [N], the largest probability of each sample.
         largest: value that the metric can have.
 
     Returns:
-        (low, high); (nan, nan) for N < 2.
+        (low, high), which hold the mean; (nan, nan) for N = 0.
 
-    >>> low, high = interval_of_mean(np.array([0.0, 1.0, 1.0, 0.0]))
+    >>> half = np.full(4, 0.5)
+    >>> low, high = interval_of_loss(np.array([0.0, 1.0, 1.0, 0.0]), 0 * half, 2 * half, half)
     >>> round(low, 4), round(high, 4)
-    (0.01, 0.99)
+    (0.1535, 0.8465)
     """
-    if len(parts) < 2:
+    n = len(losses)
+    if n == 0:
         return float("nan"), float("nan")
-    centre, half = parts.mean(), Z_95 * parts.std() / np.sqrt(len(parts))
-    return float(max(0.0, centre - half)), float(min(largest, centre + half))
+    doubt = np.maximum(1 - confidence, np.finfo(np.float64).eps)
+    weight = 0.5 / n + 0.5 * doubt / doubt.sum()
+    total = n + 2 * ADDED
+    first, second = (
+        ((losses**power).sum() + ADDED * ((if_right**power).mean() + weight @ if_wrong**power))
+        / total
+        for power in (1, 2)
+    )
+    half = Z_95 * np.sqrt(max(0.0, second - first**2) / total)
+    return _around(float(losses.mean()), first - half, first + half, largest)
 
 
 def interval_of_class_mean(predictions: Predictions) -> tuple[float, float, float]:
@@ -58,48 +74,23 @@ def interval_of_class_mean(predictions: Predictions) -> tuple[float, float, floa
     return mean, *wilson_interval(min(mean * n, n), n)
 
 
-def interval_of_gaps(gaps: Array, covariance: Array, n: int) -> tuple[float, float]:
-    """Interval of a calibration error, sum_b |gap_b| / N.
-
-    The basic bootstrap (Davison & Hinkley 1997, section 5.2), 2 * error - quantile, over sums of
-    gaps as they come out when samples are drawn anew, which is nearly normal. Percentiles would be
-    wrong: noise can only raise such an error, and draws are noisier than the sample. An interval
-    that would for that reason lie below the error itself is extended to it.
-
-    Args:
-        gaps: [B], in each bin the sum of correctness less confidence.
-        covariance: [B, B], of these sums when samples are drawn anew.
-        n: samples in all bins.
-
-    Returns:
-        (low, high), fractions in [0, 1]; (nan, nan) for N < 2.
-    """
-    if n < 2:
-        return float("nan"), float("nan")
-    values, vectors = np.linalg.eigh(covariance)
-    normal = np.random.default_rng(0).standard_normal((_DRAWS, len(gaps)))
-    drawn = gaps + normal * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
-    ends = np.quantile(np.abs(drawn).sum(axis=1), (0.975, 0.025))
-    error = np.abs(gaps).sum() / n
-    low, high = 2 * error - ends / n
-    return float(max(0.0, min(low, error))), float(min(1.0, max(high, error)))
-
-
-def interval_of_risk(predictions: Predictions) -> tuple[float, float]:
+def interval_of_risk(ordered: Ordered) -> tuple[float, float]:
     """Interval of the area under the risk-coverage curve, by the influence of each sample.
 
     With risks R_k among the k most confident and their mean A, sample i moves A by
-    R_i - A + sum_{k >= i} (error_i - R_k) / k, over N.
+    R_i - A + sum_{k >= i} (error_i - R_k) / k, over N (Hampel 1974). The two right and two wrong
+    samples that are added are spread evenly: an error of e counts as (N e + 2) / (N + 4).
 
     Returns:
-        (low, high), fractions in [0, 1]; (nan, nan) for N < 2.
+        (low, high), fractions in [0, 1], which hold the area; (nan, nan) for N = 0.
     """
-    n = len(predictions.labels)
-    if n < 2:
+    n = len(ordered.confidence)
+    if n == 0:
         return float("nan"), float("nan")
-    confidence, correct = by_confidence(predictions)
-    confidence, error = confidence[::-1], 1 - correct[::-1]
+    confidence, error = ordered.confidence[::-1], 1 - ordered.correct[::-1]
     k = np.arange(1, n + 1)
+    area = (np.cumsum(error) / k).mean()
+    error = (n * error + ADDED) / (n + 2 * ADDED)
     risk = np.cumsum(error) / k
     slope = np.cumsum(1 / k[::-1])[::-1]
     constant = risk - risk.mean() - np.cumsum((risk / k)[::-1])[::-1]
@@ -110,4 +101,9 @@ def interval_of_risk(predictions: Predictions) -> tuple[float, float]:
     error = error[starts]
     variance = error * (constant + slope) ** 2 + (1 - error) * constant**2
     half = Z_95 * np.sqrt((size * variance).sum()) / n
-    return float(max(0.0, risk.mean() - half)), float(min(1.0, risk.mean() + half))
+    return _around(float(area), risk.mean() - half, risk.mean() + half, 1.0)
+
+
+def _around(value: float, low: float, high: float, largest: float) -> tuple[float, float]:
+    """The ends within 0..largest and on either side of the value."""
+    return float(max(0.0, min(low, value))), float(min(largest, max(high, value)))
