@@ -8,7 +8,7 @@ and prints, for docs/intervals.md, the least coverage of every metric.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -51,9 +51,10 @@ class Head(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--draws", type=int, default=300)
+    parser.add_argument("--kinds", nargs="+", default=["graded"], choices=("graded", "even"))
     options = parser.parse_args()
     rows = []
-    for row in [*cells_of_heads(options.draws), *cells_of_pairs(options.draws)]:
+    for row in [*cells_of_heads(options.draws, options.kinds), *cells_of_pairs(options.draws)]:
         rows.append(row)
         print(*row.values(), flush=True)
     table = pd.DataFrame(rows)
@@ -62,7 +63,7 @@ def main() -> None:
     print((100 * least).round(1).to_string())
 
 
-def cells_of_heads(draws: int, kinds: tuple[str, ...] = ("graded", "even")) -> Iterator[dict]:
+def cells_of_heads(draws: int, kinds: Sequence[str] = ("graded",)) -> Iterator[dict]:
     """Coverage of every metric for each head and number of images."""
     for kind in kinds:
         for accuracy in ACCURACIES:
