@@ -23,7 +23,9 @@ import pandas as pd
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage import made_from
+from lpclip.storage.attributes import Attributes
 from lpclip.storage.hdf5_output import new_hdf5
+from lpclip.storage.opening import make_again, open_hdf5
 from lpclip.types import FloatArray
 
 SCHEMA_VERSION = 1
@@ -38,6 +40,9 @@ _SINGLE = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32
 
 # What an index says of an image, but for its label.
 IMAGE_COLUMNS = ("id", "path", "size")
+
+# Attributes that every file has.
+_COMMON = ("kind", "schema_version", "complete", "made_from", "made_from_hash")
 
 Provenance = Mapping[str, str | int | float]
 
@@ -82,47 +87,40 @@ def open_file(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
     """Whole file of a kind (any where None), for reading.
 
     Raises:
-        LpclipError: missing, truncated, not a file of lpclip's, or of another kind.
+        LpclipError: missing, truncated, not a file of lpclip's, of another kind, or one that
+            ``open_hdf5`` refuses.
     """
     if not path.is_file():
         raise LpclipError(f"{path} does not exist. Run Snakemake, which makes it.")
-    # Whatever else has another ending, deleting it is no cure.
-    again = " Delete it and run Snakemake, which makes it again." if path.suffix == ".h5" else ""
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        if isinstance(error, PermissionError):
-            raise LpclipError(f"{path} cannot be read: permission denied.") from error
-        raise LpclipError(f"{path} is truncated or not an HDF5 file.{again}") from error
-    with file:
-        found = file.attrs.get("kind")
-        if found is None or "schema_version" not in file.attrs:
+    again = make_again(path)
+    with open_hdf5(path) as file:
+        found = provenance_of(file, every=True)
+        if "kind" not in found or "schema_version" not in found:
             raise LpclipError(f"{path} is an HDF5 file, but not one that lpclip wrote.")
-        if not file.attrs.get("complete", False):
+        if found.get("complete") != 1:
             raise LpclipError(f"{path} is not complete: its writer was stopped.{again}")
-        if file.attrs["schema_version"] != SCHEMA_VERSION:
+        if found["schema_version"] != SCHEMA_VERSION:
             raise LpclipError(
-                f"{path} has schema version {file.attrs['schema_version']}; this version of lpclip "
+                f"{path} has schema version {found['schema_version']}; this version of lpclip "
                 f"reads {SCHEMA_VERSION}.{again}"
             )
-        if kind is not None and found != kind:
-            raise LpclipError(f"{path} holds {found}, not {kind}.")
-        try:
-            yield file
-        except OSError as error:
-            raise LpclipError(f"{path} is damaged ({error}).{again}") from error
+        if kind is not None and found["kind"] != kind:
+            raise LpclipError(f"{path} holds {found['kind']}, not {kind}.")
+        yield file
 
 
-def read_provenance(path: Path, *, kind: str | None = None) -> dict[str, Any]:
+def read_provenance(path: Path, *, kind: str | None = None) -> Attributes:
     """Attributes of a file, without those that every file has."""
     with open_file(path, kind=kind) as file:
         return provenance_of(file)
 
 
-def provenance_of(file: h5py.File) -> dict[str, Any]:
-    """Attributes of an open file, without those that every file has."""
-    common = {"kind", "schema_version", "complete", "made_from", "made_from_hash"}
-    return {key: _plain(value) for key, value in file.attrs.items() if key not in common}
+def provenance_of(file: h5py.File, *, every: bool = False) -> Attributes:
+    """Attributes of an open file, without those that every file has unless these are wanted."""
+    found = Attributes(Path(file.filename), file.attrs)
+    for key in () if every else _COMMON:
+        found.pop(key, None)
+    return found
 
 
 def check_provenance(path: Path, found: Provenance, expected: Provenance) -> None:
@@ -139,8 +137,8 @@ def check_provenance(path: Path, found: Provenance, expected: Provenance) -> Non
     for key, value in expected.items():
         if found.get(key) != value:
             raise LpclipError(
-                f"{path} was made with {key} {found.get(key, 'unknown')!r}, not {value!r}. "
-                "Delete it and run Snakemake, which makes it again."
+                f"{path} was made with {key} {found.get(key, 'unknown')!r}, not {value!r}."
+                f"{make_again(path)}"
             )
 
 
@@ -163,23 +161,68 @@ def write_table(file: h5py.File, name: str, frame: pd.DataFrame) -> None:
 
 
 def read_table(file: h5py.File, name: str) -> pd.DataFrame:
-    """The frame that ``write_table`` stored."""
-    table = file[name][:]
-    return pd.DataFrame(
-        {
-            key: [text.decode() for text in table[key]]
-            if table.dtype[key].kind == "S"
-            else table[key]
-            for key in table.dtype.names
-        }
-    )
+    """The frame that ``write_table`` stored.
+
+    Raises:
+        LpclipError: the file has no such table, or one that ``write_table`` did not store.
+    """
+    path, table = Path(file.filename), stored_table(file, name)[:]
+    try:
+        return pd.DataFrame(
+            {
+                key: [text.decode() for text in table[key]]
+                if table.dtype[key].kind == "S"
+                else table[key]
+                for key in table.dtype.names
+            }
+        )
+    except UnicodeDecodeError as error:
+        raise LpclipError(
+            f"{path} is damaged: a text of its table '{name}' is no UTF-8.{make_again(path)}"
+        ) from error
+
+
+def stored_table(file: h5py.File, name: str) -> h5py.Dataset:
+    """A table of an open file, as it is stored.
+
+    Raises:
+        LpclipError: it is none that ``write_table`` stored.
+    """
+    stored = file[name]
+    fields = stored.dtype.fields if isinstance(stored, h5py.Dataset) else None
+    # One type per column: numbers, or text of a fixed length.
+    types = [type_ for type_, *_ in fields.values()] if fields else []
+    if not types or stored.ndim != 1 or any(t.kind not in "biufS" or t.shape for t in types):
+        path = Path(file.filename)
+        raise LpclipError(f"{path} is damaged: '{name}' is no table.{make_again(path)}")
+    return stored
 
 
 def read_samples(path: Path, *, labels: bool) -> pd.DataFrame:
-    """Index of a dataset: id, path, size in bytes and, where asked for, label (-1 for none)."""
+    """Index of a dataset: id, path, size in bytes and, where asked for, label (-1 for none).
+
+    Raises:
+        LpclipError: as ``open_file``, or a column is missing.
+    """
     with open_file(path, kind="samples") as file:
         frame = read_table(file, "samples")
-    return frame if labels else frame[[column for column in IMAGE_COLUMNS if column in frame]]
+    if labels:
+        return frame
+    sizes = ["size"] if "size" in frame else []  # older indices have none
+    return columns(path, frame, "id", "path", *sizes)
+
+
+def columns(path: Path, frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """Columns of a table that was read from a file.
+
+    Raises:
+        LpclipError: one of them is missing.
+    """
+    if missing := [name for name in names if name not in frame]:
+        raise LpclipError(
+            f"{path} is damaged: a table lacks {', '.join(missing)}.{make_again(path)}"
+        )
+    return frame[list(names)]
 
 
 def write_features(
@@ -251,8 +294,16 @@ def _create_view(file: h5py.File, view: str, count: int, n: int, dim: int) -> h5
 
 
 def views(file: h5py.File) -> list[str]:
-    """Names of the views in an open feature cache, sorted."""
-    return sorted(file["features"])
+    """Names of the views in an open feature cache, sorted.
+
+    Raises:
+        LpclipError: the file has no group of views.
+    """
+    group = file["features"]
+    if not isinstance(group, h5py.Group):
+        path = Path(file.filename)
+        raise LpclipError(f"{path} is damaged: 'features' is no group of views.{make_again(path)}")
+    return sorted(name for name in group if isinstance(name, str))  # bytes: no UTF-8
 
 
 def versions_of(path: Path, view: str) -> int:
@@ -270,11 +321,18 @@ def stored_view(path: Path, file: h5py.File, view: str) -> h5py.Dataset:
     """A view of an open feature cache, ``[N, D]`` or ``[V, N, D]`` as it is stored.
 
     Raises:
-        LpclipError: there is no such view.
+        LpclipError: there is no such view, or it is not what a view is.
     """
-    if view not in file["features"]:
-        raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, views(file))}")
-    return file[f"features/{view}"]
+    if view not in (names := views(file)):
+        raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, names)}")
+    data = file[f"features/{view}"]
+    whole = isinstance(data, h5py.Dataset) and data.ndim in (2, 3) and data.dtype == np.float16
+    if not whole or ("samples" in file and data.shape[-2:-1] != file["samples"].shape):
+        raise LpclipError(
+            f"{path} is damaged: view '{view}' is not an array of float16 with a row per sample."
+            f"{make_again(path)}"
+        )
+    return data
 
 
 def read_features(path: Path, view: str, *, expected: Provenance) -> FloatArray:
@@ -310,14 +368,10 @@ def normalise(features: FloatArray) -> FloatArray:
     return unit
 
 
-def same_model(paths: Sequence[Path], *, kinds: Sequence[str]) -> dict[str, Any]:
+def same_model(paths: Sequence[Path], *, kinds: Sequence[str]) -> Attributes:
     """Provenance of the first file, after checking that all come from the same weights."""
     first = read_provenance(paths[0], kind=kinds[0])
     expected = {key: first[key] for key in ("model", "weights")}
     for path, kind in zip(paths[1:], kinds[1:], strict=True):
         check_provenance(path, read_provenance(path, kind=kind), expected)
     return first
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

@@ -1,6 +1,5 @@
 """Class names of a dataset whose folders are called otherwise: WordNet ids, numbers, synonyms."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from lpclip.data import UNLABELLED, Sample, Source, size_of
 from lpclip.data._incomplete import problems_of
 from lpclip.data._official import official_corruptions
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.storage.json_text import parse_json
 from lpclip.storage.text_tables import position, read_columns, read_header, read_text
 
 ClassMap: TypeAlias = str | Mapping[str, str]
@@ -129,7 +129,7 @@ def read_class_map(class_map: ClassMap) -> dict[str, str]:
 
 def _json_rows(text: str, place: str) -> list[list[str]]:
     # As pairs: of a folder that is there twice, a dictionary keeps the last.
-    found = json.loads(text, object_pairs_hook=lambda pairs: [list(pair) for pair in pairs])
+    found = parse_json(text, pairs=lambda pairs: [list(pair) for pair in pairs])
     if not text.lstrip().startswith("{"):
         raise LpclipError(f"{place} must be an object of folders and names.")
     return [[folder, _name(name, place)] for folder, name in found]

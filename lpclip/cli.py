@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.printing import Formatter, visible
 from lpclip.stages import STAGES
+from lpclip.storage.json_text import parse_json
 from lpclip.tools import TOOLS
 from lpclip.tools import run as run_tool
 
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except LpclipError as error:
         log.error("%s", error)
-        print(f"lpclip: {error}", file=sys.stderr)
+        print(f"lpclip: {visible(str(error))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         place = error.filename or NAMELESS.get(error.errno or 0)
         if place is None or error.strerror is None:
             raise
-        print(f"lpclip: {place}: {error.strerror}.", file=sys.stderr)
+        print(f"lpclip: {visible(str(place))}: {error.strerror}.", file=sys.stderr)
         sys.exit(1)
     except Exception:
         log.exception("stopped by an error that lpclip did not expect")
@@ -250,18 +252,12 @@ def _settings_help(function: Callable[..., None], files: Mapping[str, _FileOptio
 
 def _parse_settings(text: str) -> dict[str, Any]:
     try:
-        settings = json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError as error:
-        raise LpclipError("--settings is nested too deeply.") from error
+        settings = parse_json(text, finite=True)
     except ValueError as error:
         raise LpclipError(f"--settings is not valid JSON: {error}.") from error
     if not isinstance(settings, dict):
         raise LpclipError("--settings must be a JSON object, such as '{\"seed\": 0}'.")
     return settings
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
 
 
 def _limit_threads(text: str) -> None:
@@ -279,9 +275,9 @@ def _start_log(path: Path | None, arguments: Sequence[str]) -> None:
 
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{shlex.join(['lpclip', *arguments])}\n")
+        path.write_text(f"{visible(shlex.join(['lpclip', *arguments]))}\n")
     handler = _LogFile(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("lpclip")
     root.addHandler(handler)
     root.setLevel(logging.INFO)

@@ -5,13 +5,13 @@ stages that use it: an edited file runs these again and no others.
 """
 
 import importlib.util
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.storage.json_text import parse_json
 from lpclip.storage.text_tables import read_text
 
 IMAGENET = "imagenet"
@@ -117,8 +117,8 @@ def _prompts(where: str, path: str) -> dict[str, list[str]]:
         return dict(pairs)
 
     try:
-        prompts = json.loads(_read(where, path), object_pairs_hook=once)
-    except json.JSONDecodeError as error:
+        prompts = parse_json(_read(where, path), pairs=once)
+    except ValueError as error:
         raise LpclipError(f"{where}: {path} is not valid JSON: {error}.") from error
     if not isinstance(prompts, dict):
         raise LpclipError(f"{where}: {path} holds no object of class names with descriptions.")

@@ -17,6 +17,7 @@ from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.feature_files import IMAGE_KEYS, TEXT_KEYS, AnyArray, Arrays, open_arrays
 from lpclip.model_spec import PRECOMPUTED, ModelSpec
+from lpclip.storage.opening import make_again
 from lpclip.types import FloatArray, OutputFile
 
 log = logging.getLogger(__name__)
@@ -55,8 +56,8 @@ def copy_features(
     listed = cache.read_provenance(samples).get("listed", len(index))
     if listed != len(values):
         raise LpclipError(
-            f"{samples} lists {listed} rows, but '{name}' in {path} has {len(values)}. "
-            "Delete the index and run Snakemake, which makes it again."
+            f"{samples} lists {listed} rows, but '{name}' in {path} has {len(values)}."
+            f"{make_again(samples)}"
         )
     made_by, _, _ = _model(model, arrays, values.shape[1])
     provenance = {

@@ -10,6 +10,7 @@ from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.methods import Inputs, ZeroShotHead, after_zero_shot
 from lpclip.probes import Probes, read_probes
+from lpclip.storage.opening import make_again
 from lpclip.types import BoolArray, FloatArray
 
 
@@ -26,8 +27,7 @@ def read_base(head: ZeroShotHead, inputs: Inputs, method: str, seeds: Sequence[i
         return base
     if len(base.seeds) > 1 or base.seeds != tuple(seeds[:1]):
         raise LpclipError(
-            f"{path} was made with seeds {list(base.seeds)}, not {list(seeds)}. "
-            "Delete it and run Snakemake, which makes it again."
+            f"{path} was made with seeds {list(base.seeds)}, not {list(seeds)}.{make_again(path)}"
         )
     repeated: dict[str, Any] = {
         name: np.repeat(values, len(seeds), axis=axis)

@@ -1,6 +1,5 @@
 """What a file is, in a few lines: for every kind of file that lpclip writes."""
 
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,9 @@ import pandas as pd
 from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.frames import MAIN_TABLE
+from lpclip.printing import visible
+from lpclip.storage.foreign import check_foreign
+from lpclip.storage.json_text import parse_json
 
 WIDTH = 100  # columns of a terminal
 
@@ -55,6 +57,7 @@ def describe(path: str | Path, *, rows: int = 5) -> str:
 
 
 def _hdf5(path: Path, rows: int) -> list[str]:
+    check_foreign(path)
     with cache.open_file(path) as file:
         kind = str(file.attrs["kind"])
         shapes: list[str] = []
@@ -62,10 +65,10 @@ def _hdf5(path: Path, rows: int) -> list[str]:
 
         def visit(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
-                if item.dtype.names:
+                if item.dtype.names and item.ndim == 1:
                     tables.append(name)
                 type_ = "table" if item.dtype.names else str(item.dtype)
-                shapes.append(f"  {name}: {type_} {list(item.shape)}")
+                shapes.append(f"  {name}: {type_} {list(item.shape or ())}")
 
         file.visititems(visit)
         provenance = cache.provenance_of(file)
@@ -81,13 +84,13 @@ def _hdf5(path: Path, rows: int) -> list[str]:
 
 
 def _csv(path: Path, rows: int) -> list[str]:
-    from lpclip.report.read import KINDS, kind_of, read_cells, read_report
+    from lpclip.report.read import KINDS, kind_of, read_cells, read_csv, read_report
 
     columns = list(map(str, read_cells(path)))
     if _is_predictions(columns):
         # A class called "7" or "NA" is text.
         texts = {name: str for name in columns if name.startswith(_PREDICTED_TEXT)}
-        table = pd.read_csv(path, dtype=texts, keep_default_na=False)
+        table = read_csv(path, dtype=texts)
         return [*_title(path, "predictions", _PREDICTIONS), *_table(table, rows)]
     table = read_report(path)
     kind = kind_of(columns)
@@ -110,16 +113,17 @@ def _parquet(path: Path, rows: int) -> list[str]:
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(path)
-    except (OSError, pyarrow.ArrowException) as error:
+        table = parquet.read_table(path, partitioning=None)
+        about = (table.schema.metadata or {}).get(b"lpclip", b"{}")
+        provenance, frame = parse_json(about), table.to_pandas()
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise LpclipError(f"{path} is damaged or not a Parquet file ({error}).") from error
     if not _is_predictions(table.column_names):
         raise LpclipError(f"{path} is a Parquet file, but not one that lpclip wrote.")
-    provenance = json.loads((table.schema.metadata or {}).get(b"lpclip", b"{}"))
     return [
         *_title(path, "predictions", _PREDICTIONS),
         *_provenance(provenance),
-        *_table(table.to_pandas(), rows),
+        *_table(frame, rows),
     ]
 
 
@@ -129,22 +133,24 @@ def _safetensors(path: Path, _rows: int) -> list[str]:
     try:
         with safe_open(path, framework="numpy") as file:
             about = (file.metadata() or {}).get("head")
+            provenance = {} if about is None else parse_json(about)
             names = sorted(file.keys())
             shapes = [f"  {name}: {file.get_slice(name).get_shape()}" for name in names]
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise LpclipError(f"{path} is damaged or no safetensors file ({error}).") from error
     if about is None:
         raise LpclipError(f"{path} is a safetensors file, but no head that lpclip exported.")
     title = _title(path, "head", "a probe that lpclip export wrote")
-    return [*title, *_provenance(json.loads(about)), "contents", *shapes]
+    return [*title, *_provenance(provenance), "contents", *shapes]
 
 
 def _title(path: Path, kind: str, meaning: str) -> list[str]:
     return [f"{path}: {kind}", *([f"  {meaning}"] if meaning else [])]
 
 
-def _provenance(provenance: Mapping[str, Any]) -> list[str]:
-    return [f"  {key}: {value}" for key, value in sorted(provenance.items())]
+def _provenance(provenance: Any) -> list[str]:
+    items = provenance.items() if isinstance(provenance, Mapping) else ()
+    return [f"  {_cell(key)}: {_cell(value)}" for key, value in sorted(items)]
 
 
 def _table(table: pd.DataFrame, rows: int) -> list[str]:
@@ -165,14 +171,22 @@ def _column(values: "pd.Series[Any]", width: int) -> str:
         span = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
         empty = len(values) - len(known)
         return f"{type_}, {span}{f', {empty} empty' if empty else ''}"
-    different = list(dict.fromkeys(map(str, known)))
+    different = list(dict.fromkeys(map(_cell, known)))
     start = f"text, {len(different)} values: "
     all_ = ", ".join(text or '""' for text in different)
     return start + textwrap.shorten(all_, min(60, width - len(start)), placeholder=" …")
 
 
+def _cell(value: Any) -> str:
+    return visible(str(value), keep="")
+
+
 def _rows(table: pd.DataFrame, rows: int) -> list[str]:
     if table.empty or rows < 1:
         return []
-    shown = table.head(rows).to_string(index=False, line_width=WIDTH)
+    # Before the columns are set: what is shown of a control takes more room.
+    first = table.head(rows).rename(columns=_cell)
+    texts = first.select_dtypes(exclude=["number", "bool"]).columns
+    first[texts] = first[texts].map(_cell)
+    shown = first.to_string(index=False, line_width=WIDTH)
     return [f"first {min(rows, len(table))} rows", shown]

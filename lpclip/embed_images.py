@@ -118,8 +118,8 @@ def embed_images(
             skip = "" if official else f", or set on_bad_image: skip for the dataset '{dataset}'"
             raise bad_images(
                 bad,
-                f"Repair what is damaged{skip}. If you remove files, delete {samples} too: it "
-                "lists them.",
+                f"Repair what is damaged{skip}. If you remove files, the index that lists them has "
+                f"to be made again: run your snakemake command with --forcerun {samples}",
             )
         with shown.spending("write"):
             parts.wait()

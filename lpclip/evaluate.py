@@ -4,7 +4,6 @@ The evaluation is the only stage, besides supervised training, that reads labels
 probe of the last round; ``lpclip.evaluate_rounds`` reads them all.
 """
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -60,7 +59,7 @@ def evaluate(
     """
     heads, provenance = read_probes(probes)
     images = cache.read_provenance(features)
-    settings = json.loads(images["views"])
+    settings = images.json("views")
     own, groups, labels = None, None, None
     if samples is not None:
         labels = checked_labels(samples, features, heads, several=bool(shift))
@@ -113,7 +112,7 @@ def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, i
     expected = {key: provenance[key] for key in ("model", "weights")}
     with cache.open_file(path, kind="features") as file:
         names = cache.views(file)
-        settings = json.loads(file.attrs["views"])
+        settings = cache.provenance_of(file).json("views")
     for name in names:
         values = cache.read_features(path, name, expected=expected)
         if name == "clean":

@@ -3,7 +3,6 @@
 Round 0 of every probes file is the zero-shot head, so nothing else is read.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +112,7 @@ def _views(
     is_shift = images["dataset"] in shifts
     labels = checked_labels(samples, path, heads, several=is_shift)
     truth = labels.own if is_shift else labels.of_benchmark
-    settings = json.loads(images["views"])
+    settings = images.json("views")
 
     def logits(values: FloatArray, number: int, column: int) -> FloatArray:
         found = logits_of(heads, values, number, column)

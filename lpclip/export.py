@@ -16,6 +16,7 @@ from lpclip.errors import LpclipError
 from lpclip.model_spec import EMBEDDED, PRECOMPUTED, is_checkpoint
 from lpclip.permissions import check_output_folder
 from lpclip.probes import Probe, load_probe, place, read_probes
+from lpclip.storage.foreign import check_foreign
 from lpclip.train import MODEL
 
 
@@ -50,6 +51,7 @@ def export(
             installed; the output is no folder or cannot be written.
     """
     check_output_folder(output)
+    check_foreign(probes)
     heads, _ = read_probes(probes)
     number, column = place(probes, heads, round=round, seed=seed)
     probe = load_probe(probes, round=number, seed=heads.seeds[column], member=member)

@@ -11,6 +11,8 @@ import pandas as pd
 
 from lpclip import cache
 from lpclip.errors import LpclipError
+from lpclip.storage.opening import make_again
+from lpclip.storage.shapes import check_shapes
 from lpclip.types import FloatArray
 
 MAIN_TABLE = {
@@ -68,12 +70,15 @@ def read_frame(
             raise LpclipError(f"{path} holds {kind}, of which no table can be made.")
         frame = cache.read_table(file, MAIN_TABLE[kind])
         if kind == "text":
+            check_shapes(file, {"features": "CD"}, {"C": len(frame)})
             frame = _beside(frame, "d", file["features"][...])
         elif kind == "pseudo_labels":
+            cache.columns(path, frame, "selected")
+            check_shapes(file, {"probabilities": "NC"}, {"N": len(frame)})
             frame["selected"] = frame["selected"].astype(bool)
             frame = _beside(frame, "p", file["probabilities"][...].astype(np.float32))
         elif kind == "features":
-            index = str(file.attrs["index"])
+            index = str(cache.provenance_of(file)["index"])
             if labels is not None:
                 frame["label"] = _labels(Path(labels), index)
             if pseudo_labels is not None:
@@ -108,6 +113,8 @@ def map_features(path: str | Path, *, view: str | None = None) -> npt.NDArray[np
         if place is None:  # empty, or chunked, as caches were at first
             stored: npt.NDArray[np.float16] = data[...]
             return stored
+        if place + data.nbytes > path.stat().st_size:
+            raise LpclipError(f"{path} is damaged: it ends within '{data.name}'.{make_again(path)}")
         return np.memmap(path, data.dtype, mode="r", offset=place, shape=data.shape)
 
 
@@ -131,13 +138,14 @@ def _features(path: Path, file: h5py.File, view: str | None, version: int) -> Fl
 
 def _labels(path: Path, index: str) -> Sequence[int]:
     _same_index(path, cache.read_provenance(path, kind="samples"), index)
-    return list(cache.read_samples(path, labels=True)["label"])
+    return list(cache.columns(path, cache.read_samples(path, labels=True), "label")["label"])
 
 
 def _with_pseudo_labels(frame: pd.DataFrame, path: Path, index: str) -> pd.DataFrame:
     _same_index(path, cache.read_provenance(path, kind="pseudo_labels"), index)
     with cache.open_file(path) as file:
         table = cache.read_table(file, "pseudo_labels")
+        cache.columns(path, table, "class_index", "confidence", "selected")
     return frame.assign(
         pseudo_label=table["class_index"],
         confidence=table["confidence"],

@@ -4,7 +4,6 @@ A dataset knows its classes by names of its own, a benchmark by the names that i
 encoder. Every reader of true labels takes them from here.
 """
 
-import json
 import logging
 import re
 import unicodedata
@@ -19,6 +18,7 @@ from lpclip import cache
 from lpclip.data import ALTERNATIVES, UNLABELLED
 from lpclip.errors import LpclipError
 from lpclip.imagenet import is_imagenet, synsets
+from lpclip.storage.opening import make_again
 from lpclip.types import FloatArray, IntArray
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,10 @@ def read_labels(samples: Path, class_names: Sequence[str]) -> Labels:
     Raises:
         LpclipError: the dataset has no classes, or one that the benchmark does not have.
     """
-    names = json.loads(cache.read_provenance(samples, kind="samples")["class_names"])
-    if names is None:
+    stated = cache.read_provenance(samples, kind="samples")
+    if stated.json("class_names") is None:
         raise LpclipError(f"{samples} has no labels.")
+    names = stated.texts("class_names")
     try:
         groups = match_classes(names, class_names)
     except LpclipError as error:
@@ -84,8 +85,8 @@ def read_labels(samples: Path, class_names: Sequence[str]) -> Labels:
     own = cache.read_samples(samples, labels=True)["label"].to_numpy().astype(np.int64)
     if len(own) and not UNLABELLED <= own.min() <= own.max() < len(names):
         raise LpclipError(
-            f"{samples} has labels {own.min()} to {own.max()}, but {len(names)} classes. "
-            "Delete it and run Snakemake, which makes it again."
+            f"{samples} has labels {own.min()} to {own.max()}, but {len(names)} classes."
+            f"{make_again(samples)}"
         )
     return Labels(own, groups, len(class_names))
 
@@ -155,7 +156,7 @@ def check_same_images(official: Path, test: Path, class_names: Sequence[str]) ->
         raise LpclipError(
             f"{official} has as many images as {test}, but other numbers of each class. {again}"
         )
-    kind = json.loads(cache.read_provenance(test)["source"])["kind"]
+    kind = cache.read_provenance(test).json("source")["kind"]
     if (
         len(ours) == len(theirs)
         and kind in _IN_PUBLISHED_ORDER

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from lpclip.errors import LpclipError
+from lpclip.storage.json_text import parse_json
 from lpclip.storage.writers import this_writer
 from lpclip.types import FloatArray
 
@@ -149,7 +150,7 @@ def _load(path: Path) -> FloatArray:
 
 def _read_note(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        found = parse_json(path.read_text())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -25,6 +25,7 @@ from lpclip.embed_images import LARGEST_CIFAR_PIXELS
 from lpclip.evaluate import checked_labels, logits_of, views_of
 from lpclip.probes import read_probes
 from lpclip.rng import keys
+from lpclip.storage.attributes import Attributes
 from lpclip.types import FloatArray, OutputFile
 
 PER_ROW = 10
@@ -132,9 +133,7 @@ def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]
     }
 
 
-def _examples(
-    clean: Tensor, identifier: str, provenance: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
+def _examples(clean: Tensor, identifier: str, provenance: Attributes) -> Iterator[dict[str, Any]]:
     """Every corruption of a cache at its severities, drawn as it was for the cache."""
     for name, settings in _views_of(provenance, official=False):
         parameters = settings.get("parameters", "auto")
@@ -178,11 +177,9 @@ def _official_examples(path: Path, source: Mapping[str, Any] | None) -> Iterator
         }
 
 
-def _views_of(
-    provenance: Mapping[str, Any], *, official: bool
-) -> list[tuple[str, Mapping[str, Any]]]:
+def _views_of(provenance: Attributes, *, official: bool) -> list[tuple[str, Mapping[str, Any]]]:
     """A cache's corruptions with their settings, in the order of the published list."""
-    views = json.loads(provenance["views"])
+    views = provenance.json("views")
     return [
         (name, views[name])
         for names in FAMILIES.values()
@@ -191,10 +188,10 @@ def _views_of(
     ]
 
 
-def _as_model_sees(image: Image.Image, provenance: Mapping[str, Any]) -> Tensor:
+def _as_model_sees(image: Image.Image, provenance: Attributes) -> Tensor:
     """Pixels ``[3, H, W]`` in 0..1, resized and cropped as the cache says."""
     transform = image_transform_v2(
-        PreprocessCfg(**json.loads(provenance["preprocessing"])), is_train=False
+        PreprocessCfg(**provenance.json("preprocessing")), is_train=False
     )
     pixels: Any = image
     for step in transform.transforms[:-1]:  # the last one normalises

@@ -21,6 +21,7 @@ from lpclip.model_spec import PRECOMPUTED
 from lpclip.permissions import check_output_file
 from lpclip.probes import HALF_WAY, Probes, between, place, read_probes
 from lpclip.progress import progress
+from lpclip.storage.foreign import check_foreign
 from lpclip.types import FloatArray
 
 if TYPE_CHECKING:
@@ -98,6 +99,9 @@ def predict(
         raise LpclipError(f"{output} ends in neither {' nor '.join(_WRITERS)}.")
     if output is not None:
         check_output_file(output)
+    for path in (probes, *([] if adapt is None else [adapt]), *inputs):
+        if path.suffix.lower() == ".h5":
+            check_foreign(path)
     heads, provenance = read_probes(probes)
     number, column = place(probes, heads, round=round, seed=seed)
     known = None if adapt is None else _clean_features(adapt, provenance)

@@ -19,6 +19,9 @@ from scipy.special import log_softmax, logsumexp
 
 from lpclip import cache
 from lpclip.errors import LpclipError
+from lpclip.storage.attributes import Attributes
+from lpclip.storage.opening import make_again
+from lpclip.storage.shapes import check_shapes
 from lpclip.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -176,27 +179,48 @@ def write_probes(path: Path, probes: Probes, provenance: cache.Provenance) -> No
             cache.write_table(file, "guard", probes.guard)
 
 
-def read_probes(path: Path) -> tuple[Probes, dict[str, Any]]:
-    """Probes and provenance of a file."""
+# Rounds R, seeds S, classes C, dimensions D, samples N, members M.
+_AXES = {
+    "weight": "RSCD",
+    "bias": "RSC",
+    "pseudo_labels": "RSN",
+    "selected": "RSN",
+    "labels_seen": "SN",
+    "member_weight": "SMCD",
+    "member_bias": "SMC",
+}
+
+
+def read_probes(path: Path) -> tuple[Probes, Attributes]:
+    """Probes and provenance of a file.
+
+    Raises:
+        LpclipError: as ``cache.open_file``, or its arrays do not fit together.
+    """
     with cache.open_file(path, kind="probes") as file:
         provenance = cache.provenance_of(file)
+        names, seeds = provenance.texts("class_names"), provenance.json("seeds")
+        if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
+            raise LpclipError(f"{path} is damaged: its seeds are no list.{make_again(path)}")
+        check_shapes(file, _AXES, {"C": len(names), "S": len(seeds)})
+        members = "member_weight" in file
         labels = "pseudo_labels" in file
         probes = Probes(
             weight=file["weight"][...],
             bias=file["bias"][...],
-            scale=float(file.attrs["scale"]),
-            class_names=tuple(json.loads(file.attrs["class_names"])),
-            seeds=tuple(json.loads(file.attrs["seeds"])),
+            scale=provenance.number("scale"),
+            class_names=names,
+            seeds=tuple(seeds),
             rounds=cache.read_table(file, "rounds"),
             pseudo_labels=file["pseudo_labels"][...] if labels else None,
             selected=file["selected"][...] if labels else None,
             guard=cache.read_table(file, "guard") if "guard" in file else None,
-            n_labels=int(file.attrs["n_labels"]),
+            n_labels=int(provenance.number("n_labels")),
             labels_seen=file["labels_seen"][...] if "labels_seen" in file else None,
-            strong_policy=str(file.attrs["strong_policy"]),
-            student_view=str(file.attrs["student_view"]),
-            member_weight=file["member_weight"][...] if "member_weight" in file else None,
-            member_bias=file["member_bias"][...] if "member_bias" in file else None,
+            strong_policy=str(provenance["strong_policy"]),
+            student_view=str(provenance["student_view"]),
+            member_weight=file["member_weight"][...] if members else None,
+            member_bias=file["member_bias"][...] if members else None,
         )
     return probes, provenance
 

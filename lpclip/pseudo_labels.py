@@ -16,6 +16,7 @@ from scipy.special import softmax
 
 from lpclip import cache
 from lpclip.priors import apply_prior
+from lpclip.storage.shapes import check_shapes
 from lpclip.structure import Structure, calibrated_temperature
 from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 
@@ -101,13 +102,14 @@ def pseudo_labels(
         LpclipError: the caches do not come from the same model.
     """
     with cache.open_file(text, kind="text") as file:
+        check_shapes(file, {"features": "CD"})
         weight = file["features"][...]
         source = cache.provenance_of(file)
     images = cache.read_provenance(features, kind="features")
     expected = {key: source[key] for key in ("model", "weights")}
     values = cache.read_features(features, view, expected=expected)
     views = values[None] if values.ndim == 2 else values
-    logits = source["scale"] * (views @ weight.T) + source["bias"]
+    logits = source.number("scale") * (views @ weight.T) + source.number("bias")
     made = label_views(logits, labelling, Structure(views))
     with cache.open_file(features, kind="features") as file:
         samples = cache.read_table(file, "samples")

@@ -1,10 +1,11 @@
 """Commands for people who look at results or use them; the workflow runs none of them."""
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from lpclip.printing import show, show_data
 
 
 class Tool(NamedTuple):
@@ -101,7 +102,7 @@ def _predict(options: argparse.Namespace) -> None:
         output=options.output,
     )
     if options.output is None:
-        found.table.to_csv(sys.stdout, index=False, float_format="%.9g")
+        show_data(found.table.to_csv(index=False, float_format="%.9g"))
     if found.bad:
         raise LpclipError(
             f"{len(found.bad)} of {len(found.bad) + len(found.table)} images have no row:\n"
@@ -135,7 +136,7 @@ def _export(options: argparse.Namespace) -> None:
         seed=options.seed,
         member=options.member,
     )
-    print("\n".join(map(str, files)))
+    show("\n".join(map(str, files)))
 
 
 def _inspect_options(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +147,7 @@ def _inspect_options(parser: argparse.ArgumentParser) -> None:
 def _inspect(options: argparse.Namespace) -> None:
     from lpclip.describe import describe
 
-    print(describe(options.file, rows=options.rows))
+    show(describe(options.file, rows=options.rows))
 
 
 def _summary_options(parser: argparse.ArgumentParser) -> None:
@@ -162,7 +163,7 @@ def _summary_options(parser: argparse.ArgumentParser) -> None:
 def _summary(options: argparse.Namespace) -> None:
     from lpclip.report import markdown, summary
 
-    print((markdown if options.format == "markdown" else summary)(options.report))
+    show((markdown if options.format == "markdown" else summary)(options.report))
 
 
 def _compare_options(parser: argparse.ArgumentParser) -> None:
@@ -174,7 +175,7 @@ def _compare_options(parser: argparse.ArgumentParser) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from lpclip.report.compare import compare
 
-    print(compare(options.before, options.after, every=options.all))
+    show(compare(options.before, options.after, every=options.all))
 
 
 TOOLS: Mapping[str, Tool] = {

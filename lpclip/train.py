@@ -11,6 +11,7 @@ from lpclip.errors import LpclipError
 from lpclip.methods import INPUTS, Inputs, ZeroShotHead, load_method
 from lpclip.probes import write_probes
 from lpclip.settings import build
+from lpclip.storage.shapes import check_shapes
 from lpclip.types import OutputFile
 
 log = logging.getLogger(__name__)
@@ -89,12 +90,13 @@ def read_head(text: Path) -> tuple[ZeroShotHead, dict[str, Any]]:
     """The zero-shot head of a text cache, and the cache's provenance."""
     with cache.open_file(text, kind="text") as file:
         provenance = cache.provenance_of(file)
+        names = tuple(cache.columns(text, cache.read_table(file, "classes"), "name")["name"])
+        check_shapes(file, {"features": "CD"}, {"C": len(names)})
         weight = file["features"][...]
-        names = tuple(cache.read_table(file, "classes")["name"])
     head = ZeroShotHead(
         weight=weight,
-        bias=float(provenance["bias"]),
-        scale=float(provenance["scale"]),
+        bias=provenance.number("bias"),
+        scale=provenance.number("scale"),
         class_names=names,
         expected={key: provenance[key] for key in ("model", "weights")},
     )

@@ -3,7 +3,6 @@
 Which classes these are is read from the files that come with the images.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from lpclip.data._images import read_file
 from lpclip.data.folder import Source as Folder
 from lpclip.errors import BadImageError, LpclipError
 from lpclip.imagenet import synsets
+from lpclip.storage.json_text import parse_json
 
 # Folder -> ObjectNet's class; class -> ImageNet's labels; ImageNet's labels in the order of the
 # challenge of 2012; the place in that order of each of the 1000 classes as everybody counts them.
@@ -118,6 +118,6 @@ class Source:
     def _read(self, path: Path) -> Any:
         try:
             text = path.read_text(encoding="utf-8")
-            return json.loads(text) if path.suffix == ".json" else text.splitlines()
+            return parse_json(text) if path.suffix == ".json" else text.splitlines()
         except (OSError, ValueError) as error:
             raise LpclipError(f"{path} cannot be read ({error}).") from error

@@ -1,6 +1,5 @@
 """Tar shards in WebDataset's format, each image read by its place in the shard."""
 
-import json
 import os
 import re
 import tarfile
@@ -18,6 +17,7 @@ from lpclip.data._repeated import refuse_same_file
 from lpclip.data._shards import expand
 from lpclip.data.folder import ENDINGS, LEFT_BY_SYSTEMS
 from lpclip.errors import BadImageError, LpclipError, did_you_mean
+from lpclip.storage.json_text import parse_json
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _META = re.compile(r"__[^/]*__($|/)")  # members that webdataset passes over
@@ -271,8 +271,8 @@ def _label(data: bytes, field: str | None, where: str) -> str | None:
         text = data.decode().strip()
         if field is None:
             return text
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        values = parse_json(text)
+    except ValueError as error:
         raise _IncompleteError(f"{where}: its label cannot be read ({error}).") from error
     if not isinstance(values, dict) or field not in values:
         known = values if isinstance(values, dict) else ()

@@ -1,6 +1,5 @@
 """The HDF5 files of lpclip itself, as a source of features or of labels."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,8 @@ import numpy as np
 from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.feature_files.arrays import AnyArray, Arrays
+from lpclip.storage.foreign import check_foreign
+from lpclip.storage.shapes import check_shapes
 
 
 class Lpclip(Arrays):
@@ -18,30 +19,31 @@ class Lpclip(Arrays):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        check_foreign(path)
         with cache.open_file(path) as file:
             kind = str(file.attrs["kind"])
             if kind not in self._TABLES:
                 raise LpclipError(f"{path} holds {kind}, which are no features.")
-            self.provenance = cache.provenance_of(file)
+            self.provenance = self._stated = cache.provenance_of(file)
         self._kind = kind
         self.ids = "id" if kind == "features" else None
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
         with cache.open_file(self.path) as file:
-            table = file[self._TABLES[self._kind]]
+            table = cache.stored_table(file, self._TABLES[self._kind])
             if self._kind == "text":
+                check_shapes(file, {"features": "CD"}, {"C": len(table)})
                 found["features"] = file["features"].shape
             elif self._kind == "features":
                 for view in cache.views(file):
-                    shape = file[f"features/{view}"].shape
+                    shape = cache.stored_view(self.path, file, view).shape
                     versions = [f"{view}/{i}" for i in range(shape[0])]
                     names = versions if len(shape) == 3 else [view]
                     found |= dict.fromkeys(names, shape[-2:])
             found |= dict.fromkeys(table.dtype.names, table.shape)
-        if self._kind == "samples":
-            names = json.loads(self.provenance["class_names"])
-            found |= {} if names is None else {"class_names": (len(names),)}
+        if self._kind == "samples" and (classes := self._class_names()) is not None:
+            found["class_names"] = (len(classes),)
         return found
 
     def read(self, name: str) -> AnyArray:
@@ -49,9 +51,17 @@ class Lpclip(Arrays):
         with cache.open_file(self.path) as file:
             if len(shape) == 2:
                 view, _, version = name.partition("/")
-                place = file["features"] if self._kind == "text" else file[f"features/{view}"]
+                if self._kind == "text":
+                    place = file["features"]
+                else:
+                    place = cache.stored_view(self.path, file, view)
                 values: AnyArray = place[int(version)] if version else place[...]
                 return values
             if name == "class_names":
-                return np.array(json.loads(self.provenance["class_names"]))
+                return np.array(self._class_names())
             return np.array(cache.read_table(file, self._TABLES[self._kind])[name].tolist())
+
+    def _class_names(self) -> tuple[str, ...] | None:
+        return (
+            None if self._stated.json("class_names") is None else self._stated.texts("class_names")
+        )

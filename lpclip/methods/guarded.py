@@ -16,6 +16,7 @@ from lpclip.methods.self_training import Pool, read_pool, self_train
 from lpclip.methods.self_training import Settings as Training
 from lpclip.probes import Probes, between, read_probes
 from lpclip.progress import progress
+from lpclip.storage.opening import make_again
 from lpclip.structure import Structure
 from lpclip.types import FloatArray
 
@@ -45,8 +46,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     cache.check_provenance(path, provenance, made_with)
     if probes.seeds != tuple(seeds):
         raise LpclipError(
-            f"{path} was made with seeds {list(probes.seeds)}, not {list(seeds)}. "
-            "Delete it and run Snakemake, which makes it again."
+            f"{path} was made with seeds {list(probes.seeds)}, not {list(seeds)}.{make_again(path)}"
         )
     pool = read_pool(head, inputs.path("adapt"), settings.training)
     with progress(total=2 * settings.training.rounds, unit="rounds", label="guard") as shown:

@@ -6,7 +6,6 @@ weak and strong ones.
 No file that this module can reach holds a label.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -242,7 +241,7 @@ def _stack(labels: Sequence[PseudoLabels]) -> PseudoLabels:
 
 
 def _policy(adapt: Path) -> str:
-    views = json.loads(cache.read_provenance(adapt, kind="features")["views"])
+    views = cache.read_provenance(adapt, kind="features").json("views")
     return str(views["strong"].get("policy", "disjoint"))
 
 

@@ -1,6 +1,5 @@
 """The section of images: those that a method fixed or broke, and every corruption and severity."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from lpclip.errors import LpclipError
 from lpclip.page.robustness import SOURCES
+from lpclip.storage.json_text import parse_json
 
 _EXAMPLES = {"examples": SOURCES["generated"], "official_examples": SOURCES["official"]}
 # What `lpclip pictures` writes; nothing else may stand where a page loads an image from.
@@ -21,7 +21,7 @@ def read_pictures(path: Path) -> dict[str, Any]:
         LpclipError: not such a file, or an image in it is no PNG or JPEG within the file.
     """
     try:
-        pictures = json.loads(path.read_text(encoding="utf-8"))
+        pictures = parse_json(path.read_text(encoding="utf-8"))
         for image in _images(pictures):
             if not _IMAGE.fullmatch(image):
                 raise LpclipError(f"{path}: '{image[:40]}…' is no PNG or JPEG within the file.")

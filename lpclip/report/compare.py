@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from lpclip.errors import LpclipError
+from lpclip.report.parts import numbers
 from lpclip.report.read import kind_of, read_cells, read_report
 from lpclip.report.summary import COLUMNS
 
@@ -134,18 +135,20 @@ def changes_of(
 def _of_seeds(row: Row, name: str) -> tuple[float, float] | None:
     """Variance of the mean over seeds and its degrees of freedom."""
     deviation, n = float(row[f"{name}_std"]), int(row["n_seeds"])
-    return None if n < 2 or math.isnan(deviation) else (deviation**2 / n, n - 1)
+    return None if n < 2 or math.isnan(deviation) else (deviation * deviation / n, n - 1)
 
 
 def _margin(terms: list[tuple[float, float]]) -> float:
     total = sum(variance for variance, _ in terms)
     if total == 0:
         return 0.0
-    freedom = sum(variance**2 / of for variance, of in terms)
+    if not 0 < total < math.inf:
+        return math.nan  # of figures that are no fractions
+    freedom = sum(variance * variance / of for variance, of in terms)
     quantile = (1 + LEVEL) / 2
     if freedom == 0:
         return float(stats.norm.ppf(quantile)) * math.sqrt(total)
-    return float(stats.t.ppf(quantile, total**2 / freedom)) * math.sqrt(total)
+    return float(stats.t.ppf(quantile, total * total / freedom)) * math.sqrt(total)
 
 
 def _verdict(name: str, change: float, margin: float) -> str:
@@ -184,7 +187,8 @@ def _images(report: Path) -> dict[tuple[str, ...], int]:
         return {}
     whole = table["subset"] == "" if "subset" in table else True
     clean = table[(table["family"] == "clean") & whole]
-    return {_name(row): int(row["n"]) for row in _rows(clean)}
+    counts = numbers(clean["n"], "integer", path)
+    return {_name(row): int(n) for row, n in zip(_rows(clean), counts, strict=True)}
 
 
 def _comparable(figure: str, before: Row, after: Row) -> bool:

@@ -23,7 +23,7 @@ def recommended(held_out: pd.DataFrame) -> dict[str, str]:
     Args:
         held_out: the rows of ood_held_out.csv for one model and benchmark.
     """
-    held_out = held_out[~held_out["score"].isin(FLATTERED)]
+    held_out = held_out[~held_out["score"].isin(FLATTERED) & held_out["auroc"].notna()]
     if held_out.empty:
         return {}
     means = held_out.groupby(["method", "score"], sort=False)["auroc"].mean().unstack()

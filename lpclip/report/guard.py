@@ -8,6 +8,7 @@ import pandas as pd
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError
 from lpclip.probes import read_probes
+from lpclip.storage.opening import make_again
 
 COLUMNS = (
     "model",
@@ -60,11 +61,18 @@ def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
     types = {column: str if column in _TEXT else float for column in COLUMNS}
     try:
         table = pd.read_csv(guard_csv, keep_default_na=False, dtype=types)
-        groups = table.groupby(["model", "benchmark", "method"], sort=False)
-    except (OSError, UnicodeDecodeError, ValueError, KeyError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise LpclipError(f"{guard_csv}: not a readable guard table ({error}).") from error
     if missing := sorted(set(COLUMNS).difference(table.columns)):
         raise LpclipError(f"{guard_csv}: not a guard table: it lacks {', '.join(missing)}.")
+    groups = table.groupby(["model", "benchmark", "method"], sort=False)
+    for (_, _, method), rows in groups:
+        chosen = float(rows["chosen_strength"].iloc[0])
+        if chosen not in (strengths := {0.0, *rows["strength"]}) or len(strengths) < 2:
+            raise LpclipError(
+                f"{guard_csv}: '{method}' has no row for the strength {chosen:g} that was chosen. "
+                f"Was the table edited?{make_again(guard_csv)}"
+            )
     words: dict[tuple[str, str], list[str]] = {}
     for (model, benchmark, _), rows in groups:
         words.setdefault((str(model), str(benchmark)), []).append(_sentence(rows))
@@ -75,7 +83,7 @@ def _sentence(rows: pd.DataFrame) -> str:
     model, benchmark, method = rows.iloc[0][["model", "benchmark", "method"]]
     chosen = float(rows["chosen_strength"].iloc[0])
     # Where zero-shot is kept, the strength with the largest estimate says why.
-    shown = rows[rows["strength"] == chosen] if chosen else rows.nlargest(1, "estimated_gain")
+    shown = rows[rows["strength"] == chosen] if chosen else _best(rows)
     row = shown.iloc[0]
     verdict = {0.0: "keeps zero-shot", 1.0: "ships the adapted head"}.get(
         chosen, f"ships a head {chosen:.0%} of the way from zero-shot to the adapted one"
@@ -90,6 +98,11 @@ def _sentence(rows: pd.DataFrame) -> str:
         "neighbours get the same class."
         f"{'' if chosen else ' That is too little to be sure of a gain.'}"
     )
+
+
+def _best(rows: pd.DataFrame) -> pd.DataFrame:
+    gains = rows["estimated_gain"]
+    return rows.nlargest(1, "estimated_gain") if gains.notna().any() else rows.head(1)
 
 
 def _points(fraction: float) -> str:

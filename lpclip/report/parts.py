@@ -1,6 +1,5 @@
 """Reads the evaluation's CSV files into one checked and sorted table per kind."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,7 +161,7 @@ def methods_of(probes: Iterable[Path]) -> Methods:
             {
                 **{key: found[key] for key in same},
                 "kind": found["method_kind"],
-                "imagenet": is_imagenet(json.loads(found["class_names"])),
+                "imagenet": is_imagenet(found.texts("class_names")),
             }
         )
     return Methods(rows)
@@ -237,8 +236,9 @@ def numbers(cells: "pd.Series[Any]", type_: str, path: Path) -> "pd.Series[Any]"
     found = pd.Series(values, index=cells.index, dtype="float64")
     if type_ == "number":
         return found
-    # nan is no whole number; a count may be missing.
-    if ((found if type_ == "integer" else found.dropna()) % 1 != 0).any():
+    # nan is no whole number; a count may be missing. Beyond 2**53 a float64 skips numbers.
+    counts = found if type_ == "integer" else found.dropna()
+    if not ((counts.abs() <= 2**53) & (counts.fillna(0.5) % 1 == 0)).all():
         raise LpclipError(f"{path}: column '{cells.name}' holds something else than whole numbers.")
     return found.astype("int64" if type_ == "integer" else "Int64")
 

@@ -9,6 +9,7 @@ import pandas as pd
 from lpclip.errors import LpclipError
 from lpclip.report import guard
 from lpclip.report.parts import COLUMNS, numbers
+from lpclip.storage.opening import make_again
 
 
 class Kind(NamedTuple):
@@ -97,8 +98,8 @@ def read_report(path: str | Path) -> pd.DataFrame:
     if kind is None and path.stem in KINDS:
         lacking = ", ".join(name for name in KINDS[path.stem].columns if name not in table)
         raise LpclipError(
-            f"{path} lacks the columns {lacking}. Was it made by another version of lpclip? "
-            "Run Snakemake, which makes it again."
+            f"{path} lacks the columns {lacking}. Was it made by another version of lpclip?"
+            f"{make_again(path)}"
         )
     # Other versions of lpclip had or will have other columns: of those, what is no number is text.
     types = {**_TYPES, **COLUMNS.get(kind or "", {})}
@@ -117,10 +118,19 @@ def read_cells(path: Path) -> pd.DataFrame:
     Raises:
         LpclipError: the file is missing or no CSV file.
     """
+    # As text: a method called "null" is no missing value.
+    return read_csv(path, dtype=str)
+
+
+def read_csv(path: Path, *, dtype: Any) -> pd.DataFrame:
+    """A CSV file with its columns of the given types, nothing taken for a missing value.
+
+    Raises:
+        LpclipError: the file is missing or no CSV file.
+    """
     try:
-        # As text: a method called "null" is no missing value.
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        return pd.read_csv(path, dtype=dtype, keep_default_na=False)
+    except (OSError, ValueError, OverflowError) as error:  # pandas' own are ValueErrors
         raise LpclipError(f"{path}: not a readable report ({error}).") from error
 
 

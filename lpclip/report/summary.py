@@ -10,6 +10,8 @@ import pandas as pd
 from lpclip.errors import LpclipError
 from lpclip.report import detection, read, skipped
 from lpclip.report.guard import in_words
+from lpclip.report.parts import numbers
+from lpclip.storage.opening import make_again
 
 WIDTH = 100
 
@@ -118,12 +120,22 @@ def report_cells(report_csv: Path) -> pd.DataFrame:
     """report.csv, every cell as text.
 
     Raises:
-        LpclipError: the file is missing or is no report.
+        LpclipError: the file is missing or is no report, or one that was edited: it lacks a column
+            or rows, or a figure is no number.
     """
     report = read.read_cells(report_csv)
-    needed = {"model", "benchmark", "method", "n_labels", "n_seeds", "accuracy"}
-    if missing := sorted(needed.difference(report.columns)):
+    figures = [column.name for column in COLUMNS if column.name in {"accuracy", *report}]
+    names, counts = ("model", "benchmark", "method"), ("n_labels", "n_seeds")
+    needed = [*sorted([*names, *counts, *figures]), *(f"{name}_std" for name in figures)]
+    if missing := [name for name in needed if name not in report]:
         raise LpclipError(f"{report_csv}: not a report: it lacks {', '.join(missing)}.")
+    if report.empty:
+        raise LpclipError(f"{report_csv} has no rows.{make_again(report_csv)}")
+    for name in needed:
+        if name in counts:  # "2.0" is a whole number, too
+            report[name] = numbers(report[name], "integer", report_csv).astype(str)
+        elif name not in names:
+            numbers(report[name], "number", report_csv)
     return report
 
 

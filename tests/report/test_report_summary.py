@@ -5,7 +5,7 @@ import pytest
 from evaluations import write_tables
 
 from lpclip.errors import LpclipError
-from lpclip.report import summary
+from lpclip.report import markdown, summary
 
 
 def summary_of(evaluation, folder):
@@ -106,3 +106,30 @@ def test_a_file_that_is_no_report_is_refused(tmp_path):
     (tmp_path / "report.csv").write_text("a,b\n1,2\n")
     with pytest.raises(LpclipError, match="lacks accuracy, benchmark"):
         summary(tmp_path / "report.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("accuracy", "abc", "column 'accuracy' holds no numbers"),
+        ("ece_std", "1,5", "column 'ece_std' holds no numbers"),
+        ("n_seeds", "1.5", "column 'n_seeds' holds something else than whole numbers"),
+        ("n_labels", "1e300", "column 'n_labels' holds something else than whole numbers"),
+        ("n_labels", "", "column 'n_labels' holds something else than whole numbers"),
+        ("accuracy_std", None, "it lacks accuracy_std"),
+    ],
+)
+def test_a_table_that_was_edited_is_a_sentence(evaluation, tmp_path, column, value, sentence):
+    path = write_tables(evaluation, tmp_path) / "report.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if value is None:
+        table = table.drop(columns=column)
+    else:
+        table.loc[0, column] = value
+    table.to_csv(path, index=False)
+    for show in (summary, markdown):
+        with pytest.raises(LpclipError, match=sentence):
+            show(path)
+    table.iloc[:0].to_csv(path, index=False)
+    with pytest.raises(LpclipError, match=r"has no rows|it lacks"):
+        summary(path)

@@ -1,0 +1,56 @@
+"""Text for terminals and logs: what would steer the terminal is shown instead of obeyed.
+
+Ids, paths and class names come from files of any origin. An escape sequence in one of them could
+move the cursor, hide lines or change the title of the window, and a mark of writing direction could
+turn letters around. Files that lpclip writes hold such names exactly as they are.
+"""
+
+import logging
+import sys
+import unicodedata
+
+# Marks and overrides of the writing direction, and what has neither width nor use in a name.
+_INVISIBLE = frozenset(
+    "\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+)
+# Controls (C0 and C1), halves of surrogate pairs, and separators of lines and paragraphs.
+_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def visible(text: str, *, keep: str = "\n") -> str:
+    r"""Text with what would steer a terminal written as in Python's source.
+
+    Args:
+        text: the text.
+        keep: characters that stay.
+
+    >>> print(visible("a\x1b[2Jb\u202ec\n数字 é"))
+    a\x1b[2Jb\u202ec
+    数字 é
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(character) if character not in keep else character for character in text)
+
+
+def _shown(character: str) -> str:
+    steers = character in _INVISIBLE or unicodedata.category(character) in _CATEGORIES
+    return character.encode("unicode_escape").decode() if steers else character
+
+
+def show(text: str) -> None:
+    """Print text for people."""
+    print(visible(text))
+
+
+def show_data(text: str) -> None:
+    """Print lines of data: visibly on a terminal, exactly into a file or another program."""
+    sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+
+
+class Formatter(logging.Formatter):
+    """Lines of a log: people look at logs in terminals."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record, as ``logging.Formatter`` writes it."""
+        return visible(super().format(record), keep="\n\t")

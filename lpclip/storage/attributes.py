@@ -1,0 +1,76 @@
+"""What a file states of itself: a part that is missing or cannot be understood is a sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from lpclip.errors import LpclipError
+from lpclip.storage.json_text import parse_json
+from lpclip.storage.opening import make_again
+
+
+class Attributes(dict[str, Any]):
+    """Attributes of a file by name, as plain values.
+
+    Attributes:
+        path: the file, for errors.
+    """
+
+    def __init__(self, path: Path, values: h5py.AttributeManager) -> None:
+        # A name that is no UTF-8 comes as bytes.
+        super().__init__(
+            (key.decode(errors="backslashreplace") if isinstance(key, bytes) else key, plain(value))
+            for key, value in values.items()
+        )
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise LpclipError(f"{self.path} lacks the attribute '{key}'.{make_again(self.path)}")
+
+    def number(self, key: str) -> float:
+        """An attribute that is a number.
+
+        Raises:
+            LpclipError: it is missing or something else.
+        """
+        value = self[key]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self._wrong(key, "no number")
+        return float(value)
+
+    def json(self, key: str) -> Any:
+        """What an attribute holds as JSON text.
+
+        Raises:
+            LpclipError: it is missing or no JSON text.
+        """
+        text = self[key]
+        if not isinstance(text, str):
+            raise self._wrong(key, "no text")
+        try:
+            return parse_json(text)
+        except ValueError as error:
+            raise self._wrong(key, f"no JSON text ({error})") from error
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """What an attribute holds as a JSON list of texts.
+
+        Raises:
+            LpclipError: it is missing or something else.
+        """
+        found = self.json(key)
+        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+            raise self._wrong(key, "no list of texts")
+        return tuple(found)
+
+    def _wrong(self, key: str, what: str) -> LpclipError:
+        return LpclipError(
+            f"{self.path} is damaged: its attribute '{key}' holds {what}.{make_again(self.path)}"
+        )
+
+
+def plain(value: Any) -> Any:
+    """An attribute's value without NumPy's types, where there is such a value."""
+    return value.item() if isinstance(value, np.generic) else value

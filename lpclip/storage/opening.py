@@ -1,0 +1,162 @@
+"""An HDF5 file, opened for reading: what is wrong with it, if anything, becomes a sentence.
+
+Reading takes no lock. Outputs of lpclip are written under a temporary name and renamed, so a file
+that is open here is never one that lpclip writes to. Another program may write to it in place: its
+lock is waited for before the file is opened (``lpclip.storage.locks``), and a file that changed
+while it was read is not believed.
+"""
+
+import contextlib
+import errno
+import os
+import shlex
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import h5py
+
+from lpclip.errors import LpclipError
+from lpclip.storage.locks import NO_LOCKS, locked, wait_for_writers, without_locks
+from lpclip.storage.walk import is_of_device, reason_of, refusal
+
+_MARK_BYTES = 1 << 16
+
+
+def make_again(path: Path) -> str:
+    """What to do about an output of the workflow that cannot be used; nothing for other files.
+
+    Nothing is to be deleted: the new file replaces the old one when it is whole.
+
+    >>> make_again(Path("a.h5"))
+    ' If the workflow made it, run your snakemake command again with --forcerun a.h5'
+    >>> make_again(Path("README.md"))
+    ''
+    """
+    if path.suffix not in (".h5", ".csv"):
+        return ""
+    return (
+        " If the workflow made it, run your snakemake command again with "
+        f"--forcerun {shlex.quote(str(path))}"
+    )
+
+
+@contextlib.contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """File of any program, for reading, without parts that lie in other files.
+
+    Raises:
+        LpclipError: locked by a writer, not readable, truncated, damaged, not HDF5, changed while
+            it was read, or with links to or storage in other files.
+    """
+    with open_bytes(path) as opened:
+        wait_for_writers(path, opened)
+        before = _mark(opened)
+        with _sentences(path), _open(path) as file:
+            _check_structure(path, file, before)
+            yield file
+        if before.time != (now := _mark(opened)).time and before[1:] != now[1:]:
+            raise LpclipError(
+                f"{path} was changed by another program while lpclip read it. "
+                "Close it there and run the same command again."
+            )
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """A file, open for reading.
+
+    Raises:
+        LpclipError: it cannot be opened.
+    """
+    try:
+        return path.open("rb")
+    except PermissionError as error:
+        raise LpclipError(f"{path} cannot be read: permission denied.") from error
+    except OSError as error:
+        raise LpclipError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _open(path: Path) -> h5py.File:
+    # In one process the library opens a file twice only with the same wish for locks; None is what
+    # h5py does by default.
+    wishes = (False, None, True, "best-effort")
+    for wish in wishes:
+        try:
+            return h5py.File(path, "r", locking=wish)
+        except OSError as error:
+            text = str(error)
+            if "file locking" in text and "match" in text and wish != wishes[-1]:
+                continue
+            if "unable to lock" not in text:
+                raise
+            # HDF5_USE_FILE_LOCKING=TRUE overrides what programs wish.
+            if error.errno in NO_LOCKS or any(f"errno = {code}," in text for code in NO_LOCKS):
+                raise LpclipError(without_locks(path)) from error
+            raise LpclipError(locked(path, [])) from error
+    raise AssertionError("unreachable")
+
+
+class _Mark(NamedTuple):
+    """What tells whether a file was written to.
+
+    Attributes:
+        time: of its last change, in nanoseconds.
+        size: in bytes.
+        ends: checksum of its first and last bytes, where HDF5 keeps where everything else is.
+    """
+
+    time: int
+    size: int
+    ends: int
+
+
+def _mark(opened: IO[bytes]) -> _Mark:
+    # The time alone is too strict: opening for writing changes it, though no byte changes. Values
+    # that are overwritten in place in the middle of a large file are found by their checksums.
+    status = os.fstat(opened.fileno())
+    ends = zlib.crc32(os.pread(opened.fileno(), _MARK_BYTES, 0))
+    last = max(status.st_size - _MARK_BYTES, 0)
+    ends = zlib.crc32(os.pread(opened.fileno(), _MARK_BYTES, last), ends)
+    return _Mark(status.st_mtime_ns, status.st_size, ends)
+
+
+_checked: dict[str, _Mark] = {}
+
+
+def _check_structure(path: Path, file: h5py.File, mark: _Mark) -> None:
+    """Refuse links to and storage in other files; once per file and process."""
+    key = str(path.absolute())
+    if _checked.get(key) == mark:
+        return
+    if reason := refusal(file):
+        raise LpclipError(f"{path} {reason}")
+    _checked[key] = mark
+
+
+@contextlib.contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    """Turn what the HDF5 library raises of a file into a sentence.
+
+    Errors of the code that uses the file pass: they are not the file's.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _raised_by_hdf5(error) or _is_of_writing(error):
+            raise
+        cure = "" if is_of_device(error) else make_again(path)
+        raise LpclipError(f"{path} {reason_of(error)}{cure}") from error
+
+
+def _raised_by_hdf5(error: BaseException) -> bool:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and "h5py" in trace.tb_frame.f_code.co_filename
+
+
+def _is_of_writing(error: Exception) -> bool:
+    """Whether another file, which is written at the same time, is at fault."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return full or "write failed" in str(error)

@@ -1,0 +1,45 @@
+"""Arrays of one file that have to fit together."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+
+from lpclip.errors import LpclipError
+from lpclip.storage.opening import make_again
+
+
+def check_shapes(
+    file: h5py.File, axes: Mapping[str, str], sizes: Mapping[str, int] | None = None
+) -> None:
+    """Refuse arrays of numbers whose sizes differ where they have to be equal.
+
+    Args:
+        file: an open file.
+        axes: name of an array -> one letter per axis; equal letters are equal sizes. What the file
+            lacks is not looked at.
+        sizes: sizes that are known already, by letter.
+
+    Raises:
+        LpclipError: other numbers of axes, sizes that differ, no numbers, or an axis but N of
+            length 0.
+    """
+    known = dict(sizes or {})
+    for name, letters in axes.items():
+        if name not in file:
+            continue
+        data = file[name]
+        shape = data.shape if isinstance(data, h5py.Dataset) else None
+        if (
+            shape is None
+            or len(shape) != len(letters)
+            or data.dtype.kind not in "fiub"
+            or any(known.setdefault(k, n) != n for k, n in zip(letters, shape, strict=True))
+            or 0 in (n for k, n in zip(letters, shape, strict=True) if k != "N")
+        ):
+            path = Path(file.filename)
+            expected = ", ".join(f"{letter}={known.get(letter, '?')}" for letter in letters)
+            raise LpclipError(
+                f"{path} is damaged: '{name}' has shape {list(shape or ())}, not [{expected}]."
+                f"{make_again(path)}"
+            )
