@@ -1,19 +1,19 @@
 """The HDF5 files of lpclip: written and read here alone, so that a file always knows what it is.
 
 Every file carries ``kind``, ``schema_version``, its provenance (model, weights, view settings,
-fingerprint of the index, versions, …) as attributes, and ``complete``. Tables are compound
-data sets that ``pandas.read_hdf`` opens. No file holds a date or a host, so equal contents are
+fingerprint of the index, versions, …) as attributes, and ``complete``; every array a checksum.
+``pandas.read_hdf`` opens tables and frames. No file holds a date or a host, so equal contents are
 equal bytes.
 """
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -22,13 +22,19 @@ import pandas as pd
 
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError, did_you_mean
-from lpclip.storage import made_from
+from lpclip.storage import checksums, made_from
 from lpclip.storage.attributes import Attributes
 from lpclip.storage.hdf5_output import new_hdf5
 from lpclip.storage.opening import make_again, open_hdf5
+from lpclip.storage.pandas_frames import Frames
+from lpclip.storage.tables import read_table as read_table
+from lpclip.storage.tables import stored_table as stored_table
+from lpclip.storage.tables import write_table as write_table
 from lpclip.types import FloatArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Before 2, files had no frames and no checksums, and every table was a plain data set.
+READABLE_VERSIONS = (1, SCHEMA_VERSION)
 
 # Rows of a feature cache that are written, and continued after a kill, as one.
 CHUNK_ROWS = 256
@@ -42,7 +48,14 @@ _SINGLE = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32
 IMAGE_COLUMNS = ("id", "path", "size")
 
 # Attributes that every file has.
-_COMMON = ("kind", "schema_version", "complete", "made_from", "made_from_hash")
+_COMMON = (
+    "kind",
+    "schema_version",
+    "complete",
+    "made_from",
+    "made_from_hash",
+    checksums.ATTRIBUTES,
+)
 
 Provenance = Mapping[str, str | int | float]
 
@@ -79,6 +92,7 @@ def create(path: Path, *, kind: str, provenance: Provenance) -> Iterator[h5py.Fi
         content = provenance.get("index") if kind == "samples" else None
         made_from.stamp(file, content=content)
         yield file
+        checksums.seal(file)
         file.attrs["complete"] = 1  # PyTables cannot read a Boolean attribute
 
 
@@ -99,10 +113,10 @@ def open_file(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
             raise LpclipError(f"{path} is an HDF5 file, but not one that lpclip wrote.")
         if found.get("complete") != 1:
             raise LpclipError(f"{path} is not complete: its writer was stopped.{again}")
-        if found["schema_version"] != SCHEMA_VERSION:
+        if found["schema_version"] not in READABLE_VERSIONS:
             raise LpclipError(
                 f"{path} has schema version {found['schema_version']}; this version of lpclip "
-                f"reads {SCHEMA_VERSION}.{again}"
+                f"reads {SCHEMA_VERSION} and older.{again}"
             )
         if kind is not None and found["kind"] != kind:
             raise LpclipError(f"{path} holds {found['kind']}, not {kind}.")
@@ -140,62 +154,6 @@ def check_provenance(path: Path, found: Provenance, expected: Provenance) -> Non
                 f"{path} was made with {key} {found.get(key, 'unknown')!r}, not {value!r}."
                 f"{make_again(path)}"
             )
-
-
-def write_table(file: h5py.File, name: str, frame: pd.DataFrame) -> None:
-    """Store a frame as a compound data set; text becomes fixed-length UTF-8."""
-    columns: dict[str, npt.NDArray[Any]] = {}
-    for column in frame.columns:
-        values = frame[column].to_numpy()
-        if values.dtype.kind not in "biuf":
-            encoded = [str(value).encode() for value in values]
-            values = np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
-        columns[str(column)] = values
-    table = np.empty(len(frame), dtype=[(key, value.dtype) for key, value in columns.items()])
-    for key, value in columns.items():
-        table[key] = value
-    # Extensible, since the chunks of any other table may not be longer than the table, not even
-    # if it is empty.
-    chunks = (max(1, min(len(table), 4096)),)
-    file.create_dataset(name, data=table, chunks=chunks, maxshape=(None,))
-
-
-def read_table(file: h5py.File, name: str) -> pd.DataFrame:
-    """The frame that ``write_table`` stored.
-
-    Raises:
-        LpclipError: the file has no such table, or one that ``write_table`` did not store.
-    """
-    path, table = Path(file.filename), stored_table(file, name)[:]
-    try:
-        return pd.DataFrame(
-            {
-                key: [text.decode() for text in table[key]]
-                if table.dtype[key].kind == "S"
-                else table[key]
-                for key in table.dtype.names
-            }
-        )
-    except UnicodeDecodeError as error:
-        raise LpclipError(
-            f"{path} is damaged: a text of its table '{name}' is no UTF-8.{make_again(path)}"
-        ) from error
-
-
-def stored_table(file: h5py.File, name: str) -> h5py.Dataset:
-    """A table of an open file, as it is stored.
-
-    Raises:
-        LpclipError: it is none that ``write_table`` stored.
-    """
-    stored = file[name]
-    fields = stored.dtype.fields if isinstance(stored, h5py.Dataset) else None
-    # One type per column: numbers, or text of a fixed length.
-    types = [type_ for type_, *_ in fields.values()] if fields else []
-    if not types or stored.ndim != 1 or any(t.kind not in "biufS" or t.shape for t in types):
-        path = Path(file.filename)
-        raise LpclipError(f"{path} is damaged: '{name}' is no table.{make_again(path)}")
-    return stored
 
 
 def read_samples(path: Path, *, labels: bool) -> pd.DataFrame:
@@ -241,12 +199,12 @@ def write_features(
         versions: view -> number of versions; 0 stores ``[N, D]``, V > 0 stores ``[V, N, D]``.
         parts: arrays ``[sum of versions, n, D]`` of float16, views in the order of ``versions``
             (0 counts as one), together N rows in the order of the index.
-        provenance: attributes.
+        provenance: attributes; ``views``, if there, names the versions of corruptions.
     """
     n = len(samples)
     with create(path, kind="features", provenance=provenance) as file:
-        write_table(file, "samples", samples[["id", "path"]])
-        start, datasets = 0, list[h5py.Dataset]()
+        write_table(file, "samples", samples[["id", "path"]], listed=False)
+        start, datasets, sums = 0, list[h5py.Dataset](), list[list[checksums.Sum]]()
         for part in _gathered(parts):
             if start == 0:
                 _check_space(path, n * part.nbytes // part.shape[1])
@@ -254,18 +212,28 @@ def write_features(
                     _create_view(file, view, count, n, part.shape[2])
                     for view, count in versions.items()
                 ]
+                sums = [
+                    [checksums.Sum(data, place) for place in checksums.parts(data)]
+                    for data in datasets
+                ]
             stop = start + part.shape[1]
             first = 0
-            for data in datasets:
+            for data, of_versions in zip(datasets, sums, strict=True):
                 if data.ndim == 2:
                     data[start:stop] = part[first]
-                    first += 1
                 else:
                     data[:, start:stop] = part[first : first + len(data)]
-                    first += len(data)
+                for one in of_versions:
+                    one.update(part[first])
+                    first += 1
             start = stop
         if start != n:
             raise RuntimeError(f"{path}: {start} rows of features for {n} samples")
+        frames = Frames(file, file["samples"]["id"])
+        settings = json.loads(str(provenance.get("views", "{}")))
+        for view, data, of_versions in zip(versions, datasets, sums, strict=False):
+            checksums.store(data, of_versions)
+            frames.add_versions(view, data, settings.get(view, {}).get("severities"))
 
 
 def _gathered(parts: Iterable[FloatArray]) -> Iterator[FloatArray]:
@@ -349,10 +317,14 @@ def read_features(path: Path, view: str, *, expected: Provenance) -> FloatArray:
 def unit_length(data: h5py.Dataset) -> FloatArray:
     """All of a view, unit length, float32; beside the result, little memory is used."""
     values = np.empty(data.shape, dtype=np.float32)
-    for version in np.ndindex(data.shape[:-2]):
+    for version in checksums.parts(data):
+        read, of_version = checksums.Sum(data, version), values[version or ...]
         for start in range(0, data.shape[-2], _READ_ROWS):
-            rows = (*version, slice(start, start + _READ_ROWS))
-            values[rows] = unit(data[rows])
+            rows = slice(start, start + _READ_ROWS)
+            stored = data[(*version, rows)]
+            read.update(stored)
+            of_version[rows] = unit(stored)
+        read.verify()
     return values
 
 

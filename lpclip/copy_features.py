@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.feature_files import IMAGE_KEYS, TEXT_KEYS, AnyArray, Arrays, open_arrays
 from lpclip.model_spec import PRECOMPUTED, ModelSpec
 from lpclip.storage.opening import make_again
+from lpclip.storage.text import write_text
 from lpclip.types import FloatArray, OutputFile
 
 log = logging.getLogger(__name__)
@@ -116,12 +116,8 @@ def copy_text(
         "scale": scale,
         "bias": bias,
     }
-    with cache.create(output, kind="text", provenance=provenance) as file:
-        file["features"] = cache.normalise(np.asarray(values, dtype=np.float64)).astype(np.float32)
-        names = pd.DataFrame(
-            {"class_index": np.arange(len(class_names), dtype=np.int32), "name": list(class_names)}
-        )
-        cache.write_table(file, "classes", names)
+    features = cache.normalise(np.asarray(values, dtype=np.float64)).astype(np.float32)
+    write_text(output, features=features, class_names=class_names, provenance=provenance)
     log.info("copied the text features of %d classes", len(class_names))
 
 

@@ -5,17 +5,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import pandas as pd
 
 from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.frames import MAIN_TABLE
 from lpclip.printing import visible
+from lpclip.storage import checksums
 from lpclip.storage.foreign import check_foreign
 from lpclip.storage.json_text import parse_json
+from lpclip.storage.pandas_frames import GROUP, pandas_keys
 
 WIDTH = 100  # columns of a terminal
+_KEYS = 3
 
 _MEANINGS: Mapping[str, str] = {
     "samples": "the index of a dataset: its images in order, and their labels",
@@ -60,27 +62,37 @@ def _hdf5(path: Path, rows: int) -> list[str]:
     check_foreign(path)
     with cache.open_file(path) as file:
         kind = str(file.attrs["kind"])
-        shapes: list[str] = []
-        tables: list[str] = []
-
-        def visit(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset):
-                if item.dtype.names and item.ndim == 1:
-                    tables.append(name)
-                type_ = "table" if item.dtype.names else str(item.dtype)
-                shapes.append(f"  {name}: {type_} {list(item.shape or ())}")
-
-        file.visititems(visit)
+        version = file.attrs["schema_version"]
+        found = {
+            name.removesuffix("/table"): data
+            for name, data in sorted(checksums.arrays(file).items())
+            if not name.startswith(f"{GROUP}/")
+        }
+        tables = [name for name, data in found.items() if data.dtype.names and data.ndim == 1]
+        shapes = [
+            f"  {name}: {'table' if data.dtype.names else data.dtype} {list(data.shape or ())}"
+            for name, data in found.items()
+        ]
+        keys = pandas_keys(file)
         provenance = cache.provenance_of(file)
         main = MAIN_TABLE.get(kind, tables[0] if tables else "")
         table = cache.read_table(file, main) if main else pd.DataFrame()
     return [
-        *_title(path, f"{kind} (schema version {cache.SCHEMA_VERSION})", _MEANINGS.get(kind, "")),
+        *_title(path, f"{kind} (schema version {version})", _MEANINGS.get(kind, "")),
         *_provenance(provenance),
         "contents",
         *shapes,
+        *_keys(keys),
         *_rows(table, rows),
     ]
+
+
+def _keys(keys: Sequence[str]) -> list[str]:
+    """Keys for ``pandas.read_hdf``, the first and last where a file has many frames."""
+    shown = [f"  {key}" for key in keys]
+    if len(keys) > 2 * _KEYS:
+        shown[_KEYS:-_KEYS] = [f"  … {len(keys) - 2 * _KEYS} more …"]
+    return ["for pandas.read_hdf", *shown] if keys else []
 
 
 def _csv(path: Path, rows: int) -> list[str]:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, chain, pairwise
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.model_spec import ModelSpec
 from lpclip.models import Model, load_model
+from lpclip.storage.text import write_text
 from lpclip.types import FloatArray, OutputFile
 
 log = logging.getLogger(__name__)
@@ -69,12 +69,7 @@ def embed_text(
         "scale": loaded.scale,
         "bias": loaded.bias,
     }
-    with cache.create(output, kind="text", provenance=provenance) as file:
-        file["features"] = features
-        names = pd.DataFrame(
-            {"class_index": np.arange(len(class_names), dtype=np.int32), "name": list(class_names)}
-        )
-        cache.write_table(file, "classes", names)
+    write_text(output, features=features, class_names=class_names, provenance=provenance)
     log.info("embedded %d class names with %d texts", len(texts), sum(map(len, texts)))
 
 

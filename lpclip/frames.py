@@ -11,6 +11,7 @@ import pandas as pd
 
 from lpclip import cache
 from lpclip.errors import LpclipError
+from lpclip.storage import checksums
 from lpclip.storage.opening import make_again
 from lpclip.storage.shapes import check_shapes
 from lpclip.types import FloatArray
@@ -71,12 +72,12 @@ def read_frame(
         frame = cache.read_table(file, MAIN_TABLE[kind])
         if kind == "text":
             check_shapes(file, {"features": "CD"}, {"C": len(frame)})
-            frame = _beside(frame, "d", file["features"][...])
+            frame = _beside(frame, "d", checksums.read(file["features"]))
         elif kind == "pseudo_labels":
             cache.columns(path, frame, "selected")
             check_shapes(file, {"probabilities": "NC"}, {"N": len(frame)})
             frame["selected"] = frame["selected"].astype(bool)
-            frame = _beside(frame, "p", file["probabilities"][...].astype(np.float32))
+            frame = _beside(frame, "p", checksums.read(file["probabilities"]).astype(np.float32))
         elif kind == "features":
             index = str(cache.provenance_of(file)["index"])
             if labels is not None:
@@ -126,14 +127,12 @@ def _chosen(file: h5py.File, view: str | None) -> str:
 def _features(path: Path, file: h5py.File, view: str | None, version: int) -> FloatArray:
     view = _chosen(file, view)
     data = cache.stored_view(path, file, view)
-    if data.ndim == 3:
-        if not 0 <= version < len(data):
-            raise LpclipError(
-                f"{path}: view '{view}' has versions 0 to {len(data) - 1}, not {version}."
-            )
-        data = data[version]
-    values: FloatArray = data[...].astype(np.float32)
-    return values
+    if data.ndim == 3 and not 0 <= version < len(data):
+        raise LpclipError(
+            f"{path}: view '{view}' has versions 0 to {len(data) - 1}, not {version}."
+        )
+    values: FloatArray = checksums.read(data, (version,) if data.ndim == 3 else ())
+    return values.astype(np.float32)
 
 
 def _labels(path: Path, index: str) -> Sequence[int]:

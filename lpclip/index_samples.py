@@ -86,7 +86,7 @@ def index_samples(
     with cache.create(output, kind="samples", provenance=provenance) as file:
         cache.write_table(file, "samples", samples)
         if skip:
-            cache.write_table(file, "skipped", _skipped(chosen, reasons))
+            cache.write_table(file, "skipped", _skipped(chosen, reasons), listed=False)
     log.info("indexed %d images of %s, which lists %d", len(kept), dataset, len(listed))
     if len(kept) < len(chosen):
         log.warning("left out %d images that cannot be read", len(chosen) - len(kept))

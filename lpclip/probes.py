@@ -10,17 +10,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax, logsumexp
 
 from lpclip import cache
 from lpclip.errors import LpclipError
+from lpclip.storage import checksums
 from lpclip.storage.attributes import Attributes
 from lpclip.storage.opening import make_again
+from lpclip.storage.pandas_frames import Frames, fixed_length
 from lpclip.storage.shapes import check_shapes
 from lpclip.types import BoolArray, FloatArray, IntArray
 
@@ -177,6 +181,27 @@ def write_probes(path: Path, probes: Probes, provenance: cache.Provenance) -> No
             file["labels_seen"] = probes.labels_seen
         if probes.guard is not None:
             cache.write_table(file, "guard", probes.guard)
+        _add_frames(file, probes)
+
+
+def _add_frames(file: h5py.File, probes: Probes) -> None:
+    """For pandas: ``frames/weight/round_0/seed_1``, rows the classes, and ``frames/bias/…``.
+
+    Where a round has members, each has its frames (``…/seed_1/member_0``): their mean is no head.
+    """
+    frames = Frames(file, fixed_length(probes.class_names))
+    n_rounds = len(probes.weight)
+    for number, (column, seed) in product(range(n_rounds), enumerate(probes.seeds)):
+        key = f"round_{number}/seed_{seed}"
+        heads = [(key, "weight", "bias", (number, column))]
+        if probes.member_weight is not None and number == n_rounds - 1:
+            heads = [
+                (f"{key}/member_{member}", "member_weight", "member_bias", (column, member))
+                for member in range(probes.member_weight.shape[1])
+            ]
+        for name, weight, bias, part in heads:
+            frames.add(f"weight/{name}", file[weight], part=part)
+            frames.add_series(f"bias/{name}", file[bias], part=part)
 
 
 # Rounds R, seeds S, classes C, dimensions D, samples N, members M.
@@ -198,29 +223,31 @@ def read_probes(path: Path) -> tuple[Probes, Attributes]:
         LpclipError: as ``cache.open_file``, or its arrays do not fit together.
     """
     with cache.open_file(path, kind="probes") as file:
+
+        def stored(name: str) -> Any:
+            return checksums.read(file[name]) if name in file else None
+
         provenance = cache.provenance_of(file)
         names, seeds = provenance.texts("class_names"), provenance.json("seeds")
         if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
             raise LpclipError(f"{path} is damaged: its seeds are no list.{make_again(path)}")
         check_shapes(file, _AXES, {"C": len(names), "S": len(seeds)})
-        members = "member_weight" in file
-        labels = "pseudo_labels" in file
         probes = Probes(
-            weight=file["weight"][...],
-            bias=file["bias"][...],
+            weight=checksums.read(file["weight"]),
+            bias=checksums.read(file["bias"]),
             scale=provenance.number("scale"),
             class_names=names,
             seeds=tuple(seeds),
             rounds=cache.read_table(file, "rounds"),
-            pseudo_labels=file["pseudo_labels"][...] if labels else None,
-            selected=file["selected"][...] if labels else None,
+            pseudo_labels=stored("pseudo_labels"),
+            selected=stored("selected"),
             guard=cache.read_table(file, "guard") if "guard" in file else None,
             n_labels=int(provenance.number("n_labels")),
-            labels_seen=file["labels_seen"][...] if "labels_seen" in file else None,
+            labels_seen=stored("labels_seen"),
             strong_policy=str(provenance["strong_policy"]),
             student_view=str(provenance["student_view"]),
-            member_weight=file["member_weight"][...] if members else None,
-            member_bias=file["member_bias"][...] if members else None,
+            member_weight=stored("member_weight"),
+            member_bias=stored("member_bias"),
         )
     return probes, provenance
 

@@ -16,6 +16,8 @@ from scipy.special import softmax
 
 from lpclip import cache
 from lpclip.priors import apply_prior
+from lpclip.storage import checksums
+from lpclip.storage.pandas_frames import Frames, fixed_length
 from lpclip.storage.shapes import check_shapes
 from lpclip.structure import Structure, calibrated_temperature
 from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
@@ -94,7 +96,7 @@ def pseudo_labels(
         text: text cache.
         features: feature cache of the unlabelled set.
         output: table ``pseudo_labels`` (id, class_index, confidence, selected) and
-            ``probabilities`` float16 ``[N, C]``.
+            ``probabilities`` float16 ``[N, C]``, for pandas with ids and class names.
         labelling: how predictions become targets.
         view: view that the teacher looks at; its versions are averaged.
 
@@ -103,7 +105,8 @@ def pseudo_labels(
     """
     with cache.open_file(text, kind="text") as file:
         check_shapes(file, {"features": "CD"})
-        weight = file["features"][...]
+        weight = checksums.read(file["features"])
+        classes = list(cache.read_table(file, "classes")["name"]) if "classes" in file else None
         source = cache.provenance_of(file)
     images = cache.read_provenance(features, kind="features")
     expected = {key: source[key] for key in ("model", "weights")}
@@ -132,6 +135,8 @@ def pseudo_labels(
         )
         cache.write_table(file, "pseudo_labels", table)
         file["probabilities"] = made.probabilities.astype(np.float16)
+        frames = Frames(file, fixed_length(samples["id"]))
+        frames.add("probabilities", file["probabilities"], columns=classes)
     log.info("kept %d of %d pseudo-labels", made.selected.sum(), len(samples))
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lpclip import cache
+from lpclip.storage import checksums
 from lpclip.types import BoolArray, FloatArray, IntArray
 
 # Rows of one view that follow each other and stay together: read from the disk as one.
@@ -159,13 +160,16 @@ def stream_cache(
     expected: Mapping[str, Any],
     memory_gb: float,
 ) -> Streamed:
-    """Views of a feature cache.
+    """Views of a feature cache, whose checksums are verified here: one pass before many.
 
     Args:
         path: the cache.
         versions: view and version of each; version 0 of a view that has none.
         expected: what the cache has to say of itself.
         memory_gb: memory that the features of a group may take, in gigabytes of 1e9 bytes.
+
+    Raises:
+        LpclipError: a view is damaged.
     """
 
     @contextmanager
@@ -182,6 +186,9 @@ def stream_cache(
 
     with cache.open_file(path, kind="features") as file:
         n_samples, dim = cache.stored_view(path, file, versions[0][0]).shape[-2:]
+        for view, version in versions:
+            data = cache.stored_view(path, file, view)
+            checksums.verify(data, (version,) if data.ndim == 3 else ())
     return Streamed(
         opened, len(versions), np.arange(n_samples), dim, int(memory_gb * 1e9 / (4 * dim))
     )

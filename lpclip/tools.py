@@ -150,6 +150,30 @@ def _inspect(options: argparse.Namespace) -> None:
     show(describe(options.file, rows=options.rows))
 
 
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths", type=Path, nargs="+", metavar="FILE", help="HDF5 files of lpclip, or folders"
+    )
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from lpclip.errors import LpclipError
+    from lpclip.storage.verify import verify
+
+    n_files, damages = 0, list[str]()
+    for found in verify(options.paths):
+        n_files += 1
+        damages += found.damages
+        if not found.damages:
+            state = f"whole, {found.n_arrays} arrays" if found.n_arrays else "without checksums"
+            print(f"{found.path}: {state}")
+    if damages:
+        raise LpclipError(
+            f"not all of the {n_files} files are whole:\n"
+            + "\n".join(f"  {damage}" for damage in damages)
+        )
+
+
 def _summary_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("report", type=Path, help="a report.csv")
     parser.add_argument(
@@ -234,6 +258,23 @@ examples:
   lpclip inspect cache/tiny/images/digits-test/clean.h5
   lpclip inspect results/tiny/digits/lp_clip/probes.h5 --rows 20
   lpclip inspect results/robustness.csv
+""",
+    ),
+    "verify": Tool(
+        "compare files with their checksums, to find what a failing disk changed",
+        _verify_options,
+        _verify,
+        """
+examples:
+  lpclip verify cache/tiny/images/digits-test/clean.h5
+  lpclip verify cache results
+
+Reads all arrays and attributes of HDF5 files that lpclip wrote, of a folder all that end in .h5,
+and prints one line for each that is whole. Arrays that differ from what was written are listed at
+the end, by file and name, with the option that makes such a file again, and the exit status is 1.
+Every command verifies the arrays that it reads; `lpclip verify` checks those, too,
+that others read (pandas, lpclip.map_features), and the attributes. Files of versions that wrote no
+checksums are reported as "without checksums".
 """,
     ),
     "summary": Tool(

@@ -11,6 +11,7 @@ from lpclip.errors import LpclipError
 from lpclip.methods import INPUTS, Inputs, ZeroShotHead, load_method
 from lpclip.probes import write_probes
 from lpclip.settings import build
+from lpclip.storage import checksums
 from lpclip.storage.shapes import check_shapes
 from lpclip.types import OutputFile
 
@@ -92,7 +93,7 @@ def read_head(text: Path) -> tuple[ZeroShotHead, dict[str, Any]]:
         provenance = cache.provenance_of(file)
         names = tuple(cache.columns(text, cache.read_table(file, "classes"), "name")["name"])
         check_shapes(file, {"features": "CD"}, {"C": len(names)})
-        weight = file["features"][...]
+        weight = checksums.read(file["features"])
     head = ZeroShotHead(
         weight=weight,
         bias=provenance.number("bias"),

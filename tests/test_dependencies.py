@@ -16,6 +16,7 @@ CONDA_NAMES = {
     "snakemake": "snakemake-minimal",
     "tables": "pytables",
     "torch": "pytorch",
+    "xxhash": "python-xxhash",
 }
 
 

@@ -18,14 +18,20 @@ from lpclip.errors import LpclipError
     [
         (
             "features",
-            ["features (schema version 1)", "weights: 3f9a", "features/fog: float16 [3, 6"],
+            [
+                "features (schema version 2)", "weights: 3f9a", "features/fog: float16 [3, 6",
+                "for pandas.read_hdf\n  frames/clean\n  frames/fog/0\n",
+            ],
         ),
         ("samples", ["dataset: d", "samples: table [6]", "first 2 rows", "ü/1.png"]),
         ("text", ["classes: table [3]", "features: float32 [3, 4]"]),
-        ("pseudo_labels", ["probabilities: float16 [6, 3]", "class_index"]),
+        (
+            "pseudo_labels",
+            ["pseudo_labels: table [6]", "\n  probabilities: float16 [6, 3]", "class_index"],
+        ),
         ("probes", ["weight: float32 [2, 1, 3, 4]", f"seeds: {json.dumps([0])}", "coverage"]),
     ],
-)
+)  # fmt: skip
 def test_a_description_says_kind_provenance_shapes_and_first_rows(folder, name, parts):  # noqa: F811
     shown = describe(folder / f"{name}.h5", rows=2)
     for part in parts:
@@ -37,7 +43,7 @@ def test_a_kind_to_come_is_described_by_its_first_table(tmp_path):
     with cache.create(tmp_path / "new.h5", kind="odd", provenance={"model": "m"}) as file:
         cache.write_table(file, "things", pd.DataFrame({"thing": ["one", "two"]}))
     shown = describe(tmp_path / "new.h5")
-    assert "odd (schema version 1)" in shown
+    assert "odd (schema version 2)" in shown
     assert "two" in shown
 
 
@@ -76,3 +82,11 @@ def test_a_file_of_other_making_is_a_sentence(tmp_path):
     (tmp_path / "x.png").touch()
     with pytest.raises(LpclipError, match=r"end in '\.png'.*\.h5, \.csv, \.parquet"):
         describe(tmp_path / "x.png")
+
+
+def test_of_many_keys_for_pandas_the_first_and_last_are_shown(tmp_path):
+    with cache.create(tmp_path / "many.h5", kind="odd", provenance={}) as file:
+        for number in range(9):
+            cache.write_table(file, f"t{number}", pd.DataFrame({"x": [number]}))
+    shown = describe(tmp_path / "many.h5")
+    assert "  t2\n  … 3 more …\n  t6\n" in shown.partition("for pandas.read_hdf")[2]

@@ -8,8 +8,10 @@ import numpy as np
 from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.feature_files.arrays import AnyArray, Arrays
+from lpclip.storage import checksums
 from lpclip.storage.foreign import check_foreign
 from lpclip.storage.shapes import check_shapes
+from lpclip.storage.tables import columns_of, stored_table
 
 
 class Lpclip(Arrays):
@@ -31,7 +33,8 @@ class Lpclip(Arrays):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
         with cache.open_file(self.path) as file:
-            table = cache.stored_table(file, self._TABLES[self._kind])
+            name = self._TABLES[self._kind]
+            table = stored_table(file, name)
             if self._kind == "text":
                 check_shapes(file, {"features": "CD"}, {"C": len(table)})
                 found["features"] = file["features"].shape
@@ -41,7 +44,7 @@ class Lpclip(Arrays):
                     versions = [f"{view}/{i}" for i in range(shape[0])]
                     names = versions if len(shape) == 3 else [view]
                     found |= dict.fromkeys(names, shape[-2:])
-            found |= dict.fromkeys(table.dtype.names, table.shape)
+            found |= dict.fromkeys(columns_of(file, name), table.shape)
         if self._kind == "samples" and (classes := self._class_names()) is not None:
             found["class_names"] = (len(classes),)
         return found
@@ -55,8 +58,7 @@ class Lpclip(Arrays):
                     place = file["features"]
                 else:
                     place = cache.stored_view(self.path, file, view)
-                values: AnyArray = place[int(version)] if version else place[...]
-                return values
+                return checksums.read(place, (int(version),) if version else ())
             if name == "class_names":
                 return np.array(self._class_names())
             return np.array(cache.read_table(file, self._TABLES[self._kind])[name].tolist())

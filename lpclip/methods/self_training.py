@@ -21,6 +21,7 @@ from lpclip.progress import progress
 from lpclip.pseudo_labels import Labelling, PseudoLabels, described, label_views
 from lpclip.rng import sample_key
 from lpclip.rounds import OK, STOPPED, Collapse, Round, judge_round, rounds_table
+from lpclip.storage import checksums
 from lpclip.streaming import Streamed, stream_cache
 from lpclip.structure import Structure
 from lpclip.student import Optimisation, Student, train_student
@@ -224,7 +225,7 @@ def _read_pseudo_labels(inputs: Inputs, head: ZeroShotHead, labelling: Labelling
     with cache.open_file(path, kind="pseudo_labels") as file:
         cache.check_provenance(path, cache.provenance_of(file), expected)
         table = cache.read_table(file, "pseudo_labels")
-        probabilities = file["probabilities"][...].astype(np.float32)
+        probabilities = checksums.read(file["probabilities"]).astype(np.float32)
     return PseudoLabels(
         probabilities,
         table["class_index"].to_numpy(),

@@ -24,6 +24,8 @@ from lpclip.errors import LpclipError
 Record: TypeAlias = dict[str, Any]
 
 ENDING = ".made_from.json"
+# Of HDF5 files: the record, and its hash.
+ATTRIBUTES = ("made_from", "made_from_hash")
 # Settings of a rule that are no part of what a file was made from: code and versions change
 # without changing what was asked for; Snakemake compares them by itself.
 NOT_RECORDED = ("code", "versions")

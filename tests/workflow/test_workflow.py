@@ -8,13 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 import lpclip
+from lpclip import cache
 
 ROOT = Path(__file__).parents[2]
 RESULTS = "results/tiny/digits"
@@ -275,10 +275,10 @@ def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
     shutil.copytree(finished, other)
     index = other / "cache/data/adapt/samples.h5"
     times = (index.stat().st_atime, index.stat().st_mtime)
-    with h5py.File(index, "r+") as file:
-        table = file["samples"][:]
-        table["label"] = np.random.default_rng(0).permutation(table["label"])
-        file["samples"][:] = table
+    samples = cache.read_samples(index, labels=True)
+    samples["label"] = np.random.default_rng(0).permutation(samples["label"])
+    with cache.create(index, kind="samples", provenance=cache.read_provenance(index)) as file:
+        cache.write_table(file, "samples", samples)
     os.utime(index, times)  # or Snakemake would embed the same images again
     paths = [f"{RESULTS}/{name}/probes.h5" for name in ("lp_clip", "supervised")]
     done = snakemake(other, "--forcerun", "pseudo_labels", "train_probe", "--", *paths)

@@ -1,0 +1,152 @@
+"""Tables in an HDF5 file: compound data sets, which ``pandas.read_hdf`` opens.
+
+Those that a file is about are in pandas' table format (``pandas.io.pytables``): a group with the
+compound data set ``table``, so that ``where=`` and ``columns=`` work and ``HDFStore.keys()`` lists
+them. The others, which name the rows of arrays, are the data set alone.
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lpclip.errors import LpclipError
+from lpclip.storage import checksums
+from lpclip.storage.opening import make_again
+from lpclip.storage.pandas_frames import NONE, fixed_length, set_attributes
+
+# The number of the row, which pandas stores as a column of its own.
+_ROW = "index"
+
+
+def write_table(file: h5py.Group, name: str, frame: pd.DataFrame, *, listed: bool = True) -> None:
+    """Store a frame as a compound data set; text becomes fixed-length UTF-8.
+
+    Args:
+        file: file or group.
+        name: of the table.
+        frame: its index is not stored.
+        listed: whether it is in pandas' table format, rather than a plain data set.
+    """
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for column in frame.columns:
+        values = frame[column].to_numpy()
+        columns[str(column)] = values if values.dtype.kind in "biuf" else fixed_length(values)
+    names = list(columns)
+    if listed:
+        columns = {_ROW: np.arange(len(frame)), **columns}
+    table = np.empty(len(frame), dtype=[(key, value.dtype) for key, value in columns.items()])
+    for key, value in columns.items():
+        table[key] = value
+    # Extensible, since the chunks of any other table may not be longer than the table, not even
+    # if it is empty.
+    chunks = (max(1, min(len(table), 4096)),)
+    data = file.create_dataset(
+        f"{name}/table" if listed else name, data=table, chunks=chunks, maxshape=(None,)
+    )
+    if listed:
+        _describe(file[name], data, names)
+
+
+def read_table(file: h5py.Group, name: str) -> pd.DataFrame:
+    """The frame that ``write_table`` stored.
+
+    Raises:
+        LpclipError: the file has no such table, one that ``write_table`` did not store, or one
+            whose checksum differs.
+    """
+    table = checksums.read(stored_table(file, name))
+    try:
+        return pd.DataFrame(
+            {
+                key: [text.decode() for text in table[key]]
+                if table.dtype[key].kind == "S"
+                else table[key]
+                for key in columns_of(file, name)
+            }
+        )
+    except UnicodeDecodeError as error:
+        path = Path(file.file.filename)
+        raise LpclipError(
+            f"{path} is damaged: a text of its table '{name}' is no UTF-8.{make_again(path)}"
+        ) from error
+
+
+def stored_table(file: h5py.Group, name: str) -> h5py.Dataset:
+    """The compound data set of a table, as it is stored.
+
+    Raises:
+        LpclipError: it is none that ``write_table`` stored.
+    """
+    found = file[name]
+    stored = found.get("table") if isinstance(found, h5py.Group) else found
+    fields = stored.dtype.fields if isinstance(stored, h5py.Dataset) else None
+    # One type per column: numbers, or text of a fixed length.
+    types = [type_ for type_, *_ in fields.values()] if fields else []
+    if not types or stored.ndim != 1 or any(t.kind not in "biufS" or t.shape for t in types):
+        path = Path(file.file.filename)
+        raise LpclipError(f"{path} is damaged: '{name}' is no table.{make_again(path)}")
+    return stored
+
+
+def columns_of(file: h5py.Group, name: str) -> list[str]:
+    """Names of the columns of a table, without the number of the row."""
+    listed = isinstance(file[name], h5py.Group)
+    names = stored_table(file, name).dtype.names
+    return [key for key in names if not (listed and key == _ROW)]
+
+
+def _describe(group: h5py.Group, data: h5py.Dataset, names: list[str]) -> None:
+    """Attributes by which pandas knows the table as its own, all columns searchable."""
+    info: dict[int | str, Any] = {1: {"names": [None], "type": "Index"}, _ROW: {}}
+    info |= {key: {} for key in names}
+    set_attributes(
+        group,
+        {
+            "CLASS": "GROUP",
+            "VERSION": "1.0",
+            "pandas_type": "frame_table",
+            "pandas_version": "0.15.2",  # pandas before 3 warns of old files without it
+            "table_type": "appendable_frame",
+            "encoding": "UTF-8",
+            "errors": "strict",
+            "data_columns": _literal(names),
+            "values_cols": _literal(names),
+            "index_cols": _literal([(0, _ROW)]),
+            "non_index_axes": _literal([(1, names)]),
+            "info": _literal(info),
+            "levels": 1,
+            "nan_rep": NONE,
+            "data_col_nan_rep": np.uint8(1),  # no text stands for a missing one
+            "mi_level_nan_rep": np.uint8(0),
+        },
+    )
+    texts = {"CLASS": "TABLE", "VERSION": "2.7", f"{_ROW}_kind": "integer"}
+    set_attributes(data, {**texts, "NROWS": len(data)})
+    for place, key in enumerate([_ROW, *names]):
+        type_ = data.dtype[key]
+        is_text = type_.kind == "S"
+        fill = np.zeros((), "S1" if is_text else np.uint8 if type_ == np.bool_ else type_)
+        set_attributes(data, {f"FIELD_{place}_NAME": key, f"FIELD_{place}_FILL": fill})
+        if key != _ROW:
+            kind = f"bytes{8 * type_.itemsize}" if is_text else type_.name
+            set_attributes(
+                data,
+                {
+                    f"{key}_dtype": kind,
+                    f"{key}_kind": _literal([key]),
+                    f"{key}_meta": "str" if is_text else NONE,
+                },
+            )
+
+
+def _literal(value: Any) -> np.bytes_:
+    """Lists and texts as PyTables stores them: pickled, here without anything that could run.
+
+    lpclip itself never reads them.
+    """
+    return np.bytes_(pickle.dumps(value, protocol=0))

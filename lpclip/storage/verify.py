@@ -1,0 +1,60 @@
+"""Compare whole files with their checksums: what ``lpclip verify`` does."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lpclip import cache
+from lpclip.errors import LpclipError
+from lpclip.storage import checksums
+from lpclip.storage.foreign import check_foreign
+
+
+class Verified(NamedTuple):
+    """One file.
+
+    Attributes:
+        path: the file.
+        n_arrays: arrays whose checksums are right; 0 for a file of before there were checksums.
+        damages: sentences on what is wrong, none for a whole file.
+    """
+
+    path: Path
+    n_arrays: int
+    damages: list[str]
+
+
+def verify(paths: Sequence[Path]) -> Iterator[Verified]:
+    """Read every array and attribute of HDF5 files; memory use does not depend on their size.
+
+    Args:
+        paths: files, and folders, of which all files that end in ``.h5`` are taken.
+
+    Raises:
+        LpclipError: a path does not exist, or a folder without such files.
+    """
+    files = [file for path in paths for file in _files(path)]
+    return (_verified(file) for file in files)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.exists():
+        raise LpclipError(f"{path} does not exist. Name a file, or a folder of files.")
+    # Hidden ones are those that are being written.
+    found = sorted(file for file in path.rglob("*.h5") if not file.name.startswith("."))
+    if not found:
+        raise LpclipError(f"{path} has no files that end in .h5, the only ones with checksums.")
+    return found
+
+
+def _verified(path: Path) -> Verified:
+    try:
+        check_foreign(path)
+        with cache.open_file(path) as file:
+            damages = checksums.damages(file)
+            stored = checksums.arrays(file).values()
+            return Verified(path, sum(checksums.SUMS in data.attrs for data in stored), damages)
+    except LpclipError as error:
+        return Verified(path, 0, [str(error)])
