@@ -151,7 +151,7 @@ def test_what_changed_while_it_was_read_is_not_believed(path):
         pytest.raises(LpclipError, match="was changed by another program while lpclip read it"),
         cache.open_file(path) as file,
     ):
-        assert len(file["samples"]) == 2
+        assert len(cache.read_table(file, "samples")) == 2
         content = bytearray(path.read_bytes())
         content[-1] ^= 255
         with path.open("r+b") as other:
