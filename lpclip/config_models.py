@@ -8,7 +8,7 @@ from typing import Any
 
 from lpclip import tiny
 from lpclip.errors import LpclipError, did_you_mean
-from lpclip.model_spec import FOLDER, HUB, PRECOMPUTED, is_checkpoint
+from lpclip.model_spec import FOLDER, HUB, PRECOMPUTED, is_checkpoint, is_transformers_clip
 
 _ONLY_PRECOMPUTED = ("scale", "bias", "weights")
 
@@ -66,9 +66,10 @@ def architectures() -> tuple[str, ...]:
 
 
 def _check_folder(where: str, folder: Path) -> None:
-    if not (folder / "open_clip_config.json").is_file():
+    if not (folder / "open_clip_config.json").is_file() and not is_transformers_clip(folder):
         raise LpclipError(
-            f"{where}.architecture: the folder '{folder}' holds no open_clip_config.json. Give "
-            "the folder of a model that open_clip saved: configuration, weights and, where it "
-            "has one, tokenizer."
+            f"{where}.architecture: the folder '{folder}' holds no open_clip_config.json, nor the "
+            "config.json of a CLIP of transformers'. Give the folder of a model that open_clip "
+            "saved (configuration, weights and, where it has one, tokenizer) or transformers "
+            "(config.json and model.safetensors)."
         )

@@ -1,5 +1,6 @@
 """Which model: what a configuration says of one, without anything that could load it."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -68,6 +69,17 @@ def local_files(architecture: str, pretrained: str) -> list[Path]:
         folder = Path(architecture.removeprefix(FOLDER))
         return sorted(path for path in folder.glob("*") if path.is_file())
     return [Path(pretrained)] if is_checkpoint(pretrained) else []
+
+
+def is_transformers_clip(folder: Path) -> bool:
+    """Whether a folder holds a CLIP as Hugging Face's transformers saves it, and not open_clip."""
+    if (folder / "open_clip_config.json").is_file():
+        return False
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and config.get("model_type") == "clip"
 
 
 def files_hash(paths: Iterable[Path]) -> str:

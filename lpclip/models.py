@@ -219,6 +219,11 @@ def _create(spec: ModelSpec) -> tuple[Any, Any]:
             f"Model '{spec.name}': only {tiny.ARCHITECTURE} has embedded weights; "
             f"give a pretrained tag or a checkpoint for {spec.architecture}."
         )
+    if spec.image_size is not None or spec.force_quick_gelu:
+        raise LpclipError(
+            f"Model '{spec.name}': the embedded weights have an image size and an activation of "
+            "their own. Remove image_size and force_quick_gelu."
+        )
     with quiet():
         clip, _, preprocess = open_clip.create_model_and_transforms(tiny.ARCHITECTURE)
     tensors, _ = read_compact()

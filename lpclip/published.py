@@ -12,7 +12,7 @@ from typing import Any
 import open_clip
 
 from lpclip.errors import LpclipError, did_you_mean
-from lpclip.model_spec import ModelSpec, is_checkpoint
+from lpclip.model_spec import FOLDER, HUB, ModelSpec, is_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ def published(architecture: str) -> Published:
 def check_weights(spec: ModelSpec, known: Published) -> None:
     """Refuse what is neither a tag nor a file, and weights trained with another activation.
 
-    Whether a file was trained with QuickGELU is taken from its path, where that names a tag. Where
-    it does not and there are such weights, the log warns; ``force_quick_gelu`` settles it.
+    Whether a file was trained with QuickGELU is taken from its path, where that names a tag;
+    ``force_quick_gelu`` settles it.
 
     Raises:
         LpclipError: no such tag or file, or one of the other activation.
@@ -66,13 +66,41 @@ def check_weights(spec: ModelSpec, known: Published) -> None:
             f"with{'' if tag in trained else 'out'} QuickGELU, but the model is built "
             f"with{'' if quick else 'out'} it and would be silently wrong. {do}{unless}."
         )
-    if tag is None and trained and not quick:
+
+
+def check_activation(spec: ModelSpec, where: str, clip: Any, trained: bool | None) -> None:
+    """Refuse a model of another activation than its checkpoint names; warn where it names none.
+
+    Args:
+        spec: what was asked for; ``force_quick_gelu`` settles it.
+        where: the checkpoint.
+        clip: the loaded model.
+        trained: whether the checkpoint says that it was trained with QuickGELU; None: nothing.
+
+    Raises:
+        LpclipError: the activations differ.
+    """
+    if spec.force_quick_gelu is not None:
+        return
+    built = any(type(module).__name__ == "QuickGELU" for module in clip.modules())
+    if trained is not None and trained != built:
+        raise LpclipError(
+            f"{where} was trained with{'' if trained else 'out'} QuickGELU, but the model is built "
+            f"with{'' if built else 'out'} it and would be silently wrong. "
+            f"Set force_quick_gelu: {str(trained).lower()}"
+            f"{'' if trained else ', and remove -quickgelu from the architecture'}."
+        )
+    if trained is not None or built or spec.architecture.startswith((HUB, FOLDER)):
+        return
+    known = published(spec.architecture)
+    quick = sorted(name for name, settings in known.items() if settings.get("quick_gelu"))
+    if quick and _tag_in(spec.pretrained, known) is None:
         log.warning(
             "model '%s': if '%s' was trained with QuickGELU, as %s were, set force_quick_gelu: "
             "true; if not, false",
             spec.name,
             spec.pretrained,
-            ", ".join(trained),
+            ", ".join(quick),
         )
 
 

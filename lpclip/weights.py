@@ -1,25 +1,32 @@
 """Weights by way of open_clip, and a sentence where they cannot be had.
 
-Nothing is unpickled: open_clip reads checkpoints with safetensors, or with torch's
-``weights_only=True``.
+No code is unpickled, see ``lpclip.checkpoints``, which reads the files.
 """
 
+import json
 import logging
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import open_clip
+import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.utils._http import get_session
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
+from lpclip import transformers_clip
+from lpclip.checkpoints import check_bytes, read_checkpoint
 from lpclip.errors import LpclipError
 from lpclip.model_spec import FOLDER, HUB, ModelSpec
-from lpclip.published import check_weights, preprocessing, published
+from lpclip.positions import check_positions, mismatch
+from lpclip.published import check_activation, check_weights, preprocessing, published
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +35,30 @@ _CONFIGURATION = "open_clip_config.json"
 _SECONDS_TO_ANSWER = 5
 
 
+@dataclass
+class _Read:
+    """The checkpoint that open_clip read.
+
+    Attributes:
+        path: its file; None before it is read.
+        shapes: of its tensors, by open_clip's names, before open_clip changes any.
+        quick_gelu: whether it says that it was trained with QuickGELU; None: it says nothing.
+        remark: what was left out of it.
+    """
+
+    path: Path | None = None
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    quick_gelu: bool | None = None
+    remark: str = ""
+
+
 def create(spec: ModelSpec) -> tuple[Any, Any]:
     """The open_clip model, float32 on the CPU, and its preprocessing.
 
     Raises:
         LpclipError: weights that cannot be had, that are not those of the architecture, that hold
-            code, or that were trained with another activation.
+            code or nan, that were trained with another activation, or that are of another image
+            size (which a configured one settles) or length of text.
     """
     wanted: dict[str, Any] = {}
     if not spec.architecture.startswith((HUB, FOLDER)):
@@ -44,19 +69,84 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
             wanted = preprocessing(spec, known)
     if _from_hub(spec):
         look_for_hub()
+    read = _Read()
     try:
-        with quiet():
+        if spec.pretrained.endswith(".npz"):  # which open_clip reads itself
+            check_bytes(Path(spec.pretrained))
+        with (
+            quiet(),
+            _built_by_open_clip(spec) as (architecture, weights),
+            _own_reader(weights) as read,
+        ):
             clip, preprocess = open_clip.create_model_from_pretrained(
-                spec.architecture,
+                architecture,
                 pretrained=spec.pretrained or None,
                 force_quick_gelu=bool(spec.force_quick_gelu),
                 force_image_size=spec.image_size,
                 **{f"image_{key}": value for key, value in wanted.items()},
             )
+        where = str(read.path or spec.pretrained or spec.architecture)
+        if read.remark:
+            log.warning("model '%s': %s", spec.name, read.remark)
+        if not _is_tag(spec):
+            check_positions(spec, where, read.shapes, clip)
+            check_activation(spec, where, clip, read.quick_gelu)
+        _check_finite(where, clip)
     except Exception as error:
         # open_clip, the hub and torch raise many kinds; what they mean depends on the source.
-        raise LpclipError(f"Model '{spec.name}': {_reason(spec, error)}") from error
+        text = str(error) if isinstance(error, LpclipError) else _reason(spec, read, error)
+        raise LpclipError(f"Model '{spec.name}': {text}") from error
     return clip, preprocess
+
+
+@contextmanager
+def _own_reader(weights: Path | None) -> Iterator[_Read]:
+    """Within the block lpclip reads the checkpoints that open_clip finds, which takes only paths.
+
+    Args:
+        weights: what to read instead of what open_clip finds.
+    """
+    read, theirs = _Read(), open_clip.factory.load_state_dict
+
+    def load_state_dict(path: str, *_: Any, **__: Any) -> dict[str, torch.Tensor]:
+        read.path = weights or Path(path)
+        checkpoint = read_checkpoint(read.path)
+        read.shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+        read.quick_gelu, read.remark = checkpoint.quick_gelu, checkpoint.remark
+        return checkpoint.tensors
+
+    open_clip.factory.load_state_dict = load_state_dict
+    try:
+        yield read
+    finally:
+        open_clip.factory.load_state_dict = theirs
+
+
+@contextmanager
+def _built_by_open_clip(spec: ModelSpec) -> Iterator[tuple[str, Path | None]]:
+    """Name by which open_clip builds the architecture; the weights, where it cannot find them."""
+    folder = transformers_clip.folder_of(spec.architecture)
+    if folder is None:
+        yield spec.architecture, None
+        return
+    config = transformers_clip.open_clip_config(folder)
+    weights = transformers_clip.weights_in(folder)
+    with TemporaryDirectory() as name:
+        (Path(name) / _CONFIGURATION).write_text(json.dumps(config))
+        (Path(name) / HF_SAFE_WEIGHTS_NAME).touch()
+        yield f"{FOLDER}{name}", weights
+
+
+def _check_finite(where: str, clip: Any) -> None:
+    tensors = {k: v for k, v in clip.state_dict().items() if v.is_floating_point()}
+    # A sum needs no memory, and is finite only if all of its terms are.
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.sum())]
+    broken = [name for name in broken if not torch.isfinite(tensors[name]).all()]
+    if broken:
+        raise LpclipError(
+            f"{where} holds nan or infinite numbers in {len(broken)} of {len(tensors)} tensors "
+            f"({broken[0]}): training diverged, or the file is damaged. Give another checkpoint."
+        )
 
 
 def _check_image_size(spec: ModelSpec) -> None:
@@ -78,6 +168,9 @@ def tokenizer(spec: ModelSpec) -> Any:
     """
     config: Any = None
     try:
+        if (folder := transformers_clip.folder_of(spec.architecture)) is not None:
+            text = transformers_clip.open_clip_config(folder)["model_cfg"]["text_cfg"]
+            return open_clip.SimpleTokenizer(context_length=text["context_length"])
         config = open_clip.get_model_config(spec.architecture)
         if "hf_tokenizer_name" in config["text_cfg"] and not spec.architecture.startswith(FOLDER):
             look_for_hub()
@@ -113,6 +206,11 @@ def _from_hub(spec: ModelSpec) -> list[tuple[str, tuple[str, ...]]]:
     if spec.architecture.startswith(HUB):
         repository = spec.architecture.removeprefix(HUB)
         return [(repository, (_CONFIGURATION,)), (repository, weights)]
+    if (
+        spec.architecture.startswith(FOLDER)
+        and transformers_clip.folder_of(spec.architecture) is not None
+    ):
+        return []
     if _is_tag(spec):
         settings = open_clip.get_pretrained_cfg(spec.architecture, spec.pretrained)
         repository, _, name = settings["hf_hub"].rpartition("/")
@@ -123,29 +221,25 @@ def _from_hub(spec: ModelSpec) -> list[tuple[str, tuple[str, ...]]]:
     return files
 
 
-def _reason(spec: ModelSpec, error: Exception) -> str:
+def _reason(spec: ModelSpec, read: _Read, error: Exception) -> str:
     """What went wrong, from where the weights should have come, and what to do."""
     text = " ".join(str(error).split())
     if extra := _extra(error):
         return extra
     if missing := _missing_on_hub(spec):
         return missing
-    where = spec.pretrained or spec.architecture.removeprefix(FOLDER)
-    if "TorchScript" in text:
-        return (
-            f"{where} is a TorchScript archive, which holds code, as OpenAI's own files do. Give "
-            "the weights as .safetensors; OpenAI's are open_clip's weights 'openai'."
-        )
+    where = str(read.path or spec.pretrained or spec.architecture.removeprefix(FOLDER))
     if "Weights only load failed" in text and re.search(r"GLOBAL|[Uu]nsupported", text):
         return (
             f"{where} holds pickled objects beside tensors, which could run code and are never "
             "loaded. Save its state_dict as .safetensors."
         )
-    if differs := re.search(
-        r"((?:Missing|Unexpected) key\(s\) in state_dict: \"[^\"]+\""
-        r"|size mismatch for [^:]+|pos_embed \w+ changed)",
-        text,
-    ):
+    differs = re.search(
+        r"((?:Missing|Unexpected) key\(s\) in state_dict: \"[^\"]+\"|pos_embed \w+ changed)", text
+    )
+    if differs is None and (sentence := mismatch(spec, where, read.shapes, text)):
+        return sentence
+    if differs:
         return (
             f"{where} does not hold the weights of {spec.architecture} "
             f"({differs[1]}). Name the architecture that they are of."

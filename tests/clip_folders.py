@@ -1,6 +1,7 @@
 """Small CLIP models in folders and files, as open_clip reads them."""
 
 import json
+from contextlib import contextmanager
 
 import open_clip
 import torch
@@ -18,6 +19,17 @@ SIGLIP_TEXT = {
     "pool_type": "last",
 }
 WORDS = ["<pad>", "</s>", "<unk>", "a", "photo", "of", "the", "cat", "dog", "small"]
+
+
+@contextmanager
+def architectures(configs):
+    """Within the block, open_clip has architectures more, by name."""
+    open_clip.factory._MODEL_CONFIGS.update(configs)
+    try:
+        yield
+    finally:
+        for name in configs:
+            open_clip.factory._MODEL_CONFIGS.pop(name)
 
 
 def clip_folder(path, *, seed=0, **config):

@@ -165,6 +165,14 @@ def test_a_checkpoint_of_the_same_architecture_loads_by_its_path(tmp_path, image
     ("spec", "sentence"),
     [
         (ModelSpec("m", "lpclip-tny", "embedded"), "Did you mean 'lpclip-tiny'"),
+        (
+            ModelSpec("m", "lpclip-tiny", "embedded", image_size=64),
+            "have an image size and an activation of their own. Remove image_size",
+        ),
+        (
+            ModelSpec("m", "lpclip-tiny", "embedded", force_quick_gelu=True),
+            "Remove image_size and force_quick_gelu.",
+        ),
         (ModelSpec("m", "ViT-B-32", "embedded"), "only lpclip-tiny has embedded weights"),
         (ModelSpec("m", "lpclip-tiny", "no/such.safetensors"), "'no/such.safetensors' does not ex"),
         (

@@ -1,10 +1,12 @@
 """Copies of published weights: the right activation and preprocessing, or a word about it."""
 
 import pytest
+import torch
+from open_clip.transformer import QuickGELU
 
 from lpclip.errors import LpclipError
 from lpclip.model_spec import ModelSpec
-from lpclip.published import check_weights, preprocessing, published
+from lpclip.published import check_activation, check_weights, preprocessing, published
 
 
 @pytest.fixture(autouse=True)
@@ -40,14 +42,33 @@ def test_weights_trained_without_quickgelu_are_refused_with_it():
 
 
 def test_a_file_that_says_nothing_of_its_activation_is_warned_of_until_it_is_said(caplog):
-    check("ViT-L-14", "mine.pt")
+    def loaded(architecture, pretrained, force=None, built=torch.nn.GELU):
+        check_activation(ModelSpec("m", architecture, pretrained, force), "m", built(), None)
+
+    loaded("ViT-L-14", "mine.pt")
     assert "set force_quick_gelu: true; if not, false" in caplog.text
     caplog.clear()
-    check("ViT-L-14", "mine.pt", force_quick_gelu=False)
-    check("ViT-L-14", "ViT-L-14-openai.pt", force_quick_gelu=False)
-    check("ViT-L-14-quickgelu", "mine.pt")
-    check("ViT-B-16-SigLIP", "mine.pt")
+    loaded("ViT-L-14", "mine.pt", force=False)
+    loaded("ViT-L-14", "ViT-L-14-openai.pt", force=False)
+    loaded("ViT-L-14-quickgelu", "mine.pt", built=QuickGELU)
+    loaded("ViT-B-16-SigLIP", "mine.pt")
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("trained", "built", "cure"),
+    [
+        (True, torch.nn.GELU, "trained with QuickGELU.*without it.*Set force_quick_gelu: true"),
+        (False, QuickGELU, "trained without QuickGELU.*with it.*remove -quickgelu"),
+    ],
+)
+def test_a_file_that_names_its_activation_is_held_to_it_unless_the_configuration_settles_it(
+    trained, built, cure
+):
+    with pytest.raises(LpclipError, match=cure):
+        check_activation(ModelSpec("m", "ViT-L-14", "mine.pt"), "mine.pt", built(), trained)
+    for force in (True, False):
+        check_activation(ModelSpec("m", "ViT-L-14", "mine.pt", force), "m", built(), trained)
 
 
 @pytest.mark.parametrize(
