@@ -40,11 +40,21 @@ NAMELESS: Mapping[int, str] = {
 }
 
 
+class _Warnings(logging.Handler):
+    """Shows warnings, which a log alone would hide; errors are shown when the command ends."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING:
+            print(f"lpclip: warning: {record.getMessage()}", file=sys.stderr)
+
+
+_WARNINGS = _Warnings()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 if it succeeded, 1 with a sentence if it did not."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # Without a log file, errors are shown by ``sys.exit`` alone.
-    logging.getLogger("lpclip").addHandler(logging.NullHandler())
+    logging.getLogger("lpclip").addHandler(_WARNINGS)
     logging.getLogger("lpclip").propagate = False  # open_clip sets up a root logger of its own
     try:
         _run(arguments)

@@ -18,6 +18,7 @@ from lpclip.feature_files import IMAGE_KEYS, TEXT_KEYS, AnyArray, Arrays, open_a
 from lpclip.model_spec import PRECOMPUTED, ModelSpec
 from lpclip.storage.opening import make_again
 from lpclip.storage.text import write_text
+from lpclip.text_checks import check_distinct
 from lpclip.types import FloatArray, OutputFile
 
 log = logging.getLogger(__name__)
@@ -97,8 +98,8 @@ def copy_text(
         key: which array of the file.
 
     Raises:
-        LpclipError: not one row per class, rows that are not finite or have no length, or
-            features that another model made.
+        LpclipError: not one row per class, rows that are not finite, have no length or are the
+            same for two classes, or features that another model made.
     """
     arrays = open_arrays(path)
     name = arrays.pick(key, ndim=2, prefer=TEXT_KEYS)
@@ -109,6 +110,8 @@ def copy_text(
             "Give one row per class, in the order of the names."
         )
     _check(values, np.arange(len(values)), f"{path}: '{name}'")
+    features = cache.normalise(np.asarray(values, dtype=np.float64)).astype(np.float32)
+    check_distinct(features, class_names, where=f"{path}: '{name}'")
     made_by, scale, bias = _model(model, arrays, values.shape[1])
     provenance = {
         **made_by,
@@ -116,7 +119,6 @@ def copy_text(
         "scale": scale,
         "bias": bias,
     }
-    features = cache.normalise(np.asarray(values, dtype=np.float64)).astype(np.float32)
     write_text(output, features=features, class_names=class_names, provenance=provenance)
     log.info("copied the text features of %d classes", len(class_names))
 

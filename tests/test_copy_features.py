@@ -69,6 +69,18 @@ def test_text_features_have_unit_length_and_the_models_scale(tmp_path):
     assert (provenance["scale"], provenance["bias"]) == (9.0, -3.0)
 
 
+def test_text_features_that_are_the_same_for_two_classes_are_refused(tmp_path):
+    values = VALUES.copy()
+    values[7] = 3 * values[2]
+    with pytest.raises(LpclipError) as error:
+        copied_text(tmp_path, values)
+    assert str(error.value).startswith(
+        f"{tmp_path / 't.npy'}: 'array': 2 classes have the same text features ('class 2', "
+        "'class 7'), so that"
+    )
+    assert not (tmp_path / "t.h5").exists()
+
+
 def test_a_real_model_stamps_its_hash_and_refuses_another_width(tmp_path):
     loaded = load_model(TINY, device="cpu")
     values = VALUES[:, : loaded.width]

@@ -1,14 +1,18 @@
 """The zero-shot head: of templates or of descriptions, the same whatever the threads."""
 
+import json
 import os
 import subprocess
 import sys
 
 import numpy as np
+import open_clip
 import pytest
+from clip_folders import siglip_folder
 
 from lpclip import cache
-from lpclip.embed_text import embed_text
+from lpclip.cli import main
+from lpclip.embed_text import embed_text, token_count
 from lpclip.errors import LpclipError
 from lpclip.model_spec import ModelSpec
 
@@ -16,8 +20,8 @@ MODEL = ModelSpec("tiny", "lpclip-tiny", "embedded")
 NAMES = ["zero", "seven"]
 
 
-def head(path, **texts):
-    embed_text(output=path, model=MODEL, class_names=NAMES, device="cpu", **texts)
+def head(path, names=NAMES, **texts):
+    embed_text(output=path, model=MODEL, class_names=names, device="cpu", **texts)
     with cache.open_file(path, kind="text") as file:
         return file["features"][...], cache.provenance_of(file)
 
@@ -70,3 +74,80 @@ def test_threads_do_not_change_a_bit(tmp_path):
         )
         found.append(path.read_bytes())
     assert found[0] == found[1]
+
+
+LONG = "a photo taken by hand of the number and of nothing but the number which is called {}."
+
+
+@pytest.mark.parametrize(
+    ("names", "template", "sentence"),
+    [
+        (
+            ["dog", "zero", "cat", "person"],
+            "a photo of a {}.",
+            "3 classes have the same text features ('dog', 'cat', 'person'), so that no image can "
+            "be told to be one or another of them. Model 'tiny' takes their words for the same: it "
+            "never learned them. Give them",
+        ),
+        (
+            ["zero", "seven"],
+            LONG,
+            "('zero', 'seven'), so that no image can be told to be one or another of them. Their "
+            "prompts, of up to 21 tokens, are cut off at 16, before they differ. ",
+        ),
+        (
+            ["Zero", "zero"],
+            "{}",
+            "To the model's tokenizer their prompts are alike ('Zero', 'zero'). ",
+        ),
+        (["zero", "one"], "a photo of a {c}.", "alike ('a photo of a {c}.', 'a photo of a {c}.')"),
+    ],
+)
+def test_classes_that_the_model_cannot_tell_apart_are_refused(tmp_path, names, template, sentence):
+    with pytest.raises(LpclipError) as error:
+        head(tmp_path / "t.h5", names=names, templates=[template])
+    assert str(error.value).startswith("model 'tiny': ")
+    assert sentence in str(error.value)
+    assert not (tmp_path / "t.h5").exists()
+
+
+def test_a_prompt_that_is_cut_off_is_named_where_users_look(tmp_path, capsys):
+    settings = {
+        "model": {"name": "tiny", "architecture": "lpclip-tiny", "pretrained": "embedded"},
+        "class_names": NAMES,
+        "prompts": [["zero", "zero " * 14], ["seven", LONG.replace("{}", "seven")]],
+    }
+    log, output = str(tmp_path / "t.log"), str(tmp_path / "t.h5")
+    main(["embed-text", "--settings", json.dumps(settings), "--output", output, "--log", log])
+    said = (
+        "model 'tiny': 1 of 4 prompts are longer than the 16 tokens that the model reads, and are "
+        f"cut off there: '{LONG.replace('{}', 'seven')}' of class 'seven' (21 tokens)\n"
+    )
+    assert capsys.readouterr().err == f"lpclip: warning: {said}"
+    assert f"WARNING {said}" in (tmp_path / "t.log").read_text()
+
+
+def test_tokens_are_counted_as_each_kind_of_tokenizer_makes_them(tmp_path):
+    pytest.importorskip("transformers")
+    own = open_clip.get_tokenizer(f"local-dir:{siglip_folder(tmp_path / 'siglip')}")
+    clips = open_clip.SimpleTokenizer(context_length=77)
+    for text in ("", "a photo of the Cat!", "a photo, of a small dog  the cat"):
+        for tokenizer, end in ((own, 1), (clips, clips.eot_token_id)):
+            row = tokenizer([text], context_length=40)[0].tolist()
+            assert token_count(tokenizer, text) == row.index(end) + 1
+
+
+def test_prompts_that_a_tokenizer_of_transformers_cuts_are_named(tmp_path, caplog):
+    pytest.importorskip("transformers")
+    folder = siglip_folder(tmp_path / "siglip")
+    words = ["a photo of the cat", "small dog " * 7 + "a", "the cat " * 8]
+    names = ["fits", "fits exactly", "is cut"]
+    embed_text(
+        output=tmp_path / "t.h5",
+        model=ModelSpec("m", f"local-dir:{folder}"),
+        class_names=names,
+        prompts=[[text] for text in words],
+        device="cpu",
+    )
+    assert "1 of 3 prompts are longer than the 16 tokens" in caplog.text
+    assert "of class 'is cut' (17 tokens)" in caplog.text

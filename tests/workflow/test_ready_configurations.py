@@ -8,18 +8,21 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
+import torch
 import yaml
 from PIL import Image
 from published import write_cifar_c, write_imagenet_c, write_objectnet
+from safetensors.torch import save_file
 from scipy.io import savemat
 from snakemake.utils import update_config
 
 import lpclip
+from lpclip import tiny
 from lpclip.config import complete
 from lpclip.config_precomputed import datasets_of
 from lpclip.methods import sees_labels
-from lpclip.tiny.weights import write_plain
 
 ROOT = Path(__file__).parents[2]
 READY = ("cifar10", "cifar100", "imagenet", "folder")
@@ -123,6 +126,13 @@ def write_imagenet(root):
     write_images(root / "dtd/images", ["banded", "woven"])
 
 
+def write_weights(path):
+    """Of the small model, drawn at random: to its trained ones all words but few are the same."""
+    open_clip.add_model_config(tiny.CONFIG)
+    torch.manual_seed(0)
+    save_file(open_clip.create_model(tiny.ARCHITECTURE).state_dict(), path)
+
+
 def write_photos(root):
     write_images(root / "unlabelled", ["holidays", "2019 – été"], n=6)
     (root / "unlabelled/broken.jpg").write_bytes(b"no image")
@@ -154,7 +164,7 @@ def folder(tmp_path_factory):
     np.save(folder / "data/CIFAR-10.1/cifar10.1_v6_data.npy", images)
     write_imagenet(folder / "data")
     write_photos(folder / "photos")
-    write_plain(folder / "mine.safetensors")
+    write_weights(folder / "mine.safetensors")
     write_edited(folder / "edited.yaml")
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
     (folder / "site").mkdir()
