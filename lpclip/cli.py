@@ -45,7 +45,7 @@ class _Warnings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno == logging.WARNING:
-            print(f"lpclip: warning: {record.getMessage()}", file=sys.stderr)
+            print(f"lpclip: warning: {visible(record.getMessage())}", file=sys.stderr)
 
 
 _WARNINGS = _Warnings()

@@ -5,6 +5,7 @@ stages that use it: an edited file runs these again and no others.
 """
 
 import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,10 @@ _TEMPLATES = {
     "simple": "SIMPLE_IMAGENET_TEMPLATES",
 }
 
+# What stands in the place of the name: here, in OpenAI's notebooks, in other projects.
+_PLACES = ("{}", "{c}", "{classname}")
+_LIKE_A_PLACE = re.compile(r"\{[^{}]*\}|<[^<>]*>|\[[^\[\]]*\]|%s|\$\w+")
+
 
 def complete_prompts(config: Mapping[str, Any]) -> None:
     """Put texts in the place of the files and sets that hold them, in every benchmark.
@@ -29,15 +34,18 @@ def complete_prompts(config: Mapping[str, Any]) -> None:
     in the order of the class names, which may be left out: then they are those of the file.
 
     Raises:
-        LpclipError: a file that cannot be read, an unknown set, empty or repeated names, a
-            template without ``{}``, or prompts that are not those of the classes.
+        LpclipError: a file that cannot be read, an unknown set, empty or repeated names, names of
+            which templates make the same text, a template without ``{}``, or prompts that are not
+            those of the classes.
     """
     for name, benchmark in config["benchmarks"].items():
         where = f"configuration: benchmarks.{name}"
-        if "class_names" in benchmark:
-            given = benchmark["class_names"]
+        given = benchmark.get("class_names")
+        if given is not None:
             benchmark["class_names"] = _class_names(f"{where}.class_names", given)
         if "templates" in benchmark:
+            if given is not None and given != IMAGENET:
+                _check_alike(f"{where}.class_names", benchmark["class_names"])
             benchmark["templates"] = _templates(f"{where}.templates", benchmark["templates"])
         if "prompts" in benchmark:
             prompts = _prompts(f"{where}.prompts", benchmark["prompts"])
@@ -60,17 +68,50 @@ def _class_names(where: str, given: str | Sequence[str]) -> list[str]:
 def _templates(where: str, given: str | Sequence[str]) -> list[str]:
     if isinstance(given, str) and given in _TEMPLATES:
         return [template("{}") for template in _open_clips(_TEMPLATES[given])]
-    templates = _lines(where, given, set(_TEMPLATES)) if isinstance(given, str) else list(given)
+    lines = _lines(where, given, set(_TEMPLATES)) if isinstance(given, str) else list(given)
     place = f"{where} ({given})" if isinstance(given, str) else where
-    if not templates:
+    if not lines:
         raise LpclipError(f"{place} holds no template.")
+    _check_texts(place, "template", lines)
+    templates = [_template(place, line) for line in lines]
     _check_texts(place, "template", templates)
-    for template in templates:
-        if "{}" not in template:
-            raise LpclipError(
-                f"{place}: '{template}' is not a template: it needs {{}} in the place of the name."
-            )
     return templates
+
+
+def _template(place: str, line: str) -> str:
+    """A template with ``{}`` in the place of the name, which may be ``{c}`` or ``{classname}``."""
+    if line.lstrip().startswith("lambda "):
+        raise LpclipError(
+            f"{place}: '{line}' is Python code. Give the sentence alone, with {{}} in the place of "
+            "the name."
+        )
+    template = line
+    for name in _PLACES[1:]:
+        template = template.replace(name, "{}")
+    if "{}" in template:
+        return template
+    raise LpclipError(
+        f"{place}: '{line}' is not a template: it needs {{}} in the place of the name."
+        + _meant(line)
+    )
+
+
+def _meant(line: str) -> str:
+    near = _LIKE_A_PLACE.sub("{}", line)
+    return f" Did you mean '{near}'?" if near != line else ""
+
+
+def _check_alike(where: str, names: Sequence[str]) -> None:
+    """Refuse names that differ in case or spaces alone, of which tokenizers make one text."""
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
+        first = seen.setdefault(" ".join(name.split()).casefold(), number)
+        if first != number:
+            raise LpclipError(
+                f"{where}: names {first} and {number} ('{names[first - 1]}', '{name}') differ in "
+                "case or spaces alone, so that templates make one text of them. Write what "
+                "distinguishes the classes, such as 'capital A'."
+            )
 
 
 def _lines(where: str, path: str, sets: set[str]) -> list[str]:
@@ -128,6 +169,12 @@ def _prompts(where: str, path: str) -> dict[str, list[str]]:
         if not listed or not texts:
             raise LpclipError(f"{place} needs a list of one description or more.")
         _check_texts(place, "description", texts)
+        for text in texts:
+            if any(name in text for name in _PLACES):
+                raise LpclipError(
+                    f"{place}: '{text}' is a template, but descriptions are taken as they are. Put "
+                    "the name in, or give it under 'templates'."
+                )
     return prompts
 
 

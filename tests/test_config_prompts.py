@@ -48,6 +48,22 @@ def test_a_file_holds_one_text_per_line(text, encoding):
     assert found == {"class_names": ["Löwe", "cat"], "templates": ["ö {}", "{}"]}
 
 
+def test_the_place_of_the_name_has_three_spellings():
+    given = ["a {}.", "the {c}, {c}.", "my {classname}", "{sic} {c}"]
+    found = ["a {}.", "the {}, {}.", "my {}", "{sic} {}"]
+    assert completed(templates=given)["templates"] == found
+    assert completed(templates=write("t.txt", "\n".join(given)))["templates"] == found
+
+
+def test_names_that_differ_in_case_alone_are_refused_only_where_templates_use_them():
+    names = ["A", "b", "a"]
+    path = write("p.json", json.dumps({name: [f"the letter {name}"] for name in names}))
+    assert completed(prompts=path, class_names=names)["class_names"] == names
+    assert completed(class_names=names, text_features={})["class_names"] == names
+    with pytest.raises(LpclipError, match="names 1 and 3 \\('A', 'a'\\) differ in case or spaces"):
+        completed(templates=["{}"], class_names=names)
+
+
 def test_named_sets_are_those_of_open_clip():
     found = completed(class_names="imagenet", templates="openai_imagenet")
     assert found["class_names"] == list(open_clip.IMAGENET_CLASSNAMES)
@@ -83,6 +99,16 @@ def test_imagenets_names_in_a_list_point_to_the_named_set():
         ({"class_names": "latin.txt"}, "latin.txt cannot be read as text"),
         ({"templates": ["a photo"]}, "'a photo' is not a template: it needs {} in the place of"),
         ({"templates": ["{}", "{}"]}, "templates has the template '{}' twice"),
+        ({"templates": ["a {}", "a {c}"]}, "templates has the template 'a {}' twice (1 and 2)"),
+        ({"templates": ["a {label}."]}, "the name. Did you mean 'a {}.'?"),
+        ({"templates": ["a <class> here"]}, "the name. Did you mean 'a {} here'?"),
+        ({"templates": ["an %s"]}, "the name. Did you mean 'an {}'?"),
+        ({"templates": ["lambda c: f'a {c}.',"]}, "is Python code. Give the sentence alone"),
+        (
+            {"templates": ["{}"], "class_names": ["dog", "hot dog", "hot  dog"]},
+            "class_names: names 2 and 3 ('hot dog', 'hot  dog') differ in case or spaces alone",
+        ),
+        ({"prompts": "place.json"}, "'cat': 'a {c}' is a template, but descriptions are taken as"),
         ({"templates": []}, "holds no template"),
         ({"templates": "gap.txt"}, "templates (gap.txt): template 2 is empty"),
         ({"templates": "openai_imagnet"}, "Did you mean 'openai_imagenet'?"),
@@ -101,6 +127,7 @@ def test_imagenets_names_in_a_list_point_to_the_named_set():
 def test_what_is_no_list_of_texts_is_a_sentence(folder, benchmark, sentence):
     write("gap.txt", "a\n\nb\n")
     (folder / "latin.txt").write_bytes("Löwe\ncat".encode("latin-1"))
+    write("place.json", '{"cat": ["a {c}"], "dog": ["a"]}')
     write("list.json", '["cat"]')
     write("twice.json", '{"cat": ["a"], "cat": ["b"]}')
     write("none_of.json", '{"cat": ["a"], "dog": []}')
