@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from itertools import accumulate, chain, pairwise
 from typing import Any
 
@@ -24,6 +25,7 @@ from lpclip.types import FloatArray, OutputFile
 log = logging.getLogger(__name__)
 
 _BATCH = 64
+_LONGEST_ATTRIBUTE = 60_000
 
 
 def embed_text(
@@ -75,12 +77,20 @@ def embed_text(
     provenance = {
         **loaded.provenance,
         "precision": "fp32",
-        "prompts" if prompts else "templates": json.dumps(list(prompts or templates)),
+        **_stored_texts(templates, prompts),
         "scale": loaded.scale,
         "bias": loaded.bias,
     }
     write_text(output, features=features, class_names=class_names, provenance=provenance)
     log.info("embedded %d class names with %d texts", len(texts), sum(map(len, texts)))
+
+
+def _stored_texts(templates: Sequence[str], prompts: Sequence[Sequence[str]]) -> dict[str, str]:
+    """The texts as an attribute, which holds 64 KB; of more, their hash."""
+    text = json.dumps(list(prompts or templates))
+    if len(text) > _LONGEST_ATTRIBUTE:
+        text = f"sha256 {sha256(text.encode()).hexdigest()}"
+    return {"prompts" if prompts else "templates": text}
 
 
 def text_features(

@@ -35,6 +35,12 @@ def test_descriptions_that_say_what_templates_say_give_the_same_head(tmp_path):
     assert provenance["precision"] == "fp32"
 
 
+def test_more_descriptions_than_an_attribute_holds_are_stored_as_their_hash(tmp_path):
+    prompts = [[f"{name} {number}" + 90 * " " for number in range(350)] for name in NAMES]
+    _, provenance = head(tmp_path / "p.h5", prompts=prompts)
+    assert provenance["prompts"].startswith("sha256 ")
+
+
 def test_classes_may_have_different_numbers_of_descriptions(tmp_path):
     found, _ = head(tmp_path / "p.h5", prompts=[["round", "a ring", "zero"], ["seven"]])
     alone, _ = head(tmp_path / "a.h5", prompts=[["zero"], ["seven"]])
