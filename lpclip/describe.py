@@ -1,5 +1,6 @@
 """What a file is, in a few lines: for every kind of file that lpclip writes."""
 
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from lpclip.printing import visible
 from lpclip.storage import checksums
 from lpclip.storage.foreign import check_foreign
 from lpclip.storage.json_text import parse_json
+from lpclip.storage.made_from import hash_of, read_record
 from lpclip.storage.pandas_frames import GROUP, pandas_keys
 
 WIDTH = 100  # columns of a terminal
@@ -80,6 +82,7 @@ def _hdf5(path: Path, rows: int) -> list[str]:
     return [
         *_title(path, f"{kind} (schema version {version})", _MEANINGS.get(kind, "")),
         *_provenance(provenance),
+        *_made_from(path),
         "contents",
         *shapes,
         *_keys(keys),
@@ -108,6 +111,7 @@ def _csv(path: Path, rows: int) -> list[str]:
     kind = kind_of(columns)
     return [
         *_title(path, kind or "report", KINDS[kind].rows if kind else ""),
+        *_made_from(path),
         *_table(table, rows),
     ]
 
@@ -163,6 +167,21 @@ def _title(path: Path, kind: str, meaning: str) -> list[str]:
 def _provenance(provenance: Any) -> list[str]:
     items = provenance.items() if isinstance(provenance, Mapping) else ()
     return [f"  {_cell(key)}: {_cell(value)}" for key, value in sorted(items)]
+
+
+def _made_from(path: Path) -> list[str]:
+    """The record of the stage that made a file, if it has one."""
+    record = read_record(path)
+    if record is None:
+        return []
+    settings, inputs = record.get("settings", {}), record.get("inputs", {})
+    values = [f"    {key}: {json.dumps(settings[key])}" for key in sorted(settings)]
+    return [
+        f"made from (record {hash_of(record)})",
+        f"  stage: {record.get('stage')}",
+        *(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in values),
+        *(f"  {name}: {inputs[name]}" for name in sorted(inputs)),
+    ]
 
 
 def _table(table: pd.DataFrame, rows: int) -> list[str]:

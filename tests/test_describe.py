@@ -11,6 +11,7 @@ from test_frames import folder  # noqa: F401 - a fixture
 from lpclip import cache
 from lpclip.describe import describe
 from lpclip.errors import LpclipError
+from lpclip.storage.made_from import hash_of, record_of, recording
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,23 @@ def test_a_description_says_kind_provenance_shapes_and_first_rows(folder, name, 
     for part in parts:
         assert part in shown
     assert "3.png" not in shown
+
+
+def test_what_a_file_was_made_from_is_shown(tmp_path):
+    record = record_of("stage", {"seed": 3, "names": ["x"] * 99}, [], output=tmp_path / "a.h5")
+    record["inputs"] = {"../text.h5": "abcd"}
+    with recording(record), cache.create(tmp_path / "a.h5", kind="odd", provenance={}):
+        pass
+    (tmp_path / "p.csv").write_text(PREDICTIONS.to_csv(index=False))
+    shown = describe(tmp_path / "a.h5").splitlines()
+    place = shown.index(f"made from (record {hash_of(record)})")
+    assert shown[place + 1 : place + 5] == [
+        "  stage: stage",
+        f"    names: {json.dumps(['x'] * 99)}"[:99] + "…",
+        "    seed: 3",
+        "  ../text.h5: abcd",
+    ]
+    assert "made from" not in describe(tmp_path / "p.csv")
 
 
 def test_a_kind_to_come_is_described_by_its_first_table(tmp_path):
