@@ -33,7 +33,8 @@ def main_output(rule, wildcards):
 def change_of(rule, wildcards, path):
     """What an output was made from that is no longer so, in words."""
     change = made_from_something_else(path, current_settings(rule, wildcards))
-    if change or rule != "index_samples":
-        return change
-    change = changed_image(path, SOURCES[wildcards.dataset])
-    return change and f"other images: {change}"
+    lists_images = rule == "index_samples"
+    if lists_images and change is None:
+        change = changed_image(path, SOURCES[wildcards.dataset])
+        return change and f"other images: {change}"
+    return change

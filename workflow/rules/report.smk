@@ -117,7 +117,7 @@ rule page:
         pictures=picture_files(),
         checked=made_from("page"),
     output:
-        report(
+        html=report(
             "results/report.html",
             caption="../report/page.rst",
             category="Results",
@@ -137,5 +137,5 @@ rule page:
         settings=settings_of("page"),
     shell:
         "lpclip page --probes {input.probes:q} --tables {input.tables:q} --pictures"
-        " {input.pictures:q} --logs logs --settings {params.settings:q} --output {output[0]:q} --log {log:q}"
+        " {input.pictures:q} --logs logs --settings {params.settings:q} --output {output.html:q} --log {log:q}"
         " --threads {threads}"
