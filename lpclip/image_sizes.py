@@ -61,7 +61,7 @@ def changed_image(index: Path, source: Source, *, at_most: int = AT_START) -> st
     if not hasattr(source, "size") or getattr(source, "size_takes_long", False):
         return None
     with cache.open_file(index, kind="samples") as file:
-        table = file["samples"]
+        table = cache.stored_table(file, "samples")
         if "size" not in table.dtype.names:
             return None
         rows = table[:: max(1, -(-len(table) // at_most))]

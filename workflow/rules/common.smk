@@ -3,6 +3,7 @@ import os
 import re
 import sys
 import time
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 
