@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import math
+import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -150,7 +151,9 @@ def _other_type(error: Any) -> str:
         return " If it is text, put it in quotes."
     if isinstance(value, str) and ("number" in wanted or "integer" in wanted):
         with contextlib.suppress(ValueError):
-            return f" YAML reads this as text; write {float(value)!r} without quotes."
+            number = float(value)
+            written = repr(int(number) if "integer" in wanted and number.is_integer() else number)
+            return f" YAML reads this as text; write {written} without quotes."
     return ""
 
 
@@ -208,7 +211,7 @@ def _check_roles(name: str, benchmark: Mapping[str, Any], datasets: Mapping[str,
     """Refuse a dataset in two roles that exclude each other, under one name or under two."""
     near, far = benchmark["ood"]["near"], benchmark["ood"]["far"]
     excluded = [("shifts", benchmark["shifts"], "test", [evaluated_set(benchmark)])]
-    own = {"test": [evaluated_set(benchmark)], "adapt": [benchmark["adapt"]]}
+    own = {"adapt": [benchmark["adapt"]], "test": [evaluated_set(benchmark)]}
     own["shifts"] = benchmark["shifts"]
     excluded += [("ood.near", near, role, names) for role, names in own.items()]
     excluded += [("ood.far", far, role, names) for role, names in own.items()]
@@ -222,10 +225,23 @@ def _check_roles(name: str, benchmark: Mapping[str, Any], datasets: Mapping[str,
                         f"configuration: benchmarks.{name}.{role} names dataset '{one}'{same}; "
                         f"the same images are its '{other_role}' already. Remove one of the two."
                     )
+    for role, names in (("shifts", benchmark["shifts"]), ("ood.near", near), ("ood.far", far)):
+        for place, one in enumerate(names):
+            for other in names[:place]:
+                if _images_of(datasets[one]) == _images_of(datasets[other]):
+                    raise LpclipError(
+                        f"configuration: benchmarks.{name}.{role} names the same images twice, as "
+                        f"'{other}' and as '{one}'. Remove one of the two."
+                    )
 
 
 def _images_of(dataset: Mapping[str, Any]) -> list[Any]:
-    return [dataset.get(key) for key in ("source", "limit", "stratified", "seed")]
+    """What tells whether two datasets have the same images, however their paths are spelled."""
+    source = {key: value for key, value in dataset["source"].items() if key != "labelled"}
+    for key in ("root", "path"):
+        if isinstance(source.get(key), str):
+            source[key] = os.path.realpath(source[key])
+    return [source, *(dataset.get(key) for key in ("limit", "stratified", "seed"))]
 
 
 def _check_base(name: str, methods: Mapping[str, Any]) -> None:

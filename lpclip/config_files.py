@@ -5,6 +5,7 @@ first value and ``010`` is already 8. So the text is looked at as well.
 """
 
 import json
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,11 @@ import yaml
 from lpclip.errors import LpclipError
 
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
-_CALLED = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
+_CALLED = {
+    **{"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"},
+    "timestamp": "a date",
+}
+_PLAIN_INT = re.compile(r"[-+0-9][0-9a-fA-FxXbB_:]*")
 # Mappings whose keys are no names of the configuration, but of folders that may be numbers.
 _NUMBERS_ALLOWED = ("class_map",)
 
@@ -31,16 +36,23 @@ def check_files(paths: Iterable[str | Path]) -> None:
             as a number, a date or nothing, a date anywhere, a whole number in another notation.
     """
     for path in map(Path, paths):
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise LpclipError(f"{path} is no UTF-8 text. Save it as UTF-8.") from error
         try:
             json.loads(text, object_pairs_hook=partial(_without_repeats, path))
             continue  # Snakemake, too, tries JSON first
+        except RecursionError as error:
+            raise LpclipError(f"{path} is nested too deeply.") from error
         except ValueError:
             pass
         if "__use_yte__" in text:
             continue  # a template, whose keys are its own
         try:
             root = yaml.compose(text, yaml.SafeLoader)
+        except RecursionError as error:
+            raise LpclipError(f"{path} is nested too deeply.") from error
         except yaml.YAMLError as error:
             raise LpclipError(f"{path} is not valid YAML: {error}") from error
         for node, inside in _nodes(root):
@@ -86,9 +98,9 @@ def _check_keys(path: Path, node: yaml.MappingNode, inside: str) -> None:
             if not (plain and inside in _NUMBERS_ALLOWED):
                 raise LpclipError(
                     f"{path}, line {line}: YAML reads the name {key.value or '(empty)'} as "
-                    f"{_CALLED.get(kind, 'a date')}. Put it in quotes: '{key.value}'"
+                    f"{_CALLED.get(kind, f'a {kind}')}. Put it in quotes: '{key.value}'"
                 )
-        if key.value in lines:
+        if key.value in lines and key.tag != _MERGE:  # of several merges none is lost
             raise LpclipError(
                 f"{path} has the key '{key.value}' twice, in lines {lines[key.value]} and {line}; "
                 "YAML would take the second alone. Remove one."
@@ -101,7 +113,10 @@ def _check_scalar(path: Path, node: yaml.ScalarNode) -> None:
     where = f"{path}, line {node.start_mark.line + 1}"
     if kind == "timestamp":
         raise LpclipError(f"{where}: YAML reads {text} as a date. Put it in quotes: '{text}'")
-    if kind == "int" and text.lstrip("+-") != str(abs(value := yaml.safe_load(text))):
+    if kind != "int" or not _PLAIN_INT.fullmatch(text):
+        return
+    value = yaml.safe_load(text)
+    if text.lstrip("+-") != str(value).lstrip("-"):
         raise LpclipError(
             f"{where}: YAML reads {text} as the number {value}. Write {value} if you mean it, "
             f"else put it in quotes: '{text}'"

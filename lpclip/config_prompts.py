@@ -105,7 +105,7 @@ def _check_alike(where: str, names: Sequence[str]) -> None:
     """Refuse names that differ in case or spaces alone, of which tokenizers make one text."""
     seen: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
-        first = seen.setdefault(" ".join(name.split()).casefold(), number)
+        first = seen.setdefault(" ".join(name.split()).lower(), number)
         if first != number:
             raise LpclipError(
                 f"{where}: names {first} and {number} ('{names[first - 1]}', '{name}') differ in "

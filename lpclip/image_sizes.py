@@ -45,7 +45,7 @@ def check_sizes(index: Path, source: Source, samples: pd.DataFrame) -> None:
             read_image(source, path)
             raise LpclipError(
                 f"{change}, so it is another image than the one that {index} lists. "
-                f"Make the index again: snakemake --cores all --forcerun {index}"
+                f"Run your snakemake command again with --forcerun {index}"
             )
 
 

@@ -97,7 +97,7 @@ def test_views_of_a_dataset_differ_only_where_it_says_so(config):
         (("benchmarks", "digits", "ood"), {"near": ["letters"], "far": ["letters"]}, "'ood.near'"),
         (("benchmarks", "digits", "ood"), {"far": ["digits-adapt"]}, "are its 'adapt' already"),
         (("benchmarks", "digits", "class_names"), ["zero", True], "put it in quotes"),
-        (("methods", "lp_clip", "rounds"), "1e1", "write 10.0 without quotes"),
+        (("methods", "lp_clip", "rounds"), "1e1", "write 10 without quotes"),
         (("labellings", "auto"), {"threshold": float("nan")}, "auto.threshold is nan; give a"),
         (("views",), {"weak": {"shift": float("inf")}}, "views.weak.shift is inf"),
         (("views",), {"corruptions": {"frost_images": "nowhere"}}, "'nowhere', which is no folder"),
@@ -113,6 +113,22 @@ def test_a_mistake_is_a_sentence_that_names_the_place(config, path, value, sente
         complete(config, SCHEMA)
     assert sentence in str(error.value)
     assert str(error.value).startswith("configuration")
+
+
+@pytest.mark.parametrize("spelling", ["a/../images", "images/"])
+def test_images_are_the_same_however_their_path_is_spelled(config, tmp_path, monkeypatch, spelling):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "a").mkdir()
+    for name, root in (("one", "images"), ("two", spelling)):
+        source = {"kind": "folder", "root": root, "labelled": False}
+        config["datasets"][name] = {"source": source}
+    config["benchmarks"]["digits"]["ood"] = {"near": ["one"], "far": ["two"]}
+    with pytest.raises(LpclipError, match="'two', which has the images of 'one'"):
+        complete(config, SCHEMA)
+    config["benchmarks"]["digits"]["ood"] = {"near": ["one", "two"]}
+    with pytest.raises(LpclipError, match="the same images twice, as 'one' and as 'two'"):
+        complete(config, SCHEMA)
 
 
 def test_the_same_images_under_another_name_are_the_same_images(config):

@@ -238,12 +238,19 @@ def test_features_have_two_axes_rows_and_a_float_type(tmp_path):
     refused(tmp_path / "f.npy", "has no arrays of 2 axes")
 
 
-def test_bfloat16_is_refused_by_name(tmp_path):
+def test_bfloat16_is_read_as_what_it_holds_and_smaller_numbers_are_refused(tmp_path):
     import torch
     from safetensors.torch import save_file as save_tensors
 
-    save_tensors({"img": torch.zeros(2, 3, dtype=torch.bfloat16)}, tmp_path / "f.safetensors")
-    refused(tmp_path / "f.safetensors", "'img' is BF16.*float16 or float32")
+    values = torch.tensor([[1.0, 0.1, -3.5]]).to(torch.bfloat16)
+    save_tensors({"img": values}, tmp_path / "f.safetensors")
+    torch.save({"img": values}, tmp_path / "f.pt")
+    for name in ("f.safetensors", "f.pt"):
+        found = open_arrays(tmp_path / name).read("img")
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, values.float().numpy())
+    save_tensors({"img": values.to(torch.float8_e5m2)}, tmp_path / "f.safetensors")
+    refused(tmp_path / "f.safetensors", "'img' is F8_E5M2.*float16 or float32")
 
 
 def test_uneven_lists_and_empty_cells_are_refused(tmp_path):

@@ -75,7 +75,7 @@ class Npz(Arrays):
 
 
 class Safetensors(Arrays):
-    """Tensors by name, of the types that NumPy has."""
+    """Tensors by name, of the types that NumPy has, and bfloat16 as float32, which is exact."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         from safetensors import safe_open
@@ -89,12 +89,22 @@ class Safetensors(Arrays):
         self.shape(name)
         with readable(self.path, name), safe_open(self.path, framework="numpy") as file:
             kind = str(file.get_slice(name).get_dtype())
-            if kind.startswith(("BF", "F8")):
+            if kind.startswith("F8"):
                 raise LpclipError(
                     f"{self.path}: '{name}' is {kind}, which NumPy does not have. "
                     "Save it as float16 or float32."
                 )
+            if kind == "BF16":
+                return self._single(name)
             values: AnyArray = file.get_tensor(name)
+        return values
+
+    def _single(self, name: str) -> AnyArray:
+        """A tensor that only torch reads, in single precision."""
+        from safetensors import safe_open
+
+        with safe_open(self.path, framework="pt") as file:
+            values: AnyArray = file.get_tensor(name).float().numpy()
         return values
 
 
@@ -112,7 +122,9 @@ class Torch(Arrays):
         value = self._values[name]
         if isinstance(value, np.ndarray):
             return value
-        if value.dtype.is_floating_point and value.dtype.itemsize < 4 and value.dtype != _half():
+        if value.dtype == _bfloat16():
+            value = value.float()  # exact
+        if value.dtype.is_floating_point and value.dtype.itemsize < 2:
             raise LpclipError(
                 f"{self.path}: '{name}' is {value.dtype}, which NumPy does not have. "
                 "Save it as float16 or float32."
@@ -235,10 +247,10 @@ def _plain_column(values: Sequence[Any]) -> AnyArray | None:
     return None
 
 
-def _half() -> Any:
+def _bfloat16() -> Any:
     import torch
 
-    return torch.float16
+    return torch.bfloat16
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

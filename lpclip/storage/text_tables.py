@@ -97,7 +97,14 @@ def read_header(path: Path, needed: Sequence[str] = ()) -> Header:
         LpclipError: no text, no first line, or more than one separator would do.
     """
     separators = ("\t",) if ".tsv" in map(str.lower, path.suffixes) else SEPARATORS
-    headers = [Header(_first_row(path, each), each) for each in separators]
+    headers, errors = list[Header](), list[LpclipError]()
+    for each in separators:
+        try:
+            headers.append(Header(_first_row(path, each), each))
+        except LpclipError as error:  # what is in quotes ends where it does by one separator alone
+            errors.append(error)
+    if not headers:
+        raise errors[0]
     fitting = [h for h in headers if len(h.names) > 1 and set(needed) <= set(h.names)]
     if len(fitting) > 1:
         raise LpclipError(

@@ -1,6 +1,7 @@
 """A table of image files as a dataset."""
 
 import gzip
+import re
 
 import numpy as np
 import pandas as pd
@@ -103,8 +104,9 @@ def test_tabs_compression_and_a_byte_order_mark_are_understood(tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_separators_and_encodings_of_spreadsheets_are_understood(tmp_path, separator, encoding):
-    text = "path,label\né.png,cat\nb.png,dog\n".replace(",", separator)
-    for name in ("t.csv", "t.txt"):
+    plain = "path,label\né.png,cat\nb.png,dog\n".replace(",", separator)
+    quoted = re.sub(r"[^\n" + separator + r"]+", r'"\g<0>"', plain)
+    for name, text in (("t.csv", plain), ("t.txt", plain), ("quoted.csv", quoted)):
         (tmp_path / name).write_text(text, encoding=encoding)
         opened = source(tmp_path / name, label_column="label")
         assert [(s.id, s.label) for s in opened.samples()] == [("é.png", 0), ("b.png", 1)]
