@@ -41,7 +41,7 @@ onstart:
 # Last of all, so that it is not buried under the commands that Snakemake prints.
 onerror:
     for path, reason in failures(Path("logs"), since=STARTED).items():
-        print(f"\n{reason}\n(log: {path})", file=sys.stderr)
+        print(f"\n{visible(reason)}\n(log: {path})", file=sys.stderr)
 
 
 onsuccess:

@@ -15,6 +15,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -155,10 +156,22 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
     ]
     output: Path = given["output"] / STAGES[command].main_file
     record = made_from.record_of(command, asked, read, output=output)
+    started = time.time_ns()
     with made_from.recording(record):
         call(function, {**settings, **given}, where=f"lpclip {command}")
     if output.suffix != ".h5":
-        made_from.write_beside(output, record)
+        written = [given[name] for name, option in files.items() if option.check and name in given]
+        made_from.write_beside(output, record, _files_of(written, since=started))
+
+
+def _files_of(outputs: Sequence[Path], *, since: int) -> list[Path]:
+    """Files that were written, but for those of HDF5; of a folder the tables of this run."""
+    found = [path for path in outputs if path.is_file() and path.suffix != ".h5"]
+    for folder in filter(Path.is_dir, outputs):
+        tables = sorted(folder.glob("*.csv"))
+        # File systems note times a little late or coarsely.
+        found += [path for path in tables if path.stat().st_mtime_ns >= since - 2_000_000_000]
+    return found
 
 
 def _paths(value: Path | Sequence[Path] | None) -> Sequence[Path]:

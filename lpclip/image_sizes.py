@@ -14,6 +14,7 @@ import pandas as pd
 from lpclip import cache
 from lpclip.data import Source, read_image, size_of
 from lpclip.errors import BadImageError, LpclipError
+from lpclip.storage.opening import make_again
 from lpclip.types import IntArray
 
 # Files that are looked at when a run starts; of a larger set, so many, evenly spread.
@@ -45,18 +46,23 @@ def check_sizes(index: Path, source: Source, samples: pd.DataFrame) -> None:
             read_image(source, path)
             raise LpclipError(
                 f"{change}, so it is another image than the one that {index} lists. "
-                f"Run your snakemake command again with --forcerun {index}"
+                f"{make_again(index).strip()}"
             )
 
 
 def changed_image(index: Path, source: Source, *, at_most: int = AT_START) -> str | None:
-    """What is different about the first image that was replaced since the index was made.
+    """What is different about the images of a source since the index was made.
+
+    Images may be deleted once they are embedded; what counts is one that was replaced, or that the
+    index does not list.
 
     Args:
         index: an index of the source; one without sizes is taken as it is.
         source: of the images; one whose sizes take long to find, by its attribute
             ``size_takes_long``, is left to ``check_sizes``.
-        at_most: so many images are looked at, evenly spread.
+        at_most: so many images are looked at, evenly spread. A source that lists its images
+            quickly, by its attribute ``lists_quickly``, is listed where the index has no more, or
+            where some of them are gone.
     """
     if not hasattr(source, "size") or getattr(source, "size_takes_long", False):
         return None
@@ -64,9 +70,23 @@ def changed_image(index: Path, source: Source, *, at_most: int = AT_START) -> st
         table = cache.stored_table(file, "samples")
         if "size" not in table.dtype.names:
             return None
-        rows = table[:: max(1, -(-len(table) // at_most))]
-    paths = (path.decode() for path in rows["path"])
-    return next((change for _, change in _changes(source, paths, rows["size"])), None)
+        n, listed = len(table), int(cache.provenance_of(file).get("listed", len(table)))
+        rows = table[:: max(1, -(-n // at_most))]
+    paths = [path.decode() for path in rows["path"]]
+    for _, change in _changes(source, paths, rows["size"]):
+        return change
+    gone = any(size_of(source, path) == 0 for path in paths)
+    if not getattr(source, "lists_quickly", False) or (n > at_most and not gone):
+        return None
+    try:
+        now = [sample.path for sample in source.samples()]
+    except LpclipError:
+        return None  # left to the job that indexes it, if there is one
+    if gone and n == listed:
+        known = set(cache.read_samples(index, labels=False)["path"])
+        new = next((path for path in now if path not in known), None)
+        return None if new is None else f"{new} is there, which it does not list"
+    return f"{len(now):,} are there, not {listed:,}" if len(now) > listed else None
 
 
 def _changes(

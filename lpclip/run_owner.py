@@ -36,14 +36,23 @@ def remove_lock_of_killed_run(folder: Path) -> bool:
     try:
         note = json.loads((folder / OWNER).read_text())
         noted = (folder / OWNER).stat().st_mtime_ns
-        newest = max(lock.stat().st_mtime_ns for lock in locks)
+        seen = {lock: _state(lock) for lock in locks}
+        newest = max(time for _, time in seen.values())
         if newest > noted or note["machine"] != _machine() or _is_alive(note):
             return False
     except (OSError, ValueError, KeyError, TypeError):
         return False  # no lock, or no note that could be read
-    for lock in locks:
-        lock.unlink(missing_ok=True)
+    for lock, state in seen.items():
+        # Another run may have removed it and taken its own, at the same time.
+        with contextlib.suppress(OSError):
+            if _state(lock) == state:
+                lock.unlink()
     return True
+
+
+def _state(lock: Path) -> tuple[int, int]:
+    status = lock.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def _is_alive(note: dict[str, float]) -> bool:

@@ -158,6 +158,7 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     from lpclip.errors import LpclipError
+    from lpclip.printing import show
     from lpclip.storage.verify import verify
 
     n_files, damages = 0, list[str]()
@@ -166,7 +167,7 @@ def _verify(options: argparse.Namespace) -> None:
         damages += found.damages
         if not found.damages:
             state = f"whole, {found.n_arrays} arrays" if found.n_arrays else "without checksums"
-            print(f"{found.path}: {state}")
+            show(f"{found.path}: {state}")
     if damages:
         raise LpclipError(
             f"not all of the {n_files} files are whole:\n"

@@ -24,6 +24,7 @@ def config(tmp_path):
         "datasets": {
             "adapt": {"source": {**digits, "split": "adapt"}},
             "test": {"source": {**digits, "split": "test"}},
+            "other": {"source": {**digits, "split": "test"}, "limit": 7},
             "unlabelled": {"source": {"kind": "photo_patches", "n": 4}},
             "some": {
                 "source": {"kind": "arrays", "path": str(tmp_path / "a.npz"), "labels": "labels"}
@@ -62,7 +63,7 @@ def of(config):
 
 def test_corruptions_are_all_families_where_accuracy_can_be_known_and_else_none(config):
     assert of(complete(config, SCHEMA))["corruptions"] == ["noise", "blur", "weather", "digital"]
-    of(config)["test"] = "unlabelled"
+    of(config).update(test="unlabelled", ood={"far": ["some"]})
     assert of(complete(config, SCHEMA))["corruptions"] == []
     del of(config)["test"]
     assert of(complete(config, SCHEMA))["corruptions"] == []
@@ -70,12 +71,13 @@ def test_corruptions_are_all_families_where_accuracy_can_be_known_and_else_none(
 
 def test_shifts_and_foreign_sets_may_have_some_or_other_classes(config):
     of(config).update(shifts=["some"], official_corruptions="cifar-c")
-    of(config)["ood"]["near"] = ["test"]
+    of(config)["ood"] = {"near": ["other"], "far": ["unlabelled"]}
     complete(config, SCHEMA)
 
 
 def test_wordnet_ids_are_known_where_the_classes_are_imagenets(config):
     of(config).update(class_names="imagenet", adapt="unlabelled", official_corruptions="imagenet-c")
+    of(config)["ood"] = {"far": ["other"]}
     config["datasets"]["test"] = {
         "source": {
             "kind": "folder",
@@ -83,7 +85,10 @@ def test_wordnet_ids_are_known_where_the_classes_are_imagenets(config):
         }
     }
     config["datasets"]["test"]["published"] = "imagenet_r"
-    of(config)["shifts"] = ["test"]
+    config["datasets"]["shift"] = config["datasets"].pop("test")
+    config["datasets"]["test"] = {**config["datasets"]["shift"], "limit": 1}
+    del config["datasets"]["test"]["published"]
+    of(config)["shifts"] = ["shift"]
     done = of(complete(config, SCHEMA))
     assert done["class_names"] == list(imagenet.names())
 

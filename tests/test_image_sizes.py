@@ -60,6 +60,24 @@ def test_dates_do_not_matter_nor_images_that_are_gone_or_broken(indexed):
     check_sizes(index, source, cache.read_samples(index, labels=False))
 
 
+def test_images_that_the_index_does_not_list_are_noticed(indexed):
+    folder, source = indexed
+    index = folder / "samples.h5"
+    save(folder / "images/b/2.png", 8)
+    assert changed_image(index, source) == "4 are there, not 3"
+    (folder / "images/a/1.png").unlink()  # as many as before: one is another
+    assert changed_image(index, source).endswith("b/2.png is there, which it does not list")
+    assert changed_image(index, source, at_most=2).endswith("which it does not list")
+
+
+def test_images_may_be_deleted_once_they_are_embedded(indexed):
+    folder, source = indexed
+    for path in (folder / "images").rglob("*.png"):
+        assert changed_image(folder / "samples.h5", source) is None
+        path.unlink()
+    assert changed_image(folder / "samples.h5", source) is None
+
+
 def test_of_many_images_some_are_looked_at(indexed):
     folder, source = indexed
     save(folder / "images/b/1.png", 9)

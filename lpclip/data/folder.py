@@ -49,6 +49,8 @@ class Source:
         LpclipError: there is no such folder.
     """
 
+    lists_quickly = True
+
     def __init__(self, *, root: str, labelled: bool = True, exclude: Sequence[str] = ()) -> None:
         self._root, self._labelled, self._exclude = Path(root), labelled, frozenset(exclude)
         if not self._root.is_dir():

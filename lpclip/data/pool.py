@@ -151,6 +151,11 @@ class Source:
         return read_encoded(*self._place(path))
 
     @property
+    def lists_quickly(self) -> bool:
+        """Whether all parts do."""
+        return all(getattr(part.source, "lists_quickly", False) for part in self._parts)
+
+    @property
     def size_takes_long(self) -> bool:
         """Whether that of some part does."""
         return any(getattr(part.source, "size_takes_long", False) for part in self._parts)

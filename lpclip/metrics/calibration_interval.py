@@ -44,7 +44,7 @@ def interval_of_gaps(bins: Bins) -> tuple[float, float]:
 
     >>> low, high = interval_of_gaps(Bins(*np.array([[100.0], [80.0], [90.0]])))
     >>> round(low, 3), round(high, 3)
-    (0.034, 0.19)
+    (0.033, 0.19)
     """
     n = bins.sizes.sum()
     if n == 0:

@@ -20,6 +20,7 @@ import h5py
 
 from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError
+from lpclip.storage.json_text import parse_json
 
 Record: TypeAlias = dict[str, Any]
 
@@ -34,8 +35,11 @@ _LONGEST_ATTRIBUTE = 60_000
 # A longer value is recorded as its first entries and its hash: nobody reads a thousand prompts.
 _LONGEST_VALUE = 8_000
 _SHOWN = 3
-# Bytes of a file that is read to tell it from others.
-_SMALL = 1_000_000
+# Bytes of a file that is read whole to tell it from others, and what is read of a larger one.
+_SMALL = 16_000_000
+_BLOCKS, _BLOCK_BYTES = 64, 4096
+# Parts of a record that all files of a job share.
+_OF_JOB = ("stage", "settings", "inputs")
 
 _current: ContextVar[Record | None] = ContextVar("made_from", default=None)
 
@@ -113,10 +117,19 @@ def path_beside(output: Path) -> Path:
     return output.with_name(output.name + ENDING)
 
 
-def write_beside(output: Path, record: Record) -> None:
-    """Write the record of a CSV, JSON or HTML file next to it."""
+def write_beside(output: Path, record: Record, files: Iterable[Path] = ()) -> None:
+    """Write the record of files that are not HDF5 next to the main one.
+
+    Args:
+        output: the main file; it need not be one of the files.
+        record: of the stage.
+        files: all that it wrote, HDF5 files left out; the hashes of what is in them are noted, so
+            that one that was exchanged or edited is found.
+    """
+    contents = {os.path.relpath(path, output.parent): _hash_of_file(path) for path in files}
     with atomic_path(path_beside(output)) as temporary:
-        temporary.write_text(json.dumps(record, sort_keys=True, indent=1) + "\n")
+        whole = {**record, "files": contents} if contents else record
+        temporary.write_text(json.dumps(whole, sort_keys=True, indent=1) + "\n")
 
 
 def read_record(path: Path) -> Record | None:
@@ -138,12 +151,20 @@ def hash_in(path: Path) -> str:
     return "" if record is None else hash_of(record)
 
 
-def made_from_something_else(path: Path, settings: Mapping[str, Any]) -> str | None:
+def made_from_something_else(
+    path: Path,
+    settings: Mapping[str, Any],
+    *,
+    siblings: Iterable[Path] = (),
+    known: dict[Path, Path | None] | None = None,
+) -> str | None:
     """What a file was made from that is no longer so, in words; None where all is the same.
 
     Args:
         path: a file that is there; one that cannot be read is left to whoever reads it.
         settings: what its stage would be given now.
+        siblings: HDF5 files that the same job wrote.
+        known: what ``changed_input`` found for other files; it is added to.
     """
     record = read_record(path)
     if record is None:
@@ -151,40 +172,86 @@ def made_from_something_else(path: Path, settings: Mapping[str, Any]) -> str | N
     if changes := changed_settings(record, settings):
         more = f" (and {len(changes) - _SHOWN} more)" if len(changes) > _SHOWN else ""
         return f"other settings: {'; '.join(changes[:_SHOWN])}{more}"
-    if (changed := changed_input(path)) is not None:
+    if (changed := changed_input(path, known)) is not None:
         return f"another version of {changed}"
+    for name, expected in record.get("files", {}).items():
+        place = path.parent / name
+        if place.is_file() and _hash_of_file(place) != expected:
+            return f"the same, but {place} was changed since"
+    for sibling in siblings:
+        other = read_record(sibling)
+        if other is not None and any(other.get(key) != record.get(key) for key in _OF_JOB):
+            return f"something else than {sibling}, which is of the same job"
     return None
 
 
-def marks_of(paths: Iterable[Path]) -> dict[str, str]:
-    """For each file that is there, what changes when it is replaced, found quickly.
+def marks_of(paths: Iterable[Path], *, known: Path | None = None) -> dict[str, str]:
+    """For each file that is there, what changes when it is replaced; no dates: a copy is the same.
 
-    The hash of a small file, the size of a large one; no dates, so that a copy is the same file.
+    A file of up to 16 MB is read whole, of a larger one 64 blocks that are spread evenly.
+
+    Args:
+        paths: of the files.
+        known: a JSON file that remembers the marks of files whose size and time did not change.
     """
-    found = {}
+    before = _known_marks(known)
+    found, marks = dict[str, Any](), dict[str, str]()
     for path in paths:
         with contextlib.suppress(OSError):
-            size = path.stat().st_size
-            small = size <= _SMALL
-            found[str(path)] = (
-                sha256(path.read_bytes()).hexdigest()[:16] if small else f"{size} bytes"
-            )
-    return found
+            status = path.stat()
+            state = [status.st_size, status.st_mtime_ns, status.st_ino]
+            *old, mark = before.get(str(path), [None])
+            marks[str(path)] = mark if old == state else _mark_of(path, status.st_size)
+            found[str(path)] = [*state, marks[str(path)]]
+    if known is not None and any(before.get(key) != value for key, value in found.items()):
+        with contextlib.suppress(LpclipError, OSError), atomic_path(known) as temporary:
+            temporary.write_text(json.dumps({**before, **found}))
+    return marks
 
 
-def changed_input(path: Path) -> Path | None:
+def _known_marks(known: Path | None) -> dict[str, list[Any]]:
+    try:
+        found = parse_json(known.read_text()) if known is not None else {}
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _mark_of(path: Path, size: int) -> str:
+    digest = sha256(str(size).encode())
+    with path.open("rb") as file:
+        if size <= _SMALL:
+            digest.update(file.read())
+        else:
+            for number in range(_BLOCKS):
+                file.seek(number * (size - _BLOCK_BYTES) // (_BLOCKS - 1))
+                digest.update(file.read(_BLOCK_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def changed_input(path: Path, known: dict[Path, Path | None] | None = None) -> Path | None:
     """The first input of a file, or of its inputs, that is not what the file was made from.
 
     Inputs that are not there are passed over: they were removed to save space, or the file was
     copied to another place.
+
+    Args:
+        path: the file.
+        known: what was found for other files; it is added to.
     """
-    for place, expected in _inputs(path).items():
-        if place.is_file():
+    known = {} if known is None else known
+    if path not in known:
+        known[path] = None
+        for place, expected in _inputs(path).items():
+            if not place.is_file():
+                continue
             if hash_in(place) != expected:
-                return place
-            if (further := changed_input(place)) is not None:
-                return further
-    return None
+                known[path] = place
+            else:
+                known[path] = changed_input(place, known)
+            if known[path] is not None:
+                break
+    return known[path]
 
 
 def changed_settings(found: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
@@ -257,6 +324,10 @@ def _is_unreadable(path: Path) -> bool:
     return False
 
 
+def _hash_of_file(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()[:16]
+
+
 @lru_cache(maxsize=100_000)
 def _read(place: Path, *_state: int) -> Record | None:
     """``_state``: of the file, so that one that is made again is read again."""
@@ -268,7 +339,7 @@ def _read(place: Path, *_state: int) -> Record | None:
                     text = file["made_from"].asstr()[()]
         else:
             text = place.read_text()
-        record = None if text is None else json.loads(text)
-    except (OSError, ValueError, RecursionError):
+        record = None if text is None else parse_json(text)
+    except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None

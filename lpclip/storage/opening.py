@@ -29,8 +29,8 @@ def make_again(path: Path) -> str:
 
     Nothing is to be deleted: the new file replaces the old one when it is whole.
 
-    >>> make_again(Path("a.h5"))
-    ' If the workflow made it, run your snakemake command again with --forcerun a.h5'
+    >>> make_again(Path("a.h5")).partition(" with ")[2]
+    '--forcerun a.h5 (before its --).'
     >>> make_again(Path("README.md"))
     ''
     """
@@ -38,7 +38,7 @@ def make_again(path: Path) -> str:
         return ""
     return (
         " If the workflow made it, run your snakemake command again with "
-        f"--forcerun {shlex.quote(str(path))}"
+        f"--forcerun {shlex.quote(str(path))} (before its --)."
     )
 
 

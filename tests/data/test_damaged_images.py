@@ -106,7 +106,7 @@ def test_a_folder_of_damaged_files_ends_in_success_or_in_a_sentence(
     else:
         kept = pd.read_hdf(tmp_path / "c.h5", "samples")["id"]
         assert list(kept) == [f"{row:02}.png" for row, is_bad in enumerate(bad) if not is_bad]
-        assert "lpclip: " not in said
+        assert said.replace("lpclip: warning: left out", "").count("lpclip: ") == 0
 
 
 def status(arguments):

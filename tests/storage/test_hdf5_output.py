@@ -48,6 +48,8 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from lpclip.storage import hdf5_output
+# In the background of a shell it would be ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 path, at = Path(sys.argv[1]), int(sys.argv[2])
 calls, pwrite = 0, os.pwrite
 def counting(*arguments):

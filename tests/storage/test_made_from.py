@@ -1,4 +1,5 @@
 import json
+import os
 
 import h5py
 import pandas as pd
@@ -108,6 +109,32 @@ def test_a_table_has_its_record_next_to_it(tmp_path):
     assert made_from_something_else(table, SETTINGS) is None
 
 
+def test_tables_that_were_edited_or_exchanged_are_found(tmp_path):
+    table, second = tmp_path / "rounds.csv", tmp_path / "per_class.csv"
+    for path in (table, second):
+        path.write_text("a\n1\n")
+    record = record_of("stage", SETTINGS, [], output=table)
+    write_beside(table, record, [table, second])
+    assert made_from_something_else(table, SETTINGS) is None
+    second.write_text("a\n2\n")
+    assert made_from_something_else(table, SETTINGS) == (
+        f"the same, but {second} was changed since"
+    )
+    second.unlink()  # Snakemake itself makes again what is not there
+    assert made_from_something_else(table, SETTINGS) is None
+
+
+def test_a_sibling_of_another_run_of_the_job_is_found(tmp_path):
+    table, sibling = tmp_path / "comparisons.csv", tmp_path / "predictions.h5"
+    table.write_text("a\n1\n")
+    make(sibling, SETTINGS)
+    write_beside(table, record_of("stage", SETTINGS, [], output=table), [table])
+    assert made_from_something_else(table, SETTINGS, siblings=[sibling]) is None
+    make(sibling, {**SETTINGS, "dataset": "e"})
+    found = made_from_something_else(table, SETTINGS, siblings=[sibling])
+    assert found == f"something else than {sibling}, which is of the same job"
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000])
 def test_a_damaged_record_is_none(tmp_path, text):
     path_beside(tmp_path / "table.csv").write_text(text)
@@ -142,15 +169,29 @@ def test_what_cannot_be_read_is_left_to_its_reader(tmp_path):
     assert made_from_something_else(path, {}) is None
 
 
-def test_marks_are_of_contents_where_files_are_small_and_of_sizes_elsewhere(tmp_path, monkeypatch):
-    small, large = tmp_path / "small", tmp_path / "large"
-    small.write_text("a")
-    large.write_text("a" * 100)
-    monkeypatch.setattr(made_from, "_SMALL", 10)
-    before = marks_of([small, large, tmp_path / "none"])
-    assert list(before) == [str(small), str(large)]
-    assert before[str(large)] == "100 bytes"
-    small.write_text("b")
-    after = marks_of([small, large])
-    assert after[str(small)] != before[str(small)]
-    assert after[str(large)] == before[str(large)]
+@pytest.mark.parametrize("small", [10, 16_000_000])
+def test_marks_follow_contents_and_not_dates(tmp_path, monkeypatch, small):
+    monkeypatch.setattr(made_from, "_SMALL", small)
+    path = tmp_path / "table.csv"
+    rows = [f"{number}.png,{number % 7}\n" for number in range(60_000)]
+    path.write_text("".join(rows))
+    before = marks_of([path, tmp_path / "none"])
+    assert list(before) == [str(path)]
+    os.utime(path, (1, 1))
+    assert marks_of([path]) == before
+    labels = [row.split(",")[1] for row in rows]
+    path.write_text("".join(f"{n}.png,{y}" for n, y in enumerate(labels[1:] + labels[:1])))
+    assert marks_of([path]) != before  # of the same size
+
+
+def test_marks_are_remembered_as_long_as_a_file_is_the_same(tmp_path, monkeypatch):
+    path, known = tmp_path / "a.npy", tmp_path / "known.json"
+    path.write_bytes(b"one")
+    first = marks_of([path], known=known)
+    with monkeypatch.context() as patched:
+        patched.setattr(made_from, "_mark_of", None)
+        assert marks_of([path], known=known) == first
+    path.write_bytes(b"other")
+    assert marks_of([path], known=known) == marks_of([path]) != first
+    known.write_text("[")
+    assert marks_of([path], known=known) == marks_of([path])

@@ -208,6 +208,35 @@ def test_a_project_that_shares_a_cache_does_not_take_the_images_of_another(finis
     assert "made from other images: images/3/" in text
 
 
+def test_a_project_that_shares_a_cache_does_not_take_images_of_other_names(finished, tmp_path):
+    other = prepare(tmp_path / "other")
+    (other / "cache").symlink_to(finished / "cache")
+    for path in list(other.glob("images/*/*.png")):
+        path.rename(path.with_name(f"x{path.name}"))
+    rules, text = planned(other)
+    assert {"index_samples", "embed_images"} <= rules
+    assert "which it does not list" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("tiny/digits/lp_clip/per_class.csv", "evaluate_rounds"),
+        ("tiny/digits/lp_clip/robustness/digits/clean.csv", "evaluate"),
+        ("robustness.csv", "report"),
+        ("tiny/digits/pictures.json", "pictures"),
+    ],
+)
+def test_a_table_that_was_edited_is_made_again(forgotten, name, rule):
+    path = forgotten / "results" / name
+    times = path.stat()
+    path.write_text(path.read_text().replace("1", "2", 1))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    rules, text = planned(forgotten)
+    assert rule in rules
+    assert f"{path.relative_to(forgotten)} was changed since" in text
+
+
 def test_an_image_that_was_replaced_is_noticed(finished, tmp_path):
     folder = Path(shutil.copytree(finished, tmp_path / "run"))
     path = next(folder.glob("images/3/*.png"))

@@ -29,6 +29,7 @@ from lpclip.methods import needs, used_seeds
 from lpclip.model_spec import files_hash, local_files
 from lpclip.page.assets import assets_hash, shown_configuration
 from lpclip.permissions import check_writable
+from lpclip.printing import visible
 from lpclip.run_owner import note_owner, remove_lock_of_killed_run
 from lpclip.storage.made_from import ENDING as RECORD_ENDING
 from lpclip.storage.made_from import made_from_something_else, marks_of

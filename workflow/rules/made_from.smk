@@ -1,6 +1,6 @@
 # Whether an output that lies there is the one that the configuration asks for.
 
-_printed = set()
+_printed, _known = set(), {}
 
 
 def made_from(rule):
@@ -17,7 +17,8 @@ def made_from(rule):
             workflow.dag.forcefiles.add(str(path))
             if (rule, change) not in _printed:
                 _printed.add((rule, change))
-                logger.info(f"{path} is made again: it was made from {change}.")
+                text = f"{path} is made again: it was made from {change}."
+                logger.info(visible(text))
         return []
 
     return check
@@ -30,13 +31,27 @@ def main_output(rule, wildcards):
     return Path(pattern.format(**dict(wildcards.items())).removesuffix(RECORD_ENDING))
 
 
+def other_hdf5(rule, wildcards, path):
+    """HDF5 files that a job writes besides its main output."""
+    outputs = [
+        Path(pattern.format(**dict(wildcards.items())))
+        for pattern in getattr(rules, rule).output
+    ]
+    return [each for each in outputs if each.suffix == ".h5" and each != path]
+
+
 def change_of(rule, wildcards, path):
     """What an output was made from that is no longer so, in words.
 
     One that cannot be read is left to the job that reads it.
     """
     try:
-        change = made_from_something_else(path, current_settings(rule, wildcards))
+        change = made_from_something_else(
+            path,
+            current_settings(rule, wildcards),
+            siblings=other_hdf5(rule, wildcards, path),
+            known=_known,
+        )
         lists_images = rule == "index_samples"
         if lists_images and change is None:
             change = changed_image(path, SOURCES[wildcards.dataset])

@@ -21,7 +21,7 @@ _settings = {}
 
 def marks(paths):
     """Marks of files that a user gave, which may be replaced by older ones; none without any."""
-    found = marks_of(map(Path, paths))
+    found = marks_of(map(Path, paths), known=Path(".snakemake/lpclip_marks.json"))
     return {"files": found} if found else {}
 
 
