@@ -77,6 +77,7 @@ def test_every_command_of_the_page_runs_and_gives_what_it_says(finished, monkeyp
         "samples.h5: samples",
         "clean.h5: features",
         "probes.h5: probes",
+        "made from (record ",
         "robustness.csv: robustness",
         "photos.parquet: predictions",
         "head.safetensors: head",
