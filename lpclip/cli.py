@@ -165,8 +165,12 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
 
 
 def _files_of(outputs: Sequence[Path], *, since: int) -> list[Path]:
-    """Files that were written, but for those of HDF5; of a folder the tables of this run."""
-    found = [path for path in outputs if path.is_file() and path.suffix != ".h5"]
+    """Tables and JSON files that were written; of a folder those of this run.
+
+    HDF5 files have a record of their own, and the page shows how long all took: equal runs do not
+    give equal bytes.
+    """
+    found = [path for path in outputs if path.is_file() and path.suffix in (".csv", ".json")]
     for folder in filter(Path.is_dir, outputs):
         tables = sorted(folder.glob("*.csv"))
         # File systems note times a little late or coarsely.

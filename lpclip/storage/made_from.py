@@ -123,8 +123,8 @@ def write_beside(output: Path, record: Record, files: Iterable[Path] = ()) -> No
     Args:
         output: the main file; it need not be one of the files.
         record: of the stage.
-        files: all that it wrote, HDF5 files left out; the hashes of what is in them are noted, so
-            that one that was exchanged or edited is found.
+        files: tables and JSON files that it wrote; the hashes of what is in them are noted, so that
+            one that was exchanged or edited is found.
     """
     contents = {os.path.relpath(path, output.parent): _hash_of_file(path) for path in files}
     with atomic_path(path_beside(output)) as temporary:
@@ -177,7 +177,7 @@ def made_from_something_else(
     for name, expected in record.get("files", {}).items():
         place = path.parent / name
         if place.is_file() and _hash_of_file(place) != expected:
-            return f"the same, but {place} was changed since"
+            return f"the same settings, but {place} was changed since"
     for sibling in siblings:
         other = read_record(sibling)
         if other is not None and any(other.get(key) != record.get(key) for key in _OF_JOB):
