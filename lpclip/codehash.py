@@ -101,6 +101,7 @@ def _normalised(path: Path) -> str:
     return ast.dump(tree)
 
 
+@cache
 def _file_of(root: Path, module: str) -> Path | None:
     path = root.joinpath(*module.split("."))
     candidates = (path / "__init__.py", path.with_suffix(".py"))
