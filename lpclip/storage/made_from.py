@@ -35,9 +35,6 @@ _LONGEST_ATTRIBUTE = 60_000
 # A longer value is recorded as its first entries and its hash: nobody reads a thousand prompts.
 _LONGEST_VALUE = 8_000
 _SHOWN = 3
-# Bytes of a file that is read whole to tell it from others, and what is read of a larger one.
-_SMALL = 16_000_000
-_BLOCKS, _BLOCK_BYTES = 64, 4096
 # Parts of a record that all files of a job share.
 _OF_JOB = ("stage", "settings", "inputs")
 
@@ -183,50 +180,6 @@ def made_from_something_else(
         if other is not None and any(other.get(key) != record.get(key) for key in _OF_JOB):
             return f"something else than {sibling}, which is of the same job"
     return None
-
-
-def marks_of(paths: Iterable[Path], *, known: Path | None = None) -> dict[str, str]:
-    """For each file that is there, what changes when it is replaced; no dates: a copy is the same.
-
-    A file of up to 16 MB is read whole, of a larger one 64 blocks that are spread evenly.
-
-    Args:
-        paths: of the files.
-        known: a JSON file that remembers the marks of files whose size and time did not change.
-    """
-    before = _known_marks(known)
-    found, marks = dict[str, Any](), dict[str, str]()
-    for path in paths:
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            state = [status.st_size, status.st_mtime_ns, status.st_ino]
-            *old, mark = before.get(str(path), [None])
-            marks[str(path)] = mark if old == state else _mark_of(path, status.st_size)
-            found[str(path)] = [*state, marks[str(path)]]
-    if known is not None and any(before.get(key) != value for key, value in found.items()):
-        with contextlib.suppress(LpclipError, OSError), atomic_path(known) as temporary:
-            temporary.write_text(json.dumps({**before, **found}))
-    return marks
-
-
-def _known_marks(known: Path | None) -> dict[str, list[Any]]:
-    try:
-        found = parse_json(known.read_text()) if known is not None else {}
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _mark_of(path: Path, size: int) -> str:
-    digest = sha256(str(size).encode())
-    with path.open("rb") as file:
-        if size <= _SMALL:
-            digest.update(file.read())
-        else:
-            for number in range(_BLOCKS):
-                file.seek(number * (size - _BLOCK_BYTES) // (_BLOCKS - 1))
-                digest.update(file.read(_BLOCK_BYTES))
-    return digest.hexdigest()[:16]
 
 
 def changed_input(path: Path, known: dict[Path, Path | None] | None = None) -> Path | None:

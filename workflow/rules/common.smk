@@ -32,7 +32,8 @@ from lpclip.permissions import check_writable
 from lpclip.printing import visible
 from lpclip.run_owner import note_owner, remove_lock_of_killed_run
 from lpclip.storage.made_from import ENDING as RECORD_ENDING
-from lpclip.storage.made_from import made_from_something_else, marks_of
+from lpclip.storage.made_from import made_from_something_else
+from lpclip.storage.marks import marks_of
 from lpclip.tiny import WEIGHTS
 
 
