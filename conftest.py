@@ -34,9 +34,12 @@ def _write_example_run(folder: Path) -> None:
     import numpy as np
     import pandas as pd
 
-    from lpclip import cache
-    from lpclip.probes import Probes, write_probes
-    from lpclip.rounds import Round, rounds_table
+    from lpclip.methods.training.rounds import Round, rounds_table
+    from lpclip.storage.features import write_features
+    from lpclip.storage.hdf5 import create
+    from lpclip.storage.probes import Probes, write_probes
+    from lpclip.storage.samples import fingerprint
+    from lpclip.storage.tables import write_table
 
     samples = pd.DataFrame(
         {
@@ -45,13 +48,13 @@ def _write_example_run(folder: Path) -> None:
             "label": np.int32([8, 8, 9]),
         }
     )
-    index = {"dataset": "digits-test", "index": cache.fingerprint(samples)}
+    index = {"dataset": "digits-test", "index": fingerprint(samples)}
     model = {"model": "tiny", "weights": "3f9a"}
-    with cache.create(
+    with create(
         folder / "cache/data/digits-test/samples.h5", kind="samples", provenance=index
     ) as file:
-        cache.write_table(file, "samples", samples)
-    cache.write_features(
+        write_table(file, "samples", samples)
+    write_features(
         folder / "cache/tiny/images/digits-test/clean.h5",
         samples=samples,
         versions={"clean": 0},

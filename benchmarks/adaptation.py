@@ -23,13 +23,14 @@ from parallel import in_parallel
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from lpclip.cache import normalise
-from lpclip.guard import Decision
-from lpclip.methods import ZeroShotHead, guarded
-from lpclip.methods.self_training import Settings, self_train
+from lpclip.methods.kinds import guarded
+from lpclip.methods.kinds.self_training import Settings, self_train
+from lpclip.methods.labelling.pseudo_labels import Labelling
+from lpclip.methods.training.guard import Decision
 from lpclip.metrics import detection_metrics, expected_calibration_error, max_logit, mcm
-from lpclip.probes import Probes, between
-from lpclip.pseudo_labels import Labelling
+from lpclip.storage.features import normalise
+from lpclip.storage.probes import Probes, between
+from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
 
 RESULTS = Path(__file__).parent / "results"

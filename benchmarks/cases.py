@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from PIL.Image import Image
 
-from lpclip import cache as files
-from lpclip.data import UNLABELLED, open_source
-from lpclip.embed_images import embed_images
-from lpclip.embed_text import embed_text
-from lpclip.index_samples import index_samples
-from lpclip.methods import ZeroShotHead
-from lpclip.methods.self_training import Pool, Settings, half_of_each
-from lpclip.model_spec import ModelSpec
-from lpclip.tiny.glyphs import SYMBOL_NAMES
-from lpclip.train import read_head
+from lpclip.data.base import UNLABELLED
+from lpclip.data.fonts import SYMBOL_NAMES
+from lpclip.data.index import index_samples
+from lpclip.data.registry import open_source
+from lpclip.features.images import embed_images
+from lpclip.features.text import embed_text
+from lpclip.methods.kinds.self_training import Settings
+from lpclip.methods.training.pool import Pool, half_of_each
+from lpclip.models.spec import ModelSpec
+from lpclip.storage.features import normalise, read_features
+from lpclip.storage.samples import read_samples
+from lpclip.storage.text import ZeroShotHead, read_head
 from lpclip.types import FloatArray, IntArray
 
 MODEL = ModelSpec("tiny", "lpclip-tiny", "embedded")
@@ -89,7 +91,7 @@ class Case:
 
 def without_views(clean: FloatArray, labels: IntArray) -> Images:
     """A set of which only the clean features are known."""
-    unit = files.normalise(np.asarray(clean, dtype=np.float32))
+    unit = normalise(np.asarray(clean, dtype=np.float32))
     return Images(unit[None], unit[None], unit, np.asarray(labels))
 
 
@@ -118,8 +120,8 @@ def embed(source: Mapping[str, Any], *, views: bool = True) -> Images:
             model=MODEL,
             views=wanted,
         )
-        labels = files.read_samples(index, labels=True)["label"].to_numpy()
-        found = {name: files.read_features(output, name, expected={}) for name in wanted}
+        labels = read_samples(index, labels=True)["label"].to_numpy()
+        found = {name: read_features(output, name, expected={}) for name in wanted}
     clean = found["clean"]
     return Images(found.get("weak", clean[None]), found.get("strong", clean[None]), clean, labels)
 

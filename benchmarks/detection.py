@@ -25,14 +25,14 @@ from development_sets import SETS, Drawn, kept
 from PIL import Image
 from tqdm import tqdm
 
-from lpclip.evaluate_features import feature_scores
-from lpclip.evaluate_held_out import held_out_auroc
-from lpclip.evaluate_ood import head_scores
-from lpclip.methods import ZeroShotHead
-from lpclip.methods.self_training import Settings, self_train
+from lpclip.evaluation.detection import head_scores
+from lpclip.evaluation.held_out import held_out_auroc
+from lpclip.methods.kinds.self_training import Settings, self_train
 from lpclip.metrics import detection_metrics
-from lpclip.probes import Probes
-from lpclip.report.detection import FLATTERED
+from lpclip.metrics.ood_features import feature_scores
+from lpclip.reporting.detection import FLATTERED
+from lpclip.storage.probes import Probes
+from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
 
 RESULTS = Path(__file__).parent / "results/detection.csv"

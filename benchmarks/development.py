@@ -22,12 +22,12 @@ from cases import Case
 from development_sets import drawn
 from parallel import in_parallel
 
-from lpclip.guard import WORTH
-from lpclip.methods import guarded, self_training
-from lpclip.methods.self_training import Settings, self_train
-from lpclip.probes import Probes, between
-from lpclip.pseudo_labels import mean_prediction
-from lpclip.structure import Structure
+from lpclip.methods.kinds import guarded, self_training
+from lpclip.methods.kinds.self_training import Settings, self_train
+from lpclip.methods.labelling.pseudo_labels import mean_prediction
+from lpclip.methods.labelling.structure import Structure
+from lpclip.methods.training.guard import WORTH
+from lpclip.storage.probes import Probes, between
 
 RESULTS = Path(__file__).parent / "results"
 KEPT = Path(__file__).parents[1] / "cache/development"

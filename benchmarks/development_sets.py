@@ -17,7 +17,7 @@ import pen
 from cases import Case
 from PIL import Image, ImageFilter
 
-from lpclip.atomic import atomic_path
+from lpclip.utils.atomic import atomic_path
 
 
 def small(image: Image.Image) -> Image.Image:

@@ -3,7 +3,7 @@
     python benchmarks/development.py guard && python benchmarks/fit_guard.py
 
 Prints, for several choices of evidence, how a guard fitted without a set would have done on it,
-and for the chosen one the numbers that lpclip/guard.py holds.
+and for the chosen one the numbers that lpclip/methods/training/guard.py holds.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from sklearn.linear_model import Ridge
 
-from lpclip.guard import log_odds
+from lpclip.methods.training.guard import log_odds
 from lpclip.types import FloatArray
 
 TABLE = Path(__file__).parent / "results/development_guard.csv"

@@ -24,8 +24,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lpclip import rng
-from lpclip.corruptions import SEVERITIES, corrupt
+from lpclip.transforms.corruptions.registry import SEVERITIES, corrupt
+from lpclip.utils import rng
 
 RESULTS = Path(__file__).parent / "results"
 SETS = {32: "cifar", 224: "imagenet"}

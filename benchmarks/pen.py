@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lpclip.data._paint import paint
-from lpclip.data.digits import enlarge
+from lpclip.data.paint import paint
+from lpclip.data.sources.digits import enlarge
 from lpclip.types import FloatArray
 
 # Ways to write a character. Strokes are parted by "/", points are "x,y" in per cent of the
@@ -143,7 +143,7 @@ def write(
         width: of the pen, smallest and largest, as a share of the image's side.
         coarse: by way of 8x8 counts.
         inverted: black on white.
-        paint_name: what is behind, see ``lpclip.data._paint``.
+        paint_name: what is behind, see ``lpclip.data.paint``.
         change: what is done to every image at last.
     """
     for number in range(n):

@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lpclip.errors import LpclipError
-    from lpclip.frames import map_features, read_frame
-    from lpclip.probes import load_probe
-    from lpclip.report.read import read_report
+    from lpclip.reporting.read import read_report
+    from lpclip.storage.frames import map_features, read_frame
+    from lpclip.storage.probes import load_probe
 
 __all__ = ["LpclipError", "load_probe", "map_features", "read_frame", "read_report"]
 __version__ = version("lpclip")
 
 _MODULES = {
     "LpclipError": "lpclip.errors",
-    "load_probe": "lpclip.probes",
-    "map_features": "lpclip.frames",
-    "read_frame": "lpclip.frames",
-    "read_report": "lpclip.report.read",
+    "load_probe": "lpclip.storage.probes",
+    "map_features": "lpclip.storage.frames",
+    "read_frame": "lpclip.storage.frames",
+    "read_report": "lpclip.reporting.read",
 }
 
 
 def __getattr__(name: str) -> Any:
     # Imported on first use: every job imports this package, few need pandas at once.
+    if name == "tiny":  # what exported heads import
+        return importlib.import_module("lpclip.models.tiny")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULES[name]), name)

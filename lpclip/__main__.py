@@ -1,6 +1,6 @@
 """``python -m lpclip`` is ``lpclip``."""
 
-from lpclip.cli import main
+from lpclip.cli.command import main
 
 if __name__ == "__main__":
     main()

@@ -2,13 +2,13 @@
 
 import tomllib
 from itertools import chain
-from pathlib import Path
 
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers import ROOT
+
 CONDA_NAMES = {
     "huggingface-hub": "huggingface_hub",
     "matplotlib": "matplotlib-base",

@@ -20,7 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 from measure import machine, seconds_of, write
 
-from lpclip import cache, map_features
+from lpclip import map_features
+from lpclip.storage.features import CHUNK_ROWS, normalise, read_features, write_features
 
 Features = npt.NDArray[np.float16]
 
@@ -100,8 +101,8 @@ def measure(
     # What stages read: single precision, unit length; by NumPy, all at once.
     stage = seconds_of(
         {
-            "numpy": lambda: cache.normalise(np.load(numpy_file).astype(np.float32)),
-            "lpclip": lambda: cache.read_features(own, "clean", expected={}),
+            "numpy": lambda: normalise(np.load(numpy_file).astype(np.float32)),
+            "lpclip": lambda: read_features(own, "clean", expected={}),
         }
     )
     size = {"numpy": numpy_file, "lpclip": own, **files}
@@ -125,12 +126,12 @@ def measure(
 
 def write_cache(path: Path, features: Features, samples: pd.DataFrame) -> None:
     """In parts as small as those of the extraction."""
-    starts = range(0, len(features), cache.CHUNK_ROWS)
-    cache.write_features(
+    starts = range(0, len(features), CHUNK_ROWS)
+    write_features(
         path,
         samples=samples,
         versions={"clean": 0},
-        parts=(features[None, start : start + cache.CHUNK_ROWS] for start in starts),
+        parts=(features[None, start : start + CHUNK_ROWS] for start in starts),
         provenance={},
     )
 

@@ -25,8 +25,8 @@ from measure import RESULTS, Peer, machine
 from PIL import Image
 from torch import Tensor
 
-from lpclip import rng
-from lpclip.corruptions import EXTRA, SEVERITIES, STANDARD, corrupt
+from lpclip.transforms.corruptions.registry import EXTRA, SEVERITIES, STANDARD, corrupt
+from lpclip.utils import rng
 
 HERE = Path(__file__).parent
 SETS = {224: "imagenet", 32: "cifar"}

@@ -14,8 +14,8 @@ import open_clip
 import torch
 from measure import machine, seconds_of, write
 
-from lpclip import tiny
-from lpclip.memory import keep_freed_memory
+from lpclip.models import tiny
+from lpclip.models.malloc import keep_freed_memory
 
 BATCHES = {tiny.ARCHITECTURE: 256, "ViT-B-32": 32, "RN50": 16, "convnext_base": 8}
 

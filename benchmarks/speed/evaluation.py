@@ -21,11 +21,14 @@ import numpy as np
 import pandas as pd
 from measure import machine, write
 
-from lpclip import cache
-from lpclip.corruptions import FAMILIES, SEVERITIES
-from lpclip.evaluate import evaluate
-from lpclip.probes import Probes, write_probes
-from lpclip.rounds import Round, rounds_table
+from lpclip.evaluation.robustness import evaluate
+from lpclip.methods.training.rounds import Round, rounds_table
+from lpclip.storage.features import normalise, write_features
+from lpclip.storage.hdf5 import create
+from lpclip.storage.probes import Probes, write_probes
+from lpclip.storage.samples import fingerprint
+from lpclip.storage.tables import write_table
+from lpclip.transforms.corruptions.registry import FAMILIES, SEVERITIES
 
 MODEL = {"model": "model", "weights": "none"}
 SCALE, SECONDS = 100.0, 10.0
@@ -84,17 +87,15 @@ def evaluate_pass(folder: Path, name: str) -> None:
 def make_files(folder: Path, n: int, dim: int, n_classes: int) -> Sequence[str]:
     """Features around class means, ever further from them; the largest passes come first."""
     draw = np.random.default_rng(0)
-    means = cache.normalise(draw.standard_normal((n_classes, dim)).astype(np.float32))
+    means = normalise(draw.standard_normal((n_classes, dim)).astype(np.float32))
     labels = draw.integers(0, n_classes, n)
-    noise = cache.normalise(draw.standard_normal((n, dim)).astype(np.float32))
+    noise = normalise(draw.standard_normal((n, dim)).astype(np.float32))
     names = [str(number) for number in range(n_classes)]
     samples = pd.DataFrame({"id": [f"{row:06d}" for row in range(n)], "path": "", "label": labels})
-    index = {"dataset": "test", "index": cache.fingerprint(samples)}
+    index = {"dataset": "test", "index": fingerprint(samples)}
     source = {"class_names": json.dumps(names), "source": json.dumps({"kind": "folder"})}
-    with cache.create(
-        folder / "samples.h5", kind="samples", provenance={**index, **source}
-    ) as file:
-        cache.write_table(file, "samples", samples)
+    with create(folder / "samples.h5", kind="samples", provenance={**index, **source}) as file:
+        write_table(file, "samples", samples)
     for family, views in {"clean": ("clean",), **FAMILIES}.items():
         versions = {view: len(SEVERITIES) for view in views} if family != "clean" else {"clean": 0}
         settings = {
@@ -108,7 +109,7 @@ def make_files(folder: Path, n: int, dim: int, n_classes: int) -> Sequence[str]:
                 for number in range(sum(max(1, count) for count in versions.values()))
             ]
         )
-        cache.write_features(
+        write_features(
             folder / f"{family}.h5",
             samples=samples,
             versions=versions,

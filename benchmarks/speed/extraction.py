@@ -38,11 +38,11 @@ from measure import RESULTS, Peer, machine, write
 from PIL import Image
 from safetensors.torch import save_file
 
-from lpclip.embed_images import embed_images
-from lpclip.encoding import automatic_batch_size
-from lpclip.index_samples import index_samples
-from lpclip.model_spec import ModelSpec
-from lpclip.models import Model, load_model
+from lpclip.data.index import index_samples
+from lpclip.features.embed import automatic_batch_size
+from lpclip.features.images import embed_images
+from lpclip.models.clip import Model, load_model
+from lpclip.models.spec import ModelSpec
 
 SIZE = (500, 375)
 LOOP, *PACKAGES = PEERS = ("plain-loop", "clip-benchmark", "clip-retrieval")

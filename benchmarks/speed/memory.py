@@ -65,7 +65,7 @@ def draw(path: Path, count: int) -> None:
 
 def index(work: Path) -> None:
     """The stage ``index_samples``."""
-    from lpclip.index_samples import index_samples
+    from lpclip.data.index import index_samples
 
     index_samples(output=work / "samples.h5", dataset="noise", source=source(work))
 
@@ -74,8 +74,8 @@ def embed(work: Path) -> None:
     """The stage ``embed_images``, with a matrix for a model."""
     import torch
 
-    from lpclip.embed_images import embed_images
-    from lpclip.memory import keep_freed_memory
+    from lpclip.features.images import embed_images
+    from lpclip.models.malloc import keep_freed_memory
 
     keep_freed_memory()  # as ``load_model`` does
     draw = torch.Generator().manual_seed(0)

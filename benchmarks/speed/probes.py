@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional
 
-from lpclip.ensembles import OnLabels
-from lpclip.student import Optimisation, Student, train_student
+from lpclip.methods.training.ensembles import OnLabels
+from lpclip.methods.training.student import Optimisation, Student, train_student
 
 SCALE = 100.0
 LEARNING_RATE = OnLabels().learning_rate

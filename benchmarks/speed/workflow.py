@@ -23,7 +23,7 @@ import pandas as pd
 import yaml
 from measure import machine, write
 
-from lpclip.stages import STAGES
+from lpclip.cli.stages import STAGES
 
 REPOSITORY = Path(__file__).parents[2]
 JOBS, JOBS_PER_METHOD = 2000, 11

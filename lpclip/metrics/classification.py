@@ -10,18 +10,10 @@ from lpclip.metrics._inputs import (
     checked_labels,
     checked_predictions,
 )
-from lpclip.metrics.calibration import (
-    bins_of_equal_mass,
-    bins_of_equal_width,
-    calibration_error,
-)
+from lpclip.metrics.calibration import bins_of_equal_mass, bins_of_equal_width, calibration_error
 from lpclip.metrics.calibration_interval import interval_of_gaps
 from lpclip.metrics.intervals import wilson_interval
-from lpclip.metrics.sampling import (
-    interval_of_class_mean,
-    interval_of_loss,
-    interval_of_risk,
-)
+from lpclip.metrics.sampling import interval_of_class_mean, interval_of_loss, interval_of_risk
 from lpclip.types import FloatArray, IntArray
 
 _Floats = npt.NDArray[np.float64]

@@ -9,6 +9,7 @@ An image of the adapt set itself is compared with all others of it, or it would 
 than any other image: that is what `members` is for.
 """
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
 from lpclip.types import BoolArray, FloatArray
+
+log = logging.getLogger(__name__)
 
 _ROWS = 2048  # of float64 at once: 8 MiB for 512 dimensions, 32 MiB for cosines of two blocks
 _LEAST_SHRINKAGE = 1e-6  # two samples are estimated without noise, but span one direction
@@ -219,3 +222,27 @@ def _check(
     if found.shape != (n,) or found.dtype != bool:
         raise ValueError(f"expected {n} booleans as members, got {found.dtype} {found.shape}")
     return found
+
+
+# Sun et al. (2022) take the 50th nearest of CIFAR-10's 50,000 images and the 1000th of ImageNet's
+# 1.3 million. A small set needs a few, or the neighbour is of another class.
+ADAPT_PER_NEIGHBOUR, LEAST_NEIGHBOURS = 1000, 5
+
+
+def feature_scores(values: FloatArray, known: FloatArray) -> dict[str, FloatArray]:
+    """Score name -> scores ``[N]`` of features; high means in-distribution.
+
+    A feature that is also among the known ones is compared with the others.
+
+    Args:
+        values: ``[N, D]``.
+        known: ``[M, D]``, of the adapt set.
+    """
+    k = max(LEAST_NEIGHBOURS, len(known) // ADAPT_PER_NEIGHBOUR)
+    members = members_of(known, values)
+    scores = {"nearest_neighbours": nearest_neighbours(values, known, k=k, members=members)}
+    if len(np.unique(known, axis=0)) > 1:
+        scores["mahalanobis"] = mahalanobis(values, known, members=members)
+    else:
+        log.warning("no Mahalanobis distance: the adapt set's images do not differ")
+    return scores

@@ -18,9 +18,9 @@ from typing import Any, TypeAlias
 
 import h5py
 
-from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError
 from lpclip.storage.json_text import parse_json
+from lpclip.utils.atomic import atomic_path
 
 Record: TypeAlias = dict[str, Any]
 

@@ -7,9 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from lpclip.atomic import atomic_path
 from lpclip.errors import LpclipError
 from lpclip.storage.json_text import parse_json
+from lpclip.utils.atomic import atomic_path
 
 # Bytes of a file that is read whole to tell it from others, and what is read of a larger one.
 _SMALL = 16_000_000

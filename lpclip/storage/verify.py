@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.storage import checksums
-from lpclip.storage.foreign import check_foreign
+from lpclip.storage.hdf5 import open_file
+from lpclip.storage.untrusted import check_foreign
 
 
 class Verified(NamedTuple):
@@ -52,7 +52,7 @@ def _files(path: Path) -> list[Path]:
 def _verified(path: Path) -> Verified:
     try:
         check_foreign(path)
-        with cache.open_file(path) as file:
+        with open_file(path) as file:
             damages = checksums.damages(file)
             stored = checksums.arrays(file).values()
             return Verified(path, sum(checksums.SUMS in data.attrs for data in stored), damages)

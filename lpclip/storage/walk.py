@@ -1,6 +1,6 @@
 """Walk through all of an HDF5 file and find what must not be read: other files, endless sizes.
 
-Also a script, which ``lpclip.storage.foreign`` runs in a process of its own; therefore nothing of
+Also a script, which ``lpclip.storage.untrusted`` runs in a process of its own; therefore nothing of
 lpclip is imported here.
 """
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from zoo import zoo
 
-from lpclip.cli import main
-from lpclip.data._images import MAX_PIXELS, decode, is_image, read_file
-from lpclip.data._jpeg import decode_plain
+from lpclip.cli.command import main
+from lpclip.data.jpeg import decode_plain
+from lpclip.data.read_image import MAX_PIXELS, decode, is_image, read_file
 from lpclip.errors import BadImageError
+from tests.helpers.zoo import zoo
 
 
 def fixed(n_examples):

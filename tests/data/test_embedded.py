@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from lpclip.data import UNLABELLED, kinds, open_source
-from lpclip.data.digits import enlarge
-from lpclip.data.glyphs import CHARACTERS, DIGIT_LIKE
+from lpclip.data.base import UNLABELLED
+from lpclip.data.registry import kinds, open_source
+from lpclip.data.sources.digits import enlarge
+from lpclip.data.sources.glyphs import CHARACTERS, DIGIT_LIKE
 from lpclip.errors import LpclipError
 
 ADAPT_STARTS_WITH = ["digit-0003", "digit-0004", "digit-0006", "digit-0007"]

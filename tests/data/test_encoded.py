@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lpclip.data import open_source, read_encoded, read_image
-from lpclip.data._images import decode
+from lpclip.data.base import read_encoded, read_image
+from lpclip.data.read_image import decode
+from lpclip.data.registry import open_source
 from lpclip.errors import BadImageError
 
 NAMES = ("ant/a.jpg", "ant/b.jpg", "bee/c.jpg")

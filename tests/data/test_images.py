@@ -10,14 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lpclip.data._images import (
-    MAX_PIXELS,
-    decode,
-    from_array,
-    is_image,
-    read_file,
-    to_rgb,
-)
+from lpclip.data.read_image import MAX_PIXELS, decode, from_array, is_image, read_file, to_rgb
 from lpclip.errors import BadImageError, LpclipError
 
 NOISE = np.random.default_rng(0).integers(256, size=(6, 8, 3), dtype=np.uint8)

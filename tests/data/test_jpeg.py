@@ -5,10 +5,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from zoo_parts import in_jpeg, xmp
 
-from lpclip.data._images import decode
-from lpclip.data._jpeg import decode_plain, plain_size
+from lpclip.data.jpeg import decode_plain, plain_size
+from lpclip.data.read_image import decode
+from tests.helpers.zoo_parts import in_jpeg, xmp
 
 
 def picture(mode="RGB", size=(53, 37)):

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from lpclip.data import open_source
-from lpclip.data._paint import LEAST_CONTRAST, contrast, paint, random_colours
-from lpclip.data.digits import enlarge
+from lpclip.data.paint import LEAST_CONTRAST, contrast, paint, random_colours
+from lpclip.data.registry import open_source
+from lpclip.data.sources.digits import enlarge
 from lpclip.errors import LpclipError
 
 DIGITS = ("digits", {"split": "test"})

@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
-from published import (
+
+from lpclip.data import imagenet
+from lpclip.data.class_matching import match_classes
+from lpclip.data.registry import open_source
+from lpclip.errors import BadImageError, LpclipError
+from tests.helpers.published_sets import (
     CORRUPTIONS,
     WNIDS,
     picture,
@@ -10,11 +15,6 @@ from published import (
     write_imagenet_c,
     write_objectnet,
 )
-
-from lpclip import imagenet
-from lpclip.data import open_source
-from lpclip.errors import BadImageError, LpclipError
-from lpclip.labels import match_classes
 
 
 def test_imagenet_c_lists_each_image_once_and_reads_its_versions(tmp_path):

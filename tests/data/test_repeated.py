@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lpclip.data import open_source
-from lpclip.data._repeated import file_identity, place_identity
+from lpclip.data.index import index_samples
+from lpclip.data.registry import open_source
+from lpclip.data.repeated import file_identity, place_identity
 from lpclip.errors import LpclipError
-from lpclip.index_samples import index_samples
 
 
 @pytest.fixture

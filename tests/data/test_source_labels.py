@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lpclip.data._labels import label_index, named_classes, numbers_or_text
+from lpclip.data.label_values import label_index, named_classes, numbers_or_text
 from lpclip.errors import LpclipError
 
 

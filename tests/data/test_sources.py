@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lpclip.data import open_source
+from lpclip.data.registry import open_source
 
 IMAGES = np.random.default_rng(0).integers(256, size=(12, 17, 23, 3), dtype=np.uint8)
 LABELS = np.arange(12) % 3

@@ -10,13 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
-from lpclip import cache
-from lpclip.data import open_source
-from lpclip.embed_images import embed_images
+from lpclip.data.index import index_samples
+from lpclip.data.registry import open_source
 from lpclip.errors import LpclipError
-from lpclip.index_samples import index_samples
-from lpclip.model_spec import ModelSpec
-from lpclip.models import load_model
+from lpclip.features.images import embed_images
+from lpclip.models.clip import load_model
+from lpclip.models.spec import ModelSpec
+from lpclip.storage.features import normalise, read_features
+from lpclip.storage.hdf5 import open_file
+from lpclip.storage.samples import read_samples
+from lpclip.storage.tables import read_table
 
 MODEL = ModelSpec("tiny", "lpclip-tiny", "embedded")
 LONG = "ü" * 120 + "-{}.png"  # 246 bytes, the system's limit is 255
@@ -148,18 +151,18 @@ def test_every_file_has_a_row_or_is_named_with_its_reason(caches, root):
 
 
 def test_rows_ids_and_labels_do_not_drift(caches):
-    samples = cache.read_samples(caches[0], labels=True)
+    samples = read_samples(caches[0], labels=True)
     names = ["bad", "empty", "kinds", "names", "one"]
     assert [names[label] for label in samples["label"]] == [
         sample_id.split("/")[0] for sample_id in samples["id"]
     ]
-    with cache.open_file(caches[1], kind="features") as file:
-        assert list(cache.read_table(file, "samples")["id"]) == list(samples["id"])
+    with open_file(caches[1], kind="features") as file:
+        assert list(read_table(file, "samples")["id"]) == list(samples["id"])
 
 
 def test_every_image_is_read_as_the_picture_that_it_holds(caches, root):
     opened = open_source("folder", {"root": str(root)})
-    for row in cache.read_samples(caches[0], labels=False).itertuples():
+    for row in read_samples(caches[0], labels=False).itertuples():
         image = opened.read(row.path)
         assert image.mode == "RGB"
         np.testing.assert_array_equal(
@@ -169,10 +172,10 @@ def test_every_image_is_read_as_the_picture_that_it_holds(caches, root):
 
 def test_features_are_those_of_the_pictures(caches):
     model = load_model(MODEL, device="cpu")
-    ids = list(cache.read_samples(caches[0], labels=False)["id"])
+    ids = list(read_samples(caches[0], labels=False)["id"])
     pixels = torch.stack([model.to_pixels(good_files()[name][1]) for name in ids])
-    found = cache.read_features(caches[1], "clean", expected={})
-    expected = cache.normalise(model.embed(pixels).numpy())
+    found = read_features(caches[1], "clean", expected={})
+    expected = normalise(model.embed(pixels).numpy())
     np.testing.assert_allclose(np.sum(found * expected, axis=1), 1, atol=1e-4)
     # No picture could stand in for another.
     assert (found @ expected.T - 2 * np.eye(len(ids))).max() < 0.9999
@@ -207,6 +210,6 @@ def test_long_names_are_not_cut(caches):
 def test_without_labels_the_same_images_have_rows(root, tmp_path):
     unlabelled = {**source(root), "labelled": False}
     index_samples(output=tmp_path / "s.h5", dataset="d", source=unlabelled, on_bad_image="skip")
-    samples = cache.read_samples(tmp_path / "s.h5", labels=True)
+    samples = read_samples(tmp_path / "s.h5", labels=True)
     assert sorted(samples["id"]) == sorted(good_files())
     assert set(samples["label"]) == {-1}

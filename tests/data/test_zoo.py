@@ -10,18 +10,19 @@ import pytest
 import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode
-from zoo import zoo
-from zoo_parts import NOISE, encoded, exif, in_jpeg
 
-from lpclip.data import open_source, read_encoded, read_image
-from lpclip.data._images import decode, is_image, is_upright_jpeg
-from lpclip.data._jpeg import decode_plain
-from lpclip.decoding import Images, decoded, decoded_on
+from lpclip.cli.predict import _Decode
+from lpclip.data.base import read_encoded, read_image
+from lpclip.data.index import index_samples
+from lpclip.data.jpeg import decode_plain
+from lpclip.data.read_image import decode, is_image, is_upright_jpeg
+from lpclip.data.registry import open_source
+from lpclip.data.unreadable import reasons_unreadable
 from lpclip.errors import BadImageError
-from lpclip.index_samples import index_samples
-from lpclip.predict import _Decode
-from lpclip.readable import reasons_unreadable
-from lpclip.resampling import Resampling
+from lpclip.features.pixels import Images, decoded, decoded_on
+from lpclip.models.resampling import Resampling
+from tests.helpers.zoo import zoo
+from tests.helpers.zoo_parts import NOISE, encoded, exif, in_jpeg
 
 NAMES = sorted(zoo())
 SIZE = (16, 16)

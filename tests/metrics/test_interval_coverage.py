@@ -2,14 +2,14 @@
 
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lpclip.metrics import adaptive_calibration_error, expected_calibration_error
+from tests.helpers import ROOT
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks/intervals.py"
+SCRIPT = ROOT / "benchmarks/intervals.py"
 # A method that holds the truth 95 times in 100 misses this in one of 80 cells.
 DRAWS, LEAST = 120, 0.90
 WILSON = {"accuracy", "top5_accuracy", "mean_per_class_accuracy"}  # which has dips of its own

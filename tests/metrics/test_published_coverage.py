@@ -1,10 +1,10 @@
 """The coverage of intervals that the documentation shows is what was asked of them."""
 
-from pathlib import Path
-
 import pandas as pd
 
-TABLE = Path(__file__).parents[2] / "benchmarks/results/intervals.csv"
+from tests.helpers import ROOT
+
+TABLE = ROOT / "benchmarks/results/intervals.csv"
 # Their interval is Wilson's, whose dips are its own.
 WILSON = ("accuracy", "top5_accuracy")
 

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from lpclip import corruptions
 from lpclip.metrics import (
     ALEXNET,
     ALEXNET_CLEAN_ERROR,
@@ -20,6 +19,7 @@ from lpclip.metrics import (
     relative_mce,
     worst_corruption,
 )
+from lpclip.transforms.corruptions import registry
 
 # Top-1 accuracy on ImageNet-C of torchvision's ResNet-50, per cent, mean over severities, and the
 # corruption error that is published beside it: bethgelab/game-of-noise (Rusak et al. 2020),
@@ -60,8 +60,8 @@ def test_there_are_15_standard_corruptions_and_4_that_never_count():
 
 
 def test_the_corruptions_that_are_generated_are_those_that_are_averaged():
-    assert set(corruptions.STANDARD) == set(STANDARD_CORRUPTIONS)
-    assert set(corruptions.EXTRA) == set(EXTRA_CORRUPTIONS)
+    assert set(registry.STANDARD) == set(STANDARD_CORRUPTIONS)
+    assert set(registry.EXTRA) == set(EXTRA_CORRUPTIONS)
 
 
 def test_mean_corruption_accuracy_weighs_all_75_cells_alike():

@@ -9,18 +9,20 @@ import pandas as pd
 import pytest
 
 import lpclip
-from lpclip import cache
-from lpclip.cli import main
+from lpclip.cli.command import main
 from lpclip.errors import LpclipError
-from lpclip.feature_files import open_arrays
-from lpclip.probes import Probes, read_probes, write_probes
-from lpclip.pseudo_labels import Labelling, pseudo_labels
-from lpclip.rounds import Round, rounds_table
+from lpclip.methods.labelling.pseudo_labels import Labelling, pseudo_labels
+from lpclip.methods.training.rounds import Round, rounds_table
+from lpclip.methods.training.streaming import stream_cache
 from lpclip.storage import checksums
-from lpclip.storage.text import write_text
+from lpclip.storage.arrays.registry import open_arrays
+from lpclip.storage.features import normalise, read_features, write_features
+from lpclip.storage.hdf5 import create
+from lpclip.storage.probes import Probes, read_probes, write_probes
+from lpclip.storage.samples import fingerprint, read_samples
+from lpclip.storage.tables import write_table
+from lpclip.storage.text import read_head, write_text
 from lpclip.storage.verify import verify
-from lpclip.streaming import stream_cache
-from lpclip.train import read_head
 
 N, D, C = 7, 5, 3
 SAMPLES = pd.DataFrame(
@@ -39,18 +41,18 @@ def whole(tmp_path_factory):
     """One file of every kind, named after it."""
     folder = tmp_path_factory.mktemp("whole")
     rng = np.random.default_rng(0)
-    index = {"dataset": "d", "index": cache.fingerprint(SAMPLES)}
-    with cache.create(folder / "samples.h5", kind="samples", provenance=index) as file:
-        cache.write_table(file, "samples", SAMPLES)
-        cache.write_table(file, "skipped", SAMPLES[["id", "path"]], listed=False)
-    cache.write_features(
+    index = {"dataset": "d", "index": fingerprint(SAMPLES)}
+    with create(folder / "samples.h5", kind="samples", provenance=index) as file:
+        write_table(file, "samples", SAMPLES)
+        write_table(file, "skipped", SAMPLES[["id", "path"]], listed=False)
+    write_features(
         folder / "features.h5",
         samples=SAMPLES,
         versions={"weak": 0, "fog": 3},
         parts=[rng.normal(size=(4, N, D)).astype(np.float16)],
         provenance={**MODEL, **index},
     )
-    text = cache.normalise(rng.normal(size=(C, D)).astype(np.float32))
+    text = normalise(rng.normal(size=(C, D)).astype(np.float32))
     model = {**MODEL, "scale": 10.0, "bias": 0.0}
     write_text(folder / "text.h5", features=text, class_names=["a", "b", "c"], provenance=model)
     pseudo_labels(
@@ -74,9 +76,9 @@ def whole(tmp_path_factory):
         member_bias=rng.normal(size=(1, 2, C)).astype(np.float32),
     )
     write_probes(folder / "probes.h5", probes, MODEL)
-    with cache.create(folder / "predictions.h5", kind="predictions", provenance={}) as file:
+    with create(folder / "predictions.h5", kind="predictions", provenance={}) as file:
         file.create_group("tiny/digits").attrs["class_names"] = '["a", "b", "c"]'
-        cache.write_table(file, "tiny/digits/seed_0", SAMPLES)
+        write_table(file, "tiny/digits/seed_0", SAMPLES)
     return folder
 
 
@@ -96,10 +98,10 @@ def flip(path, array, bit, tmp_path):
 
 
 READERS = {
-    "samples": {"samples/table": lambda path: cache.read_samples(path, labels=True)},
+    "samples": {"samples/table": lambda path: read_samples(path, labels=True)},
     "features": {
-        "features/weak": lambda path: cache.read_features(path, "weak", expected={}),
-        "features/fog": lambda path: cache.read_features(path, "fog", expected={}),
+        "features/weak": lambda path: read_features(path, "weak", expected={}),
+        "features/fog": lambda path: read_features(path, "fog", expected={}),
         "samples": lambda path: lpclip.read_frame(path, view="weak"),
     },
     "text": {"features": read_head, "classes": read_head},
@@ -164,7 +166,7 @@ def test_a_flipped_bit_in_one_version_is_refused_where_that_version_is_read(whol
     with pytest.raises(LpclipError, match=r"'features/fog' \(version 2\)"):
         open_arrays(str(path)).features("fog/2")
     with pytest.raises(LpclipError, match=r"'features/fog' \(version 2\)"):
-        cache.read_features(path, "fog", expected={})
+        read_features(path, "fog", expected={})
     stream_cache(path, [("fog", 0), ("weak", 0)], expected=MODEL, memory_gb=1)
     with pytest.raises(LpclipError, match=r"'features/fog' \(version 2\)"):
         stream_cache(path, [("fog", 0), ("fog", 2)], expected=MODEL, memory_gb=1)
@@ -248,7 +250,7 @@ def test_verifying_takes_little_memory(tmp_path):
     n, dim = 20_000, 512
     ids = [f"{i}" for i in range(n)]
     path = tmp_path / "large.h5"
-    cache.write_features(
+    write_features(
         path,
         samples=pd.DataFrame({"id": ids, "path": ids}),
         versions={"clean": 0},

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.storage import hdf5_output
+from lpclip.storage.hdf5 import create
 
 # A table, a text and features in every size up to a whole file; ends well if the library does.
 EVERY_LIMIT = """
@@ -19,12 +19,12 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 import pandas as pd
-from lpclip import cache
 from lpclip.errors import LpclipError
+from lpclip.storage.features import read_features, write_features
 path, whole = Path(sys.argv[1]), None
 samples = pd.DataFrame({"id": [f"{n:020}" for n in range(5000)], "path": "a path"})
 def write():
-    cache.write_features(path, samples=samples, versions={"clean": 0, "weak": 2},
+    write_features(path, samples=samples, versions={"clean": 0, "weak": 2},
         parts=[np.ones((3, 1000, 8), np.float16)] * 5, provenance={"model": "tiny"})
 write()
 size = path.stat().st_size
@@ -40,7 +40,7 @@ for limit in [0, 1, 96, 2000, 2048, 5000, *range(10_000, size, size // 40), size
     assert list(path.parent.iterdir()) == []
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 write()
-assert cache.read_features(path, "weak", expected={}).shape == (2, 5000, 8)
+assert read_features(path, "weak", expected={}).shape == (2, 5000, 8)
 """
 
 INTERRUPTED = """
@@ -103,7 +103,7 @@ def test_what_the_disk_refuses_in_any_call_reaches_the_caller(tmp_path, monkeypa
     monkeypatch.setattr(hdf5_output.os, call, refuse)
     with (
         pytest.raises(LpclipError) as caught,
-        cache.create(path, kind="text", provenance={}) as file,
+        create(path, kind="text", provenance={}) as file,
     ):
         file["text"] = np.ones((300, 300))
     assert caught.value.__cause__.errno == number

@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 
 import lpclip
-from lpclip import cache
 from lpclip.errors import LpclipError
 from lpclip.storage import locks, opening
+from lpclip.storage.hdf5 import create, open_file, read_provenance
+from lpclip.storage.tables import read_table, write_table
 
 # A notebook: opens and closes files with pandas as it is told, a line each.
 NOTEBOOK = """
@@ -39,9 +40,9 @@ SAMPLES = pd.DataFrame({"id": ["a", "b"], "path": ["a.png", "b.png"]})
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "clean.h5"
-    with cache.create(path, kind="features", provenance={"index": "x"}) as file:
+    with create(path, kind="features", provenance={"index": "x"}) as file:
         file["features/clean"] = np.ones((2, 4), np.float16)
-        cache.write_table(file, "samples", SAMPLES)
+        write_table(file, "samples", SAMPLES)
     return path
 
 
@@ -89,14 +90,14 @@ def test_a_file_that_a_notebook_holds_is_refused_with_its_process_and_not_delete
     before = path.read_bytes()
     notebook.open(path)
     with pytest.raises(LpclipError, match="open for writing in another program") as refused:
-        cache.read_provenance(path)
+        read_provenance(path)
     text = str(refused.value)
     assert f"HDF5's file lock: process {notebook.pid} (" in text
     assert "Close it there" in text
     assert "elete" not in text
     assert "forcerun" not in text
     notebook.close()
-    assert cache.read_provenance(path) == {"index": "x"}
+    assert read_provenance(path) == {"index": "x"}
     assert path.read_bytes() == before
 
 
@@ -114,18 +115,18 @@ def test_a_writer_that_closes_within_some_seconds_is_waited_for(path, notebook, 
         return found
 
     monkeypatch.setattr(locks, "_is_free", close_once_it_was_tried)
-    assert cache.read_provenance(path) == {"index": "x"}
+    assert read_provenance(path) == {"index": "x"}
     assert asked.is_set()
 
 
 def test_lpclip_reads_what_a_notebook_reads(path, notebook):
     notebook.open(path, "r")
-    with cache.open_file(path) as one, cache.open_file(path) as two:
+    with open_file(path) as one, open_file(path) as two:
         assert one["features/clean"][0, 0] == two["features/clean"][0, 0] == 1
 
 
 def test_a_notebook_may_open_a_file_for_appending_while_lpclip_reads_it(path, notebook):
-    with cache.open_file(path) as file:
+    with open_file(path) as file:
         notebook.open(path)
         np.testing.assert_array_equal(file["features/clean"][...], np.ones((2, 4)))
         notebook.close()
@@ -134,7 +135,7 @@ def test_a_notebook_may_open_a_file_for_appending_while_lpclip_reads_it(path, no
 @pytest.mark.parametrize("wish", [None, True, False, "best-effort"])
 def test_a_reader_of_the_same_process_may_hold_the_lock(path, wish):
     with h5py.File(path, "r", locking=wish):
-        assert cache.read_provenance(path) == {"index": "x"}
+        assert read_provenance(path) == {"index": "x"}
 
 
 def test_a_store_of_the_same_process_is_named_without_waiting(path, monkeypatch):
@@ -143,15 +144,15 @@ def test_a_store_of_the_same_process_is_named_without_waiting(path, monkeypatch)
         pd.HDFStore(path),
         pytest.raises(LpclipError, match=f"process {os.getpid()}, which is this one"),
     ):
-        cache.read_provenance(path)
+        read_provenance(path)
 
 
 def test_what_changed_while_it_was_read_is_not_believed(path):
     with (  # noqa: PT012
         pytest.raises(LpclipError, match="was changed by another program while lpclip read it"),
-        cache.open_file(path) as file,
+        open_file(path) as file,
     ):
-        assert len(cache.read_table(file, "samples")) == 2
+        assert len(read_table(file, "samples")) == 2
         content = bytearray(path.read_bytes())
         content[-1] ^= 255
         with path.open("r+b") as other:
@@ -165,7 +166,7 @@ def test_a_file_system_without_locks_is_read(path, monkeypatch, code):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(locks.fcntl, "flock", flock)
-    assert cache.read_provenance(path) == {"index": "x"}
+    assert read_provenance(path) == {"index": "x"}
 
 
 def test_a_lock_that_the_library_insists_on_but_cannot_have_is_a_sentence(path, monkeypatch):
@@ -176,7 +177,7 @@ def test_a_lock_that_the_library_insists_on_but_cannot_have_is_a_sentence(path, 
     monkeypatch.setenv("HDF5_USE_FILE_LOCKING", "TRUE")
     monkeypatch.setattr(h5py, "File", refuse)
     with pytest.raises(LpclipError, match="without file locks, but HDF5_USE_FILE_LOCKING=TRUE"):
-        cache.read_provenance(path)
+        read_provenance(path)
 
 
 def test_an_error_of_the_disk_is_not_said_to_be_the_files(path, monkeypatch):
@@ -188,7 +189,7 @@ def test_an_error_of_the_disk_is_not_said_to_be_the_files(path, monkeypatch):
     monkeypatch.setattr(h5py, "File", fail)
     monkeypatch.setattr(opening, "_raised_by_hdf5", lambda _: True)
     with pytest.raises(LpclipError, match=r"over the network .* The file may be whole") as refused:
-        cache.read_provenance(path)
+        read_provenance(path)
     assert "forcerun" not in str(refused.value)
 
 

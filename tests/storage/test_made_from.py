@@ -4,8 +4,8 @@ import h5py
 import pandas as pd
 import pytest
 
-from lpclip import cache
 from lpclip.errors import LpclipError
+from lpclip.storage.hdf5 import create, read_provenance
 from lpclip.storage.made_from import (
     changed_input,
     hash_in,
@@ -16,6 +16,7 @@ from lpclip.storage.made_from import (
     recording,
     write_beside,
 )
+from lpclip.storage.tables import write_table
 
 SAMPLES = pd.DataFrame({"id": ["a"], "path": ["a.png"], "size": [7]})
 SETTINGS = {"dataset": "d", "views": {"clean": {}, "weak": {"versions": 2}}, "code": "1"}
@@ -24,9 +25,9 @@ SETTINGS = {"dataset": "d", "views": {"clean": {}, "weak": {"versions": 2}}, "co
 def make(path, settings, *inputs, kind="text", **provenance):
     with (
         recording(record_of("stage", settings, inputs, output=path)),
-        cache.create(path, kind=kind, provenance=provenance) as file,
+        create(path, kind=kind, provenance=provenance) as file,
     ):
-        cache.write_table(file, "samples", SAMPLES)
+        write_table(file, "samples", SAMPLES)
     return path
 
 
@@ -42,7 +43,7 @@ def test_an_hdf5_file_holds_its_settings_and_the_hashes_of_its_inputs(tmp_path):
         "settings": {key: SETTINGS[key] for key in ("dataset", "views")},
         "inputs": {"../cache/first.h5": hash_in(first)},
     }
-    assert "made_from" not in cache.read_provenance(second)
+    assert "made_from" not in read_provenance(second)
 
 
 def test_code_and_versions_are_no_part_of_it_and_all_else_is(tmp_path):
@@ -154,7 +155,7 @@ def test_long_values_are_shortened_and_long_records_are_whole(tmp_path):
 
 
 def test_a_function_that_is_called_by_hand_records_nothing(tmp_path):
-    with cache.create(tmp_path / "a.h5", kind="text", provenance={}):
+    with create(tmp_path / "a.h5", kind="text", provenance={}):
         pass
     assert read_record(tmp_path / "a.h5") is None
     assert hash_in(tmp_path / "a.h5") == ""

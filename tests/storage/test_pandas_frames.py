@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 
 import lpclip
-from lpclip import cache
-from lpclip.probes import Probes, read_probes, write_probes
-from lpclip.pseudo_labels import Labelling, pseudo_labels
-from lpclip.rounds import Round, rounds_table
+from lpclip.methods.labelling.pseudo_labels import Labelling, pseudo_labels
+from lpclip.methods.training.rounds import Round, rounds_table
+from lpclip.storage.features import normalise, read_features
+from lpclip.storage.features import write_features as stored_write_features
 from lpclip.storage.pandas_frames import Frames, fixed_length, pandas_keys
+from lpclip.storage.probes import Probes, read_probes, write_probes
+from lpclip.storage.samples import fingerprint
 from lpclip.storage.text import write_text
 
 N, D, C = 6, 4, 3
@@ -30,12 +32,12 @@ def keys(path):
 
 
 def write_features(path, versions, values=VALUES, samples=SAMPLES, **provenance):
-    cache.write_features(
+    stored_write_features(
         path,
         samples=samples,
         versions=versions,
         parts=[values],
-        provenance={**MODEL, "dataset": "d", "index": cache.fingerprint(samples), **provenance},
+        provenance={**MODEL, "dataset": "d", "index": fingerprint(samples), **provenance},
     )
     return path
 
@@ -50,7 +52,7 @@ def features(tmp_path_factory):
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
     path = tmp_path_factory.mktemp("text") / "text.h5"
-    values = cache.normalise(np.random.default_rng(1).normal(size=(C, D)).astype(np.float32))
+    values = normalise(np.random.default_rng(1).normal(size=(C, D)).astype(np.float32))
     provenance = {**MODEL, "scale": 100.0, "bias": 0.0}
     write_text(path, features=values, class_names=NAMES, provenance=provenance)
     return path
@@ -236,7 +238,7 @@ def test_files_of_before_are_read(tmp_path):
         file["samples"] = np.array(
             [(name.encode(), b"x") for name in IDS], dtype=[("id", "S12"), ("path", "S1")]
         )
-    assert cache.read_features(path, "clean", expected=MODEL).shape == (N, D)
+    assert read_features(path, "clean", expected=MODEL).shape == (N, D)
     assert lpclip.read_frame(path)["id"].tolist() == IDS
     np.testing.assert_array_equal(lpclip.map_features(path), VALUES[0])
 

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lpclip import cache
+from lpclip.data.index import index_samples
 from lpclip.errors import LpclipError
-from lpclip.index_samples import index_samples
+from lpclip.storage.hdf5 import create, open_file
+from lpclip.storage.samples import read_samples
+from lpclip.storage.tables import read_table, write_table
 
 FRAME = pd.DataFrame(
     {
@@ -25,9 +27,9 @@ FRAME = pd.DataFrame(
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     path = tmp_path_factory.mktemp("table") / "table.h5"
-    with cache.create(path, kind="samples", provenance={}) as file:
-        cache.write_table(file, "samples", FRAME)
-        cache.write_table(file, "skipped", FRAME, listed=False)
+    with create(path, kind="samples", provenance={}) as file:
+        write_table(file, "samples", FRAME)
+        write_table(file, "skipped", FRAME, listed=False)
     return path
 
 
@@ -67,22 +69,22 @@ def test_the_main_table_is_the_one_that_is_listed(table):
 def test_an_index_of_a_dataset_is_searched(tmp_path):
     path = tmp_path / "samples.h5"
     index_samples(output=path, dataset="d", source={"kind": "digits", "split": "test"}, limit=50)
-    samples = cache.read_samples(path, labels=True)
+    samples = read_samples(path, labels=True)
     threes = pd.read_hdf(path, where="label == 3", columns=["id"])
     assert threes["id"].tolist() == samples["id"][samples["label"] == 3].tolist() != []
     assert list(threes) == ["id"]
 
 
 def test_lpclip_reads_the_columns_without_the_number_of_the_row(table):
-    with cache.open_file(table) as file:
+    with open_file(table) as file:
         for name in ("samples", "skipped"):
-            pd.testing.assert_frame_equal(cache.read_table(file, name), FRAME, check_dtype=False)
+            pd.testing.assert_frame_equal(read_table(file, name), FRAME, check_dtype=False)
 
 
 def test_an_empty_table_is_searched_too(tmp_path):
     path = tmp_path / "empty.h5"
-    with cache.create(path, kind="samples", provenance={}) as file:
-        cache.write_table(file, "samples", FRAME.iloc[:0])
+    with create(path, kind="samples", provenance={}) as file:
+        write_table(file, "samples", FRAME.iloc[:0])
     assert len(pd.read_hdf(path, where="label == 3", columns=["id"])) == 0
 
 
@@ -131,4 +133,4 @@ def test_a_table_that_was_changed_on_the_disk_is_refused(table, tmp_path):
         rows["label"][0] = 4
         file["samples/table"][:] = rows
     with pytest.raises(LpclipError, match=r"changed\.h5 is damaged: .*'samples/table'"):
-        cache.read_samples(path, labels=True)
+        read_samples(path, labels=True)

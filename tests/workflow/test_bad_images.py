@@ -6,16 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
 import lpclip
-from lpclip import cache
-from lpclip.data import open_source
+from lpclip.data.registry import open_source
+from lpclip.storage.hdf5 import read_provenance
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 CLASSES = ["zero", "one"]
 CUT = ["test/0/digit-0.png", "test/1/digit-7.png"]
 
@@ -106,7 +105,7 @@ def test_labels_belong_to_the_rows_that_are_left(finished):
         labels=finished[0] / "cache/data/test/samples.h5",
     )
     assert [int(name.split("/")[0]) for name in frame["id"]] == list(frame["label"])
-    index = cache.read_provenance(finished[0] / "cache/data/test/samples.h5")
+    index = read_provenance(finished[0] / "cache/data/test/samples.h5")
     assert index["class_names"] == '["zero", "one"]'
 
 

@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 ALONE = """
 models: {mine: {architecture: lpclip-tiny, pretrained: embedded}}
 datasets:

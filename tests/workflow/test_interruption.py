@@ -14,9 +14,11 @@ import h5py
 import numpy as np
 import pytest
 
-from lpclip import cache
-from lpclip.data import open_source
-from lpclip.index_samples import index_samples
+from lpclip.data.index import index_samples
+from lpclip.data.registry import open_source
+from lpclip.storage.features import read_features, write_features
+from lpclip.storage.hdf5 import open_file
+from lpclip.storage.samples import fingerprint, read_samples
 
 SETTINGS = {
     "dataset": "photos",
@@ -75,7 +77,7 @@ def test_workers_and_threads_change_no_bit_and_batches_no_more_than_rounding(sam
     assert run(command(samples, third, views=views, batch_size=50)).returncode == 0
     assert first.read_bytes() == second.read_bytes()
     for view in views:
-        one, other = (cache.read_features(path, view, expected={}) for path in (first, third))
+        one, other = (read_features(path, view, expected={}) for path in (first, third))
         assert abs(one - other).max() < 2e-3
 
 
@@ -158,7 +160,7 @@ def test_a_folder_without_write_permission_is_a_sentence(tmp_path):
     script = (
         "import os\n"
         "from pathlib import Path\n"
-        "from lpclip.atomic import atomic_path\n"
+        "from lpclip.utils.atomic import atomic_path\n"
         "from lpclip.errors import LpclipError\n"
         "os.geteuid() or os.setresuid(65534, 65534, 65534)\n"
         "try:\n"
@@ -174,20 +176,20 @@ def test_a_folder_without_write_permission_is_a_sentence(tmp_path):
 @pytest.fixture
 def features(samples, tmp_path):
     path = tmp_path / "features.h5"
-    rows = cache.read_samples(samples, labels=False)
-    cache.write_features(
+    rows = read_samples(samples, labels=False)
+    write_features(
         path,
         samples=rows,
         versions={"clean": 0},
         parts=[np.ones((1, len(rows), 4), np.float16)],
-        provenance={"model": "tiny", "weights": "aaaa", "index": cache.fingerprint(rows)},
+        provenance={"model": "tiny", "weights": "aaaa", "index": fingerprint(rows)},
     )
     return path
 
 
 def test_a_cache_of_another_model_is_refused_by_the_field_that_differs(features):
     with pytest.raises(Exception, match="made with weights 'aaaa', not 'bbbb'"):
-        cache.read_features(features, "clean", expected={"weights": "bbbb"})
+        read_features(features, "clean", expected={"weights": "bbbb"})
 
 
 def test_a_truncated_file_is_a_sentence(features):
@@ -201,7 +203,7 @@ def test_a_truncated_file_is_a_sentence(features):
 def test_an_incomplete_file_is_refused(features):
     with h5py.File(features, "r+") as file:
         file.attrs["complete"] = 0
-    with pytest.raises(Exception, match="not complete"), cache.open_file(features):
+    with pytest.raises(Exception, match="not complete"), open_file(features):
         pass
 
 

@@ -17,9 +17,9 @@ import h5py
 import pytest
 import yaml
 
-from lpclip.data import open_source
+from lpclip.data.registry import open_source
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 CACHE = "cache/tiny/images/digits"
 RESULTS = "results/tiny/digits"
 

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,9 +13,9 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from lpclip.tiny.weights import write_plain
+from lpclip.models.tiny.weights import write_plain
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 CONFIG = {

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +12,10 @@ import yaml
 from PIL import Image
 
 import lpclip
-from lpclip import imagenet
-from lpclip.corruptions import SEVERITIES
+from lpclip.data import imagenet
+from lpclip.transforms.corruptions.registry import SEVERITIES
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 CORRUPTIONS = {"noise": ["gaussian_noise"], "weather": ["fog"]}
 CLASSES = {"n01440764": 0, "n01443537": 1, "n02708093": 409, "n03196217": 530}
 N = 2  # images per class

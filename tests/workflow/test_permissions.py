@@ -4,14 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from lpclip.permissions import FOLDERS
-
-ROOT = Path(__file__).parents[2]
-
+from lpclip.utils.writable import FOLDERS
+from tests.helpers import ROOT
 
 # Becomes the Python of the arguments without what lets root write anywhere, the capabilities
 # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH; 24 is PR_CAPBSET_DROP.
@@ -62,7 +59,7 @@ def test_a_closed_folder_is_a_sentence(project, name):
 
 
 def test_the_project_may_be_closed_where_all_that_is_written_to_is_open(tmp_path):
-    script = "import pathlib, lpclip.permissions as p; p.check_writable(pathlib.Path())"
+    script = "import pathlib, lpclip.utils.writable as p; p.check_writable(pathlib.Path())"
     for name in FOLDERS:
         (tmp_path / name).mkdir()
     tmp_path.chmod(0o555)

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,8 @@ import pytest
 import yaml
 
 import lpclip
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 N, C, D = 120, 3, 16
 
 CONFIG = {

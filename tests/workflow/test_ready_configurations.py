@@ -5,7 +5,6 @@ import pickle
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -13,18 +12,18 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from published import write_cifar_c, write_imagenet_c, write_objectnet
 from safetensors.torch import save_file
 from scipy.io import savemat
 from snakemake.utils import update_config
 
 import lpclip
-from lpclip import tiny
-from lpclip.config import complete
-from lpclip.config_precomputed import datasets_of
-from lpclip.methods import sees_labels
+from lpclip.config.check import complete
+from lpclip.config.precomputed import datasets_of
+from lpclip.methods.registry import sees_labels
+from lpclip.models import tiny
+from tests.helpers import ROOT
+from tests.helpers.published_sets import write_cifar_c, write_imagenet_c, write_objectnet
 
-ROOT = Path(__file__).parents[2]
 READY = ("cifar10", "cifar100", "imagenet", "folder")
 WNIDS = ["n01440764", "n01443537", "n02708093", "n03196217"]
 CORRUPTIONS = ["fog"]

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 PAGE = ROOT / "docs" / "inspect.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ENVIRONMENT = os.environ | {

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,12 @@ import pytest
 import yaml
 
 import lpclip
-from lpclip import cache
+from lpclip.storage.hdf5 import create, read_provenance
 from lpclip.storage.made_from import read_record, recording
+from lpclip.storage.samples import read_samples
+from lpclip.storage.tables import write_table
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 RESULTS = "results/tiny/digits"
 
 CONFIG = {
@@ -154,18 +155,18 @@ OF_ONE_METHOD = {
 @pytest.mark.parametrize(
     ("edits", "jobs"),
     [
-        ([("report/tables.py", '"%.6g"', '"%.5g"')], {"report": 1, "page": 1}),
-        ([("report/figures.py", "figsize=(", "figsize=(1 + ")], {"report": 1, "page": 1}),
+        ([("reporting/report_table.py", '"%.6g"', '"%.5g"')], {"report": 1, "page": 1}),
+        ([("reporting/figures.py", "figsize=(", "figsize=(1 + ")], {"report": 1, "page": 1}),
         (
-            [("evaluate.py", '"objectnet": 113', '"objectnet": 114')],
+            [("evaluation/robustness.py", '"objectnet": 113', '"objectnet": 114')],
             {"evaluate_features": 1, **EVALUATION},
         ),
         (
-            [("evaluate_ood.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")],
+            [("evaluation/detection.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")],
             {"evaluate_ood": 3, "evaluate_held_out": 3, "report": 1, "page": 1},
         ),
         (
-            [("data/digits.py", "_SIDE = 32", "_SIDE = 33")],
+            [("data/sources/digits.py", "_SIDE = 32", "_SIDE = 33")],
             {
                 # Not the foreign set; not the zero-shot probe, which has read no image.
                 "index_samples": 2,
@@ -178,10 +179,14 @@ OF_ONE_METHOD = {
         ),
         (
             [
-                ("evaluate.py", '"""What a method', '"""Said otherwise: what a method'),
-                ("probes.py", "import json\n", "import json  # said here\n\n# and here\n"),
-                ("corruptions/blur.py", "import torch", "import torch\n\nUNUSED = 1"),
-                ("data/folder.py", "import os\n", "import os\n\nUNUSED = 1\n"),
+                (
+                    "evaluation/robustness.py",
+                    '"""What a method',
+                    '"""Said otherwise: what a method',
+                ),
+                ("storage/probes.py", "import json\n", "import json  # said here\n\n# and here\n"),
+                ("transforms/corruptions/blur.py", "import torch", "import torch\n\nUNUSED = 1"),
+                ("data/sources/folder.py", "import os\n", "import os\n\nUNUSED = 1\n"),
             ],
             {},
         ),
@@ -276,13 +281,13 @@ def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
     shutil.copytree(finished, other)
     index = other / "cache/data/adapt/samples.h5"
     times = (index.stat().st_atime, index.stat().st_mtime)
-    samples = cache.read_samples(index, labels=True)
+    samples = read_samples(index, labels=True)
     samples["label"] = np.random.default_rng(0).permutation(samples["label"])
     record = read_record(index)  # or the index would be made again
     del record["content"]
-    provenance = cache.read_provenance(index)
-    with recording(record), cache.create(index, kind="samples", provenance=provenance) as file:
-        cache.write_table(file, "samples", samples)
+    provenance = read_provenance(index)
+    with recording(record), create(index, kind="samples", provenance=provenance) as file:
+        write_table(file, "samples", samples)
     os.utime(index, times)  # or Snakemake would embed the same images again
     paths = [f"{RESULTS}/{name}/probes.h5" for name in ("lp_clip", "supervised")]
     done = snakemake(other, "--forcerun", "pseudo_labels", "train_probe", "--", *paths)
@@ -357,7 +362,7 @@ def test_a_mistake_in_the_configuration_is_a_sentence(tmp_path, edit, sentence):
 
 
 def test_the_page_draws_the_stages_as_they_are(finished):
-    from lpclip.page.graph import READS
+    from lpclip.reporting.page.workflow_graph import READS
 
     printed = snakemake(finished, "--rulegraph").stdout
     names = dict(re.findall(r'(\d+)\[label = "(\w+)', printed))
@@ -371,7 +376,7 @@ def test_the_page_draws_the_stages_as_they_are(finished):
 
 
 def test_a_template_of_the_page_reruns_the_page_alone(finished):
-    template = finished / "lpclip/page/templates/run.html"
+    template = finished / "lpclip/reporting/page/templates/run.html"
     text = template.read_text()
     try:
         template.write_text(text + "<p>More.</p>")

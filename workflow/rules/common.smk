@@ -10,31 +10,31 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from lpclip.class_maps import IMAGENET
-from lpclip.codehash import code_hash
-from lpclip.config import complete, open_sources, training_views
-from lpclip.config_datasets import with_class_maps
-from lpclip.config_files import check_files
-from lpclip.config_labels import evaluated_set, has_labelled_test
-from lpclip.config_precomputed import datasets_of
-from lpclip.corruptions import FAMILIES, SEVERITIES
-from lpclip.data import has_images
-from lpclip.data._official import official_corruptions
-from lpclip.data import modules as modules_of_source
+from lpclip.data.class_maps import IMAGENET
+from lpclip.utils.code_hash import code_hash
+from lpclip.config.check import complete, open_sources, training_views
+from lpclip.config.datasets import with_class_maps
+from lpclip.config.yaml_text import check_files
+from lpclip.config.labels import evaluated_set, has_labelled_test
+from lpclip.config.precomputed import datasets_of
+from lpclip.transforms.corruptions.registry import FAMILIES, SEVERITIES
+from lpclip.data.registry import has_images
+from lpclip.data.official import official_corruptions
+from lpclip.data.registry import modules as modules_of_source
 from lpclip.errors import LpclipError
-from lpclip.failures import failures
-from lpclip.feature_files import open_arrays
-from lpclip.image_sizes import changed_image
-from lpclip.methods import needs, used_seeds
-from lpclip.model_spec import files_hash, local_files
-from lpclip.page.assets import assets_hash, shown_configuration
-from lpclip.permissions import check_writable
-from lpclip.printing import visible
-from lpclip.run_owner import note_owner, remove_lock_of_killed_run
+from lpclip.utils.failures import failures
+from lpclip.storage.arrays.registry import open_arrays
+from lpclip.data.image_sizes import changed_image
+from lpclip.methods.registry import needs, used_seeds
+from lpclip.models.spec import files_hash, local_files
+from lpclip.reporting.page.assets import assets_hash, shown_configuration
+from lpclip.utils.writable import check_writable
+from lpclip.utils.printing import visible
+from lpclip.utils.run_owner import note_owner, remove_lock_of_killed_run
 from lpclip.storage.made_from import ENDING as RECORD_ENDING
 from lpclip.storage.made_from import made_from_something_else
 from lpclip.storage.marks import marks_of
-from lpclip.tiny import WEIGHTS
+from lpclip.models.tiny import WEIGHTS
 
 
 envvars:

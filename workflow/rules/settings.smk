@@ -35,9 +35,7 @@ def settings_index_samples(wildcards):
         **{key: dataset[key] for key in used},
         "on_bad_image": dataset["on_bad_image"],
         **marks([*source_files(wildcards), *class_map_file(wildcards)]),
-        "code": code_hash(
-            "lpclip.index_samples", *modules_of_source(dataset["source"])
-        ),
+        "code": code_hash("lpclip.data.index", *modules_of_source(dataset["source"])),
     }
 
 
@@ -62,7 +60,7 @@ def settings_embed_text(wildcards):
         "class_names": benchmark["class_names"],
         **{key: benchmark[key] for key in ("templates", "prompts") if key in benchmark},
         **checkpoint_of(wildcards),
-        "code": code_hash("lpclip.embed_text"),
+        "code": code_hash("lpclip.features.text"),
         "versions": versions(),
     }
 
@@ -84,7 +82,7 @@ def settings_embed_images(wildcards):
         **checkpoint_of(wildcards),
         **marks(frost_pictures(views)),
         "code": code_hash(
-            "lpclip.embed_images", *modules_of_source(dataset["source"]), *modules
+            "lpclip.features.images", *modules_of_source(dataset["source"]), *modules
         ),
         "versions": versions(),
     }
@@ -103,7 +101,7 @@ def settings_copy_text(wildcards):
         "class_names": benchmark["class_names"],
         **place_of(benchmark["text_features"]),
         **marks(text_feature_files(wildcards)),
-        "code": code_hash("lpclip.copy_features"),
+        "code": code_hash("lpclip.features.imported"),
     }
 
 
@@ -113,7 +111,7 @@ def settings_copy_features(wildcards):
         "model": model_settings(wildcards),
         **place_of(DATASETS[wildcards.dataset]["source"]),
         **marks(feature_files(wildcards)),
-        "code": code_hash("lpclip.copy_features"),
+        "code": code_hash("lpclip.features.imported"),
     }
 
 
@@ -138,9 +136,13 @@ def views_of_pass(name, settings, official):
             kind: {**settings[kind], "flips": settings["flips"]}
             for kind in ("weak", "strong")
         }
-        return views, ["lpclip.rng", "lpclip.views"]
+        return views, ["lpclip.utils.rng", "lpclip.transforms.views.policies"]
     views = {corruption: settings["corruptions"] for corruption in FAMILIES[name]}
-    return views, ["lpclip.rng", f"lpclip.corruptions.{name}"]
+    return views, [
+        "lpclip.utils.rng",
+        "lpclip.transforms.corruptions.registry",
+        f"lpclip.transforms.corruptions.{name}",
+    ]
 
 
 def versions():
@@ -154,7 +156,7 @@ def settings_pseudo_labels(wildcards):
     return {
         "labelling": LABELLINGS[wildcards.labelling],
         "view": training_views("both", images=adapts_on_images(wildcards))[1],
-        "code": code_hash("lpclip.pseudo_labels"),
+        "code": code_hash("lpclip.methods.labelling.pseudo_labels"),
     }
 
 
@@ -166,7 +168,9 @@ def settings_train_probe(wildcards):
         "kind": method["kind"],
         "seeds": used_seeds(method["kind"], config["seeds"]),
         "settings": settings_of_method(wildcards, method),
-        "code": code_hash("lpclip.train", f"lpclip.methods.{method['kind']}"),
+        "code": code_hash(
+            "lpclip.methods.train", f"lpclip.methods.kinds.{method['kind']}"
+        ),
     }
 
 
@@ -189,12 +193,12 @@ def settings_evaluate(wildcards):
     return {
         "shift": wildcards.dataset if shift else "",
         "published": DATASETS[wildcards.dataset].get("published", "") if shift else "",
-        "code": code_hash("lpclip.evaluate"),
+        "code": code_hash("lpclip.evaluation.robustness"),
     }
 
 
 def settings_evaluate_features(wildcards):
-    return {"code": code_hash("lpclip.evaluate_features")}
+    return {"code": code_hash("lpclip.evaluation.feature_detection")}
 
 
 def settings_evaluate_ood(wildcards):
@@ -202,16 +206,16 @@ def settings_evaluate_ood(wildcards):
     return {
         "dataset": wildcards.dataset,
         "group": "near" if near else "far",
-        "code": code_hash("lpclip.evaluate_ood"),
+        "code": code_hash("lpclip.evaluation.detection"),
     }
 
 
 def settings_evaluate_held_out(wildcards):
-    return {"code": code_hash("lpclip.evaluate_held_out")}
+    return {"code": code_hash("lpclip.evaluation.held_out")}
 
 
 def settings_evaluate_rounds(wildcards):
-    return {"code": code_hash("lpclip.evaluate_rounds")}
+    return {"code": code_hash("lpclip.evaluation.rounds")}
 
 
 def settings_evaluate_samples(wildcards):
@@ -219,12 +223,12 @@ def settings_evaluate_samples(wildcards):
     return {
         "test": evaluated_set(benchmark),
         "shifts": benchmark["shifts"],
-        "code": code_hash("lpclip.evaluate_samples"),
+        "code": code_hash("lpclip.evaluation.paired"),
     }
 
 
 def settings_predictions(wildcards):
-    return {"code": code_hash("lpclip.predictions")}
+    return {"code": code_hash("lpclip.evaluation.predictions")}
 
 
 def settings_pictures(wildcards):
@@ -238,10 +242,10 @@ def settings_pictures(wildcards):
         **official,
         "order": [f"{wildcards.benchmark}/{method}" for method in METHODS],
         "code": code_hash(
-            "lpclip.pictures",
+            "lpclip.reporting.page.pictures",
             *modules_of_source(source),
             *(found for one in official.values() for found in modules_of_source(one)),
-            *(f"lpclip.corruptions.{family}" for family in families),
+            *(f"lpclip.transforms.corruptions.{family}" for family in families),
         ),
     }
 
@@ -250,7 +254,7 @@ def settings_report(wildcards):
     # The command sees the order in that of its files, which Snakemake compares as a set.
     return {
         "order": experiments("{model}/{benchmark}/{method}"),
-        "code": code_hash("lpclip.report.stage"),
+        "code": code_hash("lpclip.reporting.stage"),
     }
 
 
@@ -258,5 +262,5 @@ def settings_page(wildcards):
     return {
         "order": experiments("{model}/{benchmark}/{method}"),
         "configuration": shown_configuration(config),
-        "code": f"{code_hash('lpclip.page.stage')}-{assets_hash()}",
+        "code": f"{code_hash('lpclip.reporting.page.stage')}-{assets_hash()}",
     }

@@ -1,0 +1,224 @@
+"""What a file is, in a few lines: for every kind of file that lpclip writes."""
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lpclip.errors import LpclipError
+from lpclip.storage import checksums
+from lpclip.storage.frames import MAIN_TABLE
+from lpclip.storage.hdf5 import open_file, provenance_of
+from lpclip.storage.json_text import parse_json
+from lpclip.storage.made_from import hash_of, read_record
+from lpclip.storage.pandas_frames import GROUP, pandas_keys
+from lpclip.storage.tables import read_table
+from lpclip.storage.untrusted import check_foreign
+from lpclip.utils.printing import visible
+
+WIDTH = 100  # columns of a terminal
+_KEYS = 3
+
+_MEANINGS: Mapping[str, str] = {
+    "samples": "the index of a dataset: its images in order, and their labels",
+    "text": "the features of the class names, which are the zero-shot head",
+    "features": "the features of a dataset's images",
+    "pseudo_labels": "labels that zero-shot CLIP gave to unlabelled images",
+    "probes": "the probe of every round and seed of one method",
+    "predictions": "what every method predicted for the test images",
+}
+
+
+def describe(path: str | Path, *, rows: int = 5) -> str:
+    """What a file is, where it comes from, what is in it and the first rows of its table.
+
+    Args:
+        path: a file that lpclip wrote: ``.h5``, ``.csv``, ``.parquet`` or ``.safetensors``.
+        rows: how many rows are shown.
+
+    Raises:
+        LpclipError: missing, damaged, or not of lpclip's making.
+    """
+    path = Path(path)
+    readers = {
+        ".h5": _hdf5,
+        ".csv": _csv,
+        ".parquet": _parquet,
+        ".safetensors": _safetensors,
+    }
+    if not path.exists():
+        raise LpclipError(f"{path} does not exist.")
+    if path.is_dir():
+        raise LpclipError(f"{path} is a folder. Name a file in it.")
+    if path.suffix.lower() not in readers:
+        raise LpclipError(
+            f"{path}: nothing is known of files that end in '{path.suffix}'. "
+            f"Files of lpclip that can be looked at end in {', '.join(readers)}."
+        )
+    return "\n".join(readers[path.suffix.lower()](path, rows))
+
+
+def _hdf5(path: Path, rows: int) -> list[str]:
+    check_foreign(path)
+    with open_file(path) as file:
+        kind = str(file.attrs["kind"])
+        version = file.attrs["schema_version"]
+        found = {
+            name.removesuffix("/table"): data
+            for name, data in sorted(checksums.arrays(file).items())
+            if not name.startswith(f"{GROUP}/")
+        }
+        tables = [name for name, data in found.items() if data.dtype.names and data.ndim == 1]
+        shapes = [
+            f"  {name}: {'table' if data.dtype.names else data.dtype} {list(data.shape or ())}"
+            for name, data in found.items()
+        ]
+        keys = pandas_keys(file)
+        provenance = provenance_of(file)
+        main = MAIN_TABLE.get(kind, tables[0] if tables else "")
+        table = read_table(file, main) if main else pd.DataFrame()
+    return [
+        *_title(path, f"{kind} (schema version {version})", _MEANINGS.get(kind, "")),
+        *_provenance(provenance),
+        *_made_from(path),
+        "contents",
+        *shapes,
+        *_keys(keys),
+        *_rows(table, rows),
+    ]
+
+
+def _keys(keys: Sequence[str]) -> list[str]:
+    """Keys for ``pandas.read_hdf``, the first and last where a file has many frames."""
+    shown = [f"  {key}" for key in keys]
+    if len(keys) > 2 * _KEYS:
+        shown[_KEYS:-_KEYS] = [f"  … {len(keys) - 2 * _KEYS} more …"]
+    return ["for pandas.read_hdf", *shown] if keys else []
+
+
+def _csv(path: Path, rows: int) -> list[str]:
+    from lpclip.reporting.read import KINDS, kind_of, read_cells, read_csv, read_report
+
+    columns = list(map(str, read_cells(path)))
+    if _is_predictions(columns):
+        # A class called "7" or "NA" is text.
+        texts = {name: str for name in columns if name.startswith(_PREDICTED_TEXT)}
+        table = read_csv(path, dtype=texts)
+        return [*_title(path, "predictions", _PREDICTIONS), *_table(table, rows)]
+    table = read_report(path)
+    kind = kind_of(columns)
+    return [
+        *_title(path, kind or "report", KINDS[kind].rows if kind else ""),
+        *_made_from(path),
+        *_table(table, rows),
+    ]
+
+
+_PREDICTIONS = "one row per image, of lpclip predict"
+_PREDICTED_TEXT = ("id", "path", "prediction", "class_")
+
+
+def _is_predictions(columns: Sequence[str]) -> bool:
+    return {"id", "path", "prediction", "confidence", "max_logit"} <= set(columns)
+
+
+def _parquet(path: Path, rows: int) -> list[str]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path, partitioning=None)
+        about = (table.schema.metadata or {}).get(b"lpclip", b"{}")
+        provenance, frame = parse_json(about), table.to_pandas()
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise LpclipError(f"{path} is damaged or not a Parquet file ({error}).") from error
+    if not _is_predictions(table.column_names):
+        raise LpclipError(f"{path} is a Parquet file, but not one that lpclip wrote.")
+    return [
+        *_title(path, "predictions", _PREDICTIONS),
+        *_provenance(provenance),
+        *_table(frame, rows),
+    ]
+
+
+def _safetensors(path: Path, _rows: int) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = (file.metadata() or {}).get("head")
+            provenance = {} if about is None else parse_json(about)
+            names = sorted(file.keys())
+            shapes = [f"  {name}: {file.get_slice(name).get_shape()}" for name in names]
+    except (OSError, ValueError, SafetensorError) as error:
+        raise LpclipError(f"{path} is damaged or no safetensors file ({error}).") from error
+    if about is None:
+        raise LpclipError(f"{path} is a safetensors file, but no head that lpclip exported.")
+    title = _title(path, "head", "a probe that lpclip export wrote")
+    return [*title, *_provenance(provenance), "contents", *shapes]
+
+
+def _title(path: Path, kind: str, meaning: str) -> list[str]:
+    return [f"{path}: {kind}", *([f"  {meaning}"] if meaning else [])]
+
+
+def _provenance(provenance: Any) -> list[str]:
+    items = provenance.items() if isinstance(provenance, Mapping) else ()
+    return [f"  {_cell(key)}: {_cell(value)}" for key, value in sorted(items)]
+
+
+def _made_from(path: Path) -> list[str]:
+    """The record of the stage that made a file, if it has one."""
+    record = read_record(path)
+    if record is None:
+        return []
+    settings, inputs = record.get("settings", {}), record.get("inputs", {})
+    values = [f"    {key}: {json.dumps(settings[key])}" for key in sorted(settings)]
+    return [
+        f"made from (record {hash_of(record)})",
+        f"  stage: {record.get('stage')}",
+        *(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in values),
+        *(f"  {name}: {inputs[name]}" for name in sorted(inputs)),
+    ]
+
+
+def _table(table: pd.DataFrame, rows: int) -> list[str]:
+    lines = [f"{len(table)} rows, {len(table.columns)} columns"]
+    width = max(map(len, map(str, table.columns)), default=0)
+    lines += [f"  {name!s:{width}}  {_column(table[name], WIDTH - width - 4)}" for name in table]
+    return [*lines, *_rows(table, rows)]
+
+
+def _column(values: "pd.Series[Any]", width: int) -> str:
+    """Type and range of a column, the values themselves where they are few."""
+    known = values.dropna()
+    if known.empty:
+        return "empty"
+    if pd.api.types.is_numeric_dtype(values):
+        type_ = "whole number" if pd.api.types.is_integer_dtype(values) else "number"
+        low, high = known.min(), known.max()
+        span = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+        empty = len(values) - len(known)
+        return f"{type_}, {span}{f', {empty} empty' if empty else ''}"
+    different = list(dict.fromkeys(map(_cell, known)))
+    start = f"text, {len(different)} values: "
+    all_ = ", ".join(text or '""' for text in different)
+    return start + textwrap.shorten(all_, min(60, width - len(start)), placeholder=" …")
+
+
+def _cell(value: Any) -> str:
+    return visible(str(value), keep="")
+
+
+def _rows(table: pd.DataFrame, rows: int) -> list[str]:
+    if table.empty or rows < 1:
+        return []
+    # Before the columns are set: what is shown of a control takes more room.
+    first = table.head(rows).rename(columns=_cell)
+    texts = first.select_dtypes(exclude=["number", "bool"]).columns
+    first[texts] = first[texts].map(_cell)
+    shown = first.to_string(index=False, line_width=WIDTH)
+    return [f"first {min(rows, len(table))} rows", shown]

@@ -1,0 +1,301 @@
+"""Predictions of a probe for images, or for features of images that are there already."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from lpclip.data.registry import open_source
+from lpclip.errors import BadImageError, LpclipError
+from lpclip.metrics import max_logit, mcm
+from lpclip.models.from_provenance import load_encoder
+from lpclip.models.spec import PRECOMPUTED
+from lpclip.storage.features import normalise, read_features
+from lpclip.storage.hdf5 import open_file
+from lpclip.storage.probes import HALF_WAY, Probes, between, place, read_probes
+from lpclip.storage.tables import read_table
+from lpclip.storage.untrusted import check_foreign
+from lpclip.types import FloatArray
+from lpclip.utils.atomic import atomic_path
+from lpclip.utils.progress import progress
+from lpclip.utils.writable import check_output_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lpclip.models.clip import Model
+
+Batch: TypeAlias = "tuple[list[int], Tensor | None, list[BadImageError]]"
+
+
+class Image(NamedTuple):
+    """An image file: its id, which is its path below the folder that was given, and its path."""
+
+    id: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a probe makes of images.
+
+    Attributes:
+        table: one row per image that could be read, see ``predict``.
+        bad: why the others could not.
+    """
+
+    table: pd.DataFrame
+    bad: Sequence[BadImageError]
+
+
+def predict(
+    *,
+    probes: Path,
+    inputs: Sequence[Path],
+    round: int = -1,
+    seed: int | None = None,
+    top_k: int = 5,
+    adapt: Path | None = None,
+    checkpoint: Path | None = None,
+    batch_size: int = 64,
+    workers: int = 0,
+    device: str = "auto",
+    output: Path | None = None,
+) -> Predictions:
+    """Classes, confidence and OOD scores of images.
+
+    Columns: id, path, prediction (the class), confidence (its probability); scores that are high
+    for images of the probe's classes and low for foreign ones: half_way_max_logit (of the head
+    half-way from zero-shot to the probe), max_logit, mcm, and with ``adapt`` nearest_neighbours and
+    mahalanobis (of an image of the adapt set: to the others of it); then class_2, confidence_2 and
+    so on, the next most probable classes.
+
+    Features are rounded to float16, as those of caches are, so that an image gets the numbers that
+    the workflow computes for it.
+
+    Args:
+        probes: a ``probes.h5``.
+        inputs: image files, folders of images, and feature caches (``.h5``, their clean view).
+        round: of the probe, counted from 0, the zero-shot head; -1 is the last.
+        seed: of the probe; None: the first that the method was run with.
+        top_k: how many classes are listed.
+        adapt: feature cache of the unlabelled images that the probe was adapted on, for the scores
+            that are distances to them.
+        checkpoint: weights of the model, where they are no longer what the probes file names.
+        batch_size: images that are encoded at once.
+        workers: processes that decode images; 0 decodes in this one.
+        device: ``auto`` (a GPU where there is one), or a name that torch knows.
+        output: a ``.csv`` or ``.parquet`` file for the table, if any.
+
+    Raises:
+        LpclipError: nothing there, no such round or seed, features of another model, or a model
+            that cannot be loaded or is another one; an output that cannot be written.
+    """
+    if output is not None and output.suffix.lower() not in _WRITERS:
+        raise LpclipError(f"{output} ends in neither {' nor '.join(_WRITERS)}.")
+    if output is not None:
+        check_output_file(output)
+    for path in (probes, *([] if adapt is None else [adapt]), *inputs):
+        if path.suffix.lower() == ".h5":
+            check_foreign(path)
+    heads, provenance = read_probes(probes)
+    number, column = place(probes, heads, round=round, seed=seed)
+    known = None if adapt is None else _clean_features(adapt, provenance)
+    scorer = _Scorer(heads, number, column, _positive(top_k, "--top-k"), keep=known is not None)
+    found = [_images(path) for path in inputs]
+    if not any(found):
+        raise LpclipError("No image was given. Name files, folders or feature caches (.h5).")
+    model = None
+    if any(isinstance(part, Image) for parts in found for part in parts):
+        _positive(batch_size, "--batch-size")
+        if workers < 0:
+            raise LpclipError(f"--workers takes a whole number from 0 on, not {workers}.")
+        model = load_encoder(probes, provenance, checkpoint=checkpoint, device=device)
+    tables, bad = [], list[BadImageError]()
+    parts = (part for parts in found for part in parts)
+    for is_cache, group in groupby(parts, key=lambda part: isinstance(part, Path)):
+        if is_cache:
+            tables += [
+                _of_cache(path, scorer, provenance) for path in group if isinstance(path, Path)
+            ]
+        else:
+            assert model is not None
+            images = [image for image in group if isinstance(image, Image)]
+            table, unread = _of_images(images, model, scorer, batch_size, workers)
+            tables.append(table)
+            bad += unread
+    names = ("model", "architecture", "weights", "benchmark", "method")
+    made_by = {name: provenance[name] for name in names if name in provenance}
+    made_by |= {"probes": str(probes), "round": number, "seed": heads.seeds[column]}
+    table = pd.concat(tables, ignore_index=True)
+    if known is not None:
+        from lpclip.metrics.ood_features import feature_scores
+
+        after = list(table).index("mcm") + 1
+        for name, scores in reversed(feature_scores(scorer.kept(), known).items()):
+            table.insert(after, name, scores)
+    if output is not None:
+        with atomic_path(output) as temporary:
+            _WRITERS[output.suffix.lower()](table, temporary, made_by)
+    return Predictions(table, bad)
+
+
+def _write_csv(table: pd.DataFrame, path: Path, _made_by: Mapping[str, Any]) -> None:
+    table.to_csv(path, index=False, float_format="%.9g")
+
+
+def _write_parquet(table: pd.DataFrame, path: Path, made_by: Mapping[str, Any]) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    found = pyarrow.Table.from_pandas(table, preserve_index=False)
+    metadata = {**(found.schema.metadata or {}), b"lpclip": json.dumps(made_by).encode()}
+    parquet.write_table(found.replace_schema_metadata(metadata), path)
+
+
+_WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
+
+
+class _Scorer:
+    """Rows of the table for features."""
+
+    def __init__(self, heads: Probes, number: int, column: int, top_k: int, *, keep: bool) -> None:
+        self._heads, self._place = heads, (number, column)
+        self._top_k = min(top_k, len(heads.class_names))
+        self.width = heads.weight.shape[-1]
+        self._kept: list[FloatArray] | None = [] if keep else None
+
+    def kept(self) -> FloatArray:
+        """Features ``[N, D]`` of all rows so far."""
+        found: FloatArray = np.concatenate(self._kept or [np.empty((0, self.width), np.float32)])
+        return found
+
+    def rows(self, ids: Sequence[str], paths: Sequence[str], unit: FloatArray) -> pd.DataFrame:
+        """One row per image; features ``[N, D]`` float32, of unit length."""
+        if self._kept is not None:
+            self._kept.append(unit)
+        heads, (number, column) = self._heads, self._place
+        logits = heads.logits(unit, number, column)
+        # Of an ensemble, the scores are those of the mean head, as in the evaluation.
+        weight, bias = heads.weight[number, column], heads.bias[number, column]
+        half_weight = between(heads.weight[0, column], weight, HALF_WAY)
+        half_bias = between(heads.bias[0, column], bias, HALF_WAY)
+        probabilities = softmax(logits.astype(np.float64), axis=1)
+        order = np.argsort(-logits, axis=1, kind="stable")[:, : self._top_k]
+        sorted_ = np.take_along_axis(probabilities, order, axis=1)
+        names = np.array(heads.class_names, dtype=object)
+        columns: dict[str, Any] = {
+            "id": list(ids),
+            "path": list(paths),
+            "prediction": names[order[:, 0]],
+            "confidence": sorted_[:, 0],
+            "half_way_max_logit": max_logit(heads.scale * (unit @ half_weight.T) + half_bias),
+            "max_logit": max_logit(heads.scale * (unit @ weight.T) + bias),
+            "mcm": mcm(unit @ normalise(weight).T),
+        }
+        for rank in range(1, self._top_k):
+            columns[f"class_{rank + 1}"] = names[order[:, rank]]
+            columns[f"confidence_{rank + 1}"] = sorted_[:, rank]
+        return pd.DataFrame(columns)
+
+
+def _images(path: Path) -> list[Image | Path]:
+    """What an argument names: images, or a feature cache as the path that it is."""
+    if path.suffix.lower() == ".h5":
+        return [path]
+    if path.is_dir():
+        samples = open_source("folder", {"root": str(path), "labelled": False}).samples()
+        if not samples:
+            raise LpclipError(f"{path} has no images.")
+        return [Image(sample.id, sample.path) for sample in samples]
+    if not path.exists():
+        raise LpclipError(f"{path} does not exist.")
+    return [Image(path.name, str(path))]
+
+
+def _of_cache(path: Path, scorer: _Scorer, provenance: Mapping[str, Any]) -> pd.DataFrame:
+    features = _clean_features(path, provenance)
+    with open_file(path) as file:
+        samples = read_table(file, "samples")
+    return scorer.rows(list(samples["id"]), list(samples["path"]), features)
+
+
+def _clean_features(path: Path, provenance: Mapping[str, Any]) -> FloatArray:
+    """Features of unit length, of the probe's model."""
+    # The hash is enough, but for features of which no weights are known.
+    keys = ("weights", "model") if provenance.get("weights") == PRECOMPUTED else ("weights",)
+    expected = {key: provenance[key] for key in keys if key in provenance}
+    return read_features(path, "clean", expected=expected)
+
+
+def _of_images(
+    images: Sequence[Image], model: "Model", scorer: _Scorer, batch_size: int, workers: int
+) -> tuple[pd.DataFrame, list[BadImageError]]:
+    tables = []
+    bad: list[BadImageError] = []
+    with progress(total=len(images), unit="images", label="predict") as shown:
+        for rows, pixels, unread in _batches(images, model, batch_size, workers):
+            if pixels is not None:
+                features = model.embed(pixels.to(model.device)).half().float().cpu().numpy()
+                chosen = [images[row] for row in rows]
+                ids, paths = [image.id for image in chosen], [image.path for image in chosen]
+                tables.append(scorer.rows(ids, paths, normalise(features)))
+            bad += unread
+            shown.add(len(rows) + len(unread))
+    empty = scorer.rows([], [], np.empty((0, scorer.width), np.float32))
+    return pd.concat(tables, ignore_index=True) if tables else empty, bad
+
+
+def _batches(
+    images: Sequence[Image], model: "Model", batch_size: int, workers: int
+) -> Iterator[Batch]:
+    """Rows and pixels ``[B, 3, H, W]`` of the images that can be read, and the errors of others."""
+    from torch.utils.data import DataLoader
+
+    decode = _Decode([image.path for image in images], model.to_pixels)
+    loader: DataLoader[Any] = DataLoader(
+        decode,  # type: ignore[arg-type]
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=_gather,
+    )
+    yield from loader
+
+
+class _Decode:
+    """Row -> its pixels, or why it has none: an error raised in a worker would end the work."""
+
+    def __init__(self, paths: Sequence[str], to_pixels: Any) -> None:
+        self._paths, self._to_pixels = paths, to_pixels
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, row: int) -> "tuple[int, Tensor | BadImageError]":
+        from lpclip.data.read_image import read_file
+
+        try:
+            return row, self._to_pixels(read_file(self._paths[row]))
+        except BadImageError as error:
+            return row, error
+
+
+def _gather(items: "Sequence[tuple[int, Tensor | BadImageError]]") -> Batch:
+    import torch
+
+    whole = [(row, item) for row, item in items if isinstance(item, torch.Tensor)]
+    bad = [item for _, item in items if isinstance(item, BadImageError)]
+    pixels = torch.stack([item for _, item in whole]) if whole else None
+    return [row for row, _ in whole], pixels, bad
+
+
+def _positive(value: int, option: str) -> int:
+    if value < 1:
+        raise LpclipError(f"{option} takes a positive whole number, not {value}.")
+    return value

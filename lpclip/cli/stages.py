@@ -1,0 +1,71 @@
+"""The stages of the workflow, each a command of its own."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Stage(NamedTuple):
+    """A stage of the workflow.
+
+    Attributes:
+        function: ``module:name`` of what it runs.
+        summary: one line for the overview.
+        main_file: the output that what it was made from lies next to, where the output is a folder.
+    """
+
+    function: str
+    summary: str
+    main_file: str = ""
+
+
+STAGES: Mapping[str, Stage] = {
+    "index-samples": Stage("lpclip.data.index:index_samples", "list the images of a dataset"),
+    "embed-text": Stage("lpclip.features.text:embed_text", "embed class names: the zero-shot head"),
+    "embed-images": Stage(
+        "lpclip.features.images:embed_images",
+        "embed views of a dataset's images",
+    ),
+    "copy-text": Stage("lpclip.features.imported:copy_text", "take over text features made before"),
+    "copy-features": Stage(
+        "lpclip.features.imported:copy_features", "take over features made before"
+    ),
+    "pseudo-labels": Stage(
+        "lpclip.methods.labelling.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"
+    ),
+    "train-probe": Stage("lpclip.methods.train:train_probe", "train the probes of a method"),
+    "evaluate": Stage(
+        "lpclip.evaluation.robustness:evaluate", "accuracy and calibration on a set's views"
+    ),
+    "evaluate-features": Stage(
+        "lpclip.evaluation.feature_detection:evaluate_features",
+        "detection of foreign images without a head",
+    ),
+    "evaluate-ood": Stage(
+        "lpclip.evaluation.detection:evaluate_ood",
+        "detection of foreign images",
+    ),
+    "evaluate-held-out": Stage(
+        "lpclip.evaluation.held_out:evaluate_held_out",
+        "which score detects foreign images, asked of held-out classes",
+    ),
+    "evaluate-rounds": Stage(
+        "lpclip.evaluation.rounds:evaluate_rounds",
+        "what every round was worth",
+    ),
+    "evaluate-samples": Stage(
+        "lpclip.evaluation.paired:evaluate_samples",
+        "image by image, beside zero-shot",
+    ),
+    "predictions": Stage(
+        "lpclip.evaluation.predictions:predictions", "gather the predictions of all methods"
+    ),
+    "pictures": Stage(
+        "lpclip.reporting.page.pictures:pictures", "pictures of test images for the page"
+    ),
+    "report": Stage(
+        "lpclip.reporting.stage:report",
+        "gather the evaluation into reports and figures",
+        main_file="report.csv",
+    ),
+    "page": Stage("lpclip.reporting.page.stage:page", "show the reports as one HTML file"),
+}

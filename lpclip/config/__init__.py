@@ -1,0 +1,1 @@
+"""The configuration: checked before the first job, and turned into what each stage is given."""

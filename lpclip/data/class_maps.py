@@ -1,0 +1,154 @@
+"""Class names of a dataset whose folders are called otherwise: WordNet ids, numbers, synonyms."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+from PIL.Image import Image
+
+from lpclip.data import imagenet
+from lpclip.data.base import UNLABELLED, Sample, Source, size_of
+from lpclip.data.incomplete import problems_of
+from lpclip.data.official import official_corruptions
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.storage.json_text import parse_json
+from lpclip.storage.text_tables import position, read_columns, read_header, read_text
+
+ClassMap: TypeAlias = str | Mapping[str, str]
+IMAGENET = "imagenet"
+_COLUMNS = ("folder", "name")
+
+
+class MappedSource:
+    """A source whose classes are renamed; several with one new name become one class.
+
+    Classes keep their order, each new name in the place of the first class that has it. Those of
+    ``imagenet`` stay apart, since two pairs of its classes share a name.
+
+    Args:
+        source: labelled source.
+        class_map: see ``read_class_map``.
+
+    Raises:
+        LpclipError: a map that cannot be read.
+    """
+
+    def __init__(self, source: Source, class_map: ClassMap) -> None:
+        self._source, self._apart = source, class_map == IMAGENET
+        self._map, self._place = read_class_map(class_map), _place(class_map)
+
+    @cached_property
+    def class_names(self) -> Sequence[str] | None:
+        """The new names.
+
+        Raises:
+            LpclipError: the source has no classes, or one that is not in the map.
+        """
+        return self._new_names if self._apart else list(dict.fromkeys(self._new_names))
+
+    def samples(self) -> list[Sample]:
+        """Every image with the label of its renamed class."""
+        names = self.class_names or ()
+        first = {name: label for label, name in reversed(list(enumerate(names)))}
+        table = [old if self._apart else first[name] for old, name in enumerate(self._new_names)]
+        return [
+            sample if sample.label == UNLABELLED else sample._replace(label=table[sample.label])
+            for sample in self._source.samples()
+        ]
+
+    @property
+    def corruptions(self) -> Sequence[str]:
+        """See ``lpclip.data.official``."""
+        return official_corruptions(self._source)
+
+    def problems(self) -> Mapping[str, str]:
+        """See ``lpclip.data.incomplete``."""
+        return problems_of(self._source)
+
+    def read(self, path: str) -> Image:
+        """The image, as the source reads it."""
+        return self._source.read(path)
+
+    def size(self, path: str) -> int:
+        """See ``lpclip.data.base.size_of``."""
+        return size_of(self._source, path)
+
+    @cached_property
+    def _new_names(self) -> list[str]:
+        """New name of every class of the source."""
+        names = self._source.class_names
+        if names is None:
+            raise LpclipError("class_map renames classes, but there are none. Remove it.")
+        for name in names:
+            if name not in self._map:
+                raise LpclipError(
+                    f"the class '{name}' is not in {self._place}. {did_you_mean(name, self._map)}"
+                )
+        return [self._map[name] for name in names]
+
+
+def read_class_map(class_map: ClassMap) -> dict[str, str]:
+    """Class name of each folder name.
+
+    Args:
+        class_map: the mapping itself; ``imagenet``, WordNet ids as timm lists them to names as
+            open_clip does; or the path of a file: a JSON object, a CSV file with the columns
+            ``folder`` and ``name``, or any other text, a line ``folder name`` for each.
+
+    Raises:
+        LpclipError: no such file, or one that is no map.
+    """
+    if not isinstance(class_map, str):
+        return {str(folder): _name(name, "class_map") for folder, name in class_map.items()}
+    if class_map == IMAGENET:
+        return dict(zip(imagenet.synsets(), imagenet.names(), strict=True))
+    path, place = Path(class_map), _place(class_map)
+    if not path.is_file():
+        raise LpclipError(
+            f"class_map is '{class_map}', which is no file. {did_you_mean(class_map, [IMAGENET])}"
+        )
+    try:
+        if path.suffix == ".csv":
+            rows = _csv_rows(path)
+        elif path.suffix == ".json":
+            rows = _json_rows(read_text(path), place)
+        else:
+            lines = read_text(path).splitlines()
+            rows = [line.split(maxsplit=1) for line in lines if line.strip()]
+    except (ValueError, RecursionError) as error:
+        raise LpclipError(f"{place} cannot be read ({error}).") from error
+    found: dict[str, str] = {}
+    for row in rows:
+        if len(row) != 2:
+            raise LpclipError(f"{place}: the line '{row[0]}' has no name beside the folder.")
+        if found.setdefault(row[0], _name(row[1], place)) != row[1].strip():
+            raise LpclipError(f"{place} has the folder '{row[0]}' twice, with different names.")
+    return found
+
+
+def _json_rows(text: str, place: str) -> list[list[str]]:
+    # As pairs: of a folder that is there twice, a dictionary keeps the last.
+    found = parse_json(text, pairs=lambda pairs: [list(pair) for pair in pairs])
+    if not text.lstrip().startswith("{"):
+        raise LpclipError(f"{place} must be an object of folders and names.")
+    return [[folder, _name(name, place)] for folder, name in found]
+
+
+def _csv_rows(path: Path) -> list[list[str]]:
+    # As text: a folder called 007 is no number, and one called null is no missing value.
+    header = read_header(path, _COLUMNS)
+    for column in _COLUMNS:
+        position(path, header.names, column)
+    columns = read_columns(path, header, _COLUMNS)
+    return [list(row) for row in zip(*(columns[name] for name in _COLUMNS), strict=True)]
+
+
+def _name(name: object, place: str) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise LpclipError(f"{place}: a class name must be text, not {name!r}.")
+    return name.strip()
+
+
+def _place(class_map: ClassMap) -> str:
+    return f"class_map {class_map}" if isinstance(class_map, str) else "class_map"

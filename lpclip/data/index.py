@@ -1,0 +1,164 @@
+"""The index of a dataset: which images there are, in the order that everything after it keeps.
+
+Which rows there are is decided here and nowhere else. So with ``on_bad_image: skip`` it is here
+that every image is read once, before it gets a row: ids, labels and the features of every model
+and pass then belong to the same rows. With ``error`` nothing is read; an image that cannot be read
+stops the first pass that meets it.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from lpclip.data.base import Sample, Source
+from lpclip.data.class_maps import ClassMap, MappedSource
+from lpclip.data.image_sizes import sizes_of
+from lpclip.data.incomplete import problems_of
+from lpclip.data.registry import has_images, open_source
+from lpclip.data.repeated import refuse_repeated
+from lpclip.data.subsets import Stratified, choose
+from lpclip.data.unreadable import reasons_unreadable
+from lpclip.errors import BadImageError, LpclipError, bad_images
+from lpclip.storage.hdf5 import create
+from lpclip.storage.samples import fingerprint
+from lpclip.storage.tables import write_table
+from lpclip.types import OutputFile
+
+log = logging.getLogger(__name__)
+
+_ODD_NAME = "its name is not UTF-8"
+
+
+def index_samples(
+    *,
+    output: OutputFile,
+    dataset: str,
+    source: Mapping[str, Any],
+    class_map: ClassMap | None = None,
+    limit: int | None = None,
+    stratified: Stratified | None = None,
+    seed: int = 0,
+    on_bad_image: Literal["error", "skip"] = "error",
+    workers: int = 0,
+) -> None:
+    """Write id, path, label and size in bytes of every image of a dataset.
+
+    Args:
+        output: the index, ``samples.h5``; the only file of the workflow that holds labels.
+        dataset: name of the dataset.
+        source: ``kind`` and the settings of that kind of image source.
+        class_map: new names of the classes, see ``lpclip.data.class_maps``.
+        limit: at most so many images.
+        stratified: how much of every class to take, see ``lpclip.data.subsets``.
+        seed: of the choice of images by limit and stratified.
+        on_bad_image: ``skip`` reads every chosen image and leaves out those that cannot be read;
+            the table ``skipped`` of the index says which and why.
+        workers: processes that read images; 0 reads in this one.
+
+    Raises:
+        LpclipError: the source refuses its settings, is empty, or repeats an id; no image is left.
+    """
+    opened = open_dataset(source, class_map)
+    names = opened.class_names
+    if stratified is not None and names is None:
+        raise LpclipError(f"Dataset '{dataset}' has no labels to be stratified by.")
+    listed = opened.samples()
+    if not listed:
+        raise LpclipError(f"Dataset '{dataset}' has no images.")
+    refuse_repeated(listed, where=f"Dataset '{dataset}'")
+    chosen = choose(listed, limit=limit, stratified=stratified, seed=seed)
+    skip = on_bad_image == "skip" and has_images(source)
+    problems = problems_of(opened)
+    reasons = _reasons(dataset, source, chosen, problems, skip=skip, workers=workers)
+    kept = [sample for sample, reason in zip(chosen, reasons, strict=True) if not reason]
+    samples = pd.DataFrame(kept, columns=["id", "path", "label"])
+    samples["label"] = samples["label"].astype(np.int32)
+    samples["size"] = sizes_of(opened, samples["path"])
+    provenance: dict[str, str | int] = {
+        "dataset": dataset,
+        "source": json.dumps(dict(source), sort_keys=True),
+        "class_names": json.dumps(None if names is None else list(names)),
+        "index": fingerprint(samples),
+        "listed": len(listed),
+        "on_bad_image": on_bad_image,
+    }
+    with create(output, kind="samples", provenance=provenance) as file:
+        write_table(file, "samples", samples)
+        if skip:
+            write_table(file, "skipped", _skipped(chosen, reasons), listed=False)
+    log.info("indexed %d images of %s, which lists %d", len(kept), dataset, len(listed))
+    if len(kept) < len(chosen):
+        log.warning("left out %d images that cannot be read", len(chosen) - len(kept))
+
+
+def open_dataset(source: Mapping[str, Any], class_map: ClassMap | None = None) -> Source:
+    """A dataset's source, its classes renamed where a map is given."""
+    settings = dict(source)
+    opened = open_source(settings.pop("kind"), settings)
+    return opened if class_map is None else MappedSource(opened, class_map)
+
+
+def _reasons(
+    dataset: str,
+    source: Mapping[str, Any],
+    samples: Sequence[Sample],
+    problems: Mapping[str, str],
+    *,
+    skip: bool,
+    workers: int,
+) -> list[str]:
+    """For each sample why it gets no row, "" if it does.
+
+    Raises:
+        LpclipError: none gets a row; without ``skip``, a sample that is incomplete or that no index
+            can hold.
+    """
+    incomplete = [problems[sample.path] for sample in samples if sample.path in problems]
+    if incomplete and not skip:
+        raise LpclipError(
+            f"{incomplete[0]} Of {len(samples):,} samples, {len(incomplete):,} are incomplete. "
+            f"Complete them, or set on_bad_image: skip for the dataset '{dataset}'."
+        )
+    reasons = [
+        _ODD_NAME if _is_odd(sample) else problems.get(sample.path, "") for sample in samples
+    ]
+    if skip:
+        rows = [row for row in range(len(samples)) if not reasons[row]]
+        paths = [samples[row].path for row in rows]
+        found = reasons_unreadable(source, paths, workers=workers)
+        for row, reason in zip(rows, found, strict=True):
+            reasons[row] = reason
+    bad = [
+        BadImageError(_printable(sample.path), reason)
+        for sample, reason in zip(samples, reasons, strict=True)
+        if reason
+    ]
+    if bad and not skip:
+        raise bad_images(
+            bad, f"Rename them, or set on_bad_image: skip for the dataset '{dataset}'."
+        )
+    if len(bad) == len(samples):
+        raise bad_images(bad, f"No image of the dataset '{dataset}' is left.")
+    return reasons
+
+
+def _skipped(samples: Sequence[Sample], reasons: Sequence[str]) -> pd.DataFrame:
+    rows = [
+        (_printable(sample.id), _printable(sample.path), reason)
+        for sample, reason in zip(samples, reasons, strict=True)
+        if reason
+    ]
+    return pd.DataFrame(rows, columns=["id", "path", "reason"])
+
+
+def _is_odd(sample: Sample) -> bool:
+    return _printable(sample.id) != sample.id or _printable(sample.path) != sample.path
+
+
+def _printable(text: str) -> str:
+    """Text, with what is no character of UTF-8 (in names of old files) written as its number."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,75 @@
+"""Colours and photographs behind images that are white on black, drawn anew for each image."""
+
+import numpy as np
+from PIL import Image
+
+from lpclip.data.sources.photo_patches import PHOTOGRAPHS, patch, random_place
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.types import FloatArray, IntArray
+from lpclip.utils.rng import sample_key
+
+PAINTS = ("none", "colours", "photographs")
+LEAST_CONTRAST = 0.35
+# Rec. 601 luma of RGB, which Pillow's conversion to grey uses as well.
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
+
+
+def check_paint(name: str) -> str:
+    """The name of a paint.
+
+    Raises:
+        LpclipError: there is no such paint.
+    """
+    if name not in PAINTS:
+        raise LpclipError(f"Unknown paint '{name}'. {did_you_mean(name, PAINTS)}")
+    return name
+
+
+def paint(image: Image.Image, name: str, *, seed: int, identifier: str) -> Image.Image:
+    """Paint an image; its grey values are the opacity of what it shows.
+
+    "colours": one random colour on another, at least ``LEAST_CONTRAST`` apart in luminance.
+    "photographs": white on a random patch of a photograph, which may be as bright.
+    "none": the image itself.
+
+    Args:
+        image: RGB, white on black.
+        name: one of ``PAINTS``.
+        seed: of colours and patches, together with the identifier.
+        identifier: of the image; another one is painted independently.
+
+    Returns:
+        RGB, of the same size.
+    """
+    if name == "none":
+        return image
+    generator = np.random.default_rng(sample_key(seed, identifier, f"paint/{name}"))
+    opacity = np.asarray(image.convert("L"))[..., None] / 255
+    if name == "colours":
+        foreground, background = random_colours(generator)
+        return _blend(foreground.astype(float), background.astype(float), opacity)
+    photograph = PHOTOGRAPHS[int(generator.integers(len(PHOTOGRAPHS)))]
+    behind = patch(random_place(photograph, generator)).resize(image.size)
+    return _blend(np.array(255.0), np.asarray(behind, dtype=float), opacity)
+
+
+def random_colours(generator: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """Two uniform RGB colours, each int64 [3] in 0..255, drawn until their contrast suffices."""
+    while True:
+        pair = generator.integers(256, size=(2, 3))
+        if contrast(pair[0], pair[1]) >= LEAST_CONTRAST:
+            return pair[0], pair[1]
+
+
+def contrast(one: IntArray, other: IntArray) -> float:
+    """Difference in luminance (luma of Rec. 601) of two RGB colours [3], in 0..1.
+
+    >>> round(contrast(np.array([255, 255, 255]), np.array([0, 0, 0])), 6)
+    1.0
+    """
+    return float(abs((one - other) @ _LUMINANCE)) / 255
+
+
+def _blend(foreground: FloatArray, background: FloatArray, opacity: FloatArray) -> Image.Image:
+    mixed = background + (foreground - background) * opacity
+    return Image.fromarray(np.rint(mixed).astype(np.uint8))

@@ -1,0 +1,63 @@
+"""Image sources: one small module per kind, found by its name.
+
+A module ``lpclip/data/sources/{kind}.py`` holds a class ``Source`` whose keyword arguments are the
+settings of a dataset of that kind. There is no list to extend: a new module is a new kind, and
+adding it changes the code of no other, so nothing that is cached is made again.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any
+
+from lpclip.data import sources
+from lpclip.data.base import Source
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.utils.settings import call
+
+FEATURES = "features"  # the one kind without images
+
+
+def kinds() -> list[str]:
+    """Names of all kinds of source."""
+    return sorted(module.name for module in pkgutil.iter_modules(sources.__path__))
+
+
+def modules(source: Any) -> list[str]:
+    """Modules that make the images of a source and of the sources inside it, sorted.
+
+    They are imported by name, so that a hash of code that is to follow them must be told.
+
+    >>> modules({"kind": "pool", "parts": [{"source": {"kind": "digits", "split": "adapt"}}]})
+    ['lpclip.data.sources.digits', 'lpclip.data.sources.pool']
+    """
+    found: set[str] = set()
+    pending = [source]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if isinstance(value.get("kind"), str):
+                found.add(f"{sources.__name__}.{value['kind']}")
+            pending.extend(value.values())
+        elif isinstance(value, list | tuple):
+            pending.extend(value)
+    return sorted(found)
+
+
+def has_images(source: Mapping[str, Any]) -> bool:
+    """Whether a source, given by ``kind`` and settings, has images; else it has only features."""
+    return bool(source["kind"] != FEATURES)
+
+
+def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
+    """Source of the given kind.
+
+    Raises:
+        LpclipError: no such kind, a setting that the kind does not have or lacks or that is of
+            another type, or settings that it refuses (a folder that does not exist, say).
+    """
+    if kind not in kinds():
+        raise LpclipError(f"Unknown image source '{kind}'. {did_you_mean(kind, kinds())}")
+    cls = importlib.import_module(f"{sources.__name__}.{kind}").Source
+    source: Source = call(cls, settings, where=f"Image source '{kind}'")
+    return source

@@ -1,0 +1,103 @@
+"""scikit-learn's handwritten digits, enlarged to 32x32, in a fixed stratified split."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from lpclip.data.base import Sample
+from lpclip.data.paint import check_paint, paint
+from lpclip.data.sklearn_files import packaged
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.types import IntArray
+from lpclip.utils.rng import sample_key
+
+SPLITS = ("adapt", "test", "all")
+_SIDE = 32
+
+
+class Source:
+    """1,797 grey 8x8 digits: 898 to adapt on, 899 to test on.
+
+    The split is stratified and fixed: in every class the digits are ordered by a hash of their id
+    and one half goes to each side. It depends on no library's generator. The order of ``samples``
+    is that of the data set.
+
+    Args:
+        split: "adapt", "test" or "all".
+        paint: "none" leaves the digits white on black; "colours" gives each a random colour on
+            another, "photographs" a random patch of a photograph as its background.
+        seed: of the paint.
+
+    Raises:
+        LpclipError: no such split or paint.
+    """
+
+    class_names: Sequence[str] = tuple("0123456789")
+
+    def __init__(self, split: str, paint: str = "none", seed: int = 0) -> None:
+        if split not in SPLITS:
+            raise LpclipError(f"The digits have no split '{split}'. {did_you_mean(split, SPLITS)}")
+        self.split, self.paint, self.seed = split, check_paint(paint), seed
+
+    def samples(self) -> list[Sample]:
+        """Digits of the split; id and path name the row in scikit-learn's table."""
+        _, labels = _load()
+        adapt = _adapt_rows(labels)
+        wanted = {"adapt": (True,), "test": (False,), "all": (True, False)}[self.split]
+        return [
+            Sample(_identifier(row), f"digits.csv@{row}", int(label))
+            for row, label in enumerate(labels)
+            if (row in adapt) in wanted
+        ]
+
+    def read(self, path: str) -> Image.Image:
+        """One digit, white on black or painted, RGB 32x32.
+
+        Raises:
+            LpclipError: the path names no digit.
+        """
+        levels, _ = _load()
+        name, _, row = path.partition("@")
+        if name != "digits.csv" or not row.isdecimal() or int(row) >= len(levels):
+            raise LpclipError(
+                f"The digits have no image '{path}'; paths are digits.csv@0 to "
+                f"digits.csv@{len(levels) - 1}."
+            )
+        image = enlarge(levels[int(row)])
+        return paint(image, self.paint, seed=self.seed, identifier=_identifier(int(row)))
+
+
+def enlarge(levels: IntArray) -> Image.Image:
+    """An 8x8 image of counts 0..16 as a grey RGB image of 32x32 pixels, by bicubic interpolation.
+
+    >>> enlarge(np.full((8, 8), 16)).getpixel((0, 0))
+    (255, 255, 255)
+    """
+    grey = np.rint(np.asarray(levels) * (255 / 16)).astype(np.uint8)
+    return Image.fromarray(grey).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC).convert("RGB")
+
+
+@lru_cache(maxsize=1)
+def _load() -> tuple[IntArray, IntArray]:
+    """Counts [1797, 8, 8] in 0..16 and labels [1797]."""
+    table = np.loadtxt(packaged("data/digits.csv.gz"), delimiter=",", dtype=np.int64)
+    return table[:, :-1].reshape(-1, 8, 8), table[:, -1]
+
+
+def _adapt_rows(labels: IntArray) -> set[int]:
+    """Half of each class; the odd one goes to the test set and the adapt set in turn."""
+    rows: set[int] = set()
+    odd_classes = 0
+    for label in range(10):
+        members = np.flatnonzero(labels == label).tolist()
+        members.sort(key=lambda row: sample_key(0, _identifier(row), "split"))
+        half, odd = divmod(len(members), 2)
+        odd_classes += odd
+        rows.update(members[: half + (odd if odd_classes % 2 == 0 else 0)])
+    return rows
+
+
+def _identifier(row: int) -> str:
+    return f"digit-{row:04d}"

@@ -1,0 +1,291 @@
+"""Classification sets of torchvision, by the name of their class.
+
+lpclip itself unpickles nothing; torchvision's CIFAR10 and CIFAR100 unpickle the published files,
+after they have compared the MD5 sums of them.
+
+Files of images are opened by lpclip's decoder, whatever a set would open them with: the same file
+has the same pixels in every kind of source.
+"""
+
+import contextlib
+import inspect
+import operator
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import FunctionType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from lpclip.data.base import Sample, size_of_file
+from lpclip.data.label_values import label_index, named_classes
+from lpclip.data.read_image import decode, read_file, to_rgb
+from lpclip.errors import BadImageError, LpclipError, did_you_mean
+from lpclip.storage.arrays.base import AnyArray
+
+# Settings of torchvision's that are not for `arguments`: others here, or functions.
+_NOT_ARGUMENTS = frozenset(
+    {"self", "root", "download", "transform", "target_transform", "transforms", "loader"}
+    | {"is_valid_file", "args", "kwargs"}
+)
+# Where the sets keep the labels of all images; looked up, since iterating decodes every image.
+_LABELS = ("targets", "labels", "_labels", "y")
+# ImageNet and Imagenette have several names for a class, but one id.
+_NAMES = ("wnids", "classes", "categories")
+# They unpickle a file that anybody may have put there, without a check.
+_UNPICKLING = ("LSUN", "LSUNClass")
+_PAIRS = ("_samples", "samples")
+
+
+class Source:
+    """A set of ``torchvision.datasets``, in its order.
+
+    For instance the test set of CIFAR-10::
+
+        {kind: torchvision, name: CIFAR10, root: data, arguments: {train: false}}
+
+    Labels and class names are torchvision's own. Where a set does not keep its labels in a place
+    that is known, it is gone through once to index it, without reading the files of images.
+
+    Args:
+        name: the class: CIFAR10, Food101, ImageFolder, ….
+        root: folder of its files, as torchvision wants them.
+        arguments: further keyword arguments of the class, such as ``train`` or ``split``.
+        download: whether torchvision may download what is not in the folder, when the set is first
+            needed.
+        class_names: of the classes, in the order of torchvision's labels; its own where left out,
+            of ImageNet and Imagenette WordNet ids.
+
+    Raises:
+        LpclipError: no such set or argument, or no such folder and no download.
+    """
+
+    size_takes_long = True  # the set has to be loaded
+
+    def __init__(
+        self,
+        name: str,
+        root: str | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        download: bool = False,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        self._name, self._root, self._given_names = name, root, class_names
+        self._files_unread = False
+        self._size = 0
+        self._class = _class(name)
+        self._arguments = dict(arguments or {})
+        known = _parameters(self._class)
+        for key in self._arguments:
+            if key not in known or key in _NOT_ARGUMENTS:
+                hint = did_you_mean(key, [n for n in known if n not in _NOT_ARGUMENTS])
+                raise LpclipError(f"arguments: torchvision's {name} has no '{key}'. {hint}")
+        if download and "download" not in known:
+            raise LpclipError(f"download: torchvision cannot download {name}. {self._how}")
+        if "root" in known:
+            if root is None:
+                raise LpclipError(f"Image source 'torchvision' lacks the setting 'root' of {name}.")
+            if not download and not Path(root).is_dir():
+                raise LpclipError(f"the folder '{root}' does not exist. {self._how}")
+            self._arguments["root"] = root
+        if download:
+            self._arguments["download"] = True
+
+    @cached_property
+    def class_names(self) -> Sequence[str] | None:
+        """Names as given, WordNet ids, torchvision's own names, or else the labels' numbers."""
+        names = self._given_names
+        if names is None:
+            found = (getattr(self._dataset, key, None) for key in _NAMES)
+            names = next((value for value in found if value), None)
+        if names is not None:
+            return [name if isinstance(name, str) else ", ".join(name) for name in names]
+        return named_classes(self._labels, None, where=f"torchvision's {self._name}")
+
+    def samples(self) -> list[Sample]:
+        """Every row; a path is ``name[row]``."""
+        labels = label_index(
+            self._labels, self.class_names or (), where=f"torchvision's {self._name}"
+        )
+        return [
+            Sample(f"row-{row:06d}", f"{self._name}[{row}]", int(label))
+            for row, label in enumerate(labels)
+        ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process opens the set itself: its class may be made here, and it may be large.
+        return {key: value for key, value in vars(self).items() if key != "_dataset"}
+
+    def read(self, path: str) -> Image.Image:
+        """The image of a row, RGB, see ``lpclip.data.read_image``."""
+        found = re.fullmatch(rf"{self._name}\[([0-9]+)\]", path)
+        if not found or int(found[1]) >= len(self._dataset):
+            raise LpclipError(f"There is no image '{path}'; a path is {self._name}[row].")
+        return to_rgb(self._item(int(found[1]))[0], path)
+
+    def size(self, path: str) -> int:
+        """Bytes of the file that the set opens for a row; 0 of sets that hold arrays."""
+        self._size = 0
+        with self._leaving_files_unread():
+            self._item(int(path.removeprefix(f"{self._name}[").removesuffix("]")))
+        return self._size
+
+    @contextlib.contextmanager
+    def _leaving_files_unread(self) -> Iterator[None]:
+        self._files_unread = True
+        try:
+            yield
+        finally:
+            self._files_unread = False
+
+    @cached_property
+    def _dataset(self) -> Any:
+        arguments, cls = dict(self._arguments), self._class
+        if "loader" in _parameters(cls):
+            arguments["loader"] = self._open
+        else:
+            cls = _opening_with(self._open, cls)
+        try:
+            return cls(**arguments)
+        except Exception as error:  # what the sets raise for missing files differs from each other
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise LpclipError(
+                f"torchvision's {self._name} cannot be read from '{self._root}' ({reason}). "
+                f"{self._how}"
+            ) from error
+
+    def _open(self, file: Any, *_mode: Any) -> Image.Image:
+        """What the set's own code gets for a file of an image, by its path or open."""
+        if self._files_unread:
+            self._size = size_of_file(os.fspath(file)) if isinstance(file, str | os.PathLike) else 0
+            return Image.new("RGB", (1, 1))
+        if isinstance(file, str | os.PathLike):
+            return read_file(Path(file))
+        return decode(file, "its bytes")
+
+    def _item(self, row: int) -> Sequence[Any]:
+        """Image and label of a row."""
+        where = f"{self._name}[{row}]"
+        try:
+            item = self._dataset[row]
+        except BadImageError as error:
+            raise BadImageError(f"{where} ({error.path})", error.reason) from error
+        except Exception as error:  # of sets' own formats
+            raise BadImageError(where, " ".join(str(error).split())) from error
+        if not isinstance(item, tuple) or len(item) != 2 or not isinstance(item[0], Image.Image):
+            raise LpclipError(
+                f"torchvision's {self._name} is no set of single images with a label each."
+            )
+        return item
+
+    @cached_property
+    def _labels(self) -> AnyArray:
+        """Label of every row, int64 ``[N]``; -1 for none."""
+        rows = range(len(self._dataset))
+        kept = self._kept_labels()
+        if kept is None:
+            with self._leaving_files_unread():
+                kept = [self._item(row)[1] for row in rows]
+        for value in kept:
+            if not _is_label(value):
+                raise LpclipError(
+                    f"torchvision's {self._name} has the label {str(value)[:50]!r}; only sets "
+                    "whose label is a class can be used."
+                )
+        return np.array([-1 if value is None else int(value) for value in kept], dtype=np.int64)
+
+    def _kept_labels(self) -> Sequence[Any] | None:
+        """The labels that the set keeps beside its images, where they are those of its rows."""
+        n = len(self._dataset)
+        candidates = [getattr(self._dataset, key, None) for key in _LABELS]
+        for key in _PAIRS:
+            pairs = getattr(self._dataset, key, None)
+            if pairs and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+                candidates.append([pair[1] for pair in pairs])
+        for values in candidates:
+            if values is None or len(values) != n:
+                continue
+            values = values.tolist() if hasattr(values, "tolist") else list(values)
+            if all(self._agrees(row, values[row]) for row in {0, n // 2, n - 1} if n):
+                return values
+        return None
+
+    def _agrees(self, row: int, label: Any) -> bool:
+        try:
+            found = self._item(row)[1]
+        except BadImageError:  # what becomes of it is decided where images are embedded
+            return True
+        return _is_label(label) and _is_label(found) and bool(label == found)
+
+    @property
+    def _how(self) -> str:
+        """How to come by the data."""
+        page = f"https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.{self._name}"
+        if "download" not in _parameters(self._class):
+            return f"Put its files there; which ones, says {page}.html."
+        urls = (getattr(self._class, key, None) for key in ("url", "_URL"))
+        url = next((f" ({value})" for value in urls if isinstance(value, str)), "")
+        return (
+            "Set download: true once, where there is a network, or put the files that torchvision "
+            f"downloads there{url}; see {page}.html."
+        )
+
+
+def _class(name: str) -> Any:
+    # Takes seconds to import, and only this kind needs it.
+    from torchvision import datasets
+
+    known = {
+        key: value
+        for key in datasets.__all__
+        if inspect.isclass(value := getattr(datasets, key))
+        and issubclass(value, datasets.VisionDataset)
+        and value is not datasets.VisionDataset
+    }
+    if name not in known:
+        raise LpclipError(f"torchvision has no dataset '{name}'. {did_you_mean(name, known)}")
+    if name in _UNPICKLING:
+        raise LpclipError(
+            f"torchvision's {name} unpickles a list of its keys from the folder in which it runs, "
+            "which could run code. Export its images into a folder for each class, and set "
+            "kind: folder."
+        )
+    return known[name]
+
+
+def _opening_with(open_image: Callable[..., Image.Image], cls: Any) -> Any:
+    """A class like the given one, in whose ``__getitem__`` ``PIL.Image.open`` is another function.
+
+    For the sets that take no ``loader``. torchvision's class, which others may use, stays as it is.
+    """
+    pillow = SimpleNamespace(**{**vars(Image), "open": open_image})
+    changed = {id(Image): pillow, id(PIL): SimpleNamespace(**{**vars(PIL), "Image": pillow})}
+    method = cls.__getitem__
+    names = {key: changed.get(id(value), value) for key, value in method.__globals__.items()}
+    own = FunctionType(method.__code__, names, None, method.__defaults__, method.__closure__)
+    return type(cls.__name__, (cls,), {"__getitem__": own})
+
+
+def _parameters(cls: Any) -> set[str]:
+    """Names of the keyword arguments, also of those that are handed on to a base class."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(base.__init__).parameters
+            names |= set(parameters)
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+                break
+    return names
+
+
+def _is_label(value: Any) -> bool:
+    """Whether a value is a class index, or None, which sets without labels have."""
+    try:
+        return value is None or operator.index(value) == value
+    except (TypeError, ValueError):
+        return False

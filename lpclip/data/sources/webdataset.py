@@ -1,0 +1,285 @@
+"""Tar shards in WebDataset's format, each image read by its place in the shard."""
+
+import os
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from lpclip.data.base import Sample
+from lpclip.data.label_values import label_index, named_classes, numbers_or_text
+from lpclip.data.read_image import decode
+from lpclip.data.repeated import refuse_same_file
+from lpclip.data.shards import expand
+from lpclip.data.sources.folder import ENDINGS, LEFT_BY_SYSTEMS
+from lpclip.errors import BadImageError, LpclipError, did_you_mean
+from lpclip.storage.json_text import parse_json
+
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_META = re.compile(r"__[^/]*__($|/)")  # members that webdataset passes over
+_PATH = re.compile(r"(.+?)::(.*)@([0-9]+):([0-9]+)", re.DOTALL)
+
+
+class Source:
+    """Samples of shards, in the order of the shards and of their members.
+
+    Members whose names agree up to the first dot are one sample, as webdataset has it; hidden ones,
+    whose names begin with a dot, and ``__MACOSX`` are passed over. An id is
+    ``shard/key``; a path, ``shard.tar::member@offset:size``, says where the bytes lie, so that
+    reading an image is one seek. Hence shards are files, and not compressed.
+
+    Args:
+        shards: paths with braces and wildcards (``train-{000..146}.tar``, ``val/*.tar``), one or
+            a list.
+        label: ending of the member that holds the label as text, a class name or an index
+            (``cls``), or a field of a JSON member (``json:class``); left out for an unlabelled set.
+        image: ending of the member that is the image (``jpg``); may be left out where a sample has
+            only one image.
+        class_names: of the classes; what indices index, and the order that names are numbered in.
+            Where left out, every shard is read through before the first job; names are numbered in
+            the order of the alphabet, and the names of indices are the numbers.
+
+    Raises:
+        LpclipError: a pattern without shards, too many shards, a shard twice, or what is no pattern
+            of files.
+    """
+
+    def __init__(
+        self,
+        shards: str | Sequence[str],
+        label: str | None = None,
+        image: str | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        patterns = [shards] if isinstance(shards, str) else list(shards)
+        self._shards = [path for each in patterns for path in expand(each)]
+        if not self._shards:
+            raise LpclipError("shards is an empty list. Give the path of one shard or more.")
+        refuse_same_file(self._shards, self._shards, where="shards")
+        ending, colon, field = (label or "").partition(":")
+        self._label = ending.removeprefix(".").lower() or None
+        self._field = field if colon else None
+        self._image = None if image is None else image.removeprefix(".").lower()
+        self._given_names = class_names
+
+    def files(self) -> list[Path]:
+        """The shards."""
+        return [Path(shard) for shard in self._shards]
+
+    @cached_property
+    def class_names(self) -> Sequence[str] | None:
+        """Names as given, or made from the labels; None without labels."""
+        if self._label is None:
+            return None
+        labels = [] if self._given_names is not None else [each.label for each in self._index]
+        values = numbers_or_text(labels, self._given_names)
+        return named_classes(values, self._given_names, where=self._where)
+
+    def samples(self) -> list[Sample]:
+        """Every sample, the incomplete ones among them.
+
+        Raises:
+            LpclipError: a shard that is no tar file, or not whole; a sample with several images; a
+                label that is no class; no sample that has an image and a label.
+        """
+        problems = self.problems()
+        if problems and len(problems) == len(self._index):
+            raise LpclipError(next(iter(problems.values())))
+        values = numbers_or_text([each.label for each in self._index], self._given_names)
+        labels = label_index(values, self.class_names or (), where=self._where)
+        return [
+            Sample(each.id, each.path, int(label))
+            for each, label in zip(self._index, labels, strict=True)
+        ]
+
+    def problems(self) -> dict[str, str]:
+        """Path of each sample that lacks its image or its label -> what is wrong."""
+        return {each.path: each.problem for each in self._index if each.problem}
+
+    def read(self, path: str) -> Image.Image:
+        """The image at a place in a shard, RGB, see ``lpclip.data.read_image``."""
+        return decode(self.encoded(path), path)
+
+    def encoded(self, path: str) -> bytes:
+        """The member at a place in a shard."""
+        found = _PATH.fullmatch(path)
+        if not found:
+            raise LpclipError(
+                f"There is no image '{path}'; a path is shard.tar::member@offset:size."
+            )
+        shard, _, offset, size = found.groups()
+        try:
+            with Path(shard).open("rb") as file:
+                file.seek(int(offset))
+                data = file.read(int(size))
+        except OSError as error:
+            raise BadImageError(path, (error.strerror or str(error)).lower()) from error
+        if len(data) < int(size):
+            raise BadImageError(path, "the shard ends before")
+        return data
+
+    def size(self, path: str) -> int:
+        """Bytes of a member, as its path has them."""
+        found = _PATH.fullmatch(path)
+        return int(found[4]) if found else 0
+
+    @cached_property
+    def _index(self) -> list["_Entry"]:
+        # Takes seconds to import; only the index needs it, no worker that reads images.
+        from webdataset.tariterators import group_by_keys
+
+        # Ids say which shard, and do not depend on where the shards lie.
+        parent = os.path.commonpath([Path(shard).absolute().parent for shard in self._shards])
+        places = [Path(shard).absolute().relative_to(parent) for shard in self._shards]
+        names = [place.with_suffix("").as_posix() for place in places]
+        if len(set(names)) < len(names):  # set.tar.0, set.tar.1
+            names = [place.as_posix() for place in places]
+        entries = []
+        for shard, name in zip(self._shards, names, strict=True):
+            try:
+                with Path(shard).open("rb") as file:
+                    for sample in group_by_keys(_members(shard)):
+                        entries.append(self._entry(shard, name, sample, file))
+            except (tarfile.TarError, ValueError, OSError) as error:
+                reason = getattr(error, "strerror", None) or str(error.args[0])
+                raise LpclipError(
+                    f"{shard} cannot be read as a shard ({reason.partition(' in tar file')[0]}). "
+                    "Is it a whole tar file?"
+                ) from error
+        return entries
+
+    def _entry(self, shard: str, name: str, sample: Mapping[str, Any], file: Any) -> "_Entry":
+        key = sample["__key__"].removeprefix("./")
+        members = {ending: place for ending, place in sample.items() if ending[:2] != "__"}
+        where = f"{shard}: sample '{key}'"
+        path, label = f"{shard}::{key}", None
+        try:
+            place: _Place = members[self._image_ending(members, where)]
+            path = f"{shard}::{place.name}@{place.offset}:{place.size}"
+            if self._label is not None:
+                if self._label not in members:
+                    raise _IncompleteError(
+                        f"{where} has no member '{self._label}' for its label. "
+                        f"{did_you_mean(self._label, members)}{_about_dots(members, self._label)}"
+                    )
+                file.seek(members[self._label].offset)
+                label = _label(file.read(members[self._label].size), self._field, where)
+        except _IncompleteError as error:
+            return _Entry(f"{name}/{key}", path, None, str(error))
+        return _Entry(f"{name}/{key}", path, label, "")
+
+    def _image_ending(self, members: Mapping[str, Any], where: str) -> str:
+        if self._image is not None:
+            if self._image in members:
+                return self._image
+            raise _IncompleteError(
+                f"{where} has no member '{self._image}'. {did_you_mean(self._image, members)}"
+                f"{_about_dots(members, self._image)}"
+            )
+        images = [ending for ending in members if f".{ending.rpartition('.')[2]}" in ENDINGS]
+        if len(images) == 1:
+            return images[0]
+        listed = ", ".join(sorted(members))
+        if not images:
+            raise _IncompleteError(f"{where} has no image among its members {listed}.")
+        advice = "" if len(dotted := _dotted(images)) == len(images) else _NAME_ONE
+        raise LpclipError(
+            f"{where} has {len(images)} images among its members {listed}.{advice}"
+            f"{_ABOUT_DOTS if dotted else ''}"
+        )
+
+    @property
+    def _where(self) -> str:
+        several = f" and {len(self._shards) - 1} other shards" if len(self._shards) > 1 else ""
+        return f"{self._shards[0]}{several}"
+
+
+class _Place(NamedTuple):
+    name: str
+    offset: int
+    size: int
+
+
+class _Entry(NamedTuple):
+    id: str
+    path: str
+    label: str | None
+    problem: str  # why it is incomplete, "" if it is not
+
+
+class _IncompleteError(LpclipError):
+    """A sample without an image or a label: one that may be left out."""
+
+
+_NAME_ONE = " Name the ending of one as 'image'."
+_ABOUT_DOTS = (
+    " The key of a sample ends at the first dot of a member's name. If a dot belongs to the names "
+    "of images, write the shards again with another character in its place."
+)
+
+
+def _dotted(endings: Iterable[str]) -> list[str]:
+    """Endings that hold a dot, perhaps since the name of the file does."""
+    return [ending for ending in endings if "." in ending]
+
+
+def _about_dots(members: Iterable[str], ending: str) -> str:
+    """What to know of dots where a member would have the ending but for its name up to there."""
+    return _ABOUT_DOTS if any(m.endswith(f".{ending}") for m in members) else ""
+
+
+def _members(shard: str) -> Iterator[dict[str, Any]]:
+    """Name and place of every file of a shard, as webdataset wants them to make samples of."""
+    with Path(shard).open("rb") as file:
+        if file.read(6).startswith(_COMPRESSED):
+            raise LpclipError(
+                f"{shard} is compressed, so that no image has a place of its own. Decompress it; "
+                "images in it are compressed already."
+            )
+        end = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                if member.offset_data + member.size > end:
+                    raise tarfile.ReadError("it ends within a member")
+                if not member.isreg() or _is_left_out(member.name):
+                    continue
+                if member.issparse():
+                    raise tarfile.ReadError(f"'{member.name}' is a sparse file")
+                place = _Place(member.name, member.offset_data, member.size)
+                yield {"fname": member.name, "data": place, "__url__": shard}
+            # tarfile takes a damaged header for the end.
+            file.seek(archive.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise tarfile.ReadError(f"the header at byte {archive.offset} is damaged")
+
+
+def _is_left_out(name: str) -> bool:
+    """Whether a member is metadata, hidden, or in a folder that systems make."""
+    *folders, last = name.split("/")
+    hidden = last.startswith(".") or not LEFT_BY_SYSTEMS.isdisjoint(folders)
+    return hidden or _META.match(name) is not None
+
+
+def _label(data: bytes, field: str | None, where: str) -> str | None:
+    """The label in a member: its text, or a field of its JSON."""
+    try:
+        text = data.decode().strip()
+        if field is None:
+            return text
+        values = parse_json(text)
+    except ValueError as error:
+        raise _IncompleteError(f"{where}: its label cannot be read ({error}).") from error
+    if not isinstance(values, dict) or field not in values:
+        known = values if isinstance(values, dict) else ()
+        raise _IncompleteError(f"{where} has no field '{field}'. {did_you_mean(field, known)}")
+    value = values[field]
+    if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
+        raise _IncompleteError(
+            f"{where}: '{field}' is {str(value)[:50]}, but a label is text or a whole number."
+        )
+    return None if value is None else str(value)

@@ -1,0 +1,76 @@
+"""A smaller dataset: so many images of all, or as many or the same share of every class.
+
+An image's place in the draw is a hash of (seed, id), so that it depends on no other image, and a
+smaller limit, number or share gives a subset.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lpclip.data.base import Sample
+from lpclip.errors import LpclipError
+from lpclip.utils.rng import sample_key
+
+
+@dataclass(frozen=True)
+class Stratified:
+    """How much of every class to take: one of the two.
+
+    Attributes:
+        per_class: so many images; all where there are fewer.
+        share: in (0, 1], rounded, but one image at least.
+    """
+
+    per_class: int | None = None
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.per_class is None) == (self.share is None):
+            raise LpclipError("stratified needs either per_class or share.")
+        if self.per_class is not None and self.per_class < 1:
+            raise LpclipError(f"stratified.per_class is {self.per_class}; it must be at least 1.")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise LpclipError(f"stratified.share is {self.share}; it must be in (0, 1].")
+
+    def count(self, n: int) -> int:
+        """How many of n images of a class stay."""
+        if self.share is None:
+            assert self.per_class is not None
+            return min(self.per_class, n)
+        return max(1, round(self.share * n))
+
+
+def choose(
+    samples: Sequence[Sample], *, limit: int | None, stratified: Stratified | None, seed: int
+) -> list[Sample]:
+    """The images that stay, in the order in which they came.
+
+    Args:
+        samples: every image.
+        limit: at most so many, drawn from what ``stratified`` leaves; None for all.
+        stratified: how much of every class; images without a label are taken like one more class.
+        seed: of the draw.
+
+    Raises:
+        LpclipError: a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise LpclipError(f"limit is {limit}; it must be at least 1.")
+    if limit is None and stratified is None:
+        return list(samples)
+    rows = sorted(
+        range(len(samples)), key=lambda row: (sample_key(seed, samples[row].id, "subset"), row)
+    )
+    if stratified is not None:
+        sizes = Counter(sample.label for sample in samples)
+        wanted = {label: stratified.count(n) for label, n in sizes.items()}
+        taken: defaultdict[int, int] = defaultdict(int)
+        stay = []
+        for row in rows:
+            label = samples[row].label
+            taken[label] += 1
+            if taken[label] <= wanted[label]:
+                stay.append(row)
+        rows = stay
+    return [samples[row] for row in sorted(rows[:limit])]

@@ -1,0 +1,56 @@
+"""How well distances to the adapt set separate the test set from out-of-distribution images.
+
+No head and no label has a part in it: the figures hold for every method of a benchmark. No image
+is compared with itself: without a test set half of the adapt set is the reference for the other
+half.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from lpclip.evaluation.common import views_of, write_csv
+from lpclip.metrics import detection_metrics
+from lpclip.metrics.ood_features import feature_scores
+from lpclip.storage.hdf5 import read_provenance
+from lpclip.types import BoolArray, OutputFile
+
+log = logging.getLogger(__name__)
+
+
+def evaluate_features(*, adapt: Path, test: Path, features: Path, output: OutputFile) -> None:
+    """Detection of foreign images by their distance to the unlabelled adapt set.
+
+    Args:
+        adapt: feature cache with the clean view of the benchmark's adapt set.
+        test: feature cache with the clean view of its test set. Where that is the adapt set, every
+            other image of it is the reference, and the rest are the in-distribution images.
+        features: feature cache with the clean view of the foreign set.
+        output: CSV, one row per score.
+    """
+    model = read_provenance(adapt, kind="features")
+    known, inside, outside = (next(views_of(path, model))[2] for path in (adapt, test, features))
+    if np.array_equal(known, inside):
+        is_reference = references(len(known))
+        known, inside = known[is_reference], inside[~is_reference]
+    n = len(inside)
+    rows = [
+        {
+            "score": name,
+            "n_id": n,
+            "n_ood": len(outside),
+            **detection_metrics(scores[:n], scores[n:]),
+        }
+        for name, scores in feature_scores(np.concatenate([inside, outside]), known).items()
+    ]
+    write_csv(rows, output)
+
+
+def references(n: int) -> BoolArray:
+    """Which of so many images of the adapt set others of it are compared with: every other one.
+
+    The order of images is that of the index, so that the halves are always the same.
+    """
+    found: BoolArray = np.arange(n) % 2 == 0
+    return found

@@ -1,0 +1,130 @@
+"""Which OOD score suits a method, found without a foreign image: its own classes stand in for them.
+
+A few classes are taken out of the head and out of the reference images; images that the method
+gives one of them are then of no class that is left. How well a score tells these from the others
+needs no label and no foreign set.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lpclip.evaluation.common import experiment, views_of, write_csv
+from lpclip.evaluation.detection import head_scores
+from lpclip.evaluation.feature_detection import references
+from lpclip.metrics import detection_metrics
+from lpclip.metrics.ood_features import feature_scores
+from lpclip.storage.probes import Probes, read_probes
+from lpclip.types import BoolArray, FloatArray, OutputFile
+
+GROUPS = 10  # of classes, which are held out in turn
+_IMAGES = 10_000  # at most; distances to all others grow with their square
+
+COLUMNS = (
+    "model", "benchmark", "method", "seed", "score", "n_groups", "n_images", "auroc",
+)  # fmt: skip
+
+
+def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
+    """Detection of held-out classes of the adapt set, by every score.
+
+    Args:
+        probes: of one method.
+        adapt: feature cache with the clean view of the benchmark's adapt set.
+        output: CSV, one row per seed and score; only a header where no class can be held out.
+    """
+    heads, provenance = read_probes(probes)
+    features = next(views_of(adapt, provenance))[2]
+    rows = []
+    for column, seed in enumerate(heads.seeds):
+        found = held_out_auroc(_of_seed(heads, column), features)
+        rows += [
+            {**experiment(provenance, seed), "score": score, **row} for score, row in found.items()
+        ]
+    write_csv(rows, output, columns=COLUMNS)
+
+
+def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, float]]:
+    """Score -> n_groups, n_images and auroc, the mean over groups of classes.
+
+    Every other image is a reference for the scores of features, the rest are scored: an image
+    that is its own neighbour would look known. Class c is in group c modulo ``GROUPS``.
+
+    Args:
+        heads: of one seed.
+        features: ``[N, D]`` of the unlabelled images, of unit length.
+    """
+    features = features[:: max(1, -(-len(features) // _IMAGES))]
+    predicted = heads.logits(features, -1, 0).argmax(axis=1)
+    groups = np.arange(len(heads.class_names)) % GROUPS
+    is_reference = references(len(features))
+    aurocs = defaultdict[str, list[float]](list)
+    for group in np.unique(groups):
+        out = groups == group
+        foreign = out[predicted]
+        known = features[is_reference & ~foreign]
+        if out.all() or len(known) < 2 or not _both(foreign[~is_reference]):
+            continue
+        scored, is_foreign = features[~is_reference], foreign[~is_reference]
+        scores = dict(_scores(_without(heads, out), scored, known))
+        for name, values in scores.items():
+            found = detection_metrics(values[~is_foreign], values[is_foreign])
+            aurocs[name].append(found["auroc"])
+    return {
+        name: {
+            "n_groups": len(values),
+            "n_images": int((~is_reference).sum()),
+            "auroc": float(np.mean(values)),
+        }
+        for name, values in aurocs.items()
+    }
+
+
+def _scores(
+    heads: Probes, scored: FloatArray, known: FloatArray
+) -> Iterator[tuple[str, FloatArray]]:
+    for name, values in head_scores(heads, scored).items():
+        yield name, values[0]
+    yield from feature_scores(scored, known).items()
+
+
+def _both(values: BoolArray) -> bool:
+    return bool(values.any()) and not bool(values.all())
+
+
+def _of_seed(heads: Probes, column: int) -> Probes:
+    """The first and the last round of one seed."""
+    found = replace(
+        heads,
+        weight=heads.weight[[0, -1], column : column + 1],
+        bias=heads.bias[[0, -1], column : column + 1],
+        seeds=heads.seeds[column : column + 1],
+    )
+    if heads.member_weight is None or heads.member_bias is None:
+        return found
+    return replace(
+        found,
+        member_weight=heads.member_weight[column : column + 1],
+        member_bias=heads.member_bias[column : column + 1],
+    )
+
+
+def _without(heads: Probes, out: BoolArray) -> Probes:
+    """The heads without some classes."""
+    kept = np.flatnonzero(~out)
+    found = replace(
+        heads,
+        weight=heads.weight[:, :, kept],
+        bias=heads.bias[:, :, kept],
+        class_names=tuple(heads.class_names[c] for c in kept),
+    )
+    if heads.member_weight is None or heads.member_bias is None:
+        return found
+    return replace(
+        found,
+        member_weight=heads.member_weight[:, :, kept],
+        member_bias=heads.member_bias[:, :, kept],
+    )

@@ -1,0 +1,267 @@
+"""A method beside zero-shot on the same test images: predictions, paired differences, reliability.
+
+Round 0 of every probes file is the zero-shot head, so nothing else is read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from lpclip.data.base import UNLABELLED
+from lpclip.data.class_matching import group_logits
+from lpclip.evaluation.common import checked_labels, views_of
+from lpclip.evaluation.robustness import logits_of
+from lpclip.metrics import paired_comparison
+from lpclip.storage.hdf5 import create, open_file, read_provenance
+from lpclip.storage.probes import Probes, read_probes
+from lpclip.storage.tables import read_table, write_table
+from lpclip.transforms.corruptions.registry import STANDARD, family_of
+from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
+from lpclip.utils.atomic import atomic_path
+
+# The mean over the standard corruptions x severities, as a shift of its own.
+MEAN = "standard_corruptions"
+N_BINS = 15
+_ROUNDING = 1e-6  # of float32 weights that were multiplied once
+
+COMPARISONS = (
+    "model", "benchmark", "method", "n_seeds", "dataset", "shift", "family", "source", "severity",
+    "n", "difference", "difference_low", "difference_high", "only_method", "only_zero_shot",
+)  # fmt: skip
+RELIABILITY = (
+    "model", "benchmark", "method", "seed", "shift", "source", "severity", "bin", "low", "high",
+    "n", "confidence", "accuracy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _View:
+    """What is known of one view of one set.
+
+    Attributes:
+        correct: ``[S, N]``, whether the method is right, per seed.
+        zero_shot_correct: ``[N]``.
+        confidence: ``[S, N]``.
+    """
+
+    dataset: str
+    shift: str
+    family: str
+    source: str
+    severity: int
+    correct: BoolArray
+    zero_shot_correct: BoolArray
+    confidence: FloatArray
+
+
+def evaluate_samples(
+    *,
+    probes: Path,
+    features: Sequence[Path],
+    samples: Sequence[Path],
+    output: OutputFile,
+    reliability: OutputFile,
+    predictions: OutputFile,
+    test: str,
+    shifts: Sequence[str] = (),
+) -> None:
+    """Compare the last round's probes with zero-shot, image by image.
+
+    Args:
+        probes: of one method.
+        features: feature caches: the clean view of the test set first, then its corruptions and
+            the clean views of natural shifts.
+        samples: indices of these sets; where the test set has no labels, none.
+        output: CSV of paired differences in accuracy, one row per shift and severity.
+        reliability: CSV of accuracy and confidence per bin of confidence.
+        predictions: HDF5 file with a table per seed: id, label, prediction and confidence of
+            every clean test image.
+        test: name of the test set.
+        shifts: names of the sets that are natural shifts.
+    """
+    heads, provenance = read_probes(probes)
+    indices = {str(read_provenance(path)["index"]): path for path in samples}
+    names = {key: str(provenance[key]) for key in ("model", "benchmark", "method")}
+    _write_predictions(predictions, heads, provenance, features[0], indices, dataset=test)
+    views = [
+        view
+        for path in features
+        for view in _views(path, heads, provenance, indices, shifts=shifts)
+    ]
+    names_and_seeds = {**names, "n_seeds": len(heads.seeds)}
+    rows = _differences(views, names_and_seeds, same=decides_as_zero_shot(heads))
+    _write(rows, COMPARISONS, output)
+    _write(_bins(views, names, heads.seeds), RELIABILITY, reliability)
+
+
+def _views(
+    path: Path,
+    heads: Probes,
+    provenance: Mapping[str, Any],
+    indices: Mapping[str, Path],
+    *,
+    shifts: Sequence[str],
+) -> Iterator[_View]:
+    images = read_provenance(path)
+    samples = indices.get(str(images["index"]))
+    if samples is None:
+        return
+    is_shift = images["dataset"] in shifts
+    labels = checked_labels(samples, path, heads, several=is_shift)
+    truth = labels.own if is_shift else labels.of_benchmark
+    settings = images.json("views")
+
+    def logits(values: FloatArray, number: int, column: int) -> FloatArray:
+        found = logits_of(heads, values, number, column)
+        return group_logits(found, labels.groups) if is_shift else found
+
+    for view, severity, values in views_of(path, provenance):
+        own = [softmax(logits(values, -1, column), axis=-1) for column in range(len(heads.seeds))]
+        official = bool(settings.get(view, {}).get("official"))
+        family = "natural" if is_shift else "clean" if severity == 0 else family_of(view)
+        yield _View(
+            dataset=str(images["dataset"]),
+            shift=str(images["dataset"]) if is_shift else view,
+            family=family,
+            source=("official" if official else "generated") if severity else family,
+            severity=severity,
+            correct=np.stack([p.argmax(axis=-1) == truth for p in own]),
+            zero_shot_correct=logits(values, 0, 0).argmax(axis=-1) == truth,
+            confidence=np.stack([p.max(axis=-1) for p in own]),
+        )
+
+
+def decides_as_zero_shot(heads: Probes) -> bool:
+    """Whether the last round's heads give every image the class that round 0 gives it.
+
+    They do where each is round 0 itself or a positive multiple of it, as with a temperature.
+    """
+    weight, bias = heads.last()
+    first = np.concatenate([heads.weight[0, 0], heads.bias[0, 0][:, None]], axis=-1).ravel()
+    own = np.concatenate([weight, bias[..., None]], axis=-1).reshape(-1, len(first))
+    factors = own @ first / max(float(first @ first), np.finfo(np.float32).tiny)
+    gap = np.abs(own - factors[:, None] * first).max(axis=1)
+    return bool(((factors > 0) & (gap <= _ROUNDING * np.abs(own).max(axis=1))).all())
+
+
+def _differences(
+    views: Sequence[_View], names: Mapping[str, Any], *, same: bool
+) -> list[dict[str, Any]]:
+    """One row per view, and per source one of the mean over its standard corruptions."""
+    rows = []
+    for view in views:
+        place = {"dataset": view.dataset, "shift": view.shift, "family": view.family}
+        row = {**names, **place, "source": view.source, "severity": view.severity}
+        rows.append({**row, **_compared([view], same=same)})
+    for source, group in _standard(views).items():
+        complete = len({(view.shift, view.severity) for view in group}) == len(STANDARD) * 5
+        # Corruptions of other images than these would be no pairs.
+        if complete and len({view.correct.shape for view in group}) == 1:
+            place = {"dataset": group[0].dataset, "shift": MEAN, "family": "mean"}
+            row = {**names, **place, "source": source, "severity": ""}
+            rows.append({**row, **_compared(group, same=same)})
+    return rows
+
+
+def _compared(views: Sequence[_View], *, same: bool) -> dict[str, float]:
+    """Paired difference, mean over seeds and views: an image counts once, with all of them."""
+    correct = np.concatenate([view.correct for view in views])
+    n_seeds = len(views[0].correct)
+    baseline = np.repeat(np.stack([view.zero_shot_correct for view in views]), n_seeds, axis=0)
+    found = paired_comparison(correct, baseline, same=same)
+    return {
+        **{key: found[key] for key in ("n", "difference", "difference_low", "difference_high")},
+        "only_method": found["only_method"] / len(correct),
+        "only_zero_shot": found["only_baseline"] / len(correct),
+    }
+
+
+def _bins(
+    views: Sequence[_View], names: Mapping[str, Any], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Rows per seed, shift, severity and bin; the standard corruptions of a severity are pooled."""
+    groups: dict[tuple[str, str, int], list[_View]] = {
+        (view.shift, view.source, view.severity): [view] for view in views if view.severity == 0
+    }
+    for source, found in _standard(views).items():
+        for view in found:
+            groups.setdefault((MEAN, source, view.severity), []).append(view)
+    rows = []
+    for (shift, source, severity), group in groups.items():
+        for column, seed in enumerate(seeds):
+            confidence = np.concatenate([view.confidence[column] for view in group])
+            correct = np.concatenate([view.correct[column] for view in group])
+            place = {"shift": shift, "source": source, "severity": severity}
+            rows += [
+                {**names, "seed": seed, **place, **row} for row in _binned(confidence, correct)
+            ]
+    return rows
+
+
+def _binned(confidence: FloatArray, correct: BoolArray) -> Iterator[dict[str, float]]:
+    """Bins (0, 1/15], ..., (14/15, 1], those of the calibration error, without empty ones."""
+    edges = np.linspace(0, 1, N_BINS + 1)
+    places = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, N_BINS - 1)
+    for place in np.unique(places):
+        inside = places == place
+        yield {
+            "bin": int(place),
+            "low": float(edges[place]),
+            "high": float(edges[place + 1]),
+            "n": int(inside.sum()),
+            "confidence": float(confidence[inside].mean()),
+            "accuracy": float(correct[inside].mean()),
+        }
+
+
+def _standard(views: Sequence[_View]) -> dict[str, list[_View]]:
+    """Source -> its views of standard corruptions."""
+    found: dict[str, list[_View]] = {}
+    for view in views:
+        if view.severity and view.shift in STANDARD:
+            found.setdefault(view.source, []).append(view)
+    return found
+
+
+def _write_predictions(
+    path: Path,
+    heads: Probes,
+    provenance: Mapping[str, Any],
+    clean: Path,
+    indices: Mapping[str, Path],
+    *,
+    dataset: str,
+) -> None:
+    images = read_provenance(clean)
+    samples = indices.get(str(images["index"]))
+    with open_file(clean, kind="features") as file:
+        ids = read_table(file, "samples")["id"]
+    truth: IntArray = np.full(len(ids), UNLABELLED)
+    if samples is not None:
+        truth = checked_labels(samples, clean, heads).of_benchmark
+    _, _, values = next(views_of(clean, provenance))
+    kept = {key: provenance[key] for key in ("model", "benchmark", "method", "class_names")}
+    made = {**kept, "weights": provenance["weights"], "dataset": dataset, "index": images["index"]}
+    with create(path, kind="predictions", provenance=made) as file:
+        for column, seed in enumerate(heads.seeds):
+            probabilities = softmax(logits_of(heads, values, -1, column), axis=-1)
+            table = pd.DataFrame(
+                {
+                    "id": ids,
+                    "label": truth.astype(np.int32),
+                    "prediction": probabilities.argmax(axis=-1).astype(np.int32),
+                    "confidence": probabilities.max(axis=-1).astype(np.float32),
+                }
+            )
+            write_table(file, f"seed_{seed}", table)
+
+
+def _write(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], path: Path) -> None:
+    with atomic_path(path) as temporary:
+        table = pd.DataFrame(rows, columns=list(columns))
+        table.to_csv(temporary, index=False, float_format="%.9g")

@@ -1,0 +1,162 @@
+"""What a method's probes are worth: accuracy and calibration.
+
+The evaluation is the only stage, besides supervised training, that reads labels. It reads the
+probe of the last round; ``lpclip.evaluation.rounds`` reads them all.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scipy.special import softmax
+
+from lpclip.data.base import UNLABELLED
+from lpclip.data.class_matching import Groups, Labels, check_same_images, group_logits
+from lpclip.evaluation.common import checked_labels, experiment, views_of, write_csv
+from lpclip.metrics import classification_metrics, effective_robustness
+from lpclip.storage.hdf5 import read_provenance
+from lpclip.storage.probes import Probes, read_probes
+from lpclip.transforms.corruptions.registry import family_of
+from lpclip.types import FloatArray, IntArray, OutputFile
+
+log = logging.getLogger(__name__)
+
+# Classes of the shifts of ``lpclip.metrics.FITS``: on fewer of them a fit says nothing.
+CLASSES_OF_FIT = {"imagenet_v2": 1000, "imagenet_sketch": 1000, "imagenet_r": 200, "objectnet": 113}
+
+
+def evaluate(
+    *,
+    probes: Path,
+    features: Path,
+    output: OutputFile,
+    samples: Path | None = None,
+    test: Path | None = None,
+    test_samples: Path | None = None,
+    shift: str = "",
+    published: str = "",
+) -> None:
+    """Accuracy, calibration and risk of the last round's probes on every view of one cache.
+
+    On a natural shift, which may have only some of the benchmark's classes, logits are restricted
+    to these; clean test images of the same classes, restricted likewise, get rows of their own.
+
+    Args:
+        probes: of one method.
+        features: feature cache of a set: its clean view, or corruptions.
+        output: CSV, one row per seed, shift and severity (clean is severity 0).
+        samples: the set's index; without it, only what needs no label is told.
+        test: of a natural shift: feature cache with the clean view of the benchmark's test set.
+        test_samples: index of the test set, for a natural shift or published corruptions.
+        shift: name of the natural shift that the set is; empty for the benchmark's own test set.
+        published: the shift's name in ``lpclip.metrics.FITS``, for effective robustness.
+
+    Raises:
+        LpclipError: labels of other images or classes, or not for all images.
+    """
+    heads, provenance = read_probes(probes)
+    images = read_provenance(features)
+    settings = images.json("views")
+    own, groups, labels = None, None, None
+    if samples is not None:
+        labels = checked_labels(samples, features, heads, several=bool(shift))
+    if labels is not None:
+        own, groups = (labels.own, labels.groups) if shift else (labels.of_benchmark, None)
+    rows = []
+    for view, severity, values in views_of(features, provenance):
+        family = "natural" if shift else "clean" if severity == 0 else family_of(view)
+        official = bool(settings.get(view, {}).get("official"))
+        if official and samples is not None and test_samples is not None:
+            check_same_images(samples, test_samples, heads.class_names)
+        for column, seed in enumerate(heads.seeds):
+            rows.append(
+                {
+                    **experiment(provenance, seed),
+                    "dataset": images["dataset"],
+                    "shift": shift or view,
+                    "family": family,
+                    "source": ("official" if official else "generated") if severity else family,
+                    "texture": "" if official else _texture(view, settings.get(view, {})),
+                    "severity": severity,
+                    "subset": "",
+                    **_measured(heads, values, column, own, groups),
+                    "effective_robustness": float("nan"),
+                }
+            )
+    if shift and labels is not None and test is not None and test_samples is not None:
+        clean = _clean_rows(rows, labels, heads, provenance, test, test_samples)
+        for row, beside in zip(rows, clean, strict=True):
+            row["effective_robustness"] = _effective_robustness(row, beside, labels, published)
+        if labels.is_subset:
+            rows += clean
+    write_csv(rows, output)
+
+
+def _measured(
+    heads: Probes,
+    values: FloatArray,
+    column: int,
+    labels: IntArray | None,
+    groups: Groups | None,
+) -> dict[str, float]:
+    """Metrics of one seed; over groups of classes where there are groups, which labels count."""
+    logits = logits_of(heads, values, -1, column)
+    if groups is not None:
+        logits = group_logits(logits, groups)
+    return classification_metrics(softmax(logits, axis=-1), labels)
+
+
+def _clean_rows(
+    rows: Sequence[Mapping[str, Any]],
+    labels: Labels,
+    heads: Probes,
+    provenance: Mapping[str, Any],
+    test: Path,
+    test_samples: Path,
+) -> list[dict[str, Any]]:
+    """For each row of a shift, one of the clean test images that are of its classes."""
+    own = labels.restricted(checked_labels(test_samples, test, heads).of_benchmark)
+    kept = own != UNLABELLED
+    values = next(views_of(test, provenance))[2][kept]
+    clean = dict.fromkeys(("shift", "family", "source"), "clean")
+    clean["dataset"] = str(read_provenance(test)["dataset"])
+    return [
+        {
+            **row,
+            **clean,
+            "subset": row["shift"],
+            **_measured(heads, values, column, own[kept], labels.groups),
+        }
+        for column, row in enumerate(rows)
+    ]
+
+
+def _effective_robustness(
+    shifted: Mapping[str, Any], clean: Mapping[str, Any], labels: Labels, published: str
+) -> float:
+    """Nan without a fit for the shift, or where the set has not all the classes of the fit."""
+    if not published:
+        return float("nan")
+    n_classes = CLASSES_OF_FIT[published]
+    if len(labels.groups) != n_classes:
+        log.warning(
+            "no effective robustness: %s has %d classes, this set %d",
+            published,
+            n_classes,
+            len(labels.groups),
+        )
+        return float("nan")
+    return effective_robustness(published, shifted["accuracy"], clean_accuracy=clean["accuracy"])
+
+
+def _texture(view: str, settings: Mapping[str, Any]) -> str:
+    """What a corruption lays over images: only frost, whose photographs the user has to give."""
+    if view != "frost":
+        return ""
+    return "photographs" if settings.get("frost_images") else "procedural"
+
+
+def logits_of(heads: Probes, values: FloatArray, number: int, column: int) -> FloatArray:
+    """Logits ``[N, C]`` of one round and seed."""
+    return heads.logits(values, number, column)

@@ -1,0 +1,139 @@
+"""What every round of training was worth, and how the last one does on each class."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lpclip.data.base import UNLABELLED
+from lpclip.data.class_matching import labels_if_any
+from lpclip.evaluation.common import checked_labels, experiment, views_of, write_csv
+from lpclip.evaluation.robustness import logits_of
+from lpclip.storage.probes import Probes, read_probes
+from lpclip.types import IntArray, OutputFile
+from lpclip.utils.atomic import atomic_path
+
+CONFUSION = (
+    "model", "benchmark", "method", "seed", "round", "class_index", "class_name",
+    "pseudo_label_index", "pseudo_label_name", "n",
+)  # fmt: skip
+
+
+def evaluate_rounds(
+    *,
+    probes: Path,
+    test: Path,
+    adapt_samples: Path,
+    output: OutputFile,
+    per_class: OutputFile,
+    confusion: OutputFile,
+    test_samples: Path | None = None,
+) -> None:
+    """What every round kept, how right it was, and what the probe of that round is worth.
+
+    Args:
+        probes: of one method.
+        test: feature cache with the clean view of the test set.
+        adapt_samples: index of the adapt set; where it has labels of the benchmark's classes,
+            pseudo-labels are judged.
+        output: CSV, one row per seed and round.
+        per_class: CSV, one row per seed and class: accuracy of the last round's probe.
+        confusion: CSV, one row per seed and pair of true class and pseudo-label of the last round.
+        test_samples: the test set's index; without it, nothing is said of accuracy on it.
+    """
+    heads, provenance = read_probes(probes)
+    labels = None
+    if test_samples is not None:
+        labels = checked_labels(test_samples, test, heads).of_benchmark
+    _, _, values = next(views_of(test, provenance))
+    truth = labels_if_any(adapt_samples, heads.class_names)
+    rows: list[dict[str, Any]] = []
+    classes: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
+    for row in heads.rounds.to_dict("records"):
+        number, column = row["round"], heads.seeds.index(row["seed"])
+        predicted = logits_of(heads, values, number, column).argmax(axis=-1)
+        rows.append(
+            {
+                **experiment(provenance, row["seed"]),
+                "round": number,
+                "status": row["status"],
+                "coverage": row["coverage"],
+                "pseudo_label_accuracy": _pseudo_label_accuracy(heads, truth, number, column),
+                "confidence": row["confidence"],
+                "balance": row["balance"],
+                "agreement": row["agreement"],
+                "epochs": row["epochs"],
+                "test_accuracy": _accuracy(predicted, labels),
+            }
+        )
+        if number == len(heads.weight) - 1:
+            classes.extend(
+                {**experiment(provenance, row["seed"]), **per}
+                for per in _per_class(predicted, labels, heads.class_names)
+            )
+            pairs.extend(
+                {**experiment(provenance, row["seed"]), "round": number, **pair}
+                for pair in _confusion(heads, truth, number, column)
+            )
+    write_csv(rows, output)
+    write_csv(classes, per_class)
+    with atomic_path(confusion) as temporary:
+        pd.DataFrame(pairs, columns=list(CONFUSION)).to_csv(temporary, index=False)
+
+
+def _pseudo_label_accuracy(heads: Probes, truth: IntArray, number: int, column: int) -> float:
+    if heads.pseudo_labels is None or heads.selected is None or number == 0:
+        return float("nan")
+    judged = heads.selected[number, column] & (truth != UNLABELLED)
+    if not judged.any():
+        return float("nan")
+    return float(np.mean(heads.pseudo_labels[number, column][judged] == truth[judged]))
+
+
+def _confusion(
+    heads: Probes, truth: IntArray, number: int, column: int
+) -> Iterator[dict[str, Any]]:
+    """How often each pseudo-label was learned for each true class, where that happened."""
+    if heads.pseudo_labels is None or heads.selected is None or number == 0:
+        return
+    judged = heads.selected[number, column] & (truth != UNLABELLED)
+    pairs = np.stack([truth[judged], heads.pseudo_labels[number, column][judged]])
+    for (own, given), n in zip(*_counted(pairs), strict=True):
+        yield {
+            "class_index": int(own),
+            "class_name": heads.class_names[own],
+            "pseudo_label_index": int(given),
+            "pseudo_label_name": heads.class_names[given],
+            "n": int(n),
+        }
+
+
+def _counted(pairs: IntArray) -> tuple[IntArray, IntArray]:
+    """Distinct columns as rows, and how often each is there."""
+    distinct, counts = np.unique(pairs, axis=1, return_counts=True)
+    return distinct.T, counts
+
+
+def _per_class(
+    predicted: IntArray, labels: IntArray | None, class_names: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    for index, name in enumerate(class_names):
+        of_class: dict[str, Any] = {"n": "", "accuracy": float("nan")}
+        if labels is not None:
+            own = labels == index
+            of_class = {"n": int(own.sum()), "accuracy": _accuracy(predicted[own], labels[own])}
+        yield {
+            "class_index": index,
+            "class_name": name,
+            **of_class,
+            "predicted_share": float(np.mean(predicted == index)),
+        }
+
+
+def _accuracy(predicted: IntArray, labels: IntArray | None) -> float:
+    if labels is None or not len(labels):
+        return float("nan")
+    return float(np.mean(predicted == labels))

@@ -1,0 +1,1 @@
+"""From images and class names to their features, embedded by a model or read from files."""

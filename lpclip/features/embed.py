@@ -1,0 +1,202 @@
+"""From decoded images to features: views, encoder, and fewer images at once where memory ends."""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpclip.errors import BadImageError, LpclipError
+from lpclip.features.pixels import Images, decoded, decoded_on
+from lpclip.models.clip import Model
+from lpclip.storage.chunks import Parts
+from lpclip.storage.features import CHUNK_ROWS
+from lpclip.types import FloatArray
+from lpclip.utils.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Views:
+    """One view of every image, in one or several versions.
+
+    Attributes:
+        name: name of the view in the cache.
+        versions: 0 for a view without versions, stored ``[N, D]``; else stored ``[V, N, D]``.
+        make: ``(pixels [B, 3, H, W], ids, version) -> pixels [B, 3, H, W]``: takes uint8, gives
+            uint8 or float32 in 0..1.
+    """
+
+    name: str
+    versions: int
+    make: Callable[[Tensor, Sequence[str], int], Tensor]
+
+
+def automatic_batch_size(model: Model) -> int:
+    """As many images as are encoded fastest at once on a CPU; elsewhere a chunk, if it fits.
+
+    A CPU is fastest while its caches hold what a batch makes: about 32 images of 224 pixels.
+    """
+    if model.device.type != "cpu":
+        return CHUNK_ROWS
+    fitting = 32 * 224**2 / model.image_size**2
+    return min(CHUNK_ROWS, 1 << max(0, round(math.log2(fitting))))
+
+
+def encode_all(
+    images: Images,
+    ids: Sequence[str],
+    parts: Parts,
+    shown: Progress,
+    *,
+    model: Model,
+    views: Sequence[Views],
+    workers: int,
+) -> list[BadImageError]:
+    """Encode the chunks of rows that have no part yet.
+
+    Where the images are several versions of n rows, each chunk comes once in every version.
+
+    Returns:
+        Images that cannot be read. From the first of them on nothing is encoded, but all others
+        are decoded, so that one run finds them all.
+    """
+    n, starts = len(ids), [number * CHUNK_ROWS for number in parts.missing]
+    on_cpu = model.device.type == "cpu"
+
+    def chunks() -> Iterator[range]:
+        for start in starts:
+            for version in range(0, len(images), n):
+                yield range(version + start, version + min(start + CHUNK_ROWS, n))
+
+    bad: list[BadImageError] = []
+    encoded: deque[tuple[Callable[[], FloatArray], int]] = deque()
+    versions: list[FloatArray] = []
+
+    def finish(waiting: int) -> None:
+        """Hand over what was encoded, but for the last few chunks."""
+        while len(encoded) > waiting:
+            fetch, batch_size = encoded.popleft()
+            with shown.spending("encode"):
+                versions.append(fetch())
+            model.check(versions[-1])
+            if len(versions) == len(images) // n:
+                with shown.spending("write"):
+                    parts.add(np.concatenate(versions), batch_size=batch_size)
+                shown.add(versions[-1].shape[1])
+                versions.clear()
+
+    resample = model.resampling
+    if on_cpu or resample is None:
+        found = decoded(images, chunks, workers=workers)
+    else:
+        found = decoded_on(model.device, images, chunks, resample, workers=workers)
+    for chunk in chunks():
+        with shown.spending("decode"):
+            pixels = next(found)
+        if isinstance(pixels, list):
+            if not bad:
+                log.warning("%s Looking for others.", pixels[0])
+            bad += pixels
+        if bad:
+            continue
+        assert isinstance(pixels, Tensor)
+        start = chunk[0] % n
+        encoded.append(
+            _encode_what_fits(
+                pixels, ids[start : start + len(chunk)], parts, shown, model=model, views=views
+            )
+        )
+        # A GPU works on one chunk while the one before it is fetched and written.
+        finish(0 if on_cpu else 1)
+    finish(0)
+    return bad
+
+
+def _encode_what_fits(
+    pixels: Tensor,
+    ids: Sequence[str],
+    parts: Parts,
+    shown: Progress,
+    *,
+    model: Model,
+    views: Sequence[Views],
+) -> tuple[Callable[[], FloatArray], int]:
+    """``_encode``, and with how many images at once: half as many whenever memory runs out."""
+    while True:
+        size = parts.batch_size
+        try:
+            return _encode(
+                pixels, ids, model=model, views=views, batch_size=size, shown=shown
+            ), size
+        except torch.OutOfMemoryError as error:
+            if size == 1:
+                raise LpclipError(
+                    f"Model '{model.spec.name}': the memory of {model.device} does not hold one "
+                    "image at a time. End what else runs there, or set another device."
+                ) from error
+        parts.batch_size = (size + 1) // 2
+        log.warning(
+            "%s: out of memory with %d images at once, trying %d",
+            model.device,
+            size,
+            parts.batch_size,
+        )
+        if model.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _encode(
+    pixels: Tensor,
+    ids: Sequence[str],
+    *,
+    model: Model,
+    views: Sequence[Views],
+    batch_size: int,
+    shown: Progress,
+) -> Callable[[], FloatArray]:
+    """Start to make features of all views of one chunk.
+
+    Args:
+        pixels: uint8 ``[n, 3, H, W]``, there already or not.
+        ids: of the n samples.
+        model: the encoder.
+        views: what to make of each image.
+        batch_size: images that are encoded at once.
+        shown: is told what took how long.
+
+    Returns:
+        What waits for them: ``[sum of versions, n, D]`` float16.
+    """
+    if model.device.type == "cuda" and pixels.device.type == "cpu":
+        pixels = pixels.pin_memory()
+    pixels = pixels.to(model.device, non_blocking=True)
+    rows: list[list[Tensor]] = []
+    for start in range(0, len(pixels), batch_size):
+        images = pixels[start : start + batch_size]
+        batch_ids, features = ids[start : start + batch_size], list[Tensor]()
+        for view in views:
+            for version in range(max(1, view.versions)):
+                with shown.spending("views"):
+                    changed = view.make(images, batch_ids, version)
+                with shown.spending("encode"):
+                    features.append(model.features(changed).half())
+        rows.append(features)
+    whole = torch.stack([torch.cat(batches) for batches in zip(*rows, strict=True)])
+    if model.device.type != "cuda":
+        return lambda: whole.cpu().numpy()
+    host = torch.empty(whole.shape, dtype=whole.dtype, pin_memory=True)
+    host.copy_(whole, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record(torch.cuda.current_stream(model.device))
+
+    def fetch() -> FloatArray:
+        copied.synchronize()
+        return host.numpy()
+
+    return fetch

@@ -1,0 +1,179 @@
+"""Image features: one pass decodes each image of a dataset once and embeds all its views."""
+
+import importlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from torch import Tensor
+
+from lpclip.data.image_sizes import check_sizes
+from lpclip.data.official import paths_of_views
+from lpclip.data.registry import has_images, open_source
+from lpclip.errors import LpclipError, bad_images
+from lpclip.features.embed import Views, automatic_batch_size, encode_all
+from lpclip.features.pixels import Images
+from lpclip.models.clip import load_model
+from lpclip.models.spec import ModelSpec
+from lpclip.storage.chunks import Parts
+from lpclip.storage.features import CHUNK_ROWS, write_features
+from lpclip.storage.samples import fingerprint, read_samples
+from lpclip.types import OutputFile
+from lpclip.utils.atomic import atomic_path, resumable_folder
+from lpclip.utils.progress import progress
+
+log = logging.getLogger(__name__)
+
+# Models that take images this small get the corruption parameters published for CIFAR.
+LARGEST_CIFAR_PIXELS = 64
+
+
+def embed_images(
+    *,
+    samples: Path,
+    output: OutputFile,
+    dataset: str,
+    source: Mapping[str, Any],
+    model: ModelSpec,
+    views: Mapping[str, Mapping[str, Any]],
+    seed: int = 0,
+    batch_size: int | Literal["auto"] = "auto",
+    workers: int = 0,
+    device: str = "auto",
+    timings: OutputFile | None = None,
+) -> None:
+    """Write the feature cache of one pass; continue where a killed run of it stopped.
+
+    Args:
+        samples: index of the dataset; its labels are not read.
+        output: feature cache.
+        dataset: name of the dataset.
+        source: ``kind`` and settings of the image source.
+        model: the CLIP model.
+        views: name of each view -> its settings: ``clean`` (none), ``weak`` and ``strong`` (see
+            ``lpclip.transforms.views.policies``; ``versions`` is their number), or a corruption
+            (``severities``, ``parameters``: ``cifar``, ``imagenet`` or ``auto``, which follows the
+            image size; with ``official`` the published files are read and embedded as they are).
+        seed: seed of everything random, together with the sample's id and the view.
+        batch_size: images that are encoded at once, at most a chunk of the cache; fewer once
+            memory runs out. ``auto``: see ``automatic_batch_size``.
+        workers: processes that decode images; 0 decodes in threads of this one.
+        device: ``auto``, or a name that torch knows.
+        timings: a table of one row, separated by tabs: images of this run, images per second,
+            device, and seconds spent on decoding, views, encoding and writing.
+
+    Raises:
+        LpclipError: images that cannot be read, the first ten by path, or that were replaced since
+            the index was made; a model that cannot be loaded; a dataset of features without images.
+    """
+    if not has_images(source):
+        raise LpclipError(
+            f"Dataset '{dataset}' holds features made before, no images to make the views "
+            f"{', '.join(views)} from. Its clean view is a copy: lpclip copy-features."
+        )
+    loaded = load_model(model, device=device)
+    index = read_samples(samples, labels=False)
+    passes = [
+        _views(name, settings, seed=seed, size=loaded.image_size)
+        for name, settings in views.items()
+    ]
+    settings = dict(source)
+    opened = open_source(settings.pop("kind"), settings)
+    check_sizes(samples, opened, index)
+    paths = paths_of_views(opened, list(index["path"]), views)
+    images = Images(opened, paths, loaded.prepare)
+    provenance = {
+        **loaded.provenance,
+        "dataset": dataset,
+        "index": fingerprint(index),
+        "views": json.dumps({name: dict(views[name]) for name in views}, sort_keys=True),
+        "seed": seed,
+        "dtype": "float16",
+    }
+    at_once = automatic_batch_size(loaded) if batch_size == "auto" else batch_size
+    # Published corruptions are other files, to be encoded as they are.
+    official = len(paths) > len(index)
+    made = [_CLEAN] if official else passes
+    starts = range(0, len(index), CHUNK_ROWS)
+    rows = [min(CHUNK_ROWS, len(index) - start) for start in starts]
+    with (
+        resumable_folder(output) as folder,
+        Parts(folder, count=len(rows), identity=provenance, batch_size=at_once) as parts,
+        progress(
+            total=len(index),
+            unit="images",
+            label="embed",
+            initial=(first := len(index) - sum(rows[number] for number in parts.missing)),
+            device=loaded.device.type,
+        ) as shown,
+    ):
+        if first:
+            log.info("continuing an interrupted run after %d of %d images", first, len(index))
+        bad = encode_all(
+            images, list(index["id"]), parts, shown, model=loaded, views=made, workers=workers
+        )
+        if bad:
+            skip = "" if official else f", or set on_bad_image: skip for the dataset '{dataset}'"
+            raise bad_images(
+                bad,
+                f"Repair what is damaged{skip}. If you remove files, the index that lists them has "
+                f"to be made again: run your snakemake command with --forcerun {samples}",
+            )
+        with shown.spending("write"):
+            parts.wait()
+            write_features(
+                output,
+                samples=index,
+                versions={view.name: view.versions for view in passes},
+                parts=parts,
+                provenance=provenance,
+            )
+    if timings is not None:
+        with atomic_path(timings) as path:
+            pd.DataFrame([shown.figures()]).to_csv(path, sep="\t", index=False)
+
+
+_CLEAN = Views("clean", 0, lambda pixels, _ids, _version: pixels)
+
+
+def _views(name: str, settings: Mapping[str, Any], *, seed: int, size: int) -> Views:
+    options = dict(settings)
+    if name == "clean":
+        return _CLEAN
+    if options.get("official"):
+        return Views(name, len(options["severities"]), _CLEAN.make)
+    # Imported by name, since the hash of a pass's code covers what the pass uses and no more.
+    keys = importlib.import_module("lpclip.utils.rng").keys
+    if name in ("weak", "strong"):
+        make = getattr(importlib.import_module("lpclip.transforms.views.policies"), name)
+        versions = options.pop("versions")
+
+        def view(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
+            drawn = keys(seed, ids, f"{name}/{version}").to(pixels.device)
+            changed: Tensor = make(pixels.float().div(255), drawn, **options)
+            return changed
+
+        return Views(name, versions, view)
+    corrupt = importlib.import_module("lpclip.transforms.corruptions.registry").corrupt
+    severities = options.pop("severities")
+    parameters = options.pop("parameters", "auto")
+    if parameters == "auto":
+        parameters = "cifar" if size <= LARGEST_CIFAR_PIXELS else "imagenet"
+    frost_images = options.pop("frost_images", None)
+
+    def corruption(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
+        severity = severities[version]
+        changed: Tensor = corrupt(
+            pixels,
+            name=name,
+            severity=severity,
+            keys=keys(seed, ids, f"{name}/{severity}").to(pixels.device),
+            parameters=parameters,
+            frost_images=Path(frost_images) if frost_images else None,
+        )
+        return changed
+
+    return Views(name, len(severities), corruption)

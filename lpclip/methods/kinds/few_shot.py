@@ -1,0 +1,63 @@
+"""Few-shot reference: logistic regression on a few labelled images of every class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from lpclip.methods.base import Inputs
+from lpclip.methods.training.labelled import Labelled, fit_draws, read_labelled
+from lpclip.methods.training.regression import Sweep, choose_c, fit_regression
+from lpclip.storage.probes import Probes
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import FloatArray
+
+NEEDS: tuple[str, ...] = ("clean", "samples")
+
+
+@dataclass(frozen=True)
+class Settings(Sweep):
+    """How many labels, and how the regression is fitted.
+
+    Attributes:
+        shots: labelled images of each class, drawn by the seed; those of fewer shots are among
+            those of more.
+        folds: parts of the shots that take turns in being held out to choose C by.
+        one_shot_c: C on features of unit length where a single shot leaves nothing to choose by;
+            about that of the CLIP authors' example, 0.316 on features of a length of about 10.
+    """
+
+    shots: int = 16
+    folds: int = 4
+    one_shot_c: float = 30.0
+
+
+def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
+    """Round 0 is the zero-shot head, round 1 the regression on the shots.
+
+    No label but those of the shots is looked at: C is chosen by cross-validation over the shots
+    themselves, not on a validation set that would cost more labels than the shots.
+    """
+    everything = read_labelled(head, inputs, per_class=settings.shots)
+    counts = np.full(len(head.class_names), settings.shots)
+    return fit_draws(
+        head, everything, counts, seeds, lambda part, seed: _fit(part, head.scale, settings, seed)
+    )
+
+
+def _fit(
+    part: Labelled, scale: float, settings: Settings, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    features = part.features * scale
+    if settings.shots == 1:
+        # The penalty is on weights, which are smaller by the scale than those of unit features.
+        c = settings.one_shot_c / scale**2
+    else:
+        folds = StratifiedKFold(
+            min(settings.folds, settings.shots), shuffle=True, random_state=seed
+        )
+        c = choose_c(
+            features, part.labels, folds.split(features, part.labels), settings, by_accuracy=False
+        )
+    return fit_regression(features, part.labels, c, settings)

@@ -1,0 +1,63 @@
+"""Supervised reference: logistic regression on the labelled features, the CLIP authors' recipe."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from lpclip.methods.base import Inputs
+from lpclip.methods.training.labelled import Labelled, fit_draws, read_labelled
+from lpclip.methods.training.regression import Sweep, choose_c, fit_regression
+from lpclip.storage.probes import Probes
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import FloatArray
+
+NEEDS: tuple[str, ...] = ("clean", "samples")
+
+
+@dataclass(frozen=True)
+class Settings(Sweep):
+    """How the regression is fitted.
+
+    Attributes:
+        validation: share of the labels on which C is chosen; then all are fitted.
+        label_share: share of the labels of each class that the method sees, drawn by the seed;
+            others are left, for a method such as ``temperature_scaling``.
+    """
+
+    validation: float = 0.2
+    label_share: float = 1.0
+
+
+def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
+    """Round 0 is the zero-shot head, round 1 the regression.
+
+    Unit-length features are multiplied with the model's scale before the fit, so that the
+    coefficients are weights of a probe. The inverse regularisation C is chosen by accuracy, of
+    equal ones by likelihood, on a stratified part of the training labels, which the seed draws
+    (Radford et al. 2021, A.3). Images without a label (foreign ones of a pool) are left out.
+    """
+    everything = read_labelled(head, inputs, per_class=2)
+    counts = np.bincount(everything.labels)
+    # One to learn and one to choose C by.
+    counts = np.maximum(np.ceil(settings.label_share * counts), 2).astype(int)
+    return fit_draws(
+        head, everything, counts, seeds, lambda part, seed: _fit(part, head.scale, settings, seed)
+    )
+
+
+def _fit(
+    part: Labelled, scale: float, settings: Settings, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    features, n_classes = part.features * scale, len(np.unique(part.labels))
+    n = len(part.labels)
+    split = train_test_split(
+        np.arange(n),
+        # A stratified draw needs as many places as classes, on both sides.
+        test_size=min(max(int(np.ceil(settings.validation * n)), n_classes), n - n_classes),
+        stratify=part.labels,
+        random_state=seed,
+    )
+    c = choose_c(features, part.labels, [split], settings)
+    return fit_regression(features, part.labels, c, settings)

@@ -1,0 +1,39 @@
+"""WiSE-FT: weights part of the way from zero-shot to a trained head (Wortsman et al. 2022)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lpclip.methods.base import Inputs
+from lpclip.methods.training.from_probes import change_last, read_base
+from lpclip.storage.probes import Probes, between
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import FloatArray
+
+NEEDS: tuple[str, ...] = ("probes",)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is interpolated.
+
+    Attributes:
+        method: name of the method whose last probes are the end of the way.
+        alpha: 0 is zero-shot, 1 the trained head. It is not chosen by any label.
+    """
+
+    method: str
+    alpha: float = 0.5
+
+
+def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
+    """Round 0 is the zero-shot head, round 1 the head on the way; of members, each goes its own."""
+    base = read_base(head, inputs, settings.method, seeds)
+
+    def move(weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
+        zero_weight, zero_bias = base.weight[0, 0], base.bias[0, 0]
+        return (
+            between(zero_weight, weight, settings.alpha),
+            between(zero_bias, bias, settings.alpha),
+        )
+
+    return change_last(head, base, move, seen=base.labels_seen)

@@ -1,0 +1,1 @@
+"""From zero-shot predictions to pseudo-labels."""

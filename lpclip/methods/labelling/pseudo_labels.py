@@ -1,0 +1,209 @@
+"""Pseudo-labels: a teacher's predictions on weak views, corrected, the sure ones kept.
+
+The first teacher is zero-shot CLIP; self-training uses the same functions with later ones.
+docs/method.md explains the corrections.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from lpclip.methods.labelling.priors import apply_prior
+from lpclip.methods.labelling.structure import Structure, calibrated_temperature
+from lpclip.storage import checksums
+from lpclip.storage.features import read_features
+from lpclip.storage.hdf5 import create, open_file, provenance_of, read_provenance
+from lpclip.storage.pandas_frames import Frames, fixed_length
+from lpclip.storage.pseudo_labels import PseudoLabels
+from lpclip.storage.shapes import check_shapes
+from lpclip.storage.tables import read_table, write_table
+from lpclip.storage.text import text_fingerprint
+from lpclip.types import FloatArray, IntArray, OutputFile
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How predictions become targets.
+
+    Attributes:
+        labels: ``hard`` (the most probable class) or ``soft`` (the distribution).
+        temperature: logits are divided by it before the softmax; ``auto``: so that the mean
+            confidence is the agreement of neighbours, whatever the model's scale.
+        structure: weight of the log-likelihoods of Gaussian classes, fitted to the predictions
+            themselves, that are added to the logits; 0 leaves them out.
+        prior: ``auto``: align to class frequencies that are estimated; ``none``; ``align``:
+            divide by the mean prediction of each class, so that classes predicted too often
+            become less probable; ``sinkhorn``: every class gets the same share of the samples.
+            The last two are right only where the set is balanced.
+        prior_radius: of ``auto``, see ``lpclip.methods.labelling.priors.estimated_frequencies``.
+        threshold: samples of at least this confidence are kept; 0 keeps all.
+        class_floor: whatever the threshold, this share of each predicted class, the most
+            confident ones, is kept, so that hard classes are not lost.
+        top_k: of all these keep the k most confident of each predicted class; 0 keeps all.
+    """
+
+    labels: str = "hard"
+    temperature: float | Literal["auto"] = "auto"
+    structure: float = 0.6
+    prior: str = "auto"
+    prior_radius: float = 0.35
+    threshold: float = 0.5
+    class_floor: float = 0.3
+    top_k: int = 0
+
+
+def pseudo_labels(
+    *,
+    text: Path,
+    features: Path,
+    output: OutputFile,
+    labelling: Labelling,
+    view: str = "weak",
+) -> None:
+    """Write the zero-shot teacher's pseudo-labels of an unlabelled set.
+
+    Args:
+        text: text cache.
+        features: feature cache of the unlabelled set.
+        output: table ``pseudo_labels`` (id, class_index, confidence, selected) and
+            ``probabilities`` float16 ``[N, C]``, for pandas with ids and class names.
+        labelling: how predictions become targets.
+        view: view that the teacher looks at; its versions are averaged.
+
+    Raises:
+        LpclipError: the caches do not come from the same model.
+    """
+    with open_file(text, kind="text") as file:
+        check_shapes(file, {"features": "CD"})
+        weight = checksums.read(file["features"])
+        classes = list(read_table(file, "classes")["name"]) if "classes" in file else None
+        source = provenance_of(file)
+    images = read_provenance(features, kind="features")
+    expected = {key: source[key] for key in ("model", "weights")}
+    values = read_features(features, view, expected=expected)
+    views = values[None] if values.ndim == 2 else values
+    logits = source.number("scale") * (views @ weight.T) + source.number("bias")
+    made = label_views(logits, labelling, Structure(views))
+    with open_file(features, kind="features") as file:
+        samples = read_table(file, "samples")
+    provenance = {
+        **expected,
+        "text": text_fingerprint(weight),
+        "dataset": images["dataset"],
+        "index": images["index"],
+        "labelling": described(labelling),
+        "view": view,
+    }
+    with create(output, kind="pseudo_labels", provenance=provenance) as file:
+        table = pd.DataFrame(
+            {
+                "id": samples["id"],
+                "class_index": made.class_index,
+                "confidence": made.confidence,
+                "selected": made.selected,
+            }
+        )
+        write_table(file, "pseudo_labels", table)
+        file["probabilities"] = made.probabilities.astype(np.float16)
+        frames = Frames(file, fixed_length(samples["id"]))
+        frames.add("probabilities", file["probabilities"], columns=classes)
+    log.info("kept %d of %d pseudo-labels", made.selected.sum(), len(samples))
+
+
+def label_views(logits: FloatArray, labelling: Labelling, structure: Structure) -> PseudoLabels:
+    """What a teacher's logits on the views of an unlabelled set become.
+
+    Args:
+        logits: ``[V, N, C]``.
+        labelling: all of it.
+        structure: of the same views.
+    """
+    logits = logits / _temperature(logits, labelling, structure)
+    if labelling.structure:
+        predicted = mean_prediction(logits, temperature=1.0)
+        corrected = apply_prior(predicted, labelling.prior, radius=labelling.prior_radius)
+        logits = logits + labelling.structure * structure.gaussian_logits(corrected)
+        if labelling.temperature == "auto":
+            logits = logits / _temperature(logits, labelling, structure)
+    return label(mean_prediction(logits, temperature=1.0), labelling)
+
+
+def described(labelling: Labelling) -> str:
+    """The settings as text: what a file of pseudo-labels says of how it was made."""
+    return json.dumps(vars(labelling), sort_keys=True)
+
+
+def mean_prediction(logits: FloatArray, *, temperature: float) -> FloatArray:
+    """Mean over versions of the softmax.
+
+    Args:
+        logits: ``[V, ..., N, C]``.
+        temperature: divides the logits.
+
+    Returns:
+        ``[..., N, C]``, rows sum to 1.
+    """
+    mean: FloatArray = softmax(logits / temperature, axis=-1).mean(axis=0)
+    return mean
+
+
+def label(probabilities: FloatArray, labelling: Labelling) -> PseudoLabels:
+    """Apply the prior, then keep the confident samples.
+
+    Args:
+        probabilities: ``[..., N, C]``, rows sum to 1.
+        labelling: prior and selection; temperature and structure have had their turn.
+    """
+    corrected = apply_prior(probabilities, labelling.prior, radius=labelling.prior_radius)
+    index = corrected.argmax(axis=-1).astype(np.int32)
+    confidence = corrected.max(axis=-1)
+    selected = confidence >= labelling.threshold
+    if labelling.class_floor or labelling.top_k:
+        rank, size = rank_in_class(index, confidence)
+        if labelling.class_floor:
+            selected |= rank < np.ceil(labelling.class_floor * size)
+        if labelling.top_k:
+            selected &= rank < labelling.top_k
+    return PseudoLabels(
+        corrected.astype(np.float32), index, confidence.astype(np.float32), selected
+    )
+
+
+def rank_in_class(index: IntArray, confidence: FloatArray) -> tuple[IntArray, IntArray]:
+    """Place of each sample among those of its class, the most confident first, and their number.
+
+    Args:
+        index: ``[..., N]``, class of each sample.
+        confidence: ``[..., N]``; of equal ones the earlier sample comes first.
+
+    Returns:
+        Rank from 0 and size of the class, int64 ``[..., N]`` each.
+
+    >>> rank, size = rank_in_class(np.array([0, 0, 1]), np.array([0.5, 0.9, 0.2]))
+    >>> rank.tolist(), size.tolist()
+    ([1, 0, 0], [2, 2, 1])
+    """
+    rank = np.empty(index.shape, dtype=np.int64)
+    size = np.empty(index.shape, dtype=np.int64)
+    for position in np.ndindex(index.shape[:-1]):
+        order = np.lexsort((-confidence[position], index[position]))
+        classes = index[position][order]
+        first_of_class = np.searchsorted(classes, classes)
+        rank[position][order] = np.arange(len(order)) - first_of_class
+        size[position][order] = np.searchsorted(classes, classes, side="right") - first_of_class
+    return rank, size
+
+
+def _temperature(logits: FloatArray, labelling: Labelling, structure: Structure) -> float:
+    if labelling.temperature != "auto":
+        return labelling.temperature
+    predicted = logits.mean(axis=0).argmax(axis=-1)
+    return calibrated_temperature(logits, structure.agreement(predicted))

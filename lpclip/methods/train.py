@@ -1,0 +1,80 @@
+"""Train the probes of one method on cached features."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lpclip.errors import LpclipError
+from lpclip.methods.base import INPUTS, Inputs
+from lpclip.methods.registry import load_method
+from lpclip.storage.probes import MODEL, write_probes
+from lpclip.storage.text import read_head
+from lpclip.types import OutputFile
+from lpclip.utils.settings import build
+
+log = logging.getLogger(__name__)
+
+
+def train_probe(
+    *,
+    text: Path,
+    output: OutputFile,
+    benchmark: str,
+    method: str,
+    kind: str,
+    seeds: Sequence[int],
+    settings: Mapping[str, Any],
+    pseudo_labels: Path | None = None,
+    adapt: Path | None = None,
+    clean: Path | None = None,
+    probes: Path | None = None,
+    samples: Path | None = None,
+) -> None:
+    """Write the probes of every round and seed.
+
+    Args:
+        text: text cache; round 0 is made from it.
+        output: ``probes.h5``.
+        benchmark: name of the benchmark.
+        method: name of the method.
+        kind: kind of the method, a module of ``lpclip.methods.registry``.
+        seeds: seeds that are trained together.
+        settings: of the method; the module's ``Settings`` says which.
+        pseudo_labels: the zero-shot teacher's labels, for kinds that need them.
+        adapt: feature cache with weak and strong views, likewise.
+        clean: feature cache with the clean view, likewise.
+        probes: those of another method, for kinds that are made from one.
+        samples: index with the true labels; refused by every kind that is label-free.
+
+    Raises:
+        LpclipError: a file that the kind does not read or lacks; caches that do not belong
+            together.
+    """
+    module = load_method(kind)
+    given = {
+        "pseudo_labels": pseudo_labels,
+        "adapt": adapt,
+        "clean": clean,
+        "probes": probes,
+        "samples": samples,
+    }
+    for name in INPUTS:
+        if given[name] is not None and name not in module.NEEDS:
+            raise LpclipError(f"A method of kind '{kind}' must not read {name} ({given[name]}).")
+        if given[name] is None and name in module.NEEDS:
+            raise LpclipError(f"A method of kind '{kind}' needs the file {name}.")
+    head, provenance = read_head(text)
+    options = build(module.Settings, settings, where=f"method '{method}'")
+    fitted = module.fit(head, Inputs(**given), options, seeds)
+    provenance = {
+        **{key: provenance[key] for key in MODEL if key in provenance},
+        "benchmark": benchmark,
+        "method": method,
+        "method_kind": kind,
+        "settings": repr(options),
+        "torch": version("torch"),
+    }
+    write_probes(output, fitted, provenance)
+    log.info("trained %d rounds of %d seeds", len(fitted.weight) - 1, len(fitted.seeds))

@@ -1,0 +1,1 @@
+"""From pseudo-labels and views to trained probes."""

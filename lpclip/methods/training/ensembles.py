@@ -1,0 +1,120 @@
+"""Heads with members, trained on labels: probabilities are the mean of those of the members."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpclip.methods.base import Inputs
+from lpclip.methods.training.labelled import read_labelled
+from lpclip.methods.training.student import Optimisation, own_parameters, train_student
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import BoolArray, FloatArray
+from lpclip.utils.rng import sample_key
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OnLabels(Optimisation):
+    """How a head is trained on labels: passes until the loss on a tenth of them falls no more.
+
+    Members of a linear layer differ by where they started and when they stopped, since all of
+    them would end at the same optimum.
+    """
+
+    epochs: int = 100
+    learning_rate: float = 3e-3
+    patience: int = 5
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Trained heads of every seed, M each.
+
+    Attributes:
+        weight: ``[S, M, C, D]`` float32.
+        bias: ``[S, M, C]`` float32.
+        seen: images of the adapt set whose label was seen, ``[S, N]``.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    seen: BoolArray
+
+
+def train_on_labels(
+    head: ZeroShotHead,
+    inputs: Inputs,
+    *,
+    start: Sequence[Tensor],
+    generators: Sequence[Sequence[torch.Generator]],
+    seeds: Sequence[int],
+    optimisation: Optimisation,
+    label_share: float,
+    heads: Callable[..., tuple[Tensor, Tensor]] = own_parameters,
+    dropout: float = 0.0,
+) -> Heads:
+    """Train M linear layers per seed on the labelled clean features of the adapt set.
+
+    Args:
+        head: for classes, scale and what features must name.
+        inputs: ``clean`` and ``samples``.
+        start: parameters as ``train_student`` takes them, S times M.
+        generators: M of each seed.
+        seeds: S seeds, which draw the labels.
+        optimisation: of ``train_student``.
+        label_share: share of the labels of each class that is seen.
+        heads: of ``train_student``; members that share parameters also stop together.
+        dropout: of ``train_student``.
+    """
+    everything = read_labelled(head, inputs, per_class=1)
+    counts = np.ceil(label_share * np.bincount(everything.labels)).astype(int)
+    seen = np.stack([everything.of_each_class(counts, seed).seen() for seed in seeds])
+    n_members = len(generators[0])
+    n_heads, n_classes = len(seeds) * n_members, len(head.class_names)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    targets = torch.tensor(everything.labels, device=device).long()
+    importance = torch.from_numpy(seen[:, everything.rows].repeat(n_members, axis=0)).to(device)
+    student = train_student(
+        torch.from_numpy(everything.features)[None].to(device),
+        targets.expand(n_heads, -1),
+        importance,
+        start=[parameter.to(device) for parameter in start],
+        anchor_weight=torch.tensor(head.weight, device=device),
+        scale=head.scale,
+        optimisation=optimisation,
+        generators=[one for of_seed in generators for one in of_seed],
+        heads=heads,
+        together=1 if heads is own_parameters else n_members,
+        dropout=dropout,
+    )
+    log.info("passes of every head: %s", student.epochs.tolist())
+    shape = len(seeds), n_members, n_classes
+    return Heads(
+        student.weight.cpu().numpy().reshape(*shape, -1),
+        student.bias.cpu().numpy().reshape(shape),
+        seen,
+    )
+
+
+def random_layer(head: ZeroShotHead, generators: Sequence[torch.Generator]) -> Tensor:
+    """Weights ``[len(generators), C, D]`` as PyTorch draws those of a linear layer on features.
+
+    Features of unit length are multiplied with the scale afterwards, so the weights are divided
+    by it: logits begin near 0, whatever the model's scale.
+    """
+    n_classes, dim = head.weight.shape
+    bound = 1 / math.sqrt(dim) / head.scale
+    return torch.stack(
+        [(2 * torch.rand(n_classes, dim, generator=g) - 1) * bound for g in generators]
+    )
+
+
+def generator(seed: int, name: str) -> torch.Generator:
+    """What one random thing of a seed is drawn by."""
+    return torch.Generator().manual_seed(sample_key(seed, name, "ensemble") % 2**63)

@@ -1,0 +1,60 @@
+"""Methods that are made from another one's probes: reading these, and changing their last round."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lpclip.errors import LpclipError
+from lpclip.methods.base import Inputs, after_zero_shot
+from lpclip.storage.hdf5 import check_provenance
+from lpclip.storage.opening import make_again
+from lpclip.storage.probes import Probes, read_probes
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import BoolArray, FloatArray
+
+
+def read_base(head: ZeroShotHead, inputs: Inputs, method: str, seeds: Sequence[int]) -> Probes:
+    """Probes of another method with a column for every seed, also where it draws nothing.
+
+    Raises:
+        LpclipError: they are of another method, model or other seeds.
+    """
+    path = inputs.path("probes")
+    base, provenance = read_probes(path)
+    check_provenance(path, provenance, {"method": method, **head.expected})
+    if base.seeds == tuple(seeds):
+        return base
+    if len(base.seeds) > 1 or base.seeds != tuple(seeds[:1]):
+        raise LpclipError(
+            f"{path} was made with seeds {list(base.seeds)}, not {list(seeds)}.{make_again(path)}"
+        )
+    repeated: dict[str, Any] = {
+        name: np.repeat(values, len(seeds), axis=axis)
+        for name, axis in (("weight", 1), ("bias", 1), ("labels_seen", 0))
+        if (values := getattr(base, name)) is not None
+    }
+    return replace(base, seeds=tuple(seeds), **repeated)
+
+
+def change_last(
+    head: ZeroShotHead,
+    base: Probes,
+    change: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]],
+    *,
+    seen: BoolArray | None,
+) -> Probes:
+    """Round 0 is zero-shot, round 1 the changed last round of other probes.
+
+    Args:
+        head: zero-shot.
+        base: the other probes.
+        change: of weight ``[S, M, C, D]`` and bias ``[S, M, C]``.
+        seen: as in ``after_zero_shot``.
+    """
+    return replace(
+        after_zero_shot(head, *change(*base.last()), base.seeds, seen=seen),
+        student_view=base.student_view,
+        strong_policy=base.strong_policy,
+    )

@@ -1,0 +1,141 @@
+"""The labelled part of an adapt set, for methods that may see labels, and draws from it."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lpclip.data.base import UNLABELLED
+from lpclip.data.class_matching import read_labels
+from lpclip.errors import LpclipError
+from lpclip.methods.base import Inputs, after_zero_shot
+from lpclip.storage.features import read_features
+from lpclip.storage.probes import Probes
+from lpclip.storage.samples import read_samples
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import BoolArray, FloatArray, IntArray
+from lpclip.utils.progress import progress
+from lpclip.utils.rng import sample_key
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images with their labels.
+
+    Attributes:
+        features: ``[N, D]`` float32 of unit length.
+        labels: ``[N]``, indices of classes.
+        ids: ``[N]``, what draws go by.
+        rows: ``[N]``, their places in the adapt set.
+        size: images of the adapt set, labelled or not.
+    """
+
+    features: FloatArray
+    labels: IntArray
+    ids: tuple[str, ...]
+    rows: IntArray
+    size: int
+
+    def take(self, chosen: IntArray | BoolArray) -> "Labelled":
+        """Some of them, by place or mask."""
+        places = np.arange(len(self.labels))[chosen]
+        ids = tuple(self.ids[place] for place in places)
+        return Labelled(
+            self.features[places], self.labels[places], ids, self.rows[places], self.size
+        )
+
+    def seen(self) -> BoolArray:
+        """Which images of the adapt set these are, ``[size]``."""
+        mask = np.zeros(self.size, dtype=bool)
+        mask[self.rows] = True
+        return mask
+
+    def drawn(self, seed: int) -> IntArray:
+        """Places in the order in which a seed draws them, ``[N]``.
+
+        The order is by (seed, id) alone: more labels are the fewer ones and some others.
+        """
+        return np.argsort(np.array([sample_key(seed, one, "label") for one in self.ids]))
+
+    def of_each_class(self, counts: IntArray, seed: int) -> "Labelled":
+        """The first ``counts[c]`` images of class c that a seed draws, in their own order."""
+        order = self.drawn(seed)
+        labels = self.labels[order]
+        chosen = [order[labels == index][:count] for index, count in enumerate(counts)]
+        return self.take(np.sort(np.concatenate(chosen)))
+
+
+def read_labelled(head: ZeroShotHead, inputs: Inputs, *, per_class: int) -> Labelled:
+    """Clean features of the adapt set with their labels; images without one are left out.
+
+    Args:
+        head: says of which model the features are, and the classes.
+        inputs: ``clean`` and ``samples``.
+        per_class: images that every class has to have.
+
+    Raises:
+        LpclipError: no labels, labels of other classes, a class with too few images.
+    """
+    features = read_features(inputs.path("clean"), "clean", expected=head.expected)
+    path = inputs.path("samples")
+    samples = read_samples(path, labels=False)
+    labels = read_labels(path, head.class_names).of_benchmark
+    rows = np.flatnonzero(labels != UNLABELLED)
+    if len(rows) < len(labels):
+        log.info(
+            "left out %d of %d images, which have no label", len(labels) - len(rows), len(labels)
+        )
+    found = Labelled(
+        features[rows], labels[rows], tuple(samples["id"].iloc[rows]), rows, len(labels)
+    )
+    _check(found, len(head.class_names), per_class, str(path))
+    return found
+
+
+def fit_draws(
+    head: ZeroShotHead,
+    everything: Labelled,
+    counts: IntArray,
+    seeds: Sequence[int],
+    fit: Callable[[Labelled, int], tuple[FloatArray, FloatArray]],
+) -> Probes:
+    """Round 0 is the zero-shot head, round 1 what is fitted to the images that each seed draws.
+
+    Args:
+        head: round 0.
+        everything: to draw from.
+        counts: images of each class.
+        seeds: one probe each.
+        fit: from images and seed to weight ``[C, D]`` and bias ``[C]``.
+    """
+    seen, weights, biases = [], [], []
+    with progress(total=len(seeds), unit="seeds", label="train") as shown:
+        for seed in seeds:
+            part = everything.of_each_class(counts, seed)
+            log.info("seed %d: %d labels", seed, len(part.labels))
+            weight, bias = fit(part, seed)
+            seen.append(part.seen())
+            weights.append(weight)
+            biases.append(bias)
+            shown.add(1)
+    return after_zero_shot(
+        head, np.stack(weights)[:, None], np.stack(biases)[:, None], seeds, seen=np.stack(seen)
+    )
+
+
+def _check(found: Labelled, n_classes: int, per_class: int, path: str) -> None:
+    labels = found.labels
+    if not len(labels):
+        raise LpclipError(
+            f"{path}: a method that learns labels needs them, but no image has one. "
+            "Remove the method, or give a labelled adapt set."
+        )
+    counts = np.bincount(labels, minlength=n_classes)
+    if counts.min() < per_class:
+        raise LpclipError(
+            f"{path}: class {counts.argmin()} has {counts.min()} labelled images; the method "
+            f"needs {per_class} of every class."
+        )

@@ -1,0 +1,100 @@
+"""The unlabelled set that students learn from, in memory or streamed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from lpclip.methods.training.streaming import Streamed, stream_cache
+from lpclip.storage.features import read_features, versions_of
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import BoolArray, FloatArray
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The unlabelled set.
+
+    Attributes:
+        teacher: unit-length features that probes label, ``[V, N, D]``.
+        student: those that students learn from, ``[W, N, D]``, in memory or streamed.
+    """
+
+    teacher: FloatArray
+    student: FloatArray | Streamed
+
+    def of(self, chosen: BoolArray) -> "Pool":
+        """Some of the samples, ``[N]``."""
+        student = self.student
+        part = student.of(chosen) if isinstance(student, Streamed) else student[:, chosen]
+        return Pool(self.teacher[:, chosen], part)
+
+
+class PoolSettings(Protocol):
+    """Settings of a method that are about the views that it reads.
+
+    Attributes:
+        teacher_view: what probes label.
+        student_view: what students learn from: a view, or ``both``, half of the versions of each.
+        memory_gb: a student's views of more gigabytes (float32) are streamed from the cache.
+    """
+
+    @property
+    def teacher_view(self) -> str:
+        """See above."""
+
+    @property
+    def student_view(self) -> str:
+        """See above."""
+
+    @property
+    def memory_gb(self) -> float:
+        """See above."""
+
+
+def read_pool(head: ZeroShotHead, adapt: Path, settings: PoolSettings) -> Pool:
+    """The views of an unlabelled set that the settings name; one without versions is one version.
+
+    Raises:
+        LpclipError: the cache is of another model, or lacks a view.
+    """
+
+    def read(view: str) -> FloatArray:
+        values = read_features(adapt, view, expected=head.expected)
+        return values[None] if values.ndim == 2 else values
+
+    teacher = read(settings.teacher_view)
+    versions = _versions(adapt, settings.student_view)
+    if 4 * len(versions) * teacher[0].size <= settings.memory_gb * 1e9:
+        if settings.student_view == "both":
+            return Pool(teacher, half_of_each(read("weak"), read("strong")))
+        return Pool(teacher, read(settings.student_view))
+    streamed = stream_cache(adapt, versions, expected=head.expected, memory_gb=settings.memory_gb)
+    return Pool(teacher, streamed)
+
+
+def half_of_each(weak: FloatArray, strong: FloatArray) -> FloatArray:
+    """The views of a student that looks at both kinds: the first half of the versions of each.
+
+    Args:
+        weak: ``[V, N, D]``.
+        strong: ``[W, N, D]``.
+
+    Returns:
+        ``[ceil(V / 2) + ceil(W / 2), N, D]``.
+    """
+    return np.concatenate([views[: _half(len(views))] for views in (weak, strong)])
+
+
+def _half(versions: int) -> int:
+    return (versions + 1) // 2
+
+
+def _versions(adapt: Path, student_view: str) -> list[tuple[str, int]]:
+    """View and version of all that a student looks at."""
+    if student_view == "both":
+        counts = {view: _half(versions_of(adapt, view)) for view in ("weak", "strong")}
+    else:
+        counts = {student_view: versions_of(adapt, student_view)}
+    return [(view, version) for view, n in counts.items() for version in range(n)]

@@ -1,0 +1,1 @@
+"""CLIP models: what a configuration names, and how it is loaded."""

@@ -1,0 +1,134 @@
+"""What open_clip knows of published weights, and what follows for a copy of them in a file.
+
+A checkpoint file says neither which activation its model was trained with nor how its images are
+prepared. Both would be silently wrong.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import open_clip
+
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.models.spec import FOLDER, HUB, ModelSpec, is_checkpoint
+
+log = logging.getLogger(__name__)
+
+Published = Mapping[str, Mapping[str, Any]]
+
+_QUICK = "-quickgelu"
+_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
+
+
+def published(architecture: str) -> Published:
+    """Settings of the published weights of an architecture, by their tags."""
+    # A name that ends in -quickgelu has only those tags that were trained with it.
+    base = architecture.removesuffix(_QUICK)
+    tags = open_clip.list_pretrained_tags_by_model(base)
+    return {tag: open_clip.get_pretrained_cfg(base, tag) for tag in tags}
+
+
+def check_weights(spec: ModelSpec, known: Published) -> None:
+    """Refuse what is neither a tag nor a file, and weights trained with another activation.
+
+    Whether a file was trained with QuickGELU is taken from its path, where that names a tag;
+    ``force_quick_gelu`` settles it.
+
+    Raises:
+        LpclipError: no such tag or file, or one of the other activation.
+    """
+    is_tag = open_clip.is_pretrained_cfg(spec.architecture, spec.pretrained)
+    if not is_tag and not is_checkpoint(spec.pretrained):
+        raise LpclipError(
+            f"Model '{spec.name}': open_clip has no weights '{spec.pretrained}' of "
+            f"{spec.architecture}, and there is no such file. "
+            f"{did_you_mean(spec.pretrained, known)}"
+        )
+    if not is_tag and not Path(spec.pretrained).is_file():
+        raise LpclipError(f"Model '{spec.name}': the file '{spec.pretrained}' does not exist.")
+    if not is_tag and spec.force_quick_gelu is not None:
+        return
+    quick = bool(open_clip.get_model_config(spec.architecture).get("quick_gelu"))
+    quick = quick or bool(spec.force_quick_gelu)
+    tag = _tag_in(spec.pretrained, known)
+    trained = sorted(name for name, settings in known.items() if settings.get("quick_gelu"))
+    if tag is not None and (tag in trained) != quick:
+        do = (
+            "Set force_quick_gelu: true"
+            if tag in trained
+            else "Remove force_quick_gelu, or '-quickgelu' from the architecture"
+        )
+        unless = "" if is_tag else ", or force_quick_gelu: false if the file's name misleads"
+        raise LpclipError(
+            f"Model '{spec.name}': '{spec.pretrained}' are weights '{tag}', which were trained "
+            f"with{'' if tag in trained else 'out'} QuickGELU, but the model is built "
+            f"with{'' if quick else 'out'} it and would be silently wrong. {do}{unless}."
+        )
+
+
+def check_activation(spec: ModelSpec, where: str, clip: Any, trained: bool | None) -> None:
+    """Refuse a model of another activation than its checkpoint names; warn where it names none.
+
+    Args:
+        spec: what was asked for; ``force_quick_gelu`` settles it.
+        where: the checkpoint.
+        clip: the loaded model.
+        trained: whether the checkpoint says that it was trained with QuickGELU; None: nothing.
+
+    Raises:
+        LpclipError: the activations differ.
+    """
+    if spec.force_quick_gelu is not None:
+        return
+    built = any(type(module).__name__ == "QuickGELU" for module in clip.modules())
+    if trained is not None and trained != built:
+        raise LpclipError(
+            f"{where} was trained with{'' if trained else 'out'} QuickGELU, but the model is built "
+            f"with{'' if built else 'out'} it and would be silently wrong. "
+            f"Set force_quick_gelu: {str(trained).lower()}"
+            f"{'' if trained else ', and remove -quickgelu from the architecture'}."
+        )
+    if trained is not None or built or spec.architecture.startswith((HUB, FOLDER)):
+        return
+    known = published(spec.architecture)
+    quick = sorted(name for name, settings in known.items() if settings.get("quick_gelu"))
+    if quick and _tag_in(spec.pretrained, known) is None:
+        log.warning(
+            "model '%s': if '%s' was trained with QuickGELU, as %s were, set force_quick_gelu: "
+            "true; if not, false",
+            spec.name,
+            spec.pretrained,
+            ", ".join(quick),
+        )
+
+
+def preprocessing(spec: ModelSpec, known: Published) -> dict[str, Any]:
+    """How the images of a checkpoint file are prepared: mean, std, interpolation, resize mode.
+
+    As for the published weights that the file's path names, else as for all of its architecture if
+    they agree, else, with a warning, open_clip's default, which is an empty answer.
+    """
+    tag = _tag_in(spec.pretrained, known)
+    ways = [
+        {key: settings[key] for key in _PREPROCESSING if key in settings}
+        for name, settings in known.items()
+        if tag in (None, name)
+    ]
+    if any(way != ways[0] for way in ways):
+        log.warning(
+            "model '%s': published weights of %s differ in how images are prepared; '%s' is taken "
+            "for one of those with open_clip's default. Name the file after its tag to change that",
+            spec.name,
+            spec.architecture,
+            spec.pretrained,
+        )
+        return {}
+    return ways[0] if ways else {}
+
+
+def _tag_in(pretrained: str, known: Published) -> str | None:
+    """The tag that a tag or the path of a file names, the longest if there are several."""
+    text = pretrained.lower().replace("-", "_")
+    return max((tag for tag in known if tag in text), key=len, default=None)

@@ -1,0 +1,232 @@
+"""Two reports side by side: what got better or worse, and whether that is more than noise."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from scipy import stats
+
+from lpclip.errors import LpclipError
+from lpclip.reporting.evaluation_tables import numbers
+from lpclip.reporting.read import kind_of, read_cells, read_report
+from lpclip.reporting.terminal import COLUMNS
+
+LEVEL = 0.95
+_KEY = ("model", "benchmark", "method")
+# In this order: of what is lost, more is worse, whatever it is.
+_DIRECTIONS = (
+    (re.compile(r"lost|drop|ece|nll|brier|aurc|mce|fpr95|error|gap"), -1),
+    (re.compile(r"accuracy|auroc|aupr|robustness"), 1),
+)
+_NOT_PER_CENT = re.compile(r"mce|nll|brier")
+_GENERATED = re.compile(r"^(?!official).*(corrupt|mce|severit)")
+_OF_CLEAN_IMAGES = ("accuracy", "mean_corruption_accuracy")  # whose noise their number tells
+
+Row = Mapping[str, Any]
+
+
+class Change(NamedTuple):
+    """How one figure of one method changed.
+
+    Attributes:
+        method: the method.
+        figure: column of report.csv.
+        before: its value in the first report.
+        after: in the second.
+        margin: how large a change noise alone makes, at most, 95 times out of 100; nan: unknown.
+        verdict: ``better``, ``worse``, ``within noise``, ``same``, ``changed`` (neither way is
+            better) or ``unknown`` (one seed).
+    """
+
+    method: str
+    figure: str
+    before: float
+    after: float
+    margin: float
+    verdict: str
+
+
+def compare(before: Path, after: Path, *, every: bool = False) -> str:
+    """Text for a terminal: a table per model and benchmark, then what only one report has.
+
+    Args:
+        before: a report.csv, ``robustness.csv`` beside it where there is one.
+        after: another.
+        every: all figures, not only those of the summary.
+
+    Raises:
+        LpclipError: one of them is no report.csv, or they have no method in common.
+    """
+    tables = [_read(path) for path in (before, after)]
+    first, second = ({_name(row): row for row in _rows(table)} for table in tables)
+    images = [_images(path) for path in (before, after)]
+    both = [name for name in first if name in second]
+    only = [
+        f"Only in {path}: {', '.join('/'.join(name) for name in names)}."
+        for path, names in (
+            (before, [name for name in first if name not in second]),
+            (after, [name for name in second if name not in first]),
+        )
+        if names
+    ]
+    if not both:
+        raise LpclipError(
+            f"{before} and {after} have no method of the same model and benchmark in common. "
+            + " ".join(only)
+        )
+    numeric = [table.select_dtypes("number") for table in tables]
+    names = [str(name) for name in numeric[0] if name in numeric[1]]
+    figures = [name for name in names if f"{name}_std" in names]
+    if not every:
+        figures = [column.name for column in COLUMNS if column.name in figures]
+    blocks, notes, verdicts = [f"before: {before}\nafter:  {after}"], [], list[str]()
+    for pair in dict.fromkeys(name[:2] for name in both):
+        changes: list[Change] = []
+        for name in (name for name in both if name[:2] == pair):
+            a, b = first[name], second[name]
+            notes += list(_differences(name, a, b))
+            shown = [f for f in figures if _comparable(f, a, b)]
+            changes += changes_of(a, b, shown, tuple(n.get(name) for n in images))
+        verdicts += [change.verdict for change in changes]
+        blocks.append(f"{pair[1]}, model {pair[0]}\n\n{_table(changes)}")
+    counts = {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)}
+    notes.append(", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".")
+    return "\n\n".join([*blocks, "\n".join([*dict.fromkeys(notes), *only])])
+
+
+def changes_of(
+    before: Row, after: Row, figures: Iterable[str], images: tuple[int | None, ...]
+) -> list[Change]:
+    """Changes of one method.
+
+    The noise of a difference is the sum of what is known of four variances: of the mean over the
+    seeds of either report, std² / n_seeds with n_seeds - 1 degrees of freedom, and for accuracies
+    that of the test images of either, p (1 - p) / n. The margin is Student's t for the degrees of
+    freedom of the sum (Welch-Satterthwaite) times its root.
+
+    Args:
+        before: row of the first report.
+        after: row of the second.
+        figures: columns to compare; a figure that either lacks is left out.
+        images: n of the clean test set in either, None where it is not known.
+    """
+    changes = []
+    for name in figures:
+        a, b = float(before[name]), float(after[name])
+        if math.isnan(a) or math.isnan(b):
+            continue
+        seeds = [_of_seeds(row, name) for row in (before, after)]
+        of_images = [
+            (value * (1 - value) / n, math.inf)
+            for value, n in zip((a, b), images, strict=True)
+            if n and name in _OF_CLEAN_IMAGES
+        ]
+        terms = [term for term in [*seeds, *of_images] if term is not None]
+        known = len(of_images) == 2 or None not in seeds
+        margin = _margin(terms) if known else math.nan
+        verdict = _verdict(name, b - a, margin)
+        changes.append(Change(str(before["method"]), name, a, b, margin, verdict))
+    return changes
+
+
+def _of_seeds(row: Row, name: str) -> tuple[float, float] | None:
+    """Variance of the mean over seeds and its degrees of freedom."""
+    deviation, n = float(row[f"{name}_std"]), int(row["n_seeds"])
+    return None if n < 2 or math.isnan(deviation) else (deviation * deviation / n, n - 1)
+
+
+def _margin(terms: list[tuple[float, float]]) -> float:
+    total = sum(variance for variance, _ in terms)
+    if total == 0:
+        return 0.0
+    if not 0 < total < math.inf:
+        return math.nan  # of figures that are no fractions
+    freedom = sum(variance * variance / of for variance, of in terms)
+    quantile = (1 + LEVEL) / 2
+    if freedom == 0:
+        return float(stats.norm.ppf(quantile)) * math.sqrt(total)
+    return float(stats.t.ppf(quantile, total * total / freedom)) * math.sqrt(total)
+
+
+def _verdict(name: str, change: float, margin: float) -> str:
+    if change == 0:
+        return "same"
+    if math.isnan(margin):
+        return "unknown"
+    if abs(change) <= margin:
+        return "within noise"
+    direction = next((sign for pattern, sign in _DIRECTIONS if pattern.search(name)), 0)
+    return {1: "better", -1: "worse", 0: "changed"}[int(math.copysign(1, change)) * direction]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    table = read_report(path)
+    if kind_of(map(str, table)) != "report":
+        raise LpclipError(f"{path} is not a report.csv, one row per method. Name that file.")
+    return table
+
+
+def _rows(table: pd.DataFrame) -> list[Row]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _name(row: Row) -> tuple[str, ...]:
+    return tuple(str(row[key]) for key in _KEY)
+
+
+def _images(report: Path) -> dict[tuple[str, ...], int]:
+    """Number of clean test images of every method, from the table beside the report."""
+    path = report.with_name("robustness.csv")
+    if not path.is_file():
+        return {}
+    table = read_cells(path)  # of another version, too, as long as it has what is looked for
+    if not {*_KEY, "family", "n"} <= set(table):
+        return {}
+    whole = table["subset"] == "" if "subset" in table else True
+    clean = table[(table["family"] == "clean") & whole]
+    counts = numbers(clean["n"], "integer", path)
+    return {_name(row): int(n) for row, n in zip(_rows(clean), counts, strict=True)}
+
+
+def _comparable(figure: str, before: Row, after: Row) -> bool:
+    return before["frost_texture"] == after["frost_texture"] or not _GENERATED.search(figure)
+
+
+def _differences(name: tuple[str, ...], before: Row, after: Row) -> Iterator[str]:
+    """What makes figures hard to compare, in sentences."""
+    textures = [row["frost_texture"] or "not there" for row in (before, after)]
+    if textures[0] != textures[1]:
+        yield (
+            f"{'/'.join(name[:2])}: generated frost is {textures[0]} before and {textures[1]} "
+            "after; figures on generated corruptions are left out."
+        )
+    if before["n_labels"] != after["n_labels"]:
+        seen = f"{before['n_labels']} labels before and {after['n_labels']} after"
+        yield f"{'/'.join(name)} saw {seen}."
+
+
+def _table(changes: list[Change]) -> str:
+    headers = {column.name: " ".join(column.header.split()) for column in COLUMNS}
+    lines = [["method", "figure", "before", "after", "change", "noise", ""]]
+    method = ""
+    for change in changes:
+        scale = 1 if _NOT_PER_CENT.search(change.figure) else 100
+        values = [f"{scale * value:.2f}" for value in (change.before, change.after)]
+        difference = f"{scale * (change.after - change.before):+.2f}"
+        noise = "?" if math.isnan(change.margin) else f"±{scale * change.margin:.2f}"
+        shown = "" if change.method == method else change.method
+        method = change.method
+        figure = headers.get(change.figure, change.figure)
+        lines.append([shown, figure, *values, difference, noise, change.verdict])
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    texts = [
+        " ".join(
+            cell.ljust(width) if place in (0, 1, 6) else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    return "\n".join([texts[0], " ".join("-" * width for width in widths), *texts[1:]])

@@ -1,0 +1,109 @@
+"""What the guard decided and why: a table, and the same in plain words."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from lpclip.errors import LpclipError
+from lpclip.storage.opening import make_again
+from lpclip.storage.probes import read_probes
+from lpclip.utils.atomic import atomic_path
+
+COLUMNS = (
+    "model",
+    "benchmark",
+    "method",
+    "decision",
+    "chosen_strength",
+    "strength",
+    "estimated_gain",
+    "gaussian",
+    "halves",
+    "agreement",
+    "change",
+    "neighbours",
+    "views",
+    "balance",
+)
+_TEXT = ("model", "benchmark", "method", "decision")
+
+
+def write_guard_table(probes: Iterable[Path], output: Path) -> None:
+    """Write guard.csv: one row per guarded method and strength; only a header where none is.
+
+    Args:
+        probes: the probes of every method, guarded or not.
+        output: the CSV file.
+    """
+    tables = [pd.DataFrame(columns=list(COLUMNS))]
+    for path in probes:
+        found, provenance = read_probes(path)
+        if found.guard is not None:
+            names = {key: provenance[key] for key in ("model", "benchmark", "method")}
+            tables.append(found.guard.assign(**names)[list(COLUMNS)])
+    table = pd.concat(tables[1:] or tables)
+    with atomic_path(output) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.9g")
+
+
+def in_words(guard_csv: Path) -> list[str]:
+    """A sentence or two per decision in guard.csv.
+
+    Raises:
+        LpclipError: the file is no such table.
+    """
+    return [text for texts in in_words_by_pair(guard_csv).values() for text in texts]
+
+
+def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
+    """The same for every model and benchmark; errors as `in_words`."""
+    types = {column: str if column in _TEXT else float for column in COLUMNS}
+    try:
+        table = pd.read_csv(guard_csv, keep_default_na=False, dtype=types)
+    except (OSError, ValueError, OverflowError) as error:
+        raise LpclipError(f"{guard_csv}: not a readable guard table ({error}).") from error
+    if missing := sorted(set(COLUMNS).difference(table.columns)):
+        raise LpclipError(f"{guard_csv}: not a guard table: it lacks {', '.join(missing)}.")
+    groups = table.groupby(["model", "benchmark", "method"], sort=False)
+    for (_, _, method), rows in groups:
+        chosen = float(rows["chosen_strength"].iloc[0])
+        if chosen not in (strengths := {0.0, *rows["strength"]}) or len(strengths) < 2:
+            raise LpclipError(
+                f"{guard_csv}: '{method}' has no row for the strength {chosen:g} that was chosen. "
+                f"Was the table edited?{make_again(guard_csv)}"
+            )
+    words: dict[tuple[str, str], list[str]] = {}
+    for (model, benchmark, _), rows in groups:
+        words.setdefault((str(model), str(benchmark)), []).append(_sentence(rows))
+    return words
+
+
+def _sentence(rows: pd.DataFrame) -> str:
+    model, benchmark, method = rows.iloc[0][["model", "benchmark", "method"]]
+    chosen = float(rows["chosen_strength"].iloc[0])
+    # Where zero-shot is kept, the strength with the largest estimate says why.
+    shown = rows[rows["strength"] == chosen] if chosen else _best(rows)
+    row = shown.iloc[0]
+    verdict = {0.0: "keeps zero-shot", 1.0: "ships the adapted head"}.get(
+        chosen, f"ships a head {chosen:.0%} of the way from zero-shot to the adapted one"
+    )
+    return (
+        f"{method} on {benchmark}, model {model}, {verdict}. Estimated gain without a label: "
+        f"{_points(row['estimated_gain'])} points{'' if chosen else ' at best'}. On the unlabelled "
+        f"images the adapted head differs from zero-shot for {row['change']:.0%}; a reader that "
+        f"learned nothing from it agrees with it for {_points(row['gaussian'])} points compared to "
+        f"zero-shot; heads trained on halves agree with each other for "
+        f"{_points(row['halves'])} points compared to zero-shot; {row['agreement']:.0%} of "
+        "neighbours get the same class."
+        f"{'' if chosen else ' That is too little to be sure of a gain.'}"
+    )
+
+
+def _best(rows: pd.DataFrame) -> pd.DataFrame:
+    gains = rows["estimated_gain"]
+    return rows.nlargest(1, "estimated_gain") if gains.notna().any() else rows.head(1)
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}"

@@ -1,0 +1,77 @@
+"""The methods of a report, in the order in which it lists them."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lpclip.data.imagenet import is_imagenet
+from lpclip.errors import LpclipError
+from lpclip.storage.hdf5 import read_provenance
+
+NAMES = ("model", "benchmark", "method")
+
+
+class Method(NamedTuple):
+    """What the configuration says of one method of one benchmark with one model."""
+
+    model: str
+    benchmark: str
+    method: str
+    kind: str
+    n_labels: int
+    student_view: str
+    strong_policy: str
+    imagenet: bool
+
+
+class Methods:
+    """All methods in the order of the configuration, which every report follows."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Keep the rows' fields that `Method` names.
+
+        Raises:
+            LpclipError: there is no row, or two rows for one method.
+        """
+        self.all = [Method(**{name: row[name] for name in Method._fields}) for row in rows]
+        if not self.all:
+            raise LpclipError("There is no method to report on.")
+        self._ranks = {
+            field: {name: rank for rank, name in enumerate(self._names(field))}
+            for field in ("model", "benchmark", "method")
+        }
+        keys = [method[:3] for method in self.all]
+        if len(set(keys)) < len(keys):
+            raise LpclipError("Two methods of one benchmark and model have the same name.")
+        self.all.sort(key=lambda row: [self.rank(field, getattr(row, field)) for field in NAMES])
+
+    def rank(self, field: str, name: str) -> int:
+        """Place of a model, benchmark or method among the names of its kind."""
+        return self._ranks[field][name]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every (model, benchmark), once."""
+        return list(dict.fromkeys((row.model, row.benchmark) for row in self.all))
+
+    def of(self, model: str, benchmark: str) -> list[Method]:
+        """The methods of one benchmark with one model."""
+        return [row for row in self.all if (row.model, row.benchmark) == (model, benchmark)]
+
+    def _names(self, field: str) -> list[str]:
+        return list(dict.fromkeys(getattr(row, field) for row in self.all))
+
+
+def methods_of(probes: Iterable[Path]) -> Methods:
+    """The methods whose probes these are, in the order of the files."""
+    same = ("model", "benchmark", "method", "n_labels", "student_view", "strong_policy")
+    rows = []
+    for path in probes:
+        found = read_provenance(path, kind="probes")
+        rows.append(
+            {
+                **{key: found[key] for key in same},
+                "kind": found["method_kind"],
+                "imagenet": is_imagenet(found.texts("class_names")),
+            }
+        )
+    return Methods(rows)

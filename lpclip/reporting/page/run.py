@@ -1,0 +1,102 @@
+"""The section of what was run: stages, time, models, versions, configuration, skipped images."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from lpclip.reporting.page.tables import Tables
+from lpclip.reporting.page.workflow_graph import READS, draw
+from lpclip.storage.hdf5 import read_provenance
+
+_SKIPPED_SHOWN = 50
+_PACKAGES = ("lpclip", "numpy", "scikit-learn", "pandas", "h5py", "snakemake")
+
+
+def section(
+    *, probes: Sequence[Path], tables: Tables, logs: Path | None, configuration: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything that the section shows.
+
+    Args:
+        probes: of every method; their provenance names models, weights and versions.
+        tables: the reports; of ``skipped`` the rows are listed.
+        logs: folder of logs, with a folder per stage and benchmark files (``*.tsv``) in it; the
+            only part of the page that differs from run to run.
+        configuration: as it was run.
+    """
+    found = [read_provenance(path, kind="probes") for path in probes]
+    durations = _durations(logs) if logs is not None else []
+    skipped = tables["skipped"]
+    return {
+        "graph": draw(
+            {row["stage"]: row["jobs"] for row in durations} | {"page": 1} if durations else {},
+            supervised=any(one["n_labels"] for one in found),
+        ),
+        "durations": durations,
+        "models": _models(found),
+        "versions": _versions(found),
+        "configuration": yaml.safe_dump(
+            dict(configuration), sort_keys=False, allow_unicode=True, width=100
+        )
+        if configuration
+        else "",
+        "skipped": [list(row) for row in skipped.head(_SKIPPED_SHOWN).to_numpy(str)],
+        "skipped_columns": list(skipped.columns),
+        "n_skipped": f"{len(skipped):,}",
+    }
+
+
+def _durations(logs: Path) -> list[dict[str, Any]]:
+    """One row per stage that left benchmark files, in the order of the workflow."""
+    rows = []
+    for stage in READS:
+        if stage == "page":
+            continue  # what lies there is of the page before this one
+        files = sorted([*(logs / stage).glob("**/*.tsv"), *logs.glob(f"{stage}.tsv")])
+        jobs = [_numbers(path) for path in files]
+        seconds = [job["s"] for job in jobs if "s" in job]
+        memory = [job["max_rss"] for job in jobs if "max_rss" in job]
+        if seconds:
+            rows.append(
+                {
+                    "stage": stage,
+                    "jobs": len(seconds),
+                    "seconds": f"{sum(seconds):,.0f}",
+                    "longest": f"{max(seconds):,.0f}",
+                    "memory": f"{max(memory):,.0f}" if memory else "",
+                }
+            )
+    return rows
+
+
+def _numbers(path: Path) -> dict[str, float]:
+    """The first row of a benchmark file; "-" and "NA" stand where Snakemake measured nothing."""
+    try:
+        table = pd.read_csv(path, sep="\t", nrows=1)
+    except (OSError, ValueError):
+        return {}
+    if table.empty:
+        return {}
+    found = pd.to_numeric(table.iloc[0], errors="coerce").dropna()
+    return {str(key): float(value) for key, value in found.items()}
+
+
+def _models(found: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    keys = ("model", "architecture", "pretrained", "weights")
+    rows = [{key: str(one.get(key, "")) for key in keys} for one in found]
+    return list({row["model"]: row for row in rows}.values())
+
+
+def _versions(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Versions that the features were made with, then those of this environment."""
+    named = {
+        f"{name} (features)": str(one[name])
+        for one in found
+        for name in ("torch", "open_clip")
+        if one.get(name)
+    }
+    return [*((name, version(name)) for name in _PACKAGES), *named.items()]

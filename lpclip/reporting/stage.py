@@ -1,0 +1,128 @@
+"""The stage ``report``: which methods there are is read from the files of their probes."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lpclip.reporting.evaluation_tables import read_parts
+from lpclip.reporting.guard import write_guard_table
+from lpclip.reporting.methods import Methods, methods_of
+from lpclip.reporting.report_table import report_table, write_table
+from lpclip.reporting.skipped import write_skipped_table
+from lpclip.types import OutputFolder
+
+log = logging.getLogger(__name__)
+
+
+def report(
+    *,
+    probes: Sequence[Path],
+    robustness: Sequence[Path],
+    ood: Sequence[Path],
+    rounds: Sequence[Path],
+    per_class: Sequence[Path],
+    output: OutputFolder,
+    comparisons: Sequence[Path] = (),
+    reliability: Sequence[Path] = (),
+    ood_curves: Sequence[Path] = (),
+    ood_held_out: Sequence[Path] = (),
+    confusion: Sequence[Path] = (),
+    skipped: Sequence[Path] = (),
+) -> None:
+    """Gather the evaluation into ``report.csv``, its siblings and figures.
+
+    Args:
+        probes: the probes of every method, in the order in which reports list them.
+        robustness: CSV files of ``lpclip evaluate``.
+        ood: CSV files of ``lpclip evaluate-ood``.
+        rounds: CSV files of ``lpclip evaluate-rounds``.
+        per_class: the same command's CSV files of classes.
+        output: folder of the reports.
+        comparisons: CSV files of ``lpclip evaluate-samples``.
+        reliability: the same command's CSV files of bins of confidence.
+        ood_curves: CSV files of ``lpclip evaluate-ood``: how scores are distributed.
+        ood_held_out: CSV files of ``lpclip evaluate-held-out``.
+        confusion: CSV files of ``lpclip evaluate-rounds``: pseudo-labels against the truth.
+        skipped: indices of the datasets that leave out images that cannot be read.
+    """
+    methods = methods_of(probes)
+    write_reports(
+        robustness=robustness,
+        ood=ood,
+        rounds=rounds,
+        per_class=per_class,
+        comparisons=comparisons,
+        reliability=reliability,
+        ood_curves=ood_curves,
+        ood_held_out=ood_held_out,
+        confusion=confusion,
+        methods=methods,
+        output=output,
+    )
+    write_guard_table(probes, output / "guard.csv")
+    write_skipped_table(skipped, output / "skipped.csv")
+    log.info("reported %d methods", len(methods.all))
+
+
+def write_reports(
+    *,
+    robustness: Iterable[Path],
+    ood: Iterable[Path],
+    rounds: Iterable[Path],
+    per_class: Iterable[Path],
+    methods: Methods | Iterable[Mapping[str, Any]],
+    output: Path,
+    comparisons: Iterable[Path] = (),
+    reliability: Iterable[Path] = (),
+    ood_curves: Iterable[Path] = (),
+    ood_held_out: Iterable[Path] = (),
+    confusion: Iterable[Path] = (),
+) -> None:
+    """Write report.csv, its siblings and two figures; the same results give the same bytes.
+
+    The columns of every file, given and written, are those of `evaluation_tables.COLUMNS` and
+    `report_table`. Neither the order of the paths nor that of their rows matters.
+
+    Args:
+        robustness: CSV files of accuracy and calibration per shift and severity.
+        ood: CSV files of out-of-distribution detection per dataset and score.
+        rounds: CSV files of what each round of training kept and reached.
+        per_class: CSV files of accuracy per class.
+        methods: one mapping per model x benchmark x method, in the order in which reports list
+            them: model, benchmark, method, kind ("zero_shot" for the baseline), n_labels,
+            student_view and strong_policy ("" where the method has none), imagenet (whether the
+            benchmark's classes are ImageNet's).
+        output: folder of the reports, made where it is missing.
+        comparisons: CSV files of paired differences to zero-shot.
+        reliability: CSV files of accuracy per bin of confidence.
+        ood_curves: CSV files of the distribution of out-of-distribution scores.
+        ood_held_out: CSV files of the detection of held-out classes.
+        confusion: CSV files of pseudo-labels against the truth.
+
+    Raises:
+        LpclipError: a file lacks a column, holds a value of the wrong type, results given
+            already, or a method that is not in `methods`; a method has no results.
+    """
+    # matplotlib takes longest to import, and the summary does without.
+    from lpclip.reporting.figures import rounds_figure, save_figure, severity_figure
+
+    known = methods if isinstance(methods, Methods) else Methods(methods)
+    paths = {
+        "robustness": robustness,
+        "ood": ood,
+        "rounds": rounds,
+        "per_class": per_class,
+        "comparisons": comparisons,
+        "reliability": reliability,
+        "ood_curves": ood_curves,
+        "ood_held_out": ood_held_out,
+        "confusion": confusion,
+    }
+    tables = {kind: read_parts(kind, files, known) for kind, files in paths.items()}
+    write_table(report_table(tables["robustness"], tables["ood"], known), output / "report.csv")
+    for kind, table in tables.items():
+        write_table(table, output / f"{kind}.csv")
+    figures = output / "figures"
+    save_figure(severity_figure(tables["robustness"], known), figures / "severity.png")
+    save_figure(rounds_figure(tables["rounds"], known), figures / "rounds.png")

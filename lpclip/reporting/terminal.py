@@ -1,0 +1,243 @@
+"""The table that a run prints at its end, for a terminal of 100 columns."""
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from lpclip.errors import LpclipError
+from lpclip.reporting import detection, read, skipped
+from lpclip.reporting.evaluation_tables import numbers
+from lpclip.reporting.guard import in_words
+from lpclip.storage.opening import make_again
+
+WIDTH = 100
+
+
+class Column(NamedTuple):
+    """A figure of report.csv as people read it."""
+
+    name: str
+    header: str
+    best: Callable[[list[float]], float]
+    meaning: str
+    scale: float = 100.0  # fractions to per cent
+
+
+_CORRUPTED = "corrupt.: mean over 15 corruptions x 5 severities."
+_OFFICIAL = "official: on the published files of corrupted images."
+_ECE = "ECE: gap between confidence and accuracy, lower is better."
+_AUROC = "AUROC: by max logit."
+
+COLUMNS = (
+    Column("accuracy", "clean\nacc.", max, ""),
+    Column("mean_corruption_accuracy", "corrupt.\nacc.", max, _CORRUPTED),
+    Column(
+        "mce_vs_zero_shot",
+        "mCE vs\nzero-shot",
+        min,
+        "mCE: error under corruption relative to zero-shot, which is 100; lower is better.",
+        scale=1.0,
+    ),
+    Column("ece", "clean\nECE", min, _ECE),
+    Column("corrupted_ece", "corrupt.\nECE", min, _CORRUPTED),
+    Column("official_mean_corruption_accuracy", "official\ncorr. acc.", max, _OFFICIAL),
+    Column(
+        "official_mce_vs_alexnet",
+        "official\nmCE",
+        min,
+        "official mCE: relative to AlexNet, as published for ImageNet-C; lower is better.",
+        scale=1.0,
+    ),
+    Column("near_auroc_max_logit", "near OOD\nAUROC", max, _AUROC),
+    Column("far_auroc_max_logit", "far OOD\nAUROC", max, _AUROC),
+)
+
+_EXPLANATION = (
+    "Per cent, mean ± standard deviation over seeds; * best of the column. "
+    "labels seen: by the method."
+)
+
+_GENERATED = "Corruptions are generated; figures on the published files are not comparable."
+_INCOMPLETE = (
+    "Corrupted figures need all 15 corruptions at 5 severities, which this run does not have."
+)
+_UNLABELLED = "Without a labelled test set accuracy is not known."
+
+_FROST = {
+    "procedural": "Frost is procedural: no photographs of it were given (frost_images).",
+    "photographs": "Frost is made of photographs (frost_images).",
+}
+
+
+def summary(report_csv: Path) -> str:
+    """Readable text of report.csv: a table per model and benchmark, and what its columns mean.
+
+    At most 100 columns wide as long as method names allow; columns without a figure are left out.
+
+    Raises:
+        LpclipError: the file is missing or is no report.
+    """
+    report = report_cells(report_csv)
+    blocks = [
+        _block(str(model), str(benchmark), rows)
+        for (model, benchmark), rows in report.groupby(["model", "benchmark"], sort=False)
+    ]
+    notes = [_EXPLANATION, *dict.fromkeys(column.meaning for column in shown(report))]
+    notes = textwrap.wrap(" ".join(filter(None, notes)), WIDTH, break_on_hyphens=False)
+    notes += _on_corruptions(report)
+    textures = set(report.get("frost_texture", []))
+    notes += [text for texture, text in _FROST.items() if texture in textures]
+    decided = report_csv.with_name("guard.csv")
+    guard = [
+        textwrap.fill(text, WIDTH) for text in (in_words(decided) if decided.is_file() else ())
+    ]
+    left_out = report_csv.with_name("skipped.csv")
+    if left_out.is_file():
+        notes += [textwrap.fill(text, WIDTH) for text in skipped.in_words(left_out)]
+    notes += _on_detection(report_csv.with_name("ood_held_out.csv"))
+    return "\n\n".join([*blocks, *guard, "\n".join([*notes, *_policies(report)])])
+
+
+def _on_detection(held_out_csv: Path) -> list[str]:
+    """Lines on the score that every benchmark's foreign images should be told by."""
+    if not held_out_csv.is_file():
+        return []
+    held_out = read.read_report(held_out_csv)
+    pairs = held_out.groupby(["model", "benchmark"], sort=False)
+    words = {pair: detection.in_words(detection.recommended(rows)) for pair, rows in pairs}
+    sentences = [
+        words[pair] if len(words) == 1 else f"{pair[1]}, model {pair[0]}: {words[pair]}"
+        for pair in words
+    ]
+    texts = [*sentences, detection.HOW] if sentences else []
+    return [line for text in texts for line in textwrap.wrap(text, WIDTH, break_on_hyphens=False)]
+
+
+def report_cells(report_csv: Path) -> pd.DataFrame:
+    """report.csv, every cell as text.
+
+    Raises:
+        LpclipError: the file is missing or is no report, or one that was edited: it lacks a column
+            or rows, or a figure is no number.
+    """
+    report = read.read_cells(report_csv)
+    figures = [column.name for column in COLUMNS if column.name in {"accuracy", *report}]
+    names, counts = ("model", "benchmark", "method"), ("n_labels", "n_seeds")
+    needed = [*sorted([*names, *counts, *figures]), *(f"{name}_std" for name in figures)]
+    if missing := [name for name in needed if name not in report]:
+        raise LpclipError(f"{report_csv}: not a report: it lacks {', '.join(missing)}.")
+    if report.empty:
+        raise LpclipError(f"{report_csv} has no rows.{make_again(report_csv)}")
+    for name in needed:
+        if name in counts:  # "2.0" is a whole number, too
+            report[name] = numbers(report[name], "integer", report_csv).astype(str)
+        elif name not in names:
+            numbers(report[name], "number", report_csv)
+    return report
+
+
+def shown(rows: pd.DataFrame) -> list[Column]:
+    """The columns that have a figure in any of the rows."""
+    return [column for column in COLUMNS if column.name in rows and any(rows[column.name])]
+
+
+def _block(model: str, benchmark: str, rows: pd.DataFrame) -> str:
+    seeds = sorted(set(rows["n_seeds"].astype(int)))
+    count = " to ".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1])))
+    title = f"{benchmark}, model {model}, {count} seed{'s' * (seeds[-1] > 1)}"
+    # The roomiest form that fits; the last one stacks the deviation under the mean.
+    for separator in (" ± ", "±", "\n±"):
+        table = _table(rows, separator)
+        if max(len(line) for line in table.splitlines()) <= WIDTH:
+            break
+    return f"{title}\n\n{table}"
+
+
+def _table(rows: pd.DataFrame, separator: str) -> str:
+    columns = [_Lines(["", "method"], [[name] for name in rows["method"]], str.ljust)]
+    labels = [[f"{int(n):,}"] for n in rows["n_labels"]]
+    columns.append(_Lines(["labels", "seen"], labels, str.rjust))
+    for column in shown(rows):
+        lines = [cell.split("\n") for cell in _cells(rows, column, separator)]
+        columns.append(_Lines(column.header.split("\n"), lines, str.rjust))
+    return _aligned(columns)
+
+
+class _Lines(NamedTuple):
+    """One column as text: every cell is a list of lines."""
+
+    header: list[str]
+    cells: list[list[str]]
+    justify: Callable[[str, int], str]
+
+
+def _aligned(columns: list[_Lines]) -> str:
+    """Plain table. By hand, since blanks inside cells keep the digits below one another."""
+    cells_by_row = list(zip(*(column.cells for column in columns), strict=True))
+    rows = [[column.header for column in columns], *map(list, cells_by_row)]
+    widths = [
+        max(len(line) for cell in cells for line in cell) for cells in zip(*rows, strict=True)
+    ]
+    lines = []
+    for row in rows:
+        for index in range(max(len(cell) for cell in row)):
+            texts = [cell[index] if index < len(cell) else "" for cell in row]
+            padded = [
+                column.justify(text, width)
+                for column, text, width in zip(columns, texts, widths, strict=True)
+            ]
+            lines.append(" ".join(padded).rstrip())
+    return "\n".join([*lines[:2], " ".join("-" * width for width in widths), *lines[2:]])
+
+
+def _cells(rows: pd.DataFrame, column: Column, separator: str) -> list[str]:
+    """The column's cells, digits below one another when right-justified; "" where empty."""
+    means = [rounded(text, column.scale) for text in rows[column.name]]
+    deviations = [rounded(text, column.scale) for text in rows[f"{column.name}_std"]]
+    known = [float(mean) for mean in means if mean]
+    best = column.best(known) if known else None
+    stars = ["*" if mean and float(mean) == best else " " for mean in means]
+    tails = [f"{separator}{deviation}" if deviation else "" for deviation in deviations]
+    if "\n" in separator:
+        cells = [
+            f"{mean}{star}{tail} " if tail else f"{mean}{star}"
+            for mean, star, tail in zip(means, stars, tails, strict=True)
+        ]
+    else:
+        width = max(len(tail) for tail in tails)
+        cells = [
+            f"{mean}{f'{tail}{star}'.ljust(width + 1)}"
+            for mean, star, tail in zip(means, stars, tails, strict=True)
+        ]
+    return [cell if cell.strip() else "" for cell in cells]
+
+
+def rounded(text: str, scale: float) -> str:
+    """One decimal; equal figures are equally good, so the best is sought among these."""
+    return f"{scale * float(text):.1f}" if text else ""
+
+
+def _on_corruptions(report: pd.DataFrame) -> list[str]:
+    """Which images the corrupted figures are of, or why there are none."""
+    names = ("mean_corruption_accuracy", "official_mean_corruption_accuracy")
+    generated, official = (name in report and any(report[name]) for name in names)
+    notes = [] if all(report["accuracy"]) else [_UNLABELLED]
+    if generated:
+        notes.append(_GENERATED)
+    elif not official and any(report["accuracy"]):
+        notes.append(_INCOMPLETE)
+    return notes
+
+
+def _policies(report: pd.DataFrame) -> list[str]:
+    """Which strong views the methods trained on: a gain from the test's own corruptions is none."""
+    if "strong_policy" not in report:
+        return []
+    by_policy: dict[str, list[str]] = {}
+    for policy, method in zip(report["strong_policy"], report["method"], strict=True):
+        if policy and method not in by_policy.setdefault(policy, []):
+            by_policy[policy].append(method)
+    return [f"Strong views '{policy}': {', '.join(by_policy[policy])}." for policy in by_policy]

@@ -1,0 +1,1 @@
+"""Arrays in files of other programs, see ``lpclip.storage.arrays.registry``."""

@@ -1,0 +1,66 @@
+"""Arrays that other programs wrote, picked by key: features, ids, labels, class names.
+
+``.npy``, ``.npz``, ``.parquet``, ``.safetensors``, ``.pt`` of tensors, ``.csv``, HDF5 files, those
+of lpclip itself among them, and an output folder of clip-retrieval. Names and shapes are known
+before an array is read, and nothing is ever unpickled.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import h5py
+
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.storage.arrays.base import AnyArray, Arrays, readable
+from lpclip.storage.arrays.clip_retrieval import ClipRetrieval
+from lpclip.storage.arrays.formats import Hdf5, Npy, Npz, Safetensors, Torch
+from lpclip.storage.arrays.lpclip_files import Lpclip
+from lpclip.storage.arrays.tables import Csv, Parquet
+
+__all__ = ["IMAGE_KEYS", "TEXT_KEYS", "AnyArray", "Arrays", "open_arrays"]
+
+# Arrays that are taken for the features where no key is given and several arrays would do.
+IMAGE_KEYS = ("clean", "img_emb")
+TEXT_KEYS = ("features", "text_emb")
+
+
+def _open_hdf5(path: Path) -> Arrays:
+    with readable(path), h5py.File(path, "r") as file:
+        own = {"kind", "schema_version"} <= set(file.attrs)
+    return Lpclip(path) if own else Hdf5(path)
+
+
+_FORMATS: Mapping[str, Callable[[Path], Arrays]] = {
+    ".npy": Npy,
+    ".npz": Npz,
+    ".parquet": Parquet,
+    ".safetensors": Safetensors,
+    ".pt": Torch,
+    ".pth": Torch,
+    ".csv": Csv,
+    ".tsv": Csv,
+    ".h5": _open_hdf5,
+    ".hdf5": _open_hdf5,
+}
+_COMPRESSED = (".gz", ".bz2", ".xz")
+
+
+def open_arrays(path: str | Path) -> Arrays:
+    """The arrays of a file or folder, by the ending of its name.
+
+    Raises:
+        LpclipError: it does not exist, has an unknown ending, or is broken.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return ClipRetrieval(path)
+    if not path.is_file():
+        raise LpclipError(f"the file or folder '{path}' does not exist. Check 'path'.")
+    ending = path.suffix.lower()
+    if ending in _COMPRESSED and (inner := Path(path.stem).suffix.lower()) in (".csv", ".tsv"):
+        ending = inner
+    if ending not in _FORMATS:
+        raise LpclipError(
+            f"{path} has no ending that tells its format. {did_you_mean(path.suffix, _FORMATS)}"
+        )
+    return _FORMATS[ending](path)

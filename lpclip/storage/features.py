@@ -1,0 +1,192 @@
+"""Feature caches: one array per view, written in chunks, read in unit length."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.storage import checksums
+from lpclip.storage.hdf5 import Provenance, check_provenance, create, open_file, provenance_of
+from lpclip.storage.opening import make_again
+from lpclip.storage.pandas_frames import Frames
+from lpclip.storage.tables import write_table
+from lpclip.types import FloatArray
+
+# Rows of a feature cache that are written, and continued after a kill, as one.
+CHUNK_ROWS = 256
+
+
+_WRITE_BYTES = 4 << 20
+
+
+# Rows that are read and normalised as one: few enough to stay in the processor's cache.
+_READ_ROWS = 512
+
+
+# Every half-precision number in single precision: looking it up beats NumPy's conversion.
+_SINGLE = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+
+
+def write_features(
+    path: Path,
+    *,
+    samples: pd.DataFrame,
+    versions: Mapping[str, int],
+    parts: Iterable[FloatArray],
+    provenance: Provenance,
+) -> None:
+    """Write a feature cache from its parts, one chunk of rows at a time.
+
+    Args:
+        path: the cache.
+        samples: index of the dataset, N rows: id, path.
+        versions: view -> number of versions; 0 stores ``[N, D]``, V > 0 stores ``[V, N, D]``.
+        parts: arrays ``[sum of versions, n, D]`` of float16, views in the order of ``versions``
+            (0 counts as one), together N rows in the order of the index.
+        provenance: attributes; ``views``, if there, names the versions of corruptions.
+    """
+    n = len(samples)
+    with create(path, kind="features", provenance=provenance) as file:
+        write_table(file, "samples", samples[["id", "path"]], listed=False)
+        start, datasets, sums = 0, list[h5py.Dataset](), list[list[checksums.Sum]]()
+        for part in _gathered(parts):
+            if start == 0:
+                _check_space(path, n * part.nbytes // part.shape[1])
+                datasets = [
+                    _create_view(file, view, count, n, part.shape[2])
+                    for view, count in versions.items()
+                ]
+                sums = [
+                    [checksums.Sum(data, place) for place in checksums.parts(data)]
+                    for data in datasets
+                ]
+            stop = start + part.shape[1]
+            first = 0
+            for data, of_versions in zip(datasets, sums, strict=True):
+                if data.ndim == 2:
+                    data[start:stop] = part[first]
+                else:
+                    data[:, start:stop] = part[first : first + len(data)]
+                for one in of_versions:
+                    one.update(part[first])
+                    first += 1
+            start = stop
+        if start != n:
+            raise RuntimeError(f"{path}: {start} rows of features for {n} samples")
+        frames = Frames(file, file["samples"]["id"])
+        settings = json.loads(str(provenance.get("views", "{}")))
+        for view, data, of_versions in zip(versions, datasets, sums, strict=False):
+            checksums.store(data, of_versions)
+            frames.add_versions(view, data, settings.get(view, {}).get("severities"))
+
+
+def _gathered(parts: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    """The same rows in parts of some megabytes: few large writes are faster than many small."""
+    waiting, size = list[FloatArray](), 0
+    for part in parts:
+        waiting.append(part)
+        size += part.nbytes
+        if size >= _WRITE_BYTES:
+            yield np.concatenate(waiting, axis=1)
+            waiting, size = [], 0
+    if waiting:
+        yield np.concatenate(waiting, axis=1)
+
+
+def _check_space(path: Path, size: int) -> None:
+    """Refuse to begin what the disk cannot hold."""
+    if shutil.disk_usage(path.parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def _create_view(file: h5py.File, view: str, count: int, n: int, dim: int) -> h5py.Dataset:
+    # In one piece, neither chunked nor compressed: benchmarks/README.md says what that saves.
+    shape = (count, n, dim) if count else (n, dim)
+    return file.create_dataset(f"features/{view}", shape=shape, dtype=np.float16)
+
+
+def views(file: h5py.File) -> list[str]:
+    """Names of the views in an open feature cache, sorted.
+
+    Raises:
+        LpclipError: the file has no group of views.
+    """
+    group = file["features"]
+    if not isinstance(group, h5py.Group):
+        path = Path(file.filename)
+        raise LpclipError(f"{path} is damaged: 'features' is no group of views.{make_again(path)}")
+    return sorted(name for name in group if isinstance(name, str))  # bytes: no UTF-8
+
+
+def versions_of(path: Path, view: str) -> int:
+    """How many versions a view has; 1 for one that has none.
+
+    Raises:
+        LpclipError: there is no such view.
+    """
+    with open_file(path, kind="features") as file:
+        data = stored_view(path, file, view)
+        return len(data) if data.ndim == 3 else 1
+
+
+def stored_view(path: Path, file: h5py.File, view: str) -> h5py.Dataset:
+    """A view of an open feature cache, ``[N, D]`` or ``[V, N, D]`` as it is stored.
+
+    Raises:
+        LpclipError: there is no such view, or it is not what a view is.
+    """
+    if view not in (names := views(file)):
+        raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, names)}")
+    data = file[f"features/{view}"]
+    whole = isinstance(data, h5py.Dataset) and data.ndim in (2, 3) and data.dtype == np.float16
+    if not whole or ("samples" in file and data.shape[-2:-1] != file["samples"].shape):
+        raise LpclipError(
+            f"{path} is damaged: view '{view}' is not an array of float16 with a row per sample."
+            f"{make_again(path)}"
+        )
+    return data
+
+
+def read_features(path: Path, view: str, *, expected: Provenance) -> FloatArray:
+    """Features of one view, unit length, float32, ``[N, D]`` or ``[V, N, D]``.
+
+    Raises:
+        LpclipError: the cache is not what ``expected`` says, or has no such view.
+    """
+    with open_file(path, kind="features") as file:
+        check_provenance(path, provenance_of(file), expected)
+        return unit_length(stored_view(path, file, view))
+
+
+def unit_length(data: h5py.Dataset) -> FloatArray:
+    """All of a view, unit length, float32; beside the result, little memory is used."""
+    values = np.empty(data.shape, dtype=np.float32)
+    for version in checksums.parts(data):
+        read, of_version = checksums.Sum(data, version), values[version or ...]
+        for start in range(0, data.shape[-2], _READ_ROWS):
+            rows = slice(start, start + _READ_ROWS)
+            stored = data[(*version, rows)]
+            read.update(stored)
+            of_version[rows] = unit(stored)
+        read.verify()
+    return values
+
+
+def unit(stored: npt.NDArray[np.float16]) -> FloatArray:
+    """Features as they are stored, ``[..., D]``, in unit length and float32."""
+    return normalise(np.take(_SINGLE, stored.view(np.uint16), mode="clip"))
+
+
+def normalise(features: FloatArray) -> FloatArray:
+    """Rows divided by their length; a row of zeros stays zero."""
+    norm = np.linalg.norm(features, axis=-1, keepdims=True)
+    unit: FloatArray = features / np.maximum(norm, np.finfo(np.float32).tiny)
+    return unit

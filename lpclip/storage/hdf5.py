@@ -1,0 +1,135 @@
+"""The HDF5 files of lpclip: written and read here alone, so that a file always knows what it is.
+
+Every file carries ``kind``, ``schema_version``, its provenance (model, weights, view settings,
+fingerprint of the index, versions, …) as attributes, and ``complete``; every array a checksum.
+``pandas.read_hdf`` opens tables and frames. No file holds a date or a host, so equal contents are
+equal bytes.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import pandas as pd
+
+from lpclip.errors import LpclipError
+from lpclip.storage import checksums, made_from
+from lpclip.storage.attributes import Attributes
+from lpclip.storage.hdf5_output import new_hdf5
+from lpclip.storage.opening import make_again, open_hdf5
+from lpclip.utils.atomic import atomic_path
+
+SCHEMA_VERSION = 2
+# Before 2, files had no frames and no checksums, and every table was a plain data set.
+READABLE_VERSIONS = (1, SCHEMA_VERSION)
+
+
+# Attributes that every file has.
+_COMMON = (
+    "kind",
+    "schema_version",
+    "complete",
+    "made_from",
+    "made_from_hash",
+    checksums.ATTRIBUTES,
+)
+
+Provenance = Mapping[str, str | int | float]
+
+
+@contextlib.contextmanager
+def create(path: Path, *, kind: str, provenance: Provenance) -> Iterator[h5py.File]:
+    """New file of a kind that appears at ``path`` when the block ends without an error."""
+    with atomic_path(path) as temporary, new_hdf5(temporary) as file:
+        file.attrs["kind"] = kind
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        file.attrs.update(provenance)
+        # Two indices may have the same settings and other images.
+        content = provenance.get("index") if kind == "samples" else None
+        made_from.stamp(file, content=content)
+        yield file
+        checksums.seal(file)
+        file.attrs["complete"] = 1  # PyTables cannot read a Boolean attribute
+
+
+@contextlib.contextmanager
+def open_file(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
+    """Whole file of a kind (any where None), for reading.
+
+    Raises:
+        LpclipError: missing, truncated, not a file of lpclip's, of another kind, or one that
+            ``open_hdf5`` refuses.
+    """
+    if not path.is_file():
+        raise LpclipError(f"{path} does not exist. Run Snakemake, which makes it.")
+    again = make_again(path)
+    with open_hdf5(path) as file:
+        found = provenance_of(file, every=True)
+        if "kind" not in found or "schema_version" not in found:
+            raise LpclipError(f"{path} is an HDF5 file, but not one that lpclip wrote.")
+        if found.get("complete") != 1:
+            raise LpclipError(f"{path} is not complete: its writer was stopped.{again}")
+        if found["schema_version"] not in READABLE_VERSIONS:
+            raise LpclipError(
+                f"{path} has schema version {found['schema_version']}; this version of lpclip "
+                f"reads {SCHEMA_VERSION} and older.{again}"
+            )
+        if kind is not None and found["kind"] != kind:
+            raise LpclipError(f"{path} holds {found['kind']}, not {kind}.")
+        yield file
+
+
+def read_provenance(path: Path, *, kind: str | None = None) -> Attributes:
+    """Attributes of a file, without those that every file has."""
+    with open_file(path, kind=kind) as file:
+        return provenance_of(file)
+
+
+def provenance_of(file: h5py.File, *, every: bool = False) -> Attributes:
+    """Attributes of an open file, without those that every file has unless these are wanted."""
+    found = Attributes(Path(file.filename), file.attrs)
+    for key in () if every else _COMMON:
+        found.pop(key, None)
+    return found
+
+
+def check_provenance(path: Path, found: Provenance, expected: Provenance) -> None:
+    """Refuse a file that is not what it is asked to be.
+
+    Args:
+        path: the file that ``found`` was read from.
+        found: provenance of the file.
+        expected: fields that must be equal; others are not looked at.
+
+    Raises:
+        LpclipError: names the first field that differs and both values.
+    """
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise LpclipError(
+                f"{path} was made with {key} {found.get(key, 'unknown')!r}, not {value!r}."
+                f"{make_again(path)}"
+            )
+
+
+def columns(path: Path, frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """Columns of a table that was read from a file.
+
+    Raises:
+        LpclipError: one of them is missing.
+    """
+    if missing := [name for name in names if name not in frame]:
+        raise LpclipError(
+            f"{path} is damaged: a table lacks {', '.join(missing)}.{make_again(path)}"
+        )
+    return frame[list(names)]
+
+
+def same_model(paths: Sequence[Path], *, kinds: Sequence[str]) -> Attributes:
+    """Provenance of the first file, after checking that all come from the same weights."""
+    first = read_provenance(paths[0], kind=kinds[0])
+    expected = {key: first[key] for key in ("model", "weights")}
+    for path, kind in zip(paths[1:], kinds[1:], strict=True):
+        check_provenance(path, read_provenance(path, kind=kind), expected)
+    return first

@@ -1,0 +1,323 @@
+"""Probes, linear heads on unit-length features: the file of all rounds and seeds, and one probe.
+
+logits = scale * features @ weight.T + bias. Zero-shot CLIP is the probe whose weights are the
+text features. The last round of an ensemble has members, probes whose probabilities are averaged:
+no linear head gives this average, so ``weight`` and ``bias`` then hold the mean of the members.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax, logsumexp
+
+from lpclip.errors import LpclipError
+from lpclip.storage import checksums
+from lpclip.storage.attributes import Attributes
+from lpclip.storage.features import normalise
+from lpclip.storage.hdf5 import Provenance, create, open_file, provenance_of
+from lpclip.storage.opening import make_again
+from lpclip.storage.pandas_frames import Frames, fixed_length
+from lpclip.storage.shapes import check_shapes
+from lpclip.storage.tables import read_table, write_table
+from lpclip.types import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One linear head.
+
+    Attributes:
+        weight: ``[C, D]`` float32.
+        bias: ``[C]`` float32.
+        scale: what cosines are multiplied with.
+        class_names: C names.
+        provenance: what the file says about its making.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    scale: float
+    class_names: tuple[str, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def logits(self, features: FloatArray) -> FloatArray:
+        """Logits ``[..., C]`` of features ``[..., D]``, which need not have unit length.
+
+        >>> probe = Probe(np.eye(2, dtype="f4"), np.zeros(2, "f4"), 10.0, ("a", "b"))
+        >>> probe.logits(np.array([[3.0, 0.0]])).tolist()
+        [[10.0, 0.0]]
+        """
+        unit = normalise(np.asarray(features, dtype=np.float32))
+        logits: FloatArray = self.scale * (unit @ self.weight.T) + self.bias
+        return logits
+
+    def to_linear(self) -> torch.nn.Linear:
+        """The probe as a layer that turns unit-length features into logits."""
+        import torch
+
+        linear = torch.nn.Linear(self.weight.shape[1], self.weight.shape[0])
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(self.scale * self.weight))
+            linear.bias.copy_(torch.from_numpy(self.bias))
+        return linear.requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class Probes:
+    """The probes of every round and seed of one method on one benchmark.
+
+    Attributes:
+        weight: ``[R, S, C, D]`` float32; round 0 is the zero-shot head.
+        bias: ``[R, S, C]`` float32.
+        scale: what cosines are multiplied with.
+        class_names: C names.
+        seeds: S seeds.
+        rounds: one row per round and seed: what the round kept and how sure it was.
+        pseudo_labels: class that each unlabelled sample had as its target, int32 ``[R, S, N]``;
+            None for a method without pseudo-labels. Row 0 is empty of meaning (-1).
+        selected: bool ``[R, S, N]``, which samples the round learned from.
+        n_labels: true labels that the method saw, with each seed.
+        labels_seen: bool ``[S, N]``, which images of the adapt set they belong to; None for a
+            method that saw none.
+        strong_policy: policy of the strong views that it learned from; empty for none.
+        guard: what the guard found and decided, one row per strength; None for a method without.
+        student_view: views of unlabelled samples that it learned from; empty for none.
+        member_weight: ``[S, M, C, D]`` float32, the last round's members; None where a round is
+            one probe.
+        member_bias: ``[S, M, C]`` float32.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    scale: float
+    class_names: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rounds: pd.DataFrame
+    pseudo_labels: IntArray | None = None
+    selected: BoolArray | None = None
+    guard: pd.DataFrame | None = None
+    n_labels: int = 0
+    labels_seen: BoolArray | None = None
+    strong_policy: str = ""
+    student_view: str = ""
+    member_weight: FloatArray | None = None
+    member_bias: FloatArray | None = None
+
+    def last(self) -> tuple[FloatArray, FloatArray]:
+        """Weight ``[S, M, C, D]`` and bias ``[S, M, C]`` of the last round; M = 1 for one probe."""
+        if self.member_weight is None or self.member_bias is None:
+            return self.weight[-1][:, None], self.bias[-1][:, None]
+        return self.member_weight, self.member_bias
+
+    def logits(self, features: FloatArray, round: int, column: int) -> FloatArray:
+        """Logits ``[N, C]``, whose softmax are the probabilities.
+
+        Those of members are the logarithm of the mean of the members' probabilities.
+
+        Args:
+            features: ``[N, D]`` of unit length.
+            round: from 0; -1 is the last.
+            column: place of the seed.
+        """
+        weight, bias = self.weight[round, column][None], self.bias[round, column][None]
+        if round in (-1, len(self.weight) - 1):
+            weight, bias = (values[column] for values in self.last())
+        logits = [self.scale * (features @ w.T) + b for w, b in zip(weight, bias, strict=True)]
+        return logits[0] if len(logits) == 1 else mean_of_members(np.stack(logits))
+
+
+def mean_of_members(logits: FloatArray) -> FloatArray:
+    """Logarithm of the mean of the members' probabilities.
+
+    Args:
+        logits: ``[M, N, C]``.
+
+    >>> np.exp(mean_of_members(np.log([[[0.2, 0.8]], [[0.4, 0.6]]]))).round(6).tolist()
+    [[0.3, 0.7]]
+    """
+    mean: FloatArray = logsumexp(log_softmax(logits, axis=-1), axis=0) - np.log(len(logits))
+    return mean.astype(logits.dtype)
+
+
+# Where, on the way from round 0 to a trained head, the guard listens and foreign images are told.
+HALF_WAY = 0.5
+
+
+def between(zero_shot: FloatArray, adapted: FloatArray, strength: float) -> FloatArray:
+    """Weights or biases on the way from zero-shot (0) to the adapted head (1)."""
+    way: FloatArray = (1 - strength) * zero_shot + strength * adapted
+    return way
+
+
+def write_probes(path: Path, probes: Probes, provenance: Provenance) -> None:
+    """Store probes; the file appears when it is whole."""
+    with create(path, kind="probes", provenance=provenance) as file:
+        file.attrs["class_names"] = json.dumps(list(probes.class_names))
+        file.attrs["seeds"] = json.dumps(list(probes.seeds))
+        file.attrs["scale"] = probes.scale
+        file.attrs["n_labels"] = probes.n_labels
+        file.attrs["strong_policy"] = probes.strong_policy
+        file.attrs["student_view"] = probes.student_view
+        file["weight"] = probes.weight.astype(np.float32)
+        file["bias"] = probes.bias.astype(np.float32)
+        if probes.member_weight is not None and probes.member_bias is not None:
+            file["member_weight"] = probes.member_weight.astype(np.float32)
+            file["member_bias"] = probes.member_bias.astype(np.float32)
+        write_table(file, "rounds", probes.rounds)
+        if probes.pseudo_labels is not None and probes.selected is not None:
+            file["pseudo_labels"] = probes.pseudo_labels.astype(np.int32)
+            file["selected"] = probes.selected
+        if probes.labels_seen is not None:
+            file["labels_seen"] = probes.labels_seen
+        if probes.guard is not None:
+            write_table(file, "guard", probes.guard)
+        _add_frames(file, probes)
+
+
+def _add_frames(file: h5py.File, probes: Probes) -> None:
+    """For pandas: ``frames/weight/round_0/seed_1``, rows the classes, and ``frames/bias/…``.
+
+    Where a round has members, each has its frames (``…/seed_1/member_0``): their mean is no head.
+    """
+    frames = Frames(file, fixed_length(probes.class_names))
+    n_rounds = len(probes.weight)
+    for number, (column, seed) in product(range(n_rounds), enumerate(probes.seeds)):
+        key = f"round_{number}/seed_{seed}"
+        heads = [(key, "weight", "bias", (number, column))]
+        if probes.member_weight is not None and number == n_rounds - 1:
+            heads = [
+                (f"{key}/member_{member}", "member_weight", "member_bias", (column, member))
+                for member in range(probes.member_weight.shape[1])
+            ]
+        for name, weight, bias, part in heads:
+            frames.add(f"weight/{name}", file[weight], part=part)
+            frames.add_series(f"bias/{name}", file[bias], part=part)
+
+
+# Rounds R, seeds S, classes C, dimensions D, samples N, members M.
+_AXES = {
+    "weight": "RSCD",
+    "bias": "RSC",
+    "pseudo_labels": "RSN",
+    "selected": "RSN",
+    "labels_seen": "SN",
+    "member_weight": "SMCD",
+    "member_bias": "SMC",
+}
+
+
+def read_probes(path: Path) -> tuple[Probes, Attributes]:
+    """Probes and provenance of a file.
+
+    Raises:
+        LpclipError: as ``cache.open_file``, or its arrays do not fit together.
+    """
+    with open_file(path, kind="probes") as file:
+
+        def stored(name: str) -> Any:
+            return checksums.read(file[name]) if name in file else None
+
+        provenance = provenance_of(file)
+        names, seeds = provenance.texts("class_names"), provenance.json("seeds")
+        if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
+            raise LpclipError(f"{path} is damaged: its seeds are no list.{make_again(path)}")
+        check_shapes(file, _AXES, {"C": len(names), "S": len(seeds)})
+        probes = Probes(
+            weight=checksums.read(file["weight"]),
+            bias=checksums.read(file["bias"]),
+            scale=provenance.number("scale"),
+            class_names=names,
+            seeds=tuple(seeds),
+            rounds=read_table(file, "rounds"),
+            pseudo_labels=stored("pseudo_labels"),
+            selected=stored("selected"),
+            guard=read_table(file, "guard") if "guard" in file else None,
+            n_labels=int(provenance.number("n_labels")),
+            labels_seen=stored("labels_seen"),
+            strong_policy=str(provenance["strong_policy"]),
+            student_view=str(provenance["student_view"]),
+            member_weight=stored("member_weight"),
+            member_bias=stored("member_bias"),
+        )
+    return probes, provenance
+
+
+def place(path: Path, probes: Probes, *, round: int, seed: int | None) -> tuple[int, int]:
+    """Round, counted from 0, and column of a seed; the first seed where it is None.
+
+    Raises:
+        LpclipError: no such round or seed.
+    """
+    if seed is not None and seed not in probes.seeds:
+        raise LpclipError(f"{path} has no seed {seed}. Seeds: {', '.join(map(str, probes.seeds))}.")
+    n_rounds = len(probes.weight)
+    if not -n_rounds <= round < n_rounds:
+        raise LpclipError(f"{path} has no round {round}. Rounds: 0 to {n_rounds - 1}.")
+    return round % n_rounds, 0 if seed is None else probes.seeds.index(seed)
+
+
+def load_probe(
+    path: str | Path, *, round: int = -1, seed: int = 0, member: int | None = None
+) -> Probe:
+    """One probe of a file: a single linear head.
+
+    >>> import lpclip
+    >>> probe = lpclip.load_probe("results/tiny/digits/lp_clip/probes.h5", seed=1)
+    >>> probe.class_names, probe.weight.shape, probe.provenance["method"]
+    (('eight', 'nine'), (2, 3), 'lp_clip')
+    >>> features = lpclip.read_frame("cache/tiny/images/digits-test/clean.h5")[["d0", "d1", "d2"]]
+    >>> [probe.class_names[best] for best in probe.logits(features.to_numpy()).argmax(axis=1)]
+    ['eight', 'eight', 'nine']
+
+    Args:
+        path: a ``probes.h5``.
+        round: counted from 0, the zero-shot head; -1 is the last.
+        seed: one of the seeds that the method was run with.
+        member: of the last round of an ensemble, counted from 0.
+
+    Raises:
+        LpclipError: no such file, round, seed or member; an ensemble without a member, since the
+            mean of its members' probabilities is not that of any linear head.
+    """
+    path = Path(path)
+    probes, provenance = read_probes(path)
+    number, column = place(path, probes, round=round, seed=seed)
+    weight, bias = probes.weight[number, column], probes.bias[number, column]
+    if probes.member_weight is not None and number == len(probes.weight) - 1:
+        assert probes.member_bias is not None
+        n_members = probes.member_weight.shape[1]
+        if member is None or not 0 <= member < n_members:
+            raise LpclipError(
+                f"{path} is an ensemble, whose probabilities are the mean of those of "
+                f"{n_members} members; no single head gives them. "
+                f"Load one with member=0 to {n_members - 1}."
+            )
+        weight, bias = probes.member_weight[column, member], probes.member_bias[column, member]
+    elif member is not None:
+        raise LpclipError(f"{path}: this round is one probe and has no member {member}.")
+    return Probe(
+        weight=weight,
+        bias=bias,
+        scale=probes.scale,
+        class_names=probes.class_names,
+        provenance=provenance,
+    )
+
+
+# What a probes file says of the model, enough to load it again; less where it is precomputed.
+MODEL = (
+    "model", "architecture", "pretrained", "weights", "preprocessing", "force_quick_gelu",
+    "force_image_size",
+)  # fmt: skip

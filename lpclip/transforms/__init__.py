@@ -1,0 +1,1 @@
+"""Changes of images: corruptions of the evaluation, views of the training."""

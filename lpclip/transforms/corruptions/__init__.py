@@ -1,0 +1,1 @@
+"""Common corruptions, a module per family, see ``lpclip.transforms.corruptions.registry``."""

@@ -1,0 +1,135 @@
+"""The 15 + 4 common corruptions, batched and seeded per sample: names, families and `corrupt`.
+
+Formulas and parameters: Hendrycks and Dietterich 2019, "Benchmarking Neural Network Robustness to
+Common Corruptions and Perturbations", and the authors' published scripts for ImageNet-C
+(224-pixel images, "imagenet") and CIFAR-10-C (32-pixel images, "cifar").
+
+Importing this module imports no torch: the workflow reads the names before any job starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from lpclip.errors import LpclipError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
+        "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "gaussian_blur"),
+        "weather": ("snow", "frost", "fog", "brightness", "spatter"),
+        "digital": (
+            "contrast",
+            "elastic_transform",
+            "pixelate",
+            "jpeg_compression",
+            "saturate",
+        ),
+    }
+)
+EXTRA: tuple[str, ...] = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
+STANDARD: tuple[str, ...] = tuple(
+    name for names in FAMILIES.values() for name in names if name not in EXTRA
+)
+SEVERITIES: tuple[int, ...] = (1, 2, 3, 4, 5)
+# Their functions take and give levels of 8 bits; those of the others single precision, 0 to 1.
+ON_LEVELS: tuple[str, ...] = ("pixelate", "jpeg_compression")
+PARAMETER_SETS: tuple[str, ...] = ("imagenet", "cifar")
+
+# Bytes of one piece of a batch on a CPU: temporaries stay in its second-level cache.
+_PIECE = 2**20
+
+
+def family_of(name: str) -> str:
+    """Family of a corruption; LpclipError for an unknown name.
+
+    >>> family_of("frost")
+    'weather'
+    """
+    for family, names in FAMILIES.items():
+        if name in names:
+            return family
+    raise LpclipError(f"Unknown corruption '{name}'. {did_you_mean(name, STANDARD + EXTRA)}")
+
+
+def corrupt(
+    images: Tensor,
+    *,
+    name: str,
+    severity: int,
+    keys: Tensor,
+    parameters: str,
+    frost_images: Path | None = None,
+) -> Tensor:
+    """Corrupt a batch of images.
+
+    The published sets start from 8-bit images and are stored with 8 bits: the input is rounded
+    to the nearest of 256 levels, and the result is cut down to the level below, as the
+    reference does. Sample i of the result depends on image i and key i alone.
+
+    Args:
+        images: [B, 3, H, W], RGB, on any device: uint8, or float32 in [0, 1].
+        name: a corruption of `STANDARD` or `EXTRA`.
+        severity: 1..5.
+        keys: int64 [B], from `lpclip.utils.rng.keys(seed, ids, f"{name}/{severity}")`.
+        parameters: "imagenet" (published for 224-pixel images) or "cifar" (for 32-pixel ones).
+        frost_images: folder of photographs of frost; without it, frost is a procedural texture.
+
+    Returns:
+        [B, 3, H, W], the images' type: uint8, or float32 in multiples of 1/255.
+
+    Raises:
+        LpclipError: unknown name, severity or parameter set; unusable `frost_images`.
+    """
+    function, numbers = _look_up(name, severity, parameters)
+    if images.ndim != 4 or images.shape[1] != 3 or len(keys) != len(images):
+        raise LpclipError(
+            f"corrupt expects images [B, 3, H, W] and keys [B], "
+            f"not {list(images.shape)} and {list(keys.shape)}."
+        )
+    import torch
+
+    from lpclip.utils.rng import Stream
+
+    options = {"folder": frost_images} if name == "frost" else {}
+    stream = Stream(keys.to(images.device))
+    piece = max(len(images), 1)
+    if images.device.type == "cpu":
+        size = images[:1].numel() * (1 if name in ON_LEVELS else 4)
+        piece = max(1, _PIECE // max(size, 1))
+    result = torch.empty_like(images)
+    for start in range(0, len(images), piece):
+        part = slice(start, start + piece)
+        levels = images[part]
+        if images.dtype != torch.uint8:
+            levels = (levels * 255).round_().clamp_(0, 255)
+        clean = levels.byte() if name in ON_LEVELS else levels.float().div_(255)
+        dirty = function(clean, numbers, Stream(stream.keys[part]), **options)
+        if name not in ON_LEVELS:
+            # The small step keeps whole levels where rounding left them a hair too low.
+            dirty = dirty.clamp(0, 1).mul_(255).add_(1e-3).floor_()
+        if images.dtype == torch.uint8:
+            result[part] = dirty
+        else:
+            torch.div(dirty, 255, out=result[part])
+    return result
+
+
+def _look_up(name: str, severity: int, parameters: str) -> tuple[Any, tuple[float, ...]]:
+    family = family_of(name)
+    if severity not in SEVERITIES:
+        raise LpclipError(f"Severity {severity} of '{name}' does not exist. Available: 1 to 5.")
+    if parameters not in PARAMETER_SETS:
+        raise LpclipError(
+            f"Unknown corruption parameters '{parameters}'. "
+            f"{did_you_mean(parameters, PARAMETER_SETS)}"
+        )
+    module = import_module(f"lpclip.transforms.corruptions.{family}")
+    return getattr(module, name), module.PARAMETERS[name][parameters][severity - 1]

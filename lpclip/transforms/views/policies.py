@@ -1,0 +1,185 @@
+"""Views of unlabelled images: clean, weak (small shift and crop) and strong (mixed chains).
+
+Importing this module imports no torch: the workflow checks names before any job starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from lpclip.errors import LpclipError, did_you_mean
+from lpclip.utils import rng
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KINDS: tuple[str, ...] = ("clean", "weak", "strong")
+FLIPS: tuple[str, ...] = ("horizontal", "vertical")
+
+# Each operation of the strong views, and the corruptions that it resembles.
+OPERATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "rotate": (),
+        "shear_x": (),
+        "shear_y": (),
+        "translate_x": (),
+        "translate_y": (),
+        "scale": (),
+        "posterise": (),
+        "solarise": (),
+        "equalise": (),
+        "erase": (),
+        "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
+        "blur": ("gaussian_blur", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+        "brightness": ("brightness",),
+        "contrast": ("contrast", "fog"),
+    }
+)
+# "disjoint" shares no operation with the corruptions of the evaluation: a gain from training on
+# the test's own corruptions would prove nothing. "overlapping" uses every operation.
+POLICIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "disjoint": tuple(name for name, resembles in OPERATIONS.items() if not resembles),
+        "overlapping": tuple(OPERATIONS),
+    }
+)
+_CHAINS, _DEPTH = 3, 3
+
+
+def make_views(
+    images: Tensor,
+    ids: Sequence[str],
+    *,
+    kind: str,
+    versions: Sequence[int],
+    seed: int,
+    policy: str = "disjoint",
+    flips: Sequence[str] = (),
+) -> Tensor:
+    """Some versions of one kind of view.
+
+    Version v of sample i depends on image i and on (seed, id i, "kind/v") alone.
+
+    Args:
+        images: float32 [B, 3, H, W] in [0, 1], on any device.
+        ids: B sample ids.
+        kind: "clean" (copies), "weak" or "strong".
+        versions: numbers of the versions; each is the same whichever others are made.
+        seed: of the experiment's views.
+        policy: of the strong views, a name in `POLICIES`.
+        flips: allowed flips, of `FLIPS`; each happens to every second view.
+
+    Returns:
+        float32 [V, B, 3, H, W] in [0, 1], in the order of `versions`.
+
+    Raises:
+        LpclipError: unknown kind, policy or flip; as many ids as images are expected.
+    """
+    if kind not in KINDS:
+        raise LpclipError(f"Unknown kind of view '{kind}'. {did_you_mean(kind, KINDS)}")
+    if len(ids) != len(images):
+        raise LpclipError(f"make_views expects one id per image, not {len(ids)} for {len(images)}.")
+    result = images.new_empty(len(versions), *images.shape)
+    for place, version in enumerate(versions):
+        if kind == "clean":
+            result[place] = images
+            continue
+        keys = rng.keys(seed, ids, f"{kind}/{version}").to(images.device)
+        if kind == "weak":
+            result[place] = weak(images, keys, flips=flips)
+        else:
+            result[place] = strong(images, keys, policy=policy, flips=flips)
+    return result
+
+
+def weak(
+    images: Tensor,
+    keys: Tensor,
+    *,
+    shift: float = 0.06,
+    smallest_crop: float = 0.9,
+    flips: Sequence[str] = (),
+) -> Tensor:
+    """Cut out a part of the image, move it a little, resize it to the same size.
+
+    Args:
+        images: float32 [B, 3, H, W] in [0, 1].
+        keys: int64 [B], from `lpclip.utils.rng.keys`.
+        shift: largest move along each axis, as a fraction of the side; what comes in from
+            outside repeats the border.
+        smallest_crop: the side of the part is between this fraction of the side and all of it.
+        flips: allowed flips, of `FLIPS`.
+
+    Returns:
+        float32 [B, 3, H, W] in [0, 1].
+    """
+    for flip in flips:
+        if flip not in FLIPS:
+            raise LpclipError(f"Unknown flip '{flip}'. {did_you_mean(flip, FLIPS)}")
+    if len(images) == 0:
+        return images.clone()
+    import torch
+
+    from lpclip.transforms.views.operations import warp
+
+    stream = rng.Stream(keys)
+    side = stream["crop"].uniform(low=smallest_crop, high=1.0)
+    room = 1 - side + 2 * shift  # in half sides: a part can move by 1 - side and by the shift
+    move = stream["place"].uniform(2, low=-1.0, high=1.0) * room[:, None]
+    signs = torch.stack(
+        [
+            1 - 2 * stream[name].integers(high=2) if name in flips else torch.ones_like(keys)
+            for name in FLIPS
+        ],
+        dim=1,
+    )
+    zero = torch.zeros_like(side)
+    rows = [side * signs[:, 0], zero, move[:, 0], zero, side * signs[:, 1], move[:, 1]]
+    return warp(images, torch.stack(rows, dim=1))
+
+
+def strong(
+    images: Tensor, keys: Tensor, *, policy: str = "disjoint", flips: Sequence[str] = ()
+) -> Tensor:
+    """A weak view, mixed with three chains of operations on it, in the manner of AugMix.
+
+    view = (1 - m) x + m sum_k w_k chain_k(x), with w ~ Dirichlet(1, 1, 1) and m ~ Beta(1, 1);
+    each chain applies 1 to 3 operations of the policy (Hendrycks et al. 2020).
+
+    Args:
+        images: float32 [B, 3, H, W] in [0, 1].
+        keys: int64 [B], from `lpclip.utils.rng.keys`.
+        policy: a name in `POLICIES`.
+        flips: allowed flips, of `FLIPS`.
+
+    Returns:
+        float32 [B, 3, H, W] in [0, 1].
+    """
+    if policy not in POLICIES:
+        raise LpclipError(f"Unknown policy '{policy}'. {did_you_mean(policy, POLICIES)}")
+    stream = rng.Stream(keys)
+    start = weak(images, stream["weak"].keys, flips=flips)
+    if len(images) == 0:
+        return start
+    import torch
+
+    from lpclip.transforms.views.operations import apply
+
+    names = POLICIES[policy]
+    chains = start.repeat(_CHAINS, 1, 1, 1)
+    streams = rng.Stream(torch.cat([stream[f"chain {k}"].keys for k in range(_CHAINS)]))
+    length = streams["length"].integers(low=1, high=_DEPTH + 1)
+    choice = streams["choice"].integers(_DEPTH, high=len(names))
+    for step in range(_DEPTH):
+        chosen = choice[:, step].masked_fill(length <= step, -1)
+        chains = apply(chains, names, chosen, streams[step])
+    weight = stream["weights"].flat_dirichlet(_CHAINS).T[..., None, None, None]
+    share = stream["share"].uniform()[:, None, None, None]
+    parts = chains.reshape(_CHAINS, *images.shape)
+    # Term by term: a sum over an axis may round differently with another batch.
+    mixed = weight[0] * parts[0]
+    for k in range(1, _CHAINS):
+        mixed += weight[k] * parts[k]
+    return ((1 - share) * start + share * mixed).clamp_(0, 1)

@@ -1,0 +1,105 @@
+"""Clusters that self-training learns from, with a zero-shot head that leans, as files."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from lpclip.methods.base import Inputs
+from lpclip.methods.kinds.self_training import Settings, fit
+from lpclip.methods.labelling.pseudo_labels import Labelling, label, mean_prediction
+from lpclip.methods.training.student import Optimisation
+from lpclip.storage.features import normalise, read_features, write_features
+from lpclip.storage.hdf5 import create
+from lpclip.storage.samples import fingerprint
+from lpclip.storage.tables import write_table
+from lpclip.storage.text import ZeroShotHead, text_fingerprint
+
+
+def plain(**changes):
+    """A labelling without the corrections that look at the set as a whole."""
+    return Labelling(
+        **{"temperature": 1.0, "structure": 0.0, "prior": "none", "class_floor": 0.0} | changes
+    )
+
+
+N, C, D, SCALE = 150, 3, 12, 12.0
+MODEL = {"model": "tiny", "weights": "3f9a"}
+SETTINGS = Settings(
+    rounds=3,
+    class_weighting=0.0,
+    labelling=plain(threshold=0.4, prior="align"),
+    optimisation=Optimisation(epochs=8, batch_size=64, learning_rate=0.01),
+)
+
+
+class World:
+    """Clusters that a line separates, and a zero-shot head that leans to the first class."""
+
+    def __init__(self, folder):
+        rng = np.random.default_rng(0)
+        centres = np.linalg.qr(rng.normal(size=(D, D)))[0][:C]
+        self.labels = np.arange(N) % C
+        clean = centres[self.labels] + 0.2 * rng.normal(size=(N, D))
+        views = [clean + 0.05 * rng.normal(size=(N, D)) for _ in range(4)]
+        tilted = centres + 1.3 * centres[0] + 0.2 * rng.normal(size=(C, D))
+        self.head = ZeroShotHead(
+            weight=normalise(tilted.astype(np.float32)),
+            bias=0.0,
+            scale=SCALE,
+            class_names=("a", "b", "c"),
+            expected=dict(MODEL),
+        )
+        self.clean = normalise(clean.astype(np.float32))
+        samples = pd.DataFrame({"id": [f"s{i}" for i in range(N)], "path": ["x"] * N})
+        self.index = fingerprint(samples)
+        self.adapt, self.first = folder / "adapt.h5", folder / "pseudo_labels.h5"
+        write_features(
+            self.adapt,
+            samples=samples,
+            versions={"weak": 2, "strong": 2},
+            parts=[np.stack(views).astype(np.float16)],
+            provenance={
+                **MODEL,
+                "dataset": "adapt",
+                "index": self.index,
+                "views": '{"strong": {"policy": "disjoint"}, "weak": {}}',
+            },
+        )
+        self.weak = read_features(self.adapt, "weak", expected={})
+
+    def write_labels(self, labelling, /, class_index=None, **more):
+        logits = SCALE * self.weak @ self.head.weight.T
+        made = label(mean_prediction(logits, temperature=labelling.temperature), labelling)
+        if class_index is not None:
+            made = replace(made, class_index=class_index.astype(np.int32))
+        provenance = {
+            **MODEL,
+            "index": self.index,
+            "text": text_fingerprint(self.head.weight),
+            "labelling": json.dumps(vars(labelling), sort_keys=True),
+            **more,
+        }
+        with create(self.first, kind="pseudo_labels", provenance=provenance) as file:
+            table = pd.DataFrame(
+                {
+                    "id": [f"s{i}" for i in range(N)],
+                    "class_index": made.class_index,
+                    "confidence": made.confidence,
+                    "selected": made.selected,
+                }
+            )
+            write_table(file, "pseudo_labels", table)
+            file["probabilities"] = made.probabilities.astype(np.float16)
+        return made
+
+    def fit(self, settings=SETTINGS, seeds=(0, 1), class_index=None):
+        self.write_labels(settings.labelling, class_index)
+        return fit(
+            self.head, Inputs(pseudo_labels=self.first, adapt=self.adapt), settings, list(seeds)
+        )
+
+    def accuracy(self, probes, number, column=0):
+        logits = SCALE * self.clean @ probes.weight[number, column].T + probes.bias[number, column]
+        return float(np.mean(logits.argmax(axis=1) == self.labels))

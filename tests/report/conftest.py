@@ -1,9 +1,0 @@
-"""The evaluation that most tests of the report start from."""
-
-import pytest
-from evaluations import Evaluation, small_evaluation
-
-
-@pytest.fixture
-def evaluation() -> Evaluation:
-    return small_evaluation()

@@ -1,0 +1,10 @@
+"""The evaluation that most tests of the report start from."""
+
+import pytest
+
+from tests.helpers.evaluations import Evaluation, small_evaluation
+
+
+@pytest.fixture
+def evaluation() -> Evaluation:
+    return small_evaluation()

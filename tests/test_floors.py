@@ -1,0 +1,89 @@
+"""The order of the packages: an import goes down, none goes round, no module is too long."""
+
+import ast
+from graphlib import TopologicalSorter
+
+import pytest
+
+from tests.helpers import ROOT
+
+FLOORS = (
+    {"errors", "types"},
+    {"metrics", "utils"},
+    {"storage", "transforms", "models"},
+    {"data"},
+    {"features", "methods", "evaluation"},
+    {"config", "reporting"},
+    {"cli"},
+)
+FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS, start=1) for name in names}
+LONGEST = 330
+
+
+def modules():
+    """Name of every module of lpclip -> its file."""
+    found = {}
+    for path in (ROOT / "lpclip").rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imports(name, path, known):
+    """Modules of lpclip that a module imports, inside functions and for type checkers too."""
+    assert path.name == "__init__.py" or name.rpartition(".")[0] in known
+    found = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in known else node.module)
+    return (found & set(known)) - {name}
+
+
+@pytest.fixture(scope="module")
+def graph():
+    known = modules()
+    return {name: imports(name, path, known) for name, path in known.items()}
+
+
+def package(name):
+    """First name below lpclip; None for what is outside the floors: the public names."""
+    return name.split(".")[1] if "." in name and not name.endswith("__main__") else None
+
+
+def climbing(graph):
+    return [
+        f"{name} imports {other}"
+        for name, others in graph.items()
+        for other in others
+        if None not in (package(name), package(other)) and package(name) != package(other)
+        if FLOOR_OF[package(other)] >= FLOOR_OF[package(name)]
+    ]
+
+
+def test_every_package_has_a_floor(graph):
+    assert {package(name) for name in graph} - {None} == FLOOR_OF.keys()
+
+
+def test_an_import_goes_down(graph):
+    assert climbing(graph) == []
+
+
+def test_a_climbing_import_would_be_found(graph):
+    added = graph | {"lpclip.data.base": graph["lpclip.data.base"] | {"lpclip.methods.base"}}
+    assert climbing(added) == ["lpclip.data.base imports lpclip.methods.base"]
+
+
+def test_no_module_imports_itself_through_others(graph):
+    # lpclip itself imports its public names only when they are used.
+    inside = {name: others - {"lpclip"} for name, others in graph.items() if name != "lpclip"}
+    TopologicalSorter(inside).prepare()
+
+
+def test_no_module_is_longer_than_a_few_screens():
+    lengths = {name: path.read_bytes().count(b"\n") for name, path in modules().items()}
+    assert {name: n for name, n in lengths.items() if n > LONGEST} == {}

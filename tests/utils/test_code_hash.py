@@ -1,0 +1,73 @@
+"""What the hash of a stage's code depends on."""
+
+import sys
+
+import pytest
+
+from lpclip.utils import code_hash
+from tests.helpers import ROOT
+
+FILES = {
+    "__init__.py": "VERSION = 1\n",
+    "stage.py": '"""Doc."""\nfrom . import helper\nfrom toy.deep.inner import f\n\nX = 1\n',
+    "helper.py": "def g():\n    return 1\n",
+    "deep/__init__.py": "",
+    "deep/inner.py": "from ..far import h\n\n\ndef f():\n    return h()\n",
+    "far.py": "def h():\n    return 2\n",
+    "other.py": "Y = 1\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    for name, text in FILES.items():
+        path = tmp_path / "toy" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(code_hash, "WITHOUT_RESULT", ("toy",))
+    yield tmp_path / "toy"
+    sys.modules.pop("toy", None)
+
+
+def hashed():
+    for function in ("code_hash", "_closure", "_imports", "_parsed", "_normalised"):
+        getattr(code_hash, function).cache_clear()
+    return code_hash.code_hash("toy.stage")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "changes"),
+    [
+        ("stage.py", FILES["stage.py"].replace("X = 1", "X = 2"), True),
+        ("helper.py", FILES["helper.py"].replace("1", "3"), True),
+        ("deep/inner.py", FILES["deep/inner.py"].replace("h()", "h() + 1", 1), True),
+        ("far.py", FILES["far.py"].replace("2", "4"), True),
+        ("deep/__init__.py", "Z = 1\n", True),
+        ("other.py", "Y = 2\n", False),
+        ("__init__.py", "VERSION = 2\n", False),
+        ("stage.py", FILES["stage.py"].replace("Doc", "Other"), False),
+        ("helper.py", "# a comment\ndef g() :\n    return  1\n", False),
+    ],
+)
+def test_the_hash_follows_code_that_is_imported_and_nothing_else(package, name, text, changes):
+    before = hashed()
+    (package / name).write_text(text)
+    assert (hashed() != before) == changes
+
+
+def test_an_unknown_module_is_an_error(package):
+    assert package
+    with pytest.raises(ModuleNotFoundError):
+        code_hash.code_hash("toy.nothing")
+
+
+def test_no_stage_depends_on_the_command_line():
+    for module in (
+        "lpclip.features.images",
+        "lpclip.methods.train",
+        "lpclip.evaluation.robustness",
+        "lpclip.reporting.stage",
+    ):
+        assert "lpclip.cli.command" not in code_hash._closure(module)
+        assert ROOT in code_hash._closure(module)[module].parents
