@@ -52,9 +52,9 @@ def export(
     check_output_folder(output)
     check_foreign(probes)
     heads, _ = read_probes(probes)
-    number, column = place(probes, heads, round=round, seed=seed)
-    probe = load_probe(probes, round=number, seed=heads.seeds[column], member=member)
-    about = _about(probe, number, heads.seeds[column], member)
+    round, seed_index = place(probes, heads, round=round, seed=seed)
+    probe = load_probe(probes, round=round, seed=heads.seeds[seed_index], member=member)
+    about = _about(probe, round, heads.seeds[seed_index], member)
     name, content = _WRITERS[to](probe, about)
     files = {
         name: content,

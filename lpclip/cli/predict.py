@@ -105,9 +105,9 @@ def predict(
         if path.suffix.lower() == ".h5":
             check_foreign(path)
     heads, provenance = read_probes(probes)
-    number, column = place(probes, heads, round=round, seed=seed)
+    round, seed_index = place(probes, heads, round=round, seed=seed)
     known = None if adapt is None else _clean_features(adapt, provenance)
-    scorer = _Scorer(heads, number, column, _positive(top_k, "--top-k"), keep=known is not None)
+    scorer = _Scorer(heads, round, seed_index, _positive(top_k, "--top-k"), keep=known is not None)
     found = [_images(path) for path in inputs]
     if not any(found):
         raise LpclipError("No image was given. Name files, folders or feature caches (.h5).")
@@ -132,7 +132,7 @@ def predict(
             bad += unread
     names = ("model", "architecture", "weights", "benchmark", "method")
     made_by = {name: provenance[name] for name in names if name in provenance}
-    made_by |= {"probes": str(probes), "round": number, "seed": heads.seeds[column]}
+    made_by |= {"probes": str(probes), "round": round, "seed": heads.seeds[seed_index]}
     table = pd.concat(tables, ignore_index=True)
     if known is not None:
         from lpclip.metrics.ood_features import feature_scores
@@ -165,8 +165,10 @@ _WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
 class _Scorer:
     """Rows of the table for features."""
 
-    def __init__(self, heads: Probes, number: int, column: int, top_k: int, *, keep: bool) -> None:
-        self._heads, self._place = heads, (number, column)
+    def __init__(
+        self, heads: Probes, round: int, seed_index: int, top_k: int, *, keep: bool
+    ) -> None:
+        self._heads, self._place = heads, (round, seed_index)
         self._top_k = min(top_k, len(heads.class_names))
         self.width = heads.weight.shape[-1]
         self._kept: list[FloatArray] | None = [] if keep else None
@@ -180,12 +182,12 @@ class _Scorer:
         """One row per image; features ``[N, D]`` float32, of unit length."""
         if self._kept is not None:
             self._kept.append(unit)
-        heads, (number, column) = self._heads, self._place
-        logits = heads.logits(unit, number, column)
+        heads, (round, seed_index) = self._heads, self._place
+        logits = heads.logits(unit, round, seed_index)
         # Of an ensemble, the scores are those of the mean head, as in the evaluation.
-        weight, bias = heads.weight[number, column], heads.bias[number, column]
-        half_weight = between(heads.weight[0, column], weight, HALF_WAY)
-        half_bias = between(heads.bias[0, column], bias, HALF_WAY)
+        weight, bias = heads.weight[round, seed_index], heads.bias[round, seed_index]
+        half_weight = between(heads.weight[0, seed_index], weight, HALF_WAY)
+        half_bias = between(heads.bias[0, seed_index], bias, HALF_WAY)
         probabilities = softmax(logits.astype(np.float64), axis=1)
         order = np.argsort(-logits, axis=1, kind="stable")[:, : self._top_k]
         sorted_ = np.take_along_axis(probabilities, order, axis=1)

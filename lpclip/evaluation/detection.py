@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from lpclip.evaluation.common import experiment, views_of, write_csv
-from lpclip.evaluation.robustness import logits_of
 from lpclip.metrics import detection_metrics, energy, entropy, max_logit, mcm, msp
 from lpclip.storage.features import normalise
 from lpclip.storage.probes import HALF_WAY, Probes, between, read_probes
@@ -54,11 +53,11 @@ def evaluate_ood(
             "group": group,
             "score": score,
             "temperature": TEMPERATURE,
-            "n_id": len(inside[score][column]),
-            "n_ood": len(outside[score][column]),
-            **detection_metrics(inside[score][column], outside[score][column]),
+            "n_id": len(inside[score][seed_index]),
+            "n_ood": len(outside[score][seed_index]),
+            **detection_metrics(inside[score][seed_index], outside[score][seed_index]),
         }
-        for column, seed in enumerate(heads.seeds)
+        for seed_index, seed in enumerate(heads.seeds)
         for score in inside
     ]
     place = {"dataset": dataset, "group": group, "temperature": float("nan")}
@@ -76,9 +75,9 @@ def evaluate_ood(
             "score": score,
             **row,
         }
-        for column, seed in enumerate(heads.seeds)
+        for seed_index, seed in enumerate(heads.seeds)
         for score in DRAWN_SCORES
-        for row in score_bins(inside[score][column], outside[score][column])
+        for row in score_bins(inside[score][seed_index], outside[score][seed_index])
     ]
     write_csv(bins, curves)
 
@@ -92,12 +91,12 @@ def head_scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]
     mean head.
     """
     scores: dict[str, list[FloatArray]] = defaultdict(list)
-    for column in range(len(heads.seeds)):
-        last = heads.weight[-1, column], heads.bias[-1, column]
-        first = heads.weight[0, column], heads.bias[0, column]
+    for seed_index in range(len(heads.seeds)):
+        last = heads.weight[-1, seed_index], heads.bias[-1, seed_index]
+        first = heads.weight[0, seed_index], heads.bias[0, seed_index]
         half_way = between(first[0], last[0], HALF_WAY), between(first[1], last[1], HALF_WAY)
         logits = heads.scale * (values @ last[0].T) + last[1]
-        of_all = logits_of(heads, values, -1, column)
+        of_all = heads.logits(values, -1, seed_index)
         scores["msp"].append(msp(of_all))
         scores["entropy"].append(entropy(of_all))
         scores["energy"].append(energy(logits, temperature=TEMPERATURE))

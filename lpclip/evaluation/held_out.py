@@ -39,8 +39,8 @@ def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
     heads, provenance = read_probes(probes)
     features = next(views_of(adapt, provenance))[2]
     rows = []
-    for column, seed in enumerate(heads.seeds):
-        found = held_out_auroc(_of_seed(heads, column), features)
+    for seed_index, seed in enumerate(heads.seeds):
+        found = held_out_auroc(_of_seed(heads, seed_index), features)
         rows += [
             {**experiment(provenance, seed), "score": score, **row} for score, row in found.items()
         ]
@@ -95,20 +95,20 @@ def _both(values: BoolArray) -> bool:
     return bool(values.any()) and not bool(values.all())
 
 
-def _of_seed(heads: Probes, column: int) -> Probes:
+def _of_seed(heads: Probes, seed_index: int) -> Probes:
     """The first and the last round of one seed."""
     found = replace(
         heads,
-        weight=heads.weight[[0, -1], column : column + 1],
-        bias=heads.bias[[0, -1], column : column + 1],
-        seeds=heads.seeds[column : column + 1],
+        weight=heads.weight[[0, -1], seed_index : seed_index + 1],
+        bias=heads.bias[[0, -1], seed_index : seed_index + 1],
+        seeds=heads.seeds[seed_index : seed_index + 1],
     )
     if heads.member_weight is None or heads.member_bias is None:
         return found
     return replace(
         found,
-        member_weight=heads.member_weight[column : column + 1],
-        member_bias=heads.member_bias[column : column + 1],
+        member_weight=heads.member_weight[seed_index : seed_index + 1],
+        member_bias=heads.member_bias[seed_index : seed_index + 1],
     )
 
 

@@ -15,7 +15,6 @@ from scipy.special import softmax
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import group_logits
 from lpclip.evaluation.common import checked_labels, views_of
-from lpclip.evaluation.robustness import logits_of
 from lpclip.metrics import paired_comparison
 from lpclip.storage.hdf5 import create, open_file, read_provenance
 from lpclip.storage.probes import Probes, read_probes
@@ -116,12 +115,15 @@ def _views(
     truth = labels.own if is_shift else labels.of_benchmark
     settings = images.json("views")
 
-    def logits(values: FloatArray, number: int, column: int) -> FloatArray:
-        found = logits_of(heads, values, number, column)
+    def logits(values: FloatArray, round: int, seed_index: int) -> FloatArray:
+        found = heads.logits(values, round, seed_index)
         return group_logits(found, labels.groups) if is_shift else found
 
     for view, severity, values in views_of(path, provenance):
-        own = [softmax(logits(values, -1, column), axis=-1) for column in range(len(heads.seeds))]
+        own = [
+            softmax(logits(values, -1, seed_index), axis=-1)
+            for seed_index in range(len(heads.seeds))
+        ]
         official = bool(settings.get(view, {}).get("official"))
         family = "natural" if is_shift else "clean" if severity == 0 else family_of(view)
         yield _View(
@@ -193,9 +195,9 @@ def _bins(
             groups.setdefault((MEAN, source, view.severity), []).append(view)
     rows = []
     for (shift, source, severity), group in groups.items():
-        for column, seed in enumerate(seeds):
-            confidence = np.concatenate([view.confidence[column] for view in group])
-            correct = np.concatenate([view.correct[column] for view in group])
+        for seed_index, seed in enumerate(seeds):
+            confidence = np.concatenate([view.confidence[seed_index] for view in group])
+            correct = np.concatenate([view.correct[seed_index] for view in group])
             place = {"shift": shift, "source": source, "severity": severity}
             rows += [
                 {**names, "seed": seed, **place, **row} for row in _binned(confidence, correct)
@@ -248,8 +250,8 @@ def _write_predictions(
     kept = {key: provenance[key] for key in ("model", "benchmark", "method", "class_names")}
     made = {**kept, "weights": provenance["weights"], "dataset": dataset, "index": images["index"]}
     with create(path, kind="predictions", provenance=made) as file:
-        for column, seed in enumerate(heads.seeds):
-            probabilities = softmax(logits_of(heads, values, -1, column), axis=-1)
+        for seed_index, seed in enumerate(heads.seeds):
+            probabilities = softmax(heads.logits(values, -1, seed_index), axis=-1)
             table = pd.DataFrame(
                 {
                     "id": ids,

@@ -69,7 +69,7 @@ def evaluate(
         official = bool(settings.get(view, {}).get("official"))
         if official and samples is not None and test_samples is not None:
             check_same_images(samples, test_samples, heads.class_names)
-        for column, seed in enumerate(heads.seeds):
+        for seed_index, seed in enumerate(heads.seeds):
             rows.append(
                 {
                     **experiment(provenance, seed),
@@ -80,7 +80,7 @@ def evaluate(
                     "texture": "" if official else _texture(view, settings.get(view, {})),
                     "severity": severity,
                     "subset": "",
-                    **_measured(heads, values, column, own, groups),
+                    **_measured(heads, values, seed_index, own, groups),
                     "effective_robustness": float("nan"),
                 }
             )
@@ -96,12 +96,12 @@ def evaluate(
 def _measured(
     heads: Probes,
     values: FloatArray,
-    column: int,
+    seed_index: int,
     labels: IntArray | None,
     groups: Groups | None,
 ) -> dict[str, float]:
     """Metrics of one seed; over groups of classes where there are groups, which labels count."""
-    logits = logits_of(heads, values, -1, column)
+    logits = heads.logits(values, -1, seed_index)
     if groups is not None:
         logits = group_logits(logits, groups)
     return classification_metrics(softmax(logits, axis=-1), labels)
@@ -126,9 +126,9 @@ def _clean_rows(
             **row,
             **clean,
             "subset": row["shift"],
-            **_measured(heads, values, column, own[kept], labels.groups),
+            **_measured(heads, values, seed_index, own[kept], labels.groups),
         }
-        for column, row in enumerate(rows)
+        for seed_index, row in enumerate(rows)
     ]
 
 
@@ -155,8 +155,3 @@ def _texture(view: str, settings: Mapping[str, Any]) -> str:
     if view != "frost":
         return ""
     return "photographs" if settings.get("frost_images") else "procedural"
-
-
-def logits_of(heads: Probes, values: FloatArray, number: int, column: int) -> FloatArray:
-    """Logits ``[N, C]`` of one round and seed."""
-    return heads.logits(values, number, column)

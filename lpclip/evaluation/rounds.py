@@ -10,7 +10,6 @@ import pandas as pd
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import labels_if_any
 from lpclip.evaluation.common import checked_labels, experiment, views_of, write_csv
-from lpclip.evaluation.robustness import logits_of
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.types import IntArray, OutputFile
 from lpclip.utils.atomic import atomic_path
@@ -53,15 +52,15 @@ def evaluate_rounds(
     classes: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
     for row in heads.rounds.to_dict("records"):
-        number, column = row["round"], heads.seeds.index(row["seed"])
-        predicted = logits_of(heads, values, number, column).argmax(axis=-1)
+        round, seed_index = row["round"], heads.seeds.index(row["seed"])
+        predicted = heads.logits(values, round, seed_index).argmax(axis=-1)
         rows.append(
             {
                 **experiment(provenance, row["seed"]),
-                "round": number,
+                "round": round,
                 "status": row["status"],
                 "coverage": row["coverage"],
-                "pseudo_label_accuracy": _pseudo_label_accuracy(heads, truth, number, column),
+                "pseudo_label_accuracy": _pseudo_label_accuracy(heads, truth, round, seed_index),
                 "confidence": row["confidence"],
                 "balance": row["balance"],
                 "agreement": row["agreement"],
@@ -69,14 +68,14 @@ def evaluate_rounds(
                 "test_accuracy": _accuracy(predicted, labels),
             }
         )
-        if number == len(heads.weight) - 1:
+        if round == len(heads.weight) - 1:
             classes.extend(
                 {**experiment(provenance, row["seed"]), **per}
                 for per in _per_class(predicted, labels, heads.class_names)
             )
             pairs.extend(
-                {**experiment(provenance, row["seed"]), "round": number, **pair}
-                for pair in _confusion(heads, truth, number, column)
+                {**experiment(provenance, row["seed"]), "round": round, **pair}
+                for pair in _confusion(heads, truth, round, seed_index)
             )
     write_csv(rows, output)
     write_csv(classes, per_class)
@@ -84,23 +83,23 @@ def evaluate_rounds(
         pd.DataFrame(pairs, columns=list(CONFUSION)).to_csv(temporary, index=False)
 
 
-def _pseudo_label_accuracy(heads: Probes, truth: IntArray, number: int, column: int) -> float:
-    if heads.pseudo_labels is None or heads.selected is None or number == 0:
+def _pseudo_label_accuracy(heads: Probes, truth: IntArray, round: int, seed_index: int) -> float:
+    if heads.pseudo_labels is None or heads.selected is None or round == 0:
         return float("nan")
-    judged = heads.selected[number, column] & (truth != UNLABELLED)
+    judged = heads.selected[round, seed_index] & (truth != UNLABELLED)
     if not judged.any():
         return float("nan")
-    return float(np.mean(heads.pseudo_labels[number, column][judged] == truth[judged]))
+    return float(np.mean(heads.pseudo_labels[round, seed_index][judged] == truth[judged]))
 
 
 def _confusion(
-    heads: Probes, truth: IntArray, number: int, column: int
+    heads: Probes, truth: IntArray, round: int, seed_index: int
 ) -> Iterator[dict[str, Any]]:
     """How often each pseudo-label was learned for each true class, where that happened."""
-    if heads.pseudo_labels is None or heads.selected is None or number == 0:
+    if heads.pseudo_labels is None or heads.selected is None or round == 0:
         return
-    judged = heads.selected[number, column] & (truth != UNLABELLED)
-    pairs = np.stack([truth[judged], heads.pseudo_labels[number, column][judged]])
+    judged = heads.selected[round, seed_index] & (truth != UNLABELLED)
+    pairs = np.stack([truth[judged], heads.pseudo_labels[round, seed_index][judged]])
     for (own, given), n in zip(*_counted(pairs), strict=True):
         yield {
             "class_index": int(own),

@@ -79,7 +79,7 @@ def after_zero_shot(
         scale=head.scale,
         class_names=head.class_names,
         seeds=tuple(seeds),
-        rounds=rounds_table([Round(number, seed) for number in (0, 1) for seed in seeds]),
+        rounds=rounds_table([Round(round, seed) for round in (0, 1) for seed in seeds]),
         n_labels=0 if seen is None else int(seen[0].sum()),
         labels_seen=seen,
         **members,

@@ -121,7 +121,7 @@ class Probes:
             return self.weight[-1][:, None], self.bias[-1][:, None]
         return self.member_weight, self.member_bias
 
-    def logits(self, features: FloatArray, round: int, column: int) -> FloatArray:
+    def logits(self, features: FloatArray, round: int, seed_index: int) -> FloatArray:
         """Logits ``[N, C]``, whose softmax are the probabilities.
 
         Those of members are the logarithm of the mean of the members' probabilities.
@@ -129,11 +129,11 @@ class Probes:
         Args:
             features: ``[N, D]`` of unit length.
             round: from 0; -1 is the last.
-            column: place of the seed.
+            seed_index: position of the seed in ``seeds``.
         """
-        weight, bias = self.weight[round, column][None], self.bias[round, column][None]
+        weight, bias = self.weight[round, seed_index][None], self.bias[round, seed_index][None]
         if round in (-1, len(self.weight) - 1):
-            weight, bias = (values[column] for values in self.last())
+            weight, bias = (values[seed_index] for values in self.last())
         logits = [self.scale * (features @ w.T) + b for w, b in zip(weight, bias, strict=True)]
         return logits[0] if len(logits) == 1 else mean_of_members(np.stack(logits))
 
@@ -193,12 +193,12 @@ def _add_frames(file: h5py.File, probes: Probes) -> None:
     """
     frames = Frames(file, fixed_length(probes.class_names))
     n_rounds = len(probes.weight)
-    for number, (column, seed) in product(range(n_rounds), enumerate(probes.seeds)):
-        key = f"round_{number}/seed_{seed}"
-        heads = [(key, "weight", "bias", (number, column))]
-        if probes.member_weight is not None and number == n_rounds - 1:
+    for round, (seed_index, seed) in product(range(n_rounds), enumerate(probes.seeds)):
+        key = f"round_{round}/seed_{seed}"
+        heads = [(key, "weight", "bias", (round, seed_index))]
+        if probes.member_weight is not None and round == n_rounds - 1:
             heads = [
-                (f"{key}/member_{member}", "member_weight", "member_bias", (column, member))
+                (f"{key}/member_{member}", "member_weight", "member_bias", (seed_index, member))
                 for member in range(probes.member_weight.shape[1])
             ]
         for name, weight, bias, part in heads:
@@ -255,7 +255,7 @@ def read_probes(path: Path) -> tuple[Probes, Attributes]:
 
 
 def place(path: Path, probes: Probes, *, round: int, seed: int | None) -> tuple[int, int]:
-    """Round, counted from 0, and column of a seed; the first seed where it is None.
+    """Round, counted from 0, and seed_index of a seed; the first seed where it is None.
 
     Raises:
         LpclipError: no such round or seed.
@@ -293,9 +293,9 @@ def load_probe(
     """
     path = Path(path)
     probes, provenance = read_probes(path)
-    number, column = place(path, probes, round=round, seed=seed)
-    weight, bias = probes.weight[number, column], probes.bias[number, column]
-    if probes.member_weight is not None and number == len(probes.weight) - 1:
+    round, seed_index = place(path, probes, round=round, seed=seed)
+    weight, bias = probes.weight[round, seed_index], probes.bias[round, seed_index]
+    if probes.member_weight is not None and round == len(probes.weight) - 1:
         assert probes.member_bias is not None
         n_members = probes.member_weight.shape[1]
         if member is None or not 0 <= member < n_members:
@@ -304,7 +304,10 @@ def load_probe(
                 f"{n_members} members; no single head gives them. "
                 f"Load one with member=0 to {n_members - 1}."
             )
-        weight, bias = probes.member_weight[column, member], probes.member_bias[column, member]
+        weight, bias = (
+            probes.member_weight[seed_index, member],
+            probes.member_bias[seed_index, member],
+        )
     elif member is not None:
         raise LpclipError(f"{path}: this round is one probe and has no member {member}.")
     return Probe(

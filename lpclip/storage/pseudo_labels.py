@@ -21,11 +21,11 @@ class PseudoLabels:
     confidence: FloatArray
     selected: BoolArray
 
-    def of_seed(self, column: int) -> "PseudoLabels":
+    def of_seed(self, seed_index: int) -> "PseudoLabels":
         """Those of one place of the leading axis."""
         return PseudoLabels(
-            self.probabilities[column],
-            self.class_index[column],
-            self.confidence[column],
-            self.selected[column],
+            self.probabilities[seed_index],
+            self.class_index[seed_index],
+            self.confidence[seed_index],
+            self.selected[seed_index],
         )

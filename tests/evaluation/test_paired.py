@@ -102,16 +102,16 @@ def made(tmp_path_factory):
     }  # fmt: skip
 
 
-def probabilities(made, path, view, version, number, column):
+def probabilities(made, path, view, version, number, seed_index):
     values = read_features(path, view, expected=MODEL)
     values = values if version is None else values[version]
-    logits = made["probes"].scale * values @ made["probes"].weight[number, column].T
+    logits = made["probes"].scale * values @ made["probes"].weight[number, seed_index].T
     logits = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return logits / logits.sum(axis=-1, keepdims=True)
 
 
-def correct(made, path, view, version, number, column):
-    return probabilities(made, path, view, version, number, column).argmax(-1) == made["labels"]
+def correct(made, path, view, version, number, seed_index):
+    return probabilities(made, path, view, version, number, seed_index).argmax(-1) == made["labels"]
 
 
 def test_the_clean_difference_is_that_of_the_accuracies_on_the_same_images(made):

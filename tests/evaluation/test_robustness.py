@@ -98,11 +98,11 @@ class World:
         write_features(folder / "clean.h5", samples, {"clean": self.values[:1]})
         write_features(folder / "blur.h5", samples, {"motion_blur": self.values[1:]})
 
-    def logits(self, values, number=-1, column=0):
+    def logits(self, values, number=-1, seed_index=0):
         unit = values.astype(np.float16).astype(np.float64)
         unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
         probes = self.probes
-        return SCALE * unit @ probes.weight[number, column].T + probes.bias[number, column]
+        return SCALE * unit @ probes.weight[number, seed_index].T + probes.bias[number, seed_index]
 
     def evaluate(self, features="clean", **more):
         arguments = {"samples": self.folder / "samples.h5", **more}
@@ -128,8 +128,8 @@ def softmax(logits):
 def test_clean_rows_are_what_scikit_learn_says_of_the_last_round(world):
     table = world.evaluate()
     assert table["seed"].tolist() == [0, 4]
-    for column, row in table.iterrows():
-        p = softmax(world.logits(world.values[0], column=column))
+    for seed_index, row in table.iterrows():
+        p = softmax(world.logits(world.values[0], seed_index=seed_index))
         assert row["accuracy"] == pytest.approx(metrics.accuracy_score(world.labels, p.argmax(1)))
         assert row["nll"] == pytest.approx(metrics.log_loss(world.labels, p), rel=1e-5)
         brier = np.mean(((p - np.eye(C)[world.labels]) ** 2).sum(axis=1))
@@ -146,7 +146,7 @@ def test_a_corruption_has_a_row_per_severity_in_its_family(world):
     table = world.evaluate("blur").set_index(["severity", "seed"])
     assert sorted({severity for severity, _ in table.index}) == SEVERITIES
     for version, severity in enumerate(SEVERITIES):
-        predicted = world.logits(world.values[1 + version], column=1).argmax(axis=1)
+        predicted = world.logits(world.values[1 + version], seed_index=1).argmax(axis=1)
         row = table.loc[(severity, 4)]
         assert row["accuracy"] == pytest.approx(np.mean(predicted == world.labels))
         assert (row["shift"], row["family"], row["source"]) == ("motion_blur", "blur", "generated")
@@ -185,12 +185,12 @@ def test_predictions_on_a_shift_are_among_its_own_classes(world):
         shift="drawings",
     ).set_index(["shift", "subset", "seed"])
     assert len(table) == 4
-    for column, seed in enumerate((0, 4)):
+    for seed_index, seed in enumerate((0, 4)):
         for key, pixels in (
             (("drawings", ""), values),
             (("clean", "drawings"), world.values[0][kept]),
         ):
-            p = softmax(world.logits(pixels, column=column)[:, order])
+            p = softmax(world.logits(pixels, seed_index=seed_index)[:, order])
             row = table.loc[(*key, seed)]
             assert row["n"] == kept.sum()
             assert row["accuracy"] == pytest.approx(np.mean(p.argmax(axis=1) == labels))
@@ -397,9 +397,9 @@ def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
     both = np.concatenate([world.values[0], foreign[0]])
     unit = both.astype(np.float16).astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    for column, seed in enumerate((0, 4)):
-        logits = world.logits(both, column=column)
-        weight = world.probes.weight[-1, column].astype(np.float64)
+    for seed_index, seed in enumerate((0, 4)):
+        logits = world.logits(both, seed_index=seed_index)
+        weight = world.probes.weight[-1, seed_index].astype(np.float64)
         weight /= np.linalg.norm(weight, axis=1, keepdims=True)
         scores = {
             "msp": softmax(logits).max(axis=1),
@@ -407,7 +407,7 @@ def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
             "energy": np.log(np.exp(logits).sum(axis=1)),
             "entropy": -entropy(softmax(logits), axis=1),
             "mcm": softmax(unit @ weight.T).max(axis=1),
-            "half_way_max_logit": ((logits + world.logits(both, 0, column)) / 2).max(axis=1),
+            "half_way_max_logit": ((logits + world.logits(both, 0, seed_index)) / 2).max(axis=1),
         }
         for name, score in scores.items():
             row = table.loc[(name, seed)]
@@ -435,10 +435,10 @@ def test_confusion_counts_the_last_round_s_pseudo_labels_per_true_class(world):
     rounds(world, truth)
     table = pd.read_csv(world.folder / "confusion.csv")
     assert set(table["round"]) == {len(world.probes.weight) - 1}
-    for column, seed in enumerate(world.probes.seeds):
-        kept = world.probes.selected[-1, column] & (truth >= 0)
+    for seed_index, seed in enumerate(world.probes.seeds):
+        kept = world.probes.selected[-1, seed_index] & (truth >= 0)
         expected = metrics.confusion_matrix(
-            truth[kept], world.probes.pseudo_labels[-1, column][kept], labels=range(C)
+            truth[kept], world.probes.pseudo_labels[-1, seed_index][kept], labels=range(C)
         )
         found = np.zeros((C, C), dtype=int)
         own = table[table["seed"] == seed]
@@ -475,14 +475,14 @@ def test_every_round_is_judged_on_the_test_set_and_its_pseudo_labels_by_the_trut
     table, _ = rounds(world, truth)
     assert len(table) == 6
     for row in table.to_dict("records"):
-        column = world.probes.seeds.index(row["seed"])
-        predicted = world.logits(world.values[0], row["round"], column).argmax(axis=1)
+        seed_index = world.probes.seeds.index(row["seed"])
+        predicted = world.logits(world.values[0], row["round"], seed_index).argmax(axis=1)
         assert row["test_accuracy"] == pytest.approx(np.mean(predicted == world.labels))
         if row["round"] == 0:
             assert np.isnan(row["pseudo_label_accuracy"])
         else:
-            kept = world.probes.selected[row["round"], column]
-            labels = world.probes.pseudo_labels[row["round"], column]
+            kept = world.probes.selected[row["round"], seed_index]
+            labels = world.probes.pseudo_labels[row["round"], seed_index]
             assert row["pseudo_label_accuracy"] == pytest.approx(np.mean((labels == truth)[kept]))
             assert row["coverage"] == row["round"] / 4
 
@@ -509,8 +509,8 @@ def test_without_a_labelled_test_set_rounds_and_classes_have_no_accuracy(world):
 def test_classes_are_told_apart_for_the_last_round(world):
     _, table = rounds(world, world.labels)
     assert len(table) == 2 * C
-    for column, seed in enumerate((0, 4)):
-        predicted = world.logits(world.values[0], -1, column).argmax(axis=1)
+    for seed_index, seed in enumerate((0, 4)):
+        predicted = world.logits(world.values[0], -1, seed_index).argmax(axis=1)
         recall = metrics.recall_score(world.labels, predicted, average=None)
         own = table[table["seed"] == seed]
         np.testing.assert_allclose(own["accuracy"], recall)
@@ -535,8 +535,8 @@ def ensemble(world):
     unit = world.values[0].astype(np.float16).astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     return [
-        np.mean([softmax(SCALE * unit @ weight.T) for weight in members[column]], axis=0)
-        for column in range(2)
+        np.mean([softmax(SCALE * unit @ weight.T) for weight in members[seed_index]], axis=0)
+        for seed_index in range(2)
     ]
 
 
@@ -544,13 +544,13 @@ def test_an_ensemble_is_judged_by_the_mean_of_its_members_probabilities(world):
     probabilities = ensemble(world)
     table = world.evaluate()
     last = rounds(world, world.labels)[0].set_index(["round", "seed"])
-    for (column, row), seed in zip(table.iterrows(), (0, 4), strict=True):
-        p = probabilities[column]
+    for (seed_index, row), seed in zip(table.iterrows(), (0, 4), strict=True):
+        p = probabilities[seed_index]
         right = np.mean(p.argmax(axis=1) == world.labels)
         assert row["accuracy"] == pytest.approx(right)
         assert row["nll"] == pytest.approx(metrics.log_loss(world.labels, p), rel=1e-5)
         assert last.loc[(2, seed), "test_accuracy"] == pytest.approx(right)
-        before = world.logits(world.values[0], 1, column).argmax(axis=1)
+        before = world.logits(world.values[0], 1, seed_index).argmax(axis=1)
         assert last.loc[(1, seed), "test_accuracy"] == pytest.approx(
             np.mean(before == world.labels)
         )
@@ -574,10 +574,11 @@ def test_msp_of_an_ensemble_is_that_of_the_mean_probabilities(world):
     probes, _ = read_probes(world.folder / "probes.h5")
     unit = (world.values[1] ** 3).astype(np.float16).astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    for column, seed in enumerate((0, 4)):
+    for seed_index, seed in enumerate((0, 4)):
         outside = np.mean(
-            [softmax(SCALE * unit @ weight.T) for weight in probes.member_weight[column]], axis=0
+            [softmax(SCALE * unit @ weight.T) for weight in probes.member_weight[seed_index]],
+            axis=0,
         )
-        scores = np.concatenate([probabilities[column].max(axis=1), outside.max(axis=1)])
+        scores = np.concatenate([probabilities[seed_index].max(axis=1), outside.max(axis=1)])
         expected = metrics.roc_auc_score(np.repeat([1, 0], N), scores)
         assert table.loc[("msp", seed), "auroc"] == pytest.approx(expected, abs=1e-6)

@@ -100,6 +100,8 @@ class World:
             self.head, Inputs(pseudo_labels=self.first, adapt=self.adapt), settings, list(seeds)
         )
 
-    def accuracy(self, probes, number, column=0):
-        logits = SCALE * self.clean @ probes.weight[number, column].T + probes.bias[number, column]
+    def accuracy(self, probes, round, seed_index=0):
+        logits = (
+            SCALE * self.clean @ probes.weight[round, seed_index].T + probes.bias[round, seed_index]
+        )
         return float(np.mean(logits.argmax(axis=1) == self.labels))

@@ -63,12 +63,12 @@ def test_a_method_without_pseudo_labels_has_none_in_its_file(path):
 
 
 @pytest.mark.parametrize(("number", "row"), [(0, 0), (2, 2), (-1, 2), (-3, 0)])
-@pytest.mark.parametrize(("seed", "column"), [(3, 0), (8, 1)])
-def test_one_probe_is_that_of_its_round_and_seed(path, number, row, seed, column):
+@pytest.mark.parametrize(("seed", "seed_index"), [(3, 0), (8, 1)])
+def test_one_probe_is_that_of_its_round_and_seed(path, number, row, seed, seed_index):
     probe = load_probe(path, round=number, seed=seed)
     written = sample_probes()
-    np.testing.assert_array_equal(probe.weight, written.weight[row, column])
-    np.testing.assert_array_equal(probe.bias, written.bias[row, column])
+    np.testing.assert_array_equal(probe.weight, written.weight[row, seed_index])
+    np.testing.assert_array_equal(probe.bias, written.bias[row, seed_index])
     assert (probe.class_names, probe.scale) == (NAMES, 12.5)
     assert probe.provenance["method"] == "lp_clip"
 

@@ -94,19 +94,19 @@ def examine(
         )
     weight, bias = probes.weight[0, 0], probes.bias[0, 0]
 
-    def logits(trained: Probes, column: int, strength: float = 1.0) -> FloatArray:
+    def logits(trained: Probes, seed_index: int, strength: float = 1.0) -> FloatArray:
         values: FloatArray = head.scale * (
-            pool.teacher @ between(weight, trained.weight[-1, column], strength).T
-        ) + between(bias, trained.bias[-1, column], strength)
+            pool.teacher @ between(weight, trained.weight[-1, seed_index], strength).T
+        ) + between(bias, trained.bias[-1, seed_index], strength)
         return values
 
     return decide(
         [
             gather(
                 structure,
-                zero_shot=logits(probes, column, 0.0),
-                **{name: logits(trained, column) for name, trained in heads.items()},
+                zero_shot=logits(probes, seed_index, 0.0),
+                **{name: logits(trained, seed_index) for name, trained in heads.items()},
             )
-            for column in range(len(probes.seeds))
+            for seed_index in range(len(probes.seeds))
         ]
     )

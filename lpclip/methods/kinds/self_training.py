@@ -114,25 +114,25 @@ def self_train(
     history, kept = [probe], [_nothing_kept(made)]
     rows = [Round(0, seed) for seed in seeds]
     running = np.ones(len(seeds), dtype=bool)
-    for number in range(1, settings.rounds + 1):
+    for round in range(1, settings.rounds + 1):
         learned = made
-        student = _train(head, pool.student, learned, probe, settings, seeds, number)
+        student = _train(head, pool.student, learned, probe, settings, seeds, round)
         trained = (student.weight.cpu().numpy(), student.bias.cpu().numpy())
         next_teacher = _average(teacher, trained, settings.teacher_decay)
         made = _label(head, structure, next_teacher, settings.labelling)
         ended = [
             judge_round(
-                number,
+                round,
                 seed,
-                learned=learned.of_seed(column),
-                made=made.of_seed(column),
-                epochs=int(student.epochs[column]),
-                loss=float(student.loss[column]),
+                learned=learned.of_seed(seed_index),
+                made=made.of_seed(seed_index),
+                epochs=int(student.epochs[seed_index]),
+                loss=float(student.loss[seed_index]),
                 limits=settings.collapse,
             )
-            if running[column]
-            else Round(number, seed, STOPPED)
-            for column, seed in enumerate(seeds)
+            if running[seed_index]
+            else Round(round, seed, STOPPED)
+            for seed_index, seed in enumerate(seeds)
         ]
         running = np.array([row.status == OK for row in ended])
         kept.append(learned)
@@ -201,7 +201,7 @@ def _train(
     last: Weights,
     settings: Settings,
     seeds: Sequence[int],
-    number: int,
+    round: int,
 ) -> Student:
     """Train the students of one round; seeds that have stopped come along for nothing."""
     if settings.start == "text":
@@ -223,12 +223,12 @@ def _train(
         anchor_weight=torch.tensor(head.weight, device=device),
         scale=head.scale,
         optimisation=settings.optimisation,
-        generators=[_generator(seed, number) for seed in seeds],
+        generators=[_generator(seed, round) for seed in seeds],
     )
 
 
-def _generator(seed: int, number: int) -> torch.Generator:
-    key = sample_key(seed, f"round {number}", "student")
+def _generator(seed: int, round: int) -> torch.Generator:
+    key = sample_key(seed, f"round {round}", "student")
     return torch.Generator().manual_seed(key % 2**63)
 
 

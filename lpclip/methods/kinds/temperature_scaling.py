@@ -53,10 +53,10 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     temperatures = np.array(
         [
             fit_temperature(
-                head.scale * (part.features @ weight[column].mT) + bias[column][:, None],
+                head.scale * (part.features @ weight[seed_index].mT) + bias[seed_index][:, None],
                 part.labels,
             )
-            for column, part in enumerate(drawn)
+            for seed_index, part in enumerate(drawn)
         ],
         dtype=np.float32,
     )

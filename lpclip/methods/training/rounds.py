@@ -65,7 +65,7 @@ class Collapse:
 
 
 def judge_round(
-    number: int,
+    round: int,
     seed: int,
     *,
     learned: PseudoLabels,
@@ -77,7 +77,7 @@ def judge_round(
     """Judge one seed's round by the labels that it learned and those that it would give.
 
     Args:
-        number: of the round.
+        round: the round, from 1.
         seed: of the training.
         learned: pseudo-labels that the student learned, ``[N]``.
         made: those that it makes as a teacher.
@@ -104,13 +104,13 @@ def judge_round(
     if reason:
         log.warning(
             "round %d of seed %d collapsed: %s. The probe of round %d is kept.",
-            number,
+            round,
             seed,
             reason,
-            number - 1,
+            round - 1,
         )
     return Round(
-        number,
+        round,
         seed,
         COLLAPSED if reason else OK,
         coverage=coverage,

@@ -20,7 +20,6 @@ from lpclip.data.base import UNLABELLED
 from lpclip.data.official import paths_of_views
 from lpclip.data.registry import open_source
 from lpclip.evaluation.common import checked_labels, views_of
-from lpclip.evaluation.robustness import logits_of
 from lpclip.features.images import LARGEST_CIFAR_PIXELS
 from lpclip.storage.attributes import Attributes
 from lpclip.storage.hdf5 import open_file, read_provenance
@@ -109,7 +108,7 @@ def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]
     truth = checked_labels(samples, clean, heads).of_benchmark
     index = read_samples(samples, labels=False)
     _, _, values = next(views_of(clean, provenance))
-    before, after = (softmax(logits_of(heads, values, number, 0), axis=-1) for number in (0, -1))
+    before, after = (softmax(heads.logits(values, number, 0), axis=-1) for number in (0, -1))
     rows = np.flatnonzero(truth != UNLABELLED)
     was, now = (p.argmax(axis=-1) == truth for p in (before, after))
     gain = np.zeros(len(truth))

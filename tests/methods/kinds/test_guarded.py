@@ -56,8 +56,10 @@ def test_a_head_that_leans_over_clusters_is_adapted(world, base, monkeypatch, st
     assert (shipped.guard["gaussian"] > 0).all()
     assert (shipped.guard["halves"] > 0).all()
     np.testing.assert_array_equal(shipped.weight, between(base.weight[:1], base.weight, strength))
-    for column in range(len(SEEDS)):
-        assert world.accuracy(shipped, -1, column) > world.accuracy(shipped, 0, column) + 0.05
+    for seed_index in range(len(SEEDS)):
+        assert (
+            world.accuracy(shipped, -1, seed_index) > world.accuracy(shipped, 0, seed_index) + 0.05
+        )
 
 
 def test_at_strength_1_the_probes_of_the_guarded_method_are_shipped(world, base, monkeypatch):
@@ -146,14 +148,14 @@ def test_evidence_is_of_the_last_rounds_once_per_seed_whatever_the_strengths(
         "first_half": (1.0, halves[0]),
         "second_half": (1.0, halves[1]),
     }
-    for column, logits in zip(range(len(SEEDS)), looked_at, strict=True):
+    for seed_index, logits in zip(range(len(SEEDS)), looked_at, strict=True):
         assert set(logits) == {"zero_shot", *heads}
         zero = world.head.scale * pool.teacher @ world.head.weight.T
         np.testing.assert_allclose(logits["zero_shot"], zero, atol=1e-4)
         for name, (strength, probes) in heads.items():
             all_the_way = (
-                world.head.scale * pool.teacher @ probes.weight[-1, column].T
-                + probes.bias[-1, column]
+                world.head.scale * pool.teacher @ probes.weight[-1, seed_index].T
+                + probes.bias[-1, seed_index]
             )
             expected = (1 - strength) * zero + strength * all_the_way
             np.testing.assert_allclose(logits[name], expected, atol=1e-4)

@@ -34,8 +34,11 @@ def readable_log(caplog):
 
 def test_rounds_improve_a_tilted_head_for_every_seed(world):
     probes = world.fit()
-    for column in range(2):
-        before, after = world.accuracy(probes, 0, column), world.accuracy(probes, -1, column)
+    for seed_index in range(2):
+        before, after = (
+            world.accuracy(probes, 0, seed_index),
+            world.accuracy(probes, -1, seed_index),
+        )
         assert before < 0.9
         assert after > before + 0.05
 
@@ -43,8 +46,8 @@ def test_rounds_improve_a_tilted_head_for_every_seed(world):
 def test_round_0_is_the_zero_shot_head(world):
     probes = world.fit()
     assert probes.weight.shape == (4, 2, C, D)
-    for column in range(2):
-        np.testing.assert_array_equal(probes.weight[0, column], world.head.weight)
+    for seed_index in range(2):
+        np.testing.assert_array_equal(probes.weight[0, seed_index], world.head.weight)
     assert (probes.bias[0] == 0).all()
 
 
@@ -267,14 +270,14 @@ def test_class_weighting_is_a_negative_power_of_the_frequency_with_mean_1(
         replace(SETTINGS, class_weighting=power, labelling=plain(threshold=0.6), rounds=2)
     )
     for number, importance in enumerate(importances, start=1):
-        for column in range(2):
-            index = probes.pseudo_labels[number, column]
-            kept = probes.selected[number, column]
+        for seed_index in range(2):
+            index = probes.pseudo_labels[number, seed_index]
+            kept = probes.selected[number, seed_index]
             counts = 1 + np.array([sum(index[kept] == c) for c in range(C)])
             expected = kept / counts[index] ** power
             expected /= expected[kept].mean()
-            np.testing.assert_allclose(importance[column], expected, rtol=1e-4)
-            assert importance[column, kept].mean() == pytest.approx(1, rel=1e-4)
+            np.testing.assert_allclose(importance[seed_index], expected, rtol=1e-4)
+            assert importance[seed_index, kept].mean() == pytest.approx(1, rel=1e-4)
             assert len(set(counts)) > 1
     assert 0 < probes.selected[1, 0].sum() < N
     if power == 0:
@@ -327,5 +330,8 @@ def test_views_beyond_the_memory_budget_are_streamed_to_the_same_end(world):
     )
     expected = self_train(world.head, same_order, SETTINGS, [0, 1], labels=labels)
     np.testing.assert_array_equal(streamed.weight, expected.weight)
-    for column in range(2):
-        assert world.accuracy(streamed, -1, column) > world.accuracy(streamed, 0, column) + 0.05
+    for seed_index in range(2):
+        assert (
+            world.accuracy(streamed, -1, seed_index)
+            > world.accuracy(streamed, 0, seed_index) + 0.05
+        )

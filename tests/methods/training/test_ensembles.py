@@ -18,8 +18,8 @@ SHORT = Optimisation(epochs=30, batch_size=32, learning_rate=0.01, patience=3)
 KINDS = [deep_ensemble, mc_dropout, batch_ensemble]
 
 
-def mean_probabilities(fitted, features, column=0):
-    members = zip(fitted.member_weight[column], fitted.member_bias[column], strict=True)
+def mean_probabilities(fitted, features, seed_index=0):
+    members = zip(fitted.member_weight[seed_index], fitted.member_bias[seed_index], strict=True)
     return np.mean([softmax(SCALE * features @ w.T + b) for w, b in members], axis=0)
 
 

@@ -66,16 +66,16 @@ def test_scaled_logits_are_those_of_the_method_over_one_temperature(scene, kind,
     found = temperature_scaling.fit(
         head, inputs, temperature_scaling.Settings("base", labels=30), SEEDS
     )
-    for column in range(len(SEEDS)):
-        fresh = found.labels_seen[column] & ~base.labels_seen[column]
+    for seed_index in range(len(SEEDS)):
+        fresh = found.labels_seen[seed_index] & ~base.labels_seen[seed_index]
         assert fresh.sum() == 30
-        weight, bias = (values[column] for values in base.last())
+        weight, bias = (values[seed_index] for values in base.last())
         logits = SCALE * features[fresh] @ weight.mT + bias[:, None]
         temperature = fit_temperature(logits, labels[fresh])
-        np.testing.assert_allclose(found.last()[0][column], weight / temperature, rtol=1e-4)
-        np.testing.assert_allclose(found.last()[1][column], bias / temperature, rtol=1e-4)
+        np.testing.assert_allclose(found.last()[0][seed_index], weight / temperature, rtol=1e-4)
+        np.testing.assert_allclose(found.last()[1][seed_index], bias / temperature, rtol=1e-4)
         before, after = (
-            loss(probes.logits(features[fresh], -1, column), labels[fresh])
+            loss(probes.logits(features[fresh], -1, seed_index), labels[fresh])
             for probes in (base, found)
         )
         assert after < before
@@ -127,9 +127,9 @@ def test_alpha_0_is_zero_shot_and_alpha_1_the_method(scene, kind, settings):
         wise_ft.fit(head, probes, wise_ft.Settings("base", alpha), SEEDS)
         for alpha in (0.0, 0.25, 1.0)
     )
-    for column in range(len(SEEDS)):
+    for seed_index in range(len(SEEDS)):
         zero = softmax(SCALE * features @ head.weight.T)
-        np.testing.assert_allclose(softmax(start.logits(features, -1, column)), zero, atol=1e-5)
+        np.testing.assert_allclose(softmax(start.logits(features, -1, seed_index)), zero, atol=1e-5)
     for ours, theirs in zip(end.last(), base.last(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     expected = 0.75 * head.weight + 0.25 * base.last()[0]

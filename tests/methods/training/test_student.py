@@ -37,9 +37,9 @@ def train(views, targets, selected, head, optimisation=SHORT, *, seeds=None, sta
     )
 
 
-def mean_loss(student, views, targets, rows, column=0):
-    linear = SCALE * views[:, rows] @ student.weight[column].T + student.bias[column]
-    return -(targets[column, rows] * linear.log_softmax(-1)).sum(-1).mean()
+def mean_loss(student, views, targets, rows, seed_index=0):
+    linear = SCALE * views[:, rows] @ student.weight[seed_index].T + student.bias[seed_index]
+    return -(targets[seed_index, rows] * linear.log_softmax(-1)).sum(-1).mean()
 
 
 @pytest.mark.parametrize(
