@@ -14,6 +14,7 @@ import lpclip
 from lpclip.data.registry import open_source
 from lpclip.storage.hdf5 import read_provenance
 from tests.helpers import ROOT
+from tests.helpers.warm import environment
 
 CLASSES = ["zero", "one"]
 CUT = ["test/0/digit-0.png", "test/1/digit-7.png"]
@@ -47,7 +48,7 @@ def snakemake(folder, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(ROOT),
         capture_output=True,
         text=True,
         check=False,

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.helpers import ROOT
+from tests.helpers.warm import environment
 
 ALONE = """
 models: {mine: {architecture: lpclip-tiny, pretrained: embedded}}
@@ -28,6 +29,7 @@ def planned(folder, *options):
     done = subprocess.run(
         [*command, "--snakefile", ROOT / "Snakefile", *options, "--", "results/report.csv"],
         cwd=folder,
+        env=environment(ROOT),
         capture_output=True,
         text=True,
     )

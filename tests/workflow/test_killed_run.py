@@ -19,6 +19,7 @@ import yaml
 
 from lpclip.data.registry import open_source
 from tests.helpers import ROOT
+from tests.helpers.warm import environment
 
 CACHE = "cache/tiny/images/digits"
 RESULTS = "results/tiny/digits"
@@ -77,6 +78,7 @@ def run(folder: Path, *arguments: str, module: str = "snakemake") -> tuple[int, 
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,
+        env=environment(ROOT),
         capture_output=True,
         text=True,
         check=False,

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from lpclip.models.tiny.weights import write_plain
 from tests.helpers import ROOT
+from tests.helpers.warm import environment
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
@@ -68,7 +69,7 @@ def snakemake(folder, *arguments):
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "8", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(ROOT),
         capture_output=True,
         text=True,
         check=False,

@@ -1,7 +1,6 @@
 """A workflow on look-alikes of published sets: corruptions, a shift of some classes, ObjectNet."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import lpclip
 from lpclip.data import imagenet
 from lpclip.transforms.corruptions.registry import SEVERITIES
 from tests.helpers import ROOT
+from tests.helpers.warm import environment
 
 CORRUPTIONS = {"noise": ["gaussian_noise"], "weather": ["fog"]}
 CLASSES = {"n01440764": 0, "n01443537": 1, "n02708093": 409, "n03196217": 530}
@@ -73,7 +73,7 @@ def finished(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "2", "results/report.html"],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(ROOT),
         capture_output=True,
         text=True,
         check=False,

@@ -13,6 +13,7 @@ import yaml
 
 import lpclip
 from tests.helpers import ROOT
+from tests.helpers.warm import environment
 
 N, C, D = 120, 3, 16
 
@@ -97,7 +98,7 @@ def snakemake(folder, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "8", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(ROOT),
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,5 @@
 """The ready configurations run on small images in the layouts that they describe."""
 
-import os
 import pickle
 import re
 import subprocess
@@ -23,6 +22,7 @@ from lpclip.methods.registry import sees_labels
 from lpclip.models import tiny
 from tests.helpers import ROOT
 from tests.helpers.published_sets import write_cifar_c, write_imagenet_c, write_objectnet
+from tests.helpers.warm import environment
 
 READY = ("cifar10", "cifar100", "imagenet", "folder")
 WNIDS = ["n01440764", "n01443537", "n02708093", "n03196217"]
@@ -42,31 +42,14 @@ SMALL = {
         }
     },
 }
-# torchvision compares files with the sums of the published ones, which look-alikes cannot have. And
-# no model here needs transformers, which takes seconds to import.
+# torchvision compares files with the sums of the published ones, which look-alikes cannot have.
 EASIER = """
 import sys
-from importlib.machinery import PathFinder
 from pathlib import Path
 
-
-class Finder:
-    def find_spec(name, path, target=None):
-        if name != "torchvision.datasets.utils":
-            return None
-        spec = PathFinder.find_spec(name, path, target)
-        execute = spec.loader.exec_module
-
-        def exec_module(module):
-            execute(module)
-            module.check_integrity = lambda path, md5=None: Path(path).is_file()
-
-        spec.loader.exec_module = exec_module
-        return spec
-
-
-sys.meta_path.insert(0, Finder)
-sys.modules["transformers"] = None
+for name, module in list(sys.modules.items()):
+    if name.startswith("torchvision.datasets.") and hasattr(module, "check_integrity"):
+        module.check_integrity = lambda path, md5=None: Path(path).is_file()
 """
 
 
@@ -166,8 +149,7 @@ def folder(tmp_path_factory):
     write_weights(folder / "mine.safetensors")
     write_edited(folder / "edited.yaml")
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
-    (folder / "site").mkdir()
-    (folder / "site/sitecustomize.py").write_text(EASIER)
+    (folder / "easier.py").write_text(EASIER)
     return folder
 
 
@@ -179,7 +161,7 @@ def found(folder):
     done = subprocess.run(
         [*command, "--configfile", *files, "--", "results/report.csv"],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": f"{folder / 'site'}{os.pathsep}{ROOT}"},
+        env=environment(ROOT, LPCLIP_WARM_PATCH=str(folder / "easier.py")),
         capture_output=True,
         text=True,
         check=False,

@@ -18,6 +18,7 @@ from lpclip.storage.made_from import read_record, recording
 from lpclip.storage.samples import read_samples
 from lpclip.storage.tables import write_table
 from tests.helpers import ROOT
+from tests.helpers.warm import environment
 
 RESULTS = "results/tiny/digits"
 
@@ -80,7 +81,7 @@ def snakemake(folder, *arguments, cores=8):
     return subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder)},
+        env=environment(folder),
         capture_output=True,
         text=True,
         check=False,
@@ -159,7 +160,7 @@ OF_ONE_METHOD = {
         ([("reporting/figures.py", "figsize=(", "figsize=(1 + ")], {"report": 1, "page": 1}),
         (
             [("evaluation/robustness.py", '"objectnet": 113', '"objectnet": 114')],
-            {"evaluate_features": 1, **EVALUATION},
+            {"evaluate": 6, "report": 1, "page": 1},
         ),
         (
             [("evaluation/detection.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")],
