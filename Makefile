@@ -1,4 +1,4 @@
-# make report, make test: each sets up all that it needs, once.
+# make report, make test: the first one that runs also creates the environment.
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
@@ -8,7 +8,7 @@ CORES ?= all
 report: .venv/installed
 	@touch .venv/started
 	$(BIN)/snakemake --cores $(CORES) results/report.csv results/report.html results/predictions.h5
-	@# A run that did something has printed the table itself.
+	@# Print the table unless the run has just printed it.
 	@[ results/report.csv -nt .venv/started ] || $(BIN)/lpclip summary results/report.csv
 	@echo "The page: results/report.html. Tables: results/*.csv. Caches: cache/. Logs: logs/."
 
@@ -22,7 +22,7 @@ lint: .venv/installed
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-# Small sizes, in under ten minutes on two cores; the figures in benchmarks/README.md are of the full ones.
+# Small sizes, under ten minutes on two cores; benchmarks/README.md reports the full sizes.
 bench: .venv/installed
 	$(BIN)/python benchmarks/speed/caches.py
 	$(BIN)/python benchmarks/speed/corruptions.py --pixels 224 --repeats 1
@@ -34,7 +34,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/speed/evaluation.py
 	$(BIN)/python benchmarks/speed/workflow.py --jobs 300
 
-# Made anew when the dependencies change; an interrupted installation is not taken for whole.
+# Recreated when the dependencies change or an installation was interrupted.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lpclip needs Python 3.11 or newer; give one with: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
