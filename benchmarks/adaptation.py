@@ -1,12 +1,12 @@
-"""The battery: when does self-training help, and does the guard know?
+"""The adaptation study: when does self-training help, and does the guard detect it?
 
     python benchmarks/adaptation.py
-    python benchmarks/adaptation.py --features clip.npz   # adds genuine CLIP features
+    python benchmarks/adaptation.py --features clip.npz   # adds real CLIP features
 
-Every case is run with 5 seeds, which also draw what is kept of the unlabelled set. Per case:
-zero-shot, every label-free method, a supervised reference, and the oracle, the best label-free
-method by test labels. Writes results/adaptation.csv (a row per case, method and seed),
-results/adaptation_ood.csv and results/adaptation_guard.csv, and prints the summary.
+Every case is run with 5 seeds, which also sample the images of the unlabelled set. Per case:
+zero-shot, every label-free method, a supervised reference, and the oracle, which is the best
+label-free method by test labels. Writes results/adaptation.csv (a row per case, method and seed),
+results/adaptation_ood.csv and results/adaptation_guard.csv, and prints a summary.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SEEDS = range(5)
 GUARDED = "lp_clip_guarded"
 PLAIN = Labelling(temperature=1.0, structure=0.0, prior="none", class_floor=0.0)
 PAPER = Settings(labelling=PLAIN, rounds=5, class_weighting=0.0, student_view="strong")
-# The label-free methods, as config.yaml has them.
+# The label-free methods, with the settings of config.yaml.
 METHODS: dict[str, Settings] = {
     "lp_clip": PAPER,
     "lp_clip_balanced": replace(PAPER, labelling=replace(PLAIN, prior="align")),
@@ -47,20 +47,20 @@ METHODS: dict[str, Settings] = {
 
 
 def battery(features: Path | None) -> Iterator[tuple[str, dict[str, Settings], Any]]:
-    """Name of each case, the methods that it is run with, and ``seed -> Case``."""
+    """Yield the name of each case, the methods to run on it, and ``seed -> Case``."""
     head = cases.zero_shot(cases.NUMBERS, cases.DIGIT_TEMPLATES)
     letters = cases.embed(
         {"kind": "glyphs", "characters": "letters_and_symbols", "n": 900, "seed": 9}
     )
     patches = cases.embed({"kind": "photo_patches", "n": 899}, views=False)
-    foreign = cases.embed({"kind": "glyphs", "characters": "letters_and_symbols", "n": 899})
+    others = cases.embed({"kind": "glyphs", "characters": "letters_and_symbols", "n": 899})
 
     def digits(name: str, **paint: Any) -> Case:
         adapt, test = (
             cases.embed({"kind": "digits", "split": split, **paint}, views=split == "adapt")
             for split in ("adapt", "test")
         )
-        return Case(name, head, adapt, test, {"near": foreign, "far": patches})
+        return Case(name, head, adapt, test, {"near": others, "far": patches})
 
     plain = digits("digits")
     coloured = digits("coloured", paint="colours")
@@ -108,7 +108,7 @@ def battery(features: Path | None) -> Iterator[tuple[str, dict[str, Settings], A
 
 
 def _always(case: Case) -> Callable[[int], Case]:
-    """The same case for every seed."""
+    """Return the same case for every seed."""
     return lambda _: case
 
 
@@ -121,7 +121,7 @@ def _on_itself(case: Case) -> Case:
 
 
 def _without_nine(case: Case) -> Case:
-    """Nine class names; the nines stay in the unlabelled set, as foreign images."""
+    """Use nine class names; the nines stay in the unlabelled set, as OOD images."""
     adapt = replace(case.adapt, labels=np.where(case.adapt.labels == 9, -1, case.adapt.labels))
     return replace(
         case,
@@ -132,7 +132,7 @@ def _without_nine(case: Case) -> Case:
 
 
 def read_features(path: Path) -> Case:
-    """Arrays adapt, adapt_labels, test, test_labels, text, classes; ood_textures if there."""
+    """Read arrays adapt, adapt_labels, test, test_labels, text, classes; optional ood_textures."""
     with np.load(path, allow_pickle=False) as arrays:
         found = dict(arrays)
     text = normalise(found["text"].astype(np.float32))
@@ -140,29 +140,29 @@ def read_features(path: Path) -> Case:
     adapt = cases.without_views(found["adapt"], found["adapt_labels"])
     test = cases.without_views(found["test"], found["test_labels"])
     textures = found.get("ood_textures")
-    foreign = (
+    ood = (
         {"far": cases.without_views(textures, np.full(len(textures), -1))}
         if textures is not None
         else {}
     )
-    return Case("features", head, adapt, test, foreign)
+    return Case("features", head, adapt, test, ood)
 
 
 def all_seeds(
     task: tuple[str, dict[str, Settings], list[Case]],
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """Rows of accuracy, of detection and of the guard for one case with every seed.
+    """Return the rows of accuracy, of detection and of the guard for one case with every seed.
 
     Args:
-        task: name, methods, and the case as every seed draws it.
+        task: name, methods, and the case as sampled by every seed.
     """
-    name, methods, drawn = task
+    name, methods, sampled = task
     results: list[Any] = []
     detections: list[Any] = []
     decisions: list[Any] = []
     right: dict[str, list[Any]] = {}
-    for seed, case in zip(SEEDS, drawn, strict=True):
-        if seed == SEEDS[0] or case is not drawn[0]:
+    for seed, case in zip(SEEDS, sampled, strict=True):
+        if seed == SEEDS[0] or case is not sampled[0]:
             reference = supervised(case)
         rows, ood, decision = run(case, methods, seed, reference)
         for row in rows:
@@ -193,12 +193,12 @@ def all_seeds(
 def run(
     case: Case, methods: dict[str, Settings], seed: int, reference: tuple[FloatArray, FloatArray]
 ) -> tuple[list[Any], list[Any], Decision]:
-    """Rows of accuracy, rows of detection, and the guard's decision.
+    """Return the rows of accuracy, the rows of detection, and the guard's decision.
 
     Args:
-        case: what the methods are run on.
-        methods: by name.
-        seed: of the training.
+        case: the data.
+        methods: name -> settings.
+        seed: seed of the training.
         reference: weight and bias of a supervised head.
     """
     trained = {
@@ -213,7 +213,7 @@ def run(
     heads[GUARDED] = _way(auto, decision.strength)
     heads["supervised"] = reference
     rows, ood = [], []
-    for group, images in case.foreign.items():
+    for group, images in case.ood.items():
         for name, (weight, bias) in {**heads, "half-way to auto": _way(auto, 0.5)}.items():
             inside = _scores(case, case.test.clean, weight, bias)
             outside = _scores(case, images.clean, weight, bias)
@@ -262,9 +262,9 @@ def _scores(
 
 
 def supervised(case: Case) -> tuple[FloatArray, FloatArray]:
-    """Logistic regression on the labelled rows; a class without one is never predicted.
+    """Fit logistic regression to the labelled rows; classes without labels are never predicted.
 
-    The regularisation is chosen on a tenth of the labels, out of four values.
+    The regularisation is selected from four values on a tenth of the labels.
     """
     known = np.flatnonzero(case.adapt.labels >= 0)
     labels = case.adapt.labels[known]
@@ -284,7 +284,7 @@ def supervised(case: Case) -> tuple[FloatArray, FloatArray]:
 def paired_interval(differences: FloatArray, *, draws: int = 2000) -> tuple[float, float]:
     """95 % bootstrap interval of the mean of paired differences ``[S, N]`` over test samples.
 
-    Seeds see the same test samples, so samples are drawn, and seeds averaged.
+    All seeds have the same test samples, so samples are resampled and seeds averaged.
     """
     per_sample = differences.mean(axis=0)
     generator = np.random.default_rng(0)
@@ -315,7 +315,7 @@ def main() -> None:
 
 
 def summary(results: pd.DataFrame, decisions: pd.DataFrame) -> str:
-    """Accuracy of zero-shot, gains of the others, and how good the guard is, in per cent."""
+    """Format zero-shot's accuracy, the gains of the others and the guard's results, in per cent."""
     table = results.pivot_table(index="case", columns="method", values="accuracy", sort=False)
     zero = table.pop("zero_shot")
     gains = table.sub(zero, axis=0) * 100
@@ -344,7 +344,7 @@ def summary(results: pd.DataFrame, decisions: pd.DataFrame) -> str:
         .groupby("case", sort=False)[["gain_low", "gain_high"]]
         .first()
     )
-    # Right: adapts where the shipped head gains, keeps zero-shot where the adapted head loses.
+    # Right: adapts where the shipped head gains; keeps zero-shot where the adapted head loses.
     right = np.where(adapts, guarded_limits["gain_high"] >= 0, ~(limits["gain_low"] > 0))
     return (
         f"{shown.round(1).to_string()}\n\n"
@@ -355,7 +355,7 @@ def summary(results: pd.DataFrame, decisions: pd.DataFrame) -> str:
 
 
 def detection_summary(ood: pd.DataFrame) -> str:
-    """Mean over cases, groups and seeds, of the better score by AUROC in each case and group."""
+    """Format the means over cases, groups and seeds of the best score in each case and group."""
     means = ood.groupby(["case", "group", "method", "score"], sort=False)[
         ["auroc", "fpr95_id_pos"]
     ].mean()

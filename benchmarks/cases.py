@@ -1,4 +1,4 @@
-"""Cases for self-training in memory: an unlabelled pool, a labelled test set, a zero-shot head."""
+"""In-memory cases for self-training: an unlabelled pool, a labelled test set, a zero-shot head."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,10 +43,10 @@ class Images:
     """A dataset in memory: unit-length features and labels.
 
     Attributes:
-        weak: ``[V, N, D]``; the clean features alone where there are no images.
+        weak: ``[V, N, D]``; only the clean features where there are no images.
         strong: ``[V, N, D]``, likewise.
         clean: ``[N, D]``.
-        labels: ``[N]``, -1 for a foreign image.
+        labels: ``[N]``, -1 for an out-of-distribution (OOD) image.
     """
 
     weak: FloatArray
@@ -55,11 +55,11 @@ class Images:
     labels: IntArray
 
     def take(self, rows: IntArray) -> "Images":
-        """Some of the rows."""
+        """Return the given rows."""
         return Images(self.weak[:, rows], self.strong[:, rows], self.clean[rows], self.labels[rows])
 
     def pool(self, settings: Settings) -> Pool:
-        """The set without its labels, with the views that a method looks at."""
+        """Return the dataset without labels, with the views that a method uses."""
         if len(self.weak) == 1:  # there are no images
             return Pool(self.weak, self.weak)
         students = {
@@ -72,32 +72,32 @@ class Images:
 
 @dataclass(frozen=True)
 class Case:
-    """One situation that self-training is put into.
+    """Data for one run of self-training.
 
     Attributes:
-        name: of the images and what was done to them.
-        head: zero-shot.
+        name: the images and how they were changed.
+        head: the zero-shot head.
         adapt: the unlabelled set; its labels are for reference only.
-        test: the test set.
-        foreign: test images of other things, by group (near, far).
+        test: the labelled test set.
+        ood: group (near, far) -> OOD test images.
     """
 
     name: str
     head: ZeroShotHead
     adapt: Images
     test: Images
-    foreign: Mapping[str, Images] = field(default_factory=dict)
+    ood: Mapping[str, Images] = field(default_factory=dict)
 
 
 def without_views(clean: FloatArray, labels: IntArray) -> Images:
-    """A set of which only the clean features are known."""
+    """Return a dataset with clean features only."""
     unit = normalise(np.asarray(clean, dtype=np.float32))
     return Images(unit[None], unit[None], unit, np.asarray(labels))
 
 
 @cache
 def zero_shot(class_names: Sequence[str], templates: Sequence[str]) -> ZeroShotHead:
-    """Head of the embedded CLIP."""
+    """Return the zero-shot head of the embedded CLIP."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "text.h5"
         embed_text(output=path, model=MODEL, class_names=class_names, templates=templates)
@@ -105,7 +105,7 @@ def zero_shot(class_names: Sequence[str], templates: Sequence[str]) -> ZeroShotH
 
 
 def embed(source: Mapping[str, Any], *, views: bool = True) -> Images:
-    """Features of a source's images by the embedded CLIP; without views the clean ones only."""
+    """Embed a source's images with the embedded CLIP; without ``views``, the clean view only."""
     wanted: dict[str, dict[str, int]] = {"clean": {}}
     if views:
         wanted |= {"weak": {"versions": 8}, "strong": {"versions": 8}}
@@ -127,7 +127,7 @@ def embed(source: Mapping[str, Any], *, views: bool = True) -> Images:
 
 
 def redraw(source: Mapping[str, Any], change: Callable[[Image], Image], folder: Path) -> Any:
-    """Change every image of a source and keep it in a folder; the new source."""
+    """Write a changed copy of every image to a folder; return the new source."""
     settings = dict(source)
     opened = open_source(settings.pop("kind"), settings)
     for sample in opened.samples():
@@ -138,7 +138,7 @@ def redraw(source: Mapping[str, Any], change: Callable[[Image], Image], folder: 
 
 
 def names_of(characters: str) -> tuple[str, ...]:
-    """Class names of rendered characters, as captions name them."""
+    """Return the class names of rendered characters, as captions name them."""
     if characters == "digits":
         return NUMBERS
     source = open_source("glyphs", {"characters": characters, "n": 1})
@@ -156,7 +156,7 @@ def rarer(case: Case, name: str, keep: FloatArray, seed: int) -> Case:
 
 
 def few(case: Case, name: str, per_class: int, seed: int) -> Case:
-    """Keep so many images of every class."""
+    """Keep ``per_class`` images of every class."""
     order = np.random.default_rng(seed).permutation(len(case.adapt.labels))
     labels = case.adapt.labels[order]
     rank = np.empty(len(labels), dtype=np.int64)
@@ -167,18 +167,18 @@ def few(case: Case, name: str, per_class: int, seed: int) -> Case:
 
 
 def some(case: Case, name: str, n: int, seed: int) -> Case:
-    """Keep so many images."""
+    """Keep ``n`` images."""
     order = np.random.default_rng(seed).permutation(len(case.adapt.labels))
     return _of_rows(case, name, np.sort(order[:n]))
 
 
-def mixed(case: Case, name: str, foreign: Images, share: float, seed: int) -> Case:
-    """Add foreign images until they are a share of the unlabelled set."""
+def mixed(case: Case, name: str, ood: Images, share: float, seed: int) -> Case:
+    """Add OOD images until they are a share of the unlabelled set."""
     n = round(len(case.adapt.labels) * share / (1 - share))
-    order = np.random.default_rng(seed).permutation(len(foreign.labels))
+    order = np.random.default_rng(seed).permutation(len(ood.labels))
     if n > len(order):
-        raise ValueError(f"{name} needs {n} foreign images, but there are {len(order)}")
-    more = foreign.take(order[:n])
+        raise ValueError(f"{name} needs {n} OOD images, but there are {len(order)}")
+    more = ood.take(order[:n])
     adapt = Images(
         np.concatenate([case.adapt.weak, more.weak], axis=1),
         np.concatenate([case.adapt.strong, more.strong], axis=1),

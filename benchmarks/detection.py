@@ -1,12 +1,12 @@
-"""Is the score that held-out classes recommend a good one? On development sets and foreign images.
+"""How good is the OOD score recommended by held-out classes? On development sets with OOD images.
 
     python benchmarks/detection.py --features clip.npz
 
-writes results/detection.csv and prints tables, one of genuine features where they are given.
+writes results/detection.csv and prints tables, one of real features if they are given.
 
-Foreign images are seen here to judge the choice, which knows none of them. Near: other characters,
-drawn as those of the set are. Far: patterns (gratings, gradients, blocks, blobs). Neither is a
-foreign set of a report.
+OOD images only evaluate the recommendation, which does not use them. Near: other characters,
+rendered in the same way as the set. Far: patterns (gratings, gradients, blocks, blobs). No report
+uses either of them.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import cases
 import numpy as np
 import pandas as pd
 from cases import Case, Images
-from development_sets import SETS, Drawn, kept
+from development_sets import SETS, Rendered, kept
 from PIL import Image
 from tqdm import tqdm
 
@@ -42,7 +42,7 @@ CHOSEN = (
     "capitals", "letters turned by 25", "pen digits", "pen digits, small", "pen digits, coloured",
     "pen capitals", "pen capitals, turned by -20", "pen capitals on photographs",
 )  # fmt: skip
-# What is near to a set: characters that are not among its classes, drawn by the same means.
+# Near OOD characters of a set: not among its classes, rendered in the same way.
 OTHERS: Mapping[str, Mapping[str, str]] = {
     "font": {
         "digits": "symbols", "symbols": "digits", "capitals": "symbols", "letters": "symbols",
@@ -53,7 +53,7 @@ _SIDE = 64
 
 
 def pattern(kind: int, random: np.random.Generator) -> FloatArray:
-    """A grating, gradient, blocks or blobs: ``[64, 64]`` in 0..1."""
+    """Return a grating, gradient, blocks or blobs: ``[64, 64]`` in 0..1."""
     y, x = np.mgrid[0:_SIDE, 0:_SIDE] / _SIDE
     angle = random.uniform(0, 2 * np.pi)
     along = x * np.cos(angle) + y * np.sin(angle)
@@ -75,7 +75,7 @@ def pattern(kind: int, random: np.random.Generator) -> FloatArray:
 
 
 def patterns(n: int, seed: int) -> Images:
-    """Draw and embed patterns of two colours."""
+    """Render and embed patterns of two colours."""
     random = np.random.default_rng(seed)
     with TemporaryDirectory() as folder:
         for i in range(n):
@@ -86,12 +86,12 @@ def patterns(n: int, seed: int) -> Images:
         return cases.embed(source, views=False)
 
 
-def drawn(keep: Path) -> Iterator[Case]:
-    """Development sets with foreign images; features are kept in a folder, named after the set."""
+def development_cases(keep: Path) -> Iterator[Case]:
+    """Yield development sets with OOD images; their features are kept in a folder, by name."""
     far = kept(keep / "patterns.npz", lambda: patterns(400, 9))
     for name in CHOSEN:
         how = SETS[name]
-        other: Drawn = replace(how, characters=OTHERS[how.by][how.characters])
+        other: Rendered = replace(how, characters=OTHERS[how.by][how.characters])
         templates = cases.DIGIT_TEMPLATES if how.characters == "digits" else cases.TEMPLATES
         yield Case(
             name,
@@ -107,8 +107,8 @@ def drawn(keep: Path) -> Iterator[Case]:
         )
 
 
-def genuine(path: Path) -> Case:
-    """The features of an npz file, as benchmarks/README.md describes it; textures are far."""
+def real_features(path: Path) -> Case:
+    """Read an npz file as described in benchmarks/README.md; textures are far OOD."""
     with np.load(path, allow_pickle=False) as arrays:
         text = np.asarray(arrays["text"], np.float32)
         classes = tuple(map(str, arrays["classes"]))
@@ -122,8 +122,8 @@ def genuine(path: Path) -> Case:
         )
 
 
-def judge(case: Case) -> list[dict[str, Any]]:
-    """AUROC of every score on held-out classes and on foreign images, for two methods."""
+def evaluate(case: Case) -> list[dict[str, Any]]:
+    """Return the AUROC of every score on held-out classes and on OOD images, for two methods."""
     trained = self_train(case.head, case.adapt.pool(Settings()), Settings(), [0])
     zero_shot = replace(trained, weight=trained.weight[:1], bias=trained.bias[:1])
     rows = []
@@ -132,7 +132,7 @@ def judge(case: Case) -> list[dict[str, Any]]:
         inside = _scores(heads, case.test.clean, case.adapt.clean)
         outside = {
             group: _scores(heads, images.clean, case.adapt.clean)
-            for group, images in case.foreign.items()
+            for group, images in case.ood.items()
         }
         rows += [
             {
@@ -156,7 +156,7 @@ def _scores(heads: Probes, values: FloatArray, known: FloatArray) -> dict[str, F
 
 
 def show(table: pd.DataFrame) -> str:
-    """Markdown: mean AUROC of each score, of the recommended one, of the best in hindsight."""
+    """Format the mean AUROC of each score, of the recommended and of the best one, as Markdown."""
     groups = [name for name in ("near", "far") if name in table]
     table = table.assign(mean=table[groups].mean(axis=1))
     lines = ["| method | score | " + " | ".join(groups) + " | worst case |"]
@@ -178,19 +178,23 @@ def show(table: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--keep", type=Path, default=KEPT, help="folder for features of the sets")
-    parser.add_argument("--features", type=Path, help="an npz file of genuine features")
+    parser.add_argument("--features", type=Path, help="an npz file of real features")
     options = parser.parse_args()
-    rows = [row for case in tqdm(drawn(options.keep), total=len(CHOSEN)) for row in judge(case)]
+    rows = [
+        row
+        for case in tqdm(development_cases(options.keep), total=len(CHOSEN))
+        for row in evaluate(case)
+    ]
     if options.features:
-        rows += judge(genuine(options.features))
+        rows += evaluate(real_features(options.features))
     table = pd.DataFrame(rows)
     RESULTS.parent.mkdir(exist_ok=True)
     table.to_csv(RESULTS, index=False, float_format="%.4f")
-    is_genuine = table["case"] == "features"
-    print(show(table[~is_genuine]))
-    if is_genuine.any():
-        print("\nGenuine features:\n")
-        print(show(table[is_genuine].drop(columns="near")))
+    is_real = table["case"] == "features"
+    print(show(table[~is_real]))
+    if is_real.any():
+        print("\nReal features:\n")
+        print(show(table[is_real].drop(columns="near")))
 
 
 if __name__ == "__main__":

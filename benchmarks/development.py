@@ -1,11 +1,11 @@
-"""Choose the settings of self-training, and what the guard's evidence is worth.
+"""Measurements for choosing the settings of self-training and for fitting the guard.
 
-    python benchmarks/development.py constants  # how far neighbours and frequencies can be trusted
+    python benchmarks/development.py constants  # accuracy of neighbour agreement and frequencies
     python benchmarks/development.py settings   # one change at a time
-    python benchmarks/development.py guard      # evidence against true gains, and a fit
+    python benchmarks/development.py guard      # evidence and true gains, for fit_guard.py
 
-Development sets only (development_sets.py). No handwritten digit and no set that a report of this
-project shows is read.
+Uses the development sets only (development_sets.py): no handwritten digits, and no dataset that a
+report of this project shows.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from cases import Case
-from development_sets import drawn
+from development_sets import development_cases
 from parallel import in_parallel
 
 from lpclip.methods.kinds import guarded, self_training
@@ -39,7 +39,7 @@ def accuracy(case: Case, weight: Any, bias: Any) -> float:
 
 
 def gain(case: Case, probes: Probes, strength: float, number: int = -1) -> float:
-    """Accuracy over zero-shot, mean over seeds."""
+    """Return the accuracy minus zero-shot's, mean over seeds."""
     zero = probes.weight[0, 0], probes.bias[0, 0]
     return float(
         np.mean(
@@ -53,7 +53,7 @@ def gain(case: Case, probes: Probes, strength: float, number: int = -1) -> float
 
 
 def changes() -> Iterator[tuple[str, Settings]]:
-    """The recommended settings, and each with one change."""
+    """Yield the recommended settings, then each variant with one change."""
     base = Settings()
     yield "recommended", base
     labelling: dict[str, tuple[Any, ...]] = {
@@ -89,7 +89,7 @@ def _each(choices: dict[str, tuple[Any, ...]]) -> Iterator[tuple[str, Any]]:
 
 
 def compare_settings(case: Case, only: Sequence[str] = ("",)) -> list[dict[str, Any]]:
-    """Gains with every change whose text begins with one of `only`, one row each."""
+    """Return one row of gains per change whose name starts with one of ``only``."""
     rows = []
     for change, settings in changes():
         if not change.startswith(("recommended", *only)):
@@ -101,7 +101,7 @@ def compare_settings(case: Case, only: Sequence[str] = ("",)) -> list[dict[str, 
 
 
 def gather_evidence(case: Case) -> list[dict[str, Any]]:
-    """The guard's evidence and the true gain, one row per strength."""
+    """Return the guard's evidence and the true gain, one row per strength."""
     settings, pool = Settings(), case.adapt.pool(Settings())
     probes = self_train(case.head, pool, settings, [0])
     decision = guarded.examine(case.head, pool, probes, settings)
@@ -119,7 +119,7 @@ def gather_evidence(case: Case) -> list[dict[str, Any]]:
 
 
 def constants(case: Case) -> list[dict[str, Any]]:
-    """Zero-shot on the unlabelled set: accuracy, two estimates of it, and errors of frequencies."""
+    """Return zero-shot's accuracy on the adapt set, two estimates of it, and frequency errors."""
     structure = Structure(case.adapt.weak)
     logits = case.head.scale * (case.adapt.weak @ case.head.weight.T)
     probabilities = mean_prediction(logits, temperature=1.0)
@@ -152,13 +152,16 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="use every n-th case")
     parser.add_argument("--keep", type=Path, default=KEPT, help="folder for features of the sets")
     parser.add_argument(
-        "--only", nargs="+", default=[""], help="of settings, changes that begin like this"
+        "--only",
+        nargs="+",
+        default=[""],
+        help="settings: only changes that start with one of these",
     )
     options = parser.parse_args()
     part = PARTS[options.part]
     if options.part == "settings":
         part = partial(compare_settings, only=options.only)
-    chosen = list(islice(drawn(options.keep), 0, None, options.every))
+    chosen = list(islice(development_cases(options.keep), 0, None, options.every))
     found = [row for rows in in_parallel(part, chosen) for row in rows]
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"development_{options.part}.csv"

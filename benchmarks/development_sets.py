@@ -1,7 +1,7 @@
-"""The development sets: situations that no report of this project shows, to choose settings on.
+"""The development sets, on which settings are chosen; no report of this project shows them.
 
-Characters rendered from fonts, which the embedded CLIP knows, and characters drawn with a pen,
-which it does not. No handwritten digit is among them.
+Characters rendered from fonts, which the embedded CLIP was trained on, and from pen strokes, which
+it was not. There are no handwritten digits among them.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from lpclip.utils.atomic import atomic_path
 
 
 def small(image: Image.Image) -> Image.Image:
-    """The character at half its size."""
+    """Shrink the character to half its size."""
     side = image.width
     frame = Image.new("RGB", image.size)
     frame.paste(image.resize((side // 2, side // 2)), (side // 4, side // 4))
@@ -29,23 +29,23 @@ def small(image: Image.Image) -> Image.Image:
 
 
 def thick(image: Image.Image) -> Image.Image:
-    """Strokes two pixels wider on each side."""
+    """Widen strokes by two pixels on each side."""
     return image.filter(ImageFilter.MaxFilter(5))
 
 
 def thin(image: Image.Image) -> Image.Image:
-    """Strokes a pixel narrower on each side."""
+    """Narrow strokes by a pixel on each side."""
     return image.filter(ImageFilter.MinFilter(3))
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """How the images of a set come about.
+class Rendered:
+    """How the images of a set are rendered.
 
     Attributes:
-        characters: of the source `glyphs`; with a pen, "digits" or "capitals" of ``pen``.
-        settings: of the source `glyphs`, or of ``pen.write``.
-        change: what is then done to every image.
+        characters: setting of the source `glyphs`; with a pen, "digits" or "capitals" of ``pen``.
+        settings: further settings of the source `glyphs` or of ``pen.write``.
+        change: applied to every image afterwards.
         by: "font" or "pen".
     """
 
@@ -56,13 +56,13 @@ class Drawn:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """As captions name the characters."""
+        """The names of the characters in captions."""
         if self.by == "pen" and self.characters == "capitals":
             return tuple(f"capital letter {name}" for name in pen.CAPITALS)
         return cases.names_of(self.characters)
 
     def images(self, n: int, seed: int, *, views: bool) -> cases.Images:
-        """Draw and embed ``n`` images."""
+        """Render and embed ``n`` images."""
         with TemporaryDirectory() as name:
             folder = Path(name)
             if self.by == "pen":
@@ -76,62 +76,62 @@ class Drawn:
             return cases.embed(source, views=views)
 
 
-SETS: dict[str, Drawn] = {
-    "digits turned by 35": Drawn("digits", {"rotation": 35}),
-    "digits turned by -20": Drawn("digits", {"rotation": -20, "distortion": 1.2}),
-    "digits turned by -40": Drawn("digits", {"rotation": -40}),
-    "digits distorted": Drawn("digits", {"distortion": 1.6}),
-    "digits varied": Drawn("digits", {"style": "varied"}),
-    "digits inverted": Drawn("digits", {"inverted": True, "distortion": 1.3}),
-    "digits turned and coloured": Drawn("digits", {"paint": "colours", "rotation": 25}),
-    "digits on photographs": Drawn("digits", {"paint": "photographs"}),
-    "digits small": Drawn("digits", change=small),
-    "digits thick": Drawn("digits", change=thick),
-    "digits thin": Drawn("digits", change=thin),
-    "symbols": Drawn("symbols"),
-    "symbols turned by 25": Drawn("symbols", {"rotation": 25}),
-    "symbols turned by -20": Drawn("symbols", {"rotation": -20}),
-    "symbols on photographs": Drawn("symbols", {"paint": "photographs"}),
-    "symbols small": Drawn("symbols", change=small),
-    "symbols thick": Drawn("symbols", change=thick),
-    "capitals": Drawn("capitals"),
-    "capitals turned by 25": Drawn("capitals", {"rotation": 25}),
-    "capitals small": Drawn("capitals", change=small),
-    "capitals thick": Drawn("capitals", change=thick),
-    "letters": Drawn("letters"),
-    "letters turned by 25": Drawn("letters", {"rotation": 25}),
-    "letters on photographs": Drawn("letters", {"paint": "photographs"}),
-    "pen digits": Drawn("digits", by="pen"),
-    "pen digits, wobbly": Drawn("digits", {"wobble": 1.6}, by="pen"),
-    "pen digits, thick": Drawn("digits", {"width": (0.12, 0.2)}, by="pen"),
-    "pen digits, turned by 20": Drawn("digits", {"turn": 20}, by="pen"),
-    "pen digits, fine": Drawn("digits", {"coarse": False}, by="pen"),
-    "pen digits, small": Drawn("digits", change=small, by="pen"),
-    "pen digits, coloured": Drawn("digits", {"paint_name": "colours"}, by="pen"),
-    "pen digits on photographs": Drawn("digits", {"paint_name": "photographs"}, by="pen"),
-    "pen capitals": Drawn("capitals", by="pen"),
-    "pen capitals, wobbly": Drawn("capitals", {"wobble": 1.6}, by="pen"),
-    "pen capitals, thick": Drawn("capitals", {"width": (0.12, 0.2)}, by="pen"),
-    "pen capitals, turned by -20": Drawn("capitals", {"turn": -20}, by="pen"),
-    "pen capitals, fine": Drawn("capitals", {"coarse": False}, by="pen"),
-    "pen capitals, inverted": Drawn("capitals", {"inverted": True}, by="pen"),
-    "pen capitals, coloured": Drawn("capitals", {"paint_name": "colours"}, by="pen"),
-    "pen capitals on photographs": Drawn("capitals", {"paint_name": "photographs"}, by="pen"),
+SETS: dict[str, Rendered] = {
+    "digits turned by 35": Rendered("digits", {"rotation": 35}),
+    "digits turned by -20": Rendered("digits", {"rotation": -20, "distortion": 1.2}),
+    "digits turned by -40": Rendered("digits", {"rotation": -40}),
+    "digits distorted": Rendered("digits", {"distortion": 1.6}),
+    "digits varied": Rendered("digits", {"style": "varied"}),
+    "digits inverted": Rendered("digits", {"inverted": True, "distortion": 1.3}),
+    "digits turned and coloured": Rendered("digits", {"paint": "colours", "rotation": 25}),
+    "digits on photographs": Rendered("digits", {"paint": "photographs"}),
+    "digits small": Rendered("digits", change=small),
+    "digits thick": Rendered("digits", change=thick),
+    "digits thin": Rendered("digits", change=thin),
+    "symbols": Rendered("symbols"),
+    "symbols turned by 25": Rendered("symbols", {"rotation": 25}),
+    "symbols turned by -20": Rendered("symbols", {"rotation": -20}),
+    "symbols on photographs": Rendered("symbols", {"paint": "photographs"}),
+    "symbols small": Rendered("symbols", change=small),
+    "symbols thick": Rendered("symbols", change=thick),
+    "capitals": Rendered("capitals"),
+    "capitals turned by 25": Rendered("capitals", {"rotation": 25}),
+    "capitals small": Rendered("capitals", change=small),
+    "capitals thick": Rendered("capitals", change=thick),
+    "letters": Rendered("letters"),
+    "letters turned by 25": Rendered("letters", {"rotation": 25}),
+    "letters on photographs": Rendered("letters", {"paint": "photographs"}),
+    "pen digits": Rendered("digits", by="pen"),
+    "pen digits, wobbly": Rendered("digits", {"wobble": 1.6}, by="pen"),
+    "pen digits, thick": Rendered("digits", {"width": (0.12, 0.2)}, by="pen"),
+    "pen digits, turned by 20": Rendered("digits", {"turn": 20}, by="pen"),
+    "pen digits, fine": Rendered("digits", {"coarse": False}, by="pen"),
+    "pen digits, small": Rendered("digits", change=small, by="pen"),
+    "pen digits, coloured": Rendered("digits", {"paint_name": "colours"}, by="pen"),
+    "pen digits on photographs": Rendered("digits", {"paint_name": "photographs"}, by="pen"),
+    "pen capitals": Rendered("capitals", by="pen"),
+    "pen capitals, wobbly": Rendered("capitals", {"wobble": 1.6}, by="pen"),
+    "pen capitals, thick": Rendered("capitals", {"width": (0.12, 0.2)}, by="pen"),
+    "pen capitals, turned by -20": Rendered("capitals", {"turn": -20}, by="pen"),
+    "pen capitals, fine": Rendered("capitals", {"coarse": False}, by="pen"),
+    "pen capitals, inverted": Rendered("capitals", {"inverted": True}, by="pen"),
+    "pen capitals, coloured": Rendered("capitals", {"paint_name": "colours"}, by="pen"),
+    "pen capitals on photographs": Rendered("capitals", {"paint_name": "photographs"}, by="pen"),
 }
 
 
-def drawn(keep: Path) -> Iterator[Case]:
-    """Every drawn set, with its unlabelled set as it is, thinned out and mixed.
+def development_cases(keep: Path) -> Iterator[Case]:
+    """Yield every set, with its unlabelled set unchanged, thinned out and mixed with OOD images.
 
     Args:
         keep: folder in which features are kept from run to run, named after the set; delete it
-            when what draws or embeds has changed.
+            after a change to the rendering or embedding.
     """
-    letters = Drawn("letters")
-    digits = Drawn("digits")
-    foreign = {
-        "digits": kept(keep / "foreign letters.npz", lambda: letters.images(900, 5, views=True)),
-        "": kept(keep / "foreign digits.npz", lambda: digits.images(900, 5, views=True)),
+    letters = Rendered("letters")
+    digits = Rendered("digits")
+    ood = {
+        "digits": kept(keep / "OOD letters.npz", lambda: letters.images(900, 5, views=True)),
+        "": kept(keep / "OOD digits.npz", lambda: digits.images(900, 5, views=True)),
     }
     for name, how in SETS.items():
         templates = cases.DIGIT_TEMPLATES if how.characters == "digits" else cases.TEMPLATES
@@ -149,12 +149,12 @@ def drawn(keep: Path) -> Iterator[Case]:
         yield cases.rarer(base, "long tail", 10.0**-c, 0)
         uneven = np.random.default_rng([0, len(c)]).uniform(0.2, 1, len(c))
         yield cases.rarer(base, "uneven", uneven, 0)
-        more = foreign.get(how.characters, foreign[""])
+        more = ood.get(how.characters, ood[""])
         yield cases.mixed(medium, "30 % foreign", more, 0.3, 0)
 
 
 def kept(path: Path, make: Callable[[], cases.Images]) -> cases.Images:
-    """What the file holds; made and written where there is none."""
+    """Read the file; if there is none, make the images and write it."""
     if not path.exists():
         images = make()
         path.parent.mkdir(parents=True, exist_ok=True)

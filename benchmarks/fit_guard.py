@@ -1,9 +1,9 @@
-"""Fit what the guard's evidence is worth on the development sets, and judge it left out.
+"""Fit the guard's coefficients on the development sets, and evaluate them on left-out sets.
 
     python benchmarks/development.py guard && python benchmarks/fit_guard.py
 
-Prints, for several choices of evidence, how a guard fitted without a set would have done on it,
-and for the chosen one the numbers that lpclip/methods/training/guard.py holds.
+Prints, for several choices of evidence, the results of a guard on each set that was left out of its
+fit, and for the chosen evidence the coefficients in lpclip/methods/training/guard.py.
 """
 
 import argparse
@@ -32,12 +32,12 @@ CHOSEN = ("gaussian", "halves", "log_odds")
 
 
 def group(case: str) -> str:
-    """Set that a case belongs to; all that is done to one set is left out together."""
+    """Return the set of a case; all variants of a set are left out together."""
     return case.rsplit(", ", 1)[0]
 
 
 def fit(rows: pd.DataFrame, evidence: tuple[str, ...]) -> tuple[float, FloatArray]:
-    """Constant and factors of a ridge regression in units of each evidence's spread."""
+    """Fit a ridge regression to standardised evidence; return its constant and coefficients."""
     values = rows[list(evidence)].to_numpy()
     spread = values.std(axis=0)
     model = Ridge(alpha=0.3).fit(values / spread, rows["gain"])
@@ -45,7 +45,7 @@ def fit(rows: pd.DataFrame, evidence: tuple[str, ...]) -> tuple[float, FloatArra
 
 
 def estimate_left_out(table: pd.DataFrame, evidence: tuple[str, ...]) -> pd.Series:
-    """Estimated gain of every row by a fit without the row's set."""
+    """Return the estimated gain of every row, from a fit without the row's set."""
     found = pd.Series(0.0, index=table.index)
     groups = table["case"].map(group)
     for name in groups.unique():
@@ -57,8 +57,8 @@ def estimate_left_out(table: pd.DataFrame, evidence: tuple[str, ...]) -> pd.Seri
     return found
 
 
-def judge(table: pd.DataFrame, estimates: pd.Series) -> dict[str, float]:
-    """What a guard with these estimates ships, in points."""
+def evaluate(table: pd.DataFrame, estimates: pd.Series) -> dict[str, float]:
+    """Return the gains that a guard with these estimates ships, in points."""
     rows = table.assign(estimate=estimates)
     best = rows.loc[rows.groupby("case", sort=False)["estimate"].idxmax()]
     adapts = best["estimate"] > 0
@@ -83,7 +83,7 @@ def main() -> None:
     table["log_odds"] = table["agreement"].map(log_odds)
     rows = []
     for evidence in CHOICES:
-        found = judge(table, estimate_left_out(table, evidence))
+        found = evaluate(table, estimate_left_out(table, evidence))
         rows.append({"evidence": " + ".join(evidence), **found})
     print(pd.DataFrame(rows).round(2).to_string(index=False), "\n")
     for strength, part in table.groupby("strength"):

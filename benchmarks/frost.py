@@ -1,17 +1,17 @@
-"""How close is the procedural frost to that of the published pictures?
+"""Compare procedural frost with that of the published pictures.
 
     python benchmarks/frost.py --pictures FOLDER --images-32 cifar10/test --images-224 photographs
 
 `--pictures` holds the six pictures of the published script (frost1.png to frost6.jpg), for example
-from the package imagecorruptions 1.1.2. Every image is covered with pieces of them and with pieces
-of the procedural textures, at each severity, with the parameters of its size. Compared are
+from the package imagecorruptions 1.1.2. Every image is overlaid with crops of them and with crops
+of the procedural textures, at each severity, with the parameters of its size. The measurements are
 
 - the peak signal-to-noise ratio to the clean image in decibels, mean over images, and
-- the high-frequency power of what the frost changed (corrupted less clean, in levels of 0 to 255):
-  the power spectrum, under a Hann window, summed over all frequencies above half the Nyquist
-  frequency (a quarter of a cycle per pixel), mean over images and colours.
+- the high-frequency power of the change (corrupted minus clean, in levels of 0 to 255): the power
+  spectrum, under a Hann window, summed over all frequencies above half the Nyquist frequency (a
+  quarter of a cycle per pixel), mean over images and colours.
 
-With `--show FILE.png`, a picture of both, one row for each size: left published, right procedural.
+`--show FILE.png` writes a picture of both, one row per size: left published, right procedural.
 """
 
 import argparse
@@ -34,11 +34,17 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--pictures", type=Path, required=True, help="the published ones")
+    parser.add_argument(
+        "--pictures", type=Path, required=True, help="folder of the published pictures"
+    )
     for pixels in SETS:
         parser.add_argument(f"--images-{pixels}", type=Path, help="folder of JPEG or PNG")
-    parser.add_argument("--count", type=int, default=2000, help="images per size, repeated")
-    parser.add_argument("--show", type=Path, help="PNG to look at")
+    parser.add_argument(
+        "--count", type=int, default=2000, help="images per size; repeated if there are fewer"
+    )
+    parser.add_argument(
+        "--show", type=Path, help="write a picture for visual comparison to this PNG"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / "frost.csv")
     options = parser.parse_args()
     rows, shown = [], []
@@ -57,7 +63,7 @@ def main() -> None:
 
 
 def load(folder: Path, pixels: int, count: int) -> Tensor:
-    """The middle of every image, then again from the first: uint8 [count, 3, pixels, pixels]."""
+    """Load the centre crops, repeated up to ``count``: uint8 [count, 3, pixels, pixels]."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
         raise SystemExit(f"{folder} has no images: expected JPEG or PNG.")
@@ -76,7 +82,7 @@ def load(folder: Path, pixels: int, count: int) -> Tensor:
 
 
 def frosted(images: Tensor, severity: int, pictures: Path | None) -> Tensor:
-    """The images under frost, of published pictures or procedural."""
+    """Apply frost from the published pictures, or procedural frost."""
     keys = rng.keys(0, [str(number) for number in range(len(images))], f"frost/{severity}")
     parameters = SETS[images.shape[-1]]
     return corrupt(
@@ -90,7 +96,7 @@ def frosted(images: Tensor, severity: int, pictures: Path | None) -> Tensor:
 
 
 def compare(images: Tensor, severity: int, pictures: Path) -> dict[str, float]:
-    """One row of the table."""
+    """Return one row of the table."""
     row: dict[str, float] = {"pixels": images.shape[-1], "severity": severity}
     for name, folder in (("published", pictures), ("procedural", None)):
         measured = [
@@ -104,22 +110,22 @@ def compare(images: Tensor, severity: int, pictures: Path) -> dict[str, float]:
 
 
 def measure(clean: Tensor, frosty: Tensor) -> npt.NDArray[np.float64]:
-    """Signal-to-noise ratio and high-frequency power of every image: [2, N]."""
+    """Return the signal-to-noise ratio and high-frequency power of every image: [2, N]."""
     change = frosty.float() - clean.float()
     ratio = 10 * torch.log10(255**2 / change.square().mean(dim=(1, 2, 3)).clamp(min=1e-9))
     side = clean.shape[-1]
     hann = torch.hann_window(side)
     window = hann[:, None] * hann
     spectrum = torch.fft.rfft2(change * window).abs().square()
-    spectrum /= side**2 * window.square().sum()  # all frequencies sum to the mean square
-    spectrum[..., 1 : (side + 1) // 2] *= 2  # those that a real transform leaves out
+    spectrum /= side**2 * window.square().sum()  # the sum over all frequencies is the mean square
+    spectrum[..., 1 : (side + 1) // 2] *= 2  # the conjugate half that rfft omits
     frequency = torch.hypot(torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side))
     power = spectrum[..., frequency > 0.25].sum(dim=-1).mean(dim=1)
     return torch.stack([ratio, power]).numpy()
 
 
 def gallery(images: Tensor, pictures: Path) -> npt.NDArray[np.uint8]:
-    """Severities 1, 3 and 5 on grey and on the images: uint8 [H, W, 3], published ones left."""
+    """Show severities 1, 3 and 5 on grey and on images: uint8 [H, W, 3], published frost left."""
     images = torch.cat([torch.full_like(images[:1], 128), images])
     halves = []
     for folder in (pictures, None):

@@ -1,10 +1,10 @@
-"""How often the 95 % intervals of every metric hold the truth, simulated on a grid.
+"""Coverage of the 95 % intervals of every metric, simulated on a grid.
 
     python benchmarks/intervals.py
 
-Heads of 10 classes of a known accuracy, over-confidence and number of test images; two heads of a
-known difference. The truth of a head is that of 200,000 images. Writes ``results/intervals.csv``
-and prints, for docs/intervals.md, the least coverage of every metric.
+Heads with 10 classes and a known accuracy, over-confidence and number of test images; pairs of
+heads with a known difference. The true value of a metric is its value on 200,000 images. Writes
+``results/intervals.csv`` and prints the lowest coverage of every metric, for docs/intervals.md.
 """
 
 import argparse
@@ -30,17 +30,17 @@ METRICS = (
     "aurc",
 )  # fmt: skip
 N_CLASSES, POPULATION = 10, 200_000
-SUREST = 0.999  # mean confidence, where accuracy and over-confidence would exceed it
+SUREST = 0.999  # upper limit of the mean confidence (accuracy plus over-confidence)
 RESULTS = Path(__file__).parent / "results/intervals.csv"
 
 
 class Head(NamedTuple):
-    """Predictions of a head for very many images.
+    """Predictions of a head for the whole population of images.
 
     Attributes:
         probabilities: [N, C].
         labels: [N].
-        truth: metric -> its value.
+        truth: metric -> true value.
     """
 
     probabilities: FloatArray
@@ -64,12 +64,12 @@ def main() -> None:
 
 
 def cells_of_heads(draws: int, kinds: Sequence[str] = ("graded",)) -> Iterator[dict]:
-    """Coverage of every metric for each head and number of images."""
+    """Yield the coverage of every metric for each head and number of images."""
     for kind in kinds:
         for accuracy in ACCURACIES:
             for over in OVERCONFIDENCE:
                 if over > 0.05 and accuracy + 0.05 > SUREST:
-                    continue  # the head is that of 5 points
+                    continue  # at the limit, the same head as with 5 points
                 head = head_of(kind, accuracy, over)
                 for n in IMAGES:
                     for metric, found in coverage(head, n, draws).items():
@@ -80,7 +80,10 @@ def cells_of_heads(draws: int, kinds: Sequence[str] = ("graded",)) -> Iterator[d
 
 
 def coverage(head: Head, n: int, draws: int, seed: int = 0) -> dict[str, dict[str, float]]:
-    """Metric -> share of draws of n images whose interval holds the truth, and mean width."""
+    """Return, per metric, the share of intervals that contain the truth, and their mean width.
+
+    The intervals are of ``draws`` random samples of ``n`` images.
+    """
     random = np.random.default_rng(seed)
     held: dict[str, int] = dict.fromkeys(METRICS, 0)
     widths: dict[str, list[float]] = {name: [] for name in METRICS}
@@ -103,15 +106,15 @@ def _row(held: int, widths: list[float]) -> dict[str, float]:
 
 @cache
 def head_of(kind: str, accuracy: float, over: float, population: int = POPULATION) -> Head:
-    """A head of so much accuracy, whose mean confidence is by ``over`` above it.
+    """Simulate a head whose mean confidence exceeds its accuracy by ``over``.
 
     Args:
-        kind: ``graded``: confidence differs among images, and says how often the head is right
-            where ``over`` is 0 (logits are normal, over-confidence is a higher scale of them);
-            ``even``: all images have nearly the same, whether or not the head is right.
+        kind: ``graded``: confidence differs between images and is calibrated for ``over`` = 0
+            (logits are normal; over-confidence increases their scale); ``even``: nearly the same
+            confidence for all images, whether or not the prediction is correct.
         accuracy: top-1.
-        over: mean confidence less accuracy, at most up to ``SUREST``.
-        population: images.
+        over: mean confidence minus accuracy; the confidence is limited to ``SUREST``.
+        population: number of images.
     """
     random = np.random.default_rng(0)
     sure = min(accuracy + over, max(accuracy, SUREST))
@@ -124,7 +127,7 @@ def head_of(kind: str, accuracy: float, over: float, population: int = POPULATIO
         labels = np.where(random.random(population) < accuracy, predicted, wrong)
     else:
         logits = random.standard_normal((population, N_CLASSES))
-        labels = _drawn(softmax(_scale(accuracy) * logits, axis=1), random)
+        labels = _sampled(softmax(_scale(accuracy) * logits, axis=1), random)
         probabilities = softmax(_scale(sure) * logits, axis=1)
     truth = classification_metrics(probabilities, labels)
     if over == 0:
@@ -134,7 +137,7 @@ def head_of(kind: str, accuracy: float, over: float, population: int = POPULATIO
 
 @cache
 def _scale(confidence: float) -> float:
-    """Scale of normal logits that gives so much mean confidence."""
+    """Return the scale of normal logits that gives this mean confidence."""
     logits = np.random.default_rng(1).standard_normal((100_000, N_CLASSES))
 
     def missed(scale: float) -> float:
@@ -143,15 +146,15 @@ def _scale(confidence: float) -> float:
     return float(brentq(missed, 0.01, 10_000, xtol=1e-4))
 
 
-def _drawn(probabilities: FloatArray, random: np.random.Generator) -> IntArray:
-    """A class of each row, with its probabilities."""
+def _sampled(probabilities: FloatArray, random: np.random.Generator) -> IntArray:
+    """Sample a class per row, with the row's probabilities."""
     above = random.random((len(probabilities), 1)) > probabilities.cumsum(axis=1)
     labels: IntArray = np.minimum(above.sum(axis=1), probabilities.shape[1] - 1)
     return labels
 
 
 def cells_of_pairs(draws: int) -> Iterator[dict]:
-    """Coverage of paired differences."""
+    """Yield the coverage of paired differences."""
     for kind in ("never worse", "both ways", "15 views"):
         for difference in DIFFERENCES:
             for n in IMAGES:
@@ -171,13 +174,13 @@ def cells_of_pairs(draws: int) -> Iterator[dict]:
 def pair_of(
     kind: str, difference: float, n: int, random: np.random.Generator
 ) -> tuple[BoolArray, BoolArray]:
-    """Whether each of two heads is right for n images, with that difference of accuracies.
+    """Simulate whether each of two heads is correct on n images, for a difference in accuracy.
 
     Args:
-        kind: ``never worse``; ``both ways``, where the first head loses 2 points and gains more;
-            ``15 views``, as never worse, where a few images gain, each in some of its views.
-        difference: of the accuracies.
-        n: images.
+        kind: ``never worse``; ``both ways``: the first head loses 2 points and gains more;
+            ``15 views``: as never worse, but a few images gain, each in some of its views.
+        difference: difference of the accuracies.
+        n: number of images.
         random: generator.
     """
     if kind == "15 views":

@@ -1,4 +1,4 @@
-"""The same function on many cases, one process with one thread per core."""
+"""Parallel map over cases: one single-threaded process per core."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ Other = TypeVar("Other")
 
 
 def in_parallel(function: Callable[[One], Other], items: Sequence[One]) -> list[Other]:
-    """Results in the order of the items.
+    """Apply a function to every item in parallel; return the results in order.
 
-    Threads of one process would wait for those of the others, so each has one.
+    Each process has one thread, since more threads than cores would wait for each other.
     """
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"  # read by the processes when they start

@@ -1,7 +1,7 @@
-"""Characters drawn with a pen: strokes that differ in shape from hand to hand, not from fonts.
+"""Characters from simulated pen strokes, whose shapes vary as between writers; no fonts.
 
-A development set of another kind than fonts: the embedded CLIP has never seen such shapes, and its
-features can tell them apart better than its text does. No image of a person's writing is used.
+These development sets differ from fonts: the embedded CLIP was not trained on such shapes, and its
+image features separate them better than its text features do. No one's handwriting is used.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +15,8 @@ from lpclip.data.paint import paint
 from lpclip.data.sources.digits import enlarge
 from lpclip.types import FloatArray
 
-# Ways to write a character. Strokes are parted by "/", points are "x,y" in per cent of the
-# character's box, from the upper left; a point that comes twice is a corner.
+# Ways to write a character. Strokes are separated by "/"; points are "x,y" in per cent of the
+# character's box, from the upper left; a repeated point is a corner.
 WAYS: dict[str, tuple[str, ...]] = {
     "0": (
         "50,0 12,25 10,70 50,100 88,72 88,28 50,0",
@@ -131,20 +131,20 @@ def write(
     paint_name: str = "none",
     change: Callable[[Image.Image], Image.Image] | None = None,
 ) -> dict[str, Any]:
-    """Draw ``n`` characters, equally many of each, and keep them in a folder; the source.
+    """Draw ``n`` characters, the same number of each, into a folder; return the source.
 
     Args:
-        folder: where.
-        characters: some of ``WAYS``; their order is that of the classes.
-        n: how many images.
-        seed: of everything random.
-        wobble: factor on how far points, slants and proportions vary.
-        turn: degrees by which all are turned, counter-clockwise.
-        width: of the pen, smallest and largest, as a share of the image's side.
-        coarse: by way of 8x8 counts.
+        folder: output folder.
+        characters: some of ``WAYS``, in the order of the classes.
+        n: number of images.
+        seed: seed of all randomness.
+        wobble: factor on the variation of points, slants and proportions.
+        turn: rotation of all characters in degrees, counter-clockwise.
+        width: minimum and maximum width of the pen, as a share of the image's side.
+        coarse: reduce to 8x8 counts first.
         inverted: black on white.
-        paint_name: what is behind, see ``lpclip.data.paint``.
-        change: what is done to every image at last.
+        paint_name: background, see ``lpclip.data.paint``.
+        change: applied to every image last.
     """
     for number in range(n):
         label = number % len(characters)
@@ -172,7 +172,7 @@ def draw_character(
     width: tuple[float, float],
     coarse: bool,
 ) -> Image.Image:
-    """One character, white on black, RGB 32x32."""
+    """Draw one character, white on black, RGB 32x32."""
     ways = WAYS[character]
     strokes = [_points(stroke) for stroke in ways[draw.integers(len(ways))].split("/")]
     strokes = [_moved(stroke, 0.05 * wobble, draw) for stroke in strokes]
@@ -210,14 +210,14 @@ def _points(stroke: str) -> FloatArray:
 
 
 def _moved(points: FloatArray, size: float, draw: np.random.Generator) -> FloatArray:
-    """Points moved at random; points at the same place move together."""
+    """Move points at random; points in the same place move together."""
     places, which = np.unique(points, axis=0, return_inverse=True)
     moved: FloatArray = points + size * draw.normal(size=places.shape)[which.reshape(-1)]
     return moved
 
 
 def _curve(points: FloatArray, steps: int = 12) -> FloatArray:
-    """A Catmull-Rom spline through the points; a point that comes twice is a corner."""
+    """Return a Catmull-Rom spline through the points; a repeated point is a corner."""
     parts: list[FloatArray] = []
     for piece in _pieces(points):
         ends = np.concatenate([piece[:1], piece, piece[-1:]])

@@ -1,4 +1,4 @@
-"""The battery's results as a Markdown table and a figure.
+"""Show the results of the adaptation study as a Markdown table and a figure.
 
     python benchmarks/adaptation.py && python benchmarks/show_adaptation.py
 
@@ -16,7 +16,7 @@ import pandas as pd
 HERE = Path(__file__).parent
 LABEL_FREE = ("lp_clip", "lp_clip_balanced", "lp_clip_auto")
 GUARDED = "lp_clip_guarded"
-# Colours of Okabe & Ito (2008), with a marker each.
+# Colour of Okabe & Ito (2008) and marker of each method.
 LOOKS = {
     "lp_clip": ("#0072B2", "o"),
     "lp_clip_balanced": ("#D55E00", "s"),
@@ -26,7 +26,7 @@ LOOKS = {
 
 
 def gains() -> pd.DataFrame:
-    """Zero-shot's accuracy and the gains over it, in per cent, per case."""
+    """Return zero-shot's accuracy and the gains over it per case, in per cent."""
     rows = pd.read_csv(HERE / "results/adaptation.csv")
     table = 100 * rows.pivot_table(index="case", columns="method", values="accuracy", sort=False)
     zero = table.pop("zero_shot")

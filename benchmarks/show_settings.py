@@ -1,4 +1,4 @@
-"""Print what `development.py settings` found, as a Markdown table: one change at a time.
+"""Print the results of `development.py settings` as a Markdown table: one change at a time.
 
 python benchmarks/development.py settings --every 7 && python benchmarks/show_settings.py
 """
@@ -13,7 +13,7 @@ TABLE = Path(__file__).parent / "results/development_settings.csv"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("table", type=Path, nargs="?", default=TABLE, help="another such table")
+    parser.add_argument("table", type=Path, nargs="?", default=TABLE, help="table to show instead")
     table = pd.read_csv(parser.parse_args().table)
     gains = [name for name in map(str, table.columns) if name.startswith("gain_")]
     table["best"] = table[gains].max(axis=1).clip(lower=0)

@@ -1,10 +1,10 @@
-"""The same photographs from a folder, from tar shards and from arrays: are features the same?
+"""Compare features of the same photographs from a folder, from tar shards and from arrays.
 
-    python benchmarks/sources.py --images cifar10-jpeg  # holds train/{class}/*.jpg and test/
+    python benchmarks/sources.py --images cifar10-jpeg  # has train/{class}/*.jpg and test/
 
-Makes a checkpoint of a small real architecture (random weights: this is about bits and minutes, not
-about accuracy), packs the images as webdataset shards and as arrays, and runs the whole workflow on
-all three. The clean features of the three must be equal to the bit.
+Makes a checkpoint of a small published architecture (random weights: accuracy does not matter
+here), packs the images as webdataset shards and as arrays, and runs the whole workflow on all
+three. Their clean features must be bit-identical.
 """
 
 import argparse
@@ -31,12 +31,12 @@ REPOSITORY = Path(__file__).parents[1]
 ARCHITECTURE, IMAGE_SIZE = "ViT-S-32-alt", 64
 KINDS = ("folder", "webdataset", "arrays")
 VIEWS = {"weak": {"versions": 1}, "strong": {"versions": 1}}
-ADAPT = 5000  # images to adapt on; all are embedded and tested on
+ADAPT = 5000  # images in the adapt set; all images are embedded and tested on
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--images", type=Path, required=True, help="holds train/ and test/")
+    parser.add_argument("--images", type=Path, required=True, help="folder with train/ and test/")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "cache/sources")
     parser.add_argument("--cores", default="all")
     options = parser.parse_args()
@@ -61,14 +61,14 @@ def main() -> None:
 
 
 def make_checkpoint(path: Path) -> None:
-    """Random weights, always the same."""
+    """Write random weights, always the same."""
     torch.manual_seed(0)
     model = open_clip.create_model(ARCHITECTURE, pretrained=None, force_image_size=IMAGE_SIZE)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
 
 
 def pack(folder: Path, output: Path, *, per_shard: int = 5000) -> None:
-    """Images of a folder as shards, ``{output}-00000.tar``, …, and as one array with labels."""
+    """Write a folder's images as shards, ``{output}-00000.tar``, …, and as arrays with labels."""
     files = sorted(folder.glob("*/*.jpg"))
     labels = [path.parent.name for path in files]
     pixels = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in tqdm(files)])
@@ -80,7 +80,7 @@ def pack(folder: Path, output: Path, *, per_shard: int = 5000) -> None:
 
 
 def configuration(images: Path, names: list[str]) -> dict[str, Any]:
-    """One benchmark for each kind of source."""
+    """Return a configuration with one benchmark per kind of source."""
     datasets: dict[str, Any] = {}
     for part in ("train", "test"):
         sources = {
@@ -118,7 +118,7 @@ def configuration(images: Path, names: list[str]) -> dict[str, Any]:
 
 
 def compare(work: Path) -> list[dict[str, Any]]:
-    """Rows whose clean features differ from the folder's."""
+    """Count the rows whose clean features differ from the folder's."""
     rows = []
     for part in ("train", "test"):
         expected = clean(work, f"{part}-folder")

@@ -1,9 +1,9 @@
-"""Feature caches against NumPy's own files: writing, reading whole, random rows; other layouts.
+"""Feature caches and other layouts compared with NumPy's files: write, read all, random rows.
 
     python benchmarks/speed/caches.py
 
-Writes ``results/caches.csv``. The first row is NumPy's file, the second a cache of lpclip's, which
-has the layout of the third; the rest are layouts that it could have.
+Writes ``results/caches.csv``. The first row is NumPy's file, the second a cache written by lpclip,
+with the layout of the third; the rest are alternative layouts.
 """
 
 import argparse
@@ -43,9 +43,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--batches", type=int, default=1000, help="of random rows, from one piece")
+    parser.add_argument(
+        "--batches", type=int, default=1000, help="batches of random rows, contiguous layout"
+    )
     parser.add_argument("--batch-size", type=int, default=4096)
-    parser.add_argument("--folder", type=Path, help="of the files; a temporary one where absent")
+    parser.add_argument("--folder", type=Path, help="folder for the files (default: temporary)")
     options = parser.parse_args()
     values = np.random.default_rng(0).standard_normal((options.rows, options.dim))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -61,13 +63,13 @@ def main() -> None:
 def measure(
     folder: Path, features: Features, *, batches: int, batch_size: int
 ) -> list[dict[str, Any]]:
-    """One row per layout; ratios are of NumPy's seconds to those of the layout."""
+    """Return one row per layout; ratios are NumPy's seconds over those of the layout."""
     numpy_file, own = folder / "features.npy", folder / "lpclip.h5"
     files = {name: folder / f"{number}.h5" for number, name in enumerate(LAYOUTS)}
     writing: dict[str, Callable[[], object]] = {"numpy": partial(save, numpy_file, features)}
     reading: dict[str, Callable[[], object]] = {"numpy": partial(np.load, numpy_file)}
     reading["lpclip"] = partial(read_whole, own)
-    # With an index of so many ids and paths, and forced onto the disk.
+    # With an index of ids and paths, and synced to disk.
     names = [f"{number:08d}" for number in range(len(features))]
     samples = pd.DataFrame({"id": names, "path": names})
     whole = seconds_of(
@@ -90,7 +92,7 @@ def measure(
         },
         repeats=5,
     )
-    # Through HDF5's own selection, which takes sorted rows without repetition; a few batches.
+    # With HDF5's own selection, which needs sorted, unique rows; a few batches.
     few = [np.unique(one) for one in chosen[:5]]
     selected = seconds_of(
         {name: partial(take_from_file, path, few) for name, path in files.items()}, repeats=3
@@ -98,7 +100,7 @@ def measure(
     batch = {name: seconds / len(few) for name, seconds in selected.items()}
     batch |= {name: seconds / batches for name, seconds in mapped.items()}
 
-    # What stages read: single precision, unit length; by NumPy, all at once.
+    # As the stages read features: single precision, unit length; by NumPy, all at once.
     stage = seconds_of(
         {
             "numpy": lambda: normalise(np.load(numpy_file).astype(np.float32)),
@@ -125,7 +127,7 @@ def measure(
 
 
 def write_cache(path: Path, features: Features, samples: pd.DataFrame) -> None:
-    """In parts as small as those of the extraction."""
+    """Write in parts as small as those of the extraction."""
     starts = range(0, len(features), CHUNK_ROWS)
     write_features(
         path,
@@ -137,7 +139,7 @@ def write_cache(path: Path, features: Features, samples: pd.DataFrame) -> None:
 
 
 def save(path: Path, features: Features) -> None:
-    """Into a new file, as all are written here: emptying an old one takes as long as writing."""
+    """Write a new file, as all writers here: truncating an old one takes as long as writing."""
     path.unlink(missing_ok=True)
     np.save(path, features)
 
@@ -157,7 +159,7 @@ def save_durably(path: Path, features: Features, samples: pd.DataFrame) -> None:
 
 
 def write_layout(path: Path, features: Features, chunks: int = 0, **settings: Any) -> None:
-    """The features alone, in parts as large as lpclip writes at once."""
+    """Write only the features, in parts as large as those that lpclip writes."""
     path.unlink(missing_ok=True)
     with h5py.File(path, "w") as file:
         shape = (min(chunks, len(features)), features.shape[1]) if chunks else None

@@ -1,13 +1,13 @@
-"""Time per image of the corruptions, beside the imagecorruptions package on one core.
+"""Time per image of the corruptions, compared with the imagecorruptions package on one core.
 
     python benchmarks/speed/corruptions.py --peer peer/bin/python
 
-`corruptions_peer.py` says how to make the peer's environment; without one, only lpclip is timed.
-On `cpu`, lpclip has one thread like the peer, and time is the processor's, so that other programs
-hardly matter; on `cuda`, it is from the start of a batch that lies on the device to its end. The
-peer has no parameters for 32 pixels and so no figures there. Repeats of all contestants take turns.
-A repeat is the mean over the five severities, a figure the median of the repeats. Rows of other
-devices and processors stay in the table.
+`corruptions_peer.py` describes the peer's environment; without one, only lpclip is timed. On `cpu`,
+lpclip has one thread like the peer, and processor time is measured, so that other programs hardly
+matter; on `cuda`, elapsed time, from the start of a batch on the device to its end. The peer has no
+parameters for 32 pixels and so no figures there. The variants take turns in every repeat. A repeat
+is the mean over the five severities; a figure is the median of the repeats. Rows of other devices
+and processors stay in the table.
 """
 
 import argparse
@@ -31,14 +31,14 @@ from lpclip.utils import rng
 HERE = Path(__file__).parent
 SETS = {224: "imagenet", 32: "cifar"}
 BATCHES = {"cpu": {224: 8, 32: 128}, "cuda": {224: 256, 32: 4096}}
-PEER_IMAGES = 8  # of one repeat; of glass_blur, which takes a second, one
+PEER_IMAGES = 8  # per repeat; 1 for glass_blur, which takes a second
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 Pixels = npt.NDArray[np.uint8]
 
 
 def start_peer(python: str, images: Path) -> Peer:
-    """A process of imagecorruptions, with one thread."""
+    """Start a process with imagecorruptions and one thread."""
     one = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
     worker = [python, "-W", "ignore", str(HERE / "corruptions_peer.py"), str(images)]
     return Peer(worker, **one)
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--peer", help="a Python that has imagecorruptions")
     parser.add_argument(
-        "--images", type=Path, help="folder of photographs; else scikit-learn's two"
+        "--images", type=Path, help="folder of photographs (default: the two of scikit-learn)"
     )
     parser.add_argument("--devices", nargs="+", choices=list(BATCHES), default=available())
     parser.add_argument("--pixels", nargs="+", type=int, choices=list(SETS), default=list(SETS))
@@ -82,7 +82,7 @@ def available() -> list[str]:
 
 
 def load(folder: Path | None, pixels: int, count: int) -> Pixels:
-    """Square crops of photographs at random places: uint8 [count, pixels, pixels, 3]."""
+    """Load random square crops of photographs: uint8 [count, pixels, pixels, 3]."""
     if folder is None:
         from sklearn.datasets import load_sample_images
 
@@ -104,7 +104,7 @@ def load(folder: Path | None, pixels: int, count: int) -> Pixels:
 
 
 def batch(photographs: Pixels, device: str) -> Tensor:
-    """The photographs, repeated up to the device's batch: uint8 [B, 3, H, W]."""
+    """Repeat the photographs up to the device's batch size: uint8 [B, 3, H, W]."""
     size = BATCHES[device][photographs.shape[1]]
     images = torch.from_numpy(photographs).permute(0, 3, 1, 2).contiguous()
     return images.repeat(-(-size // len(images)), 1, 1, 1)[:size].to(device)
@@ -113,17 +113,17 @@ def batch(photographs: Pixels, device: str) -> Tensor:
 def measure(
     name: str, pixels: int, batches: dict[str, Tensor], peer: Peer | None, repeats: int
 ) -> list[dict[str, object]]:
-    """One row for each device."""
+    """Return one row per device."""
     ours: dict[str, list[float]] = {device: [] for device in batches}
     theirs: list[float] = []
-    for repeat in range(repeats + 1):  # the first one fills caches and does not count
+    for repeat in range(repeats + 1):  # the first repeat fills caches and does not count
         for device, images in batches.items():
             times = [milliseconds(images, name, severity, SETS[pixels]) for severity in SEVERITIES]
             ours[device] += [mean(times)] if repeat else []
         if peer is not None and repeat:
             count = 1 if name == "glass_blur" else PEER_IMAGES
-            asked = [f"{name} {severity} {count}" for severity in SEVERITIES]
-            theirs.append(mean(map(peer.ask, asked)))
+            requests = [f"{name} {severity} {count}" for severity in SEVERITIES]
+            theirs.append(mean(map(peer.request, requests)))
     rows: list[dict[str, object]] = []
     for device, times in ours.items():
         row = {"ms_per_image": median(times), "peer_ms_per_image": float("nan")}
@@ -140,7 +140,7 @@ def measure(
 
 
 def milliseconds(images: Tensor, name: str, severity: int, parameters: str) -> float:
-    """Time per image of one severity: of one thread of the CPU, or until the GPU is done."""
+    """Return milliseconds per image at one severity: one CPU thread, or until the GPU is done."""
     keys = rng.keys(0, [str(number) for number in range(len(images))], f"{name}/{severity}")
     options: dict[str, Any] = {
         "name": name,
@@ -186,7 +186,7 @@ def summarise(rows: pd.DataFrame) -> None:
 
 
 def save(rows: pd.DataFrame, path: Path) -> None:
-    """Put rows in the place of older ones of the same corruption, size, device and processor."""
+    """Replace older rows of the same corruption, size, device and processor."""
     key = ["corruption", "pixels", "device", "processor"]
     if path.exists():
         rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates(key, keep="last")

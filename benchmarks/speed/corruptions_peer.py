@@ -1,18 +1,18 @@
-r"""The imagecorruptions package, timed on one core; corruptions.py starts and questions it.
+r"""Time the imagecorruptions package on one core; started by corruptions.py.
 
     PYTHON benchmarks/speed/corruptions_peer.py IMAGES.npy  # uint8 [N, H, W, 3]
 
-Runs with a Python that has imagecorruptions, which need not have lpclip. An environment for it:
+Needs a Python with imagecorruptions, but not lpclip. An environment for it:
 
     python3.11 -m venv peer
     peer/bin/pip install "numpy<2" "scikit-image<0.22" "scipy<1.15" \
         "opencv-python-headless<4.12" "pillow<12" "setuptools<81"
     peer/bin/pip install --no-deps imagecorruptions==1.1.2
 
-Names that newer releases of its dependencies dropped are given back below, so that it also runs
-with current ones; no formula is touched.
+Names that newer releases of its dependencies removed are restored below, so that it also runs with
+current ones; no formula is changed.
 
-Reads lines "corruption severity images" and answers each with milliseconds of processor time per
+Reads lines "corruption severity images" and replies to each with milliseconds of processor time per
 image, or with "error: " and the reason.
 """
 
@@ -48,12 +48,12 @@ def main() -> None:
             for image in images[: int(count)]:
                 package.corrupt(image, corruption_name=name, severity=int(severity))
             print((time.process_time() - start) * 1000 / int(count), flush=True)
-        except Exception as error:  # whatever an old package meets in a new environment
+        except Exception as error:  # an old package may fail in any way in a new environment
             print(f"error: {type(error).__name__}: {error}".replace("\n", " "), flush=True)
 
 
 def load() -> Any:
-    """The package, with the names of old dependencies that it uses."""
+    """Import the package, with the removed names of its dependencies restored."""
     found = importlib.util.find_spec(PACKAGE)
     if found is None or found.origin is None:
         sys.exit(f"{sys.executable} has no {PACKAGE}.")

@@ -1,9 +1,10 @@
-"""Encoders as lpclip runs them on a CPU, against PyTorch's own order of memory and glibc's habits.
+"""Encoders on a CPU: channels last and kept memory compared with the defaults.
 
     python benchmarks/speed/encoders.py
 
-Images per second on tensors in memory, random weights: with channels in PyTorch's order and last,
-in turns; then both again once the process keeps the memory that it frees, which cannot be undone.
+Images per second on tensors in memory, random weights: with PyTorch's memory format and with
+channels last, in turns; then both again with freed memory kept by the process, which cannot be
+undone.
 Writes ``results/encoders.csv``.
 """
 
@@ -23,7 +24,9 @@ BATCHES = {tiny.ARCHITECTURE: 256, "ViT-B-32": 32, "RN50": 16, "convnext_base": 
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--models", nargs="+", default=list(BATCHES), help="names of open_clip")
+    parser.add_argument(
+        "--models", nargs="+", default=list(BATCHES), help="model names of open_clip"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     open_clip.add_model_config(tiny.CONFIG)
@@ -47,7 +50,7 @@ def main() -> None:
 
 
 def measure(name: str, repeats: int) -> tuple[float, float]:
-    """Images per second with channels in PyTorch's order, and last."""
+    """Return images per second with PyTorch's memory format and with channels last."""
     batch = BATCHES.get(name, 16)
     own, last = (open_clip.create_model(name).eval() for _ in range(2))
     last.visual.to(memory_format=torch.channels_last)

@@ -1,10 +1,10 @@
-"""Evaluation of one probe over clean and 95 corrupted sets, every metric with its interval.
+"""Time to evaluate one probe on clean and 95 corrupted sets, every metric with its interval.
 
     python benchmarks/speed/evaluation.py
 
-Calls the stage ``evaluate`` as the workflow does, a job for the clean test set and one for each
+Calls the stage ``evaluate`` as the workflow does, with a job for the clean test set and one per
 family of corruptions: two jobs at once, as on two cores, and one after another. The start-up of
-processes does not count. Writes ``results/evaluation.csv``.
+processes is not counted. Writes ``results/evaluation.csv``.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
         for _ in range(options.repeats):
             context = get_context("spawn")
             with ProcessPoolExecutor(2, context, context.Barrier(2).wait) as pool:
-                list(pool.map(len, [(), ()]))  # both have imported what they need
+                list(pool.map(len, [(), ()]))  # both have finished their imports
                 start = time.perf_counter()
                 list(pool.map(one, passes))
                 taken[jobs[0]].append(time.perf_counter() - start)
@@ -85,7 +85,7 @@ def evaluate_pass(folder: Path, name: str) -> None:
 
 
 def make_files(folder: Path, n: int, dim: int, n_classes: int) -> Sequence[str]:
-    """Features around class means, ever further from them; the largest passes come first."""
+    """Write features with more and more noise around class means; return jobs, largest first."""
     draw = np.random.default_rng(0)
     means = normalise(draw.standard_normal((n_classes, dim)).astype(np.float32))
     labels = draw.integers(0, n_classes, n)

@@ -1,20 +1,20 @@
-r"""Images per second of a whole extraction, of the bare encoder, and of the loop that people write.
+r"""Images per second of a whole extraction, of the bare encoder, and of the usual plain loop.
 
     python benchmarks/speed/extraction.py                             # ViT-B-32 in fp32 on this CPU
     python benchmarks/speed/extraction.py --device cuda --threads 16 --workers 0 8 16 --images 8192
     python benchmarks/speed/extraction.py \
         --clip-benchmark clip-benchmark/bin/python --clip-retrieval clip-retrieval/bin/python
 
-- ``bare``: the encoder on tensors that are in the device's memory already;
-- ``lpclip``: JPEG files to a feature cache, decoded by threads (0) or by so many processes;
-- ``plain-loop``: DataLoader, ``encode_image``, ``.cpu()``, append, ``numpy.save``, in fp32, with so
-  many worker processes, in a process of its own;
-- ``clip-benchmark``, ``clip-retrieval``: theirs, each with a Python that has it, as
-  ``extraction_peer.py`` says; in fp32 on a CPU, with as many worker processes as the plain loop.
+- ``bare``: the encoder on tensors in the device's memory;
+- ``lpclip``: JPEG files to a feature cache, decoded by threads (0) or by worker processes;
+- ``plain-loop``: DataLoader, ``encode_image``, ``.cpu()``, append, ``numpy.save``, in fp32, with
+  worker processes, in a separate process;
+- ``clip-benchmark``, ``clip-retrieval``: the packages' own code, each in its own environment (see
+  ``extraction_peer.py``); in fp32 on a CPU, with as many worker processes as the plain loop.
 
 All take turns in one run, with the same weights (random: speed does not depend on them), batch
 size and number of threads. Loading the model is not counted. The images are photographs from
-``--folder``, or pictures of 500 x 375 pixels made here, each in as many files as it takes.
+``--folder``, or generated pictures of 500 x 375 pixels, repeated up to the number of files.
 """
 
 import argparse
@@ -50,12 +50,14 @@ LOOP, *PACKAGES = PEERS = ("plain-loop", "clip-benchmark", "clip-retrieval")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--models", nargs="+", default=["ViT-B-32"], help="names of open_clip")
+    parser.add_argument(
+        "--models", nargs="+", default=["ViT-B-32"], help="model names of open_clip"
+    )
     parser.add_argument("--precisions", nargs="+", default=["fp32"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--workers", type=int, nargs="+", default=[0])
-    parser.add_argument("--loop-workers", type=int, nargs="+", help="else as --workers")
+    parser.add_argument("--loop-workers", type=int, nargs="+", help="default: as --workers")
     parser.add_argument("--compile", action="store_true", help="also with compile: true")
     for peer in PACKAGES:
         parser.add_argument(f"--{peer}", dest=peer, help=f"a Python that has {peer}")
@@ -63,7 +65,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256, help="files per extraction")
     parser.add_argument("--folder", type=Path, help="photographs, *.JPEG")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--name", default="extraction", help="of the CSV file in results/")
+    parser.add_argument("--name", default="extraction", help="name of the CSV file in results/")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     embed_images.__globals__["load_model"] = cache(load_model)  # loaded once, not per extraction
@@ -89,7 +91,7 @@ def main() -> None:
 
 
 def make_images(folder: Path, count: int, photographs: Path | None) -> None:
-    """So many JPEG files, of few different pictures: the disk is not what is measured."""
+    """Make ``count`` JPEG files from a few pictures, so that the disk is not the bottleneck."""
     folder.mkdir()
     if photographs:
         files = sorted(photographs.glob("*.JPEG"))
@@ -104,7 +106,7 @@ def make_images(folder: Path, count: int, photographs: Path | None) -> None:
 
 
 def picture(rng: np.random.Generator) -> Image.Image:
-    """Clouds whose amplitudes fall with frequency, as those of photographs do."""
+    """Return noise whose amplitude falls with frequency, as in photographs."""
     width, height = SIZE
     frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     noise = np.fft.rfft2(rng.normal(size=(3, height, width))) / np.maximum(frequencies, 1 / width)
@@ -116,7 +118,7 @@ def picture(rng: np.random.Generator) -> Image.Image:
 def compare(
     spec: ModelSpec, work: Path, source: dict[str, Any], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """The rows of one model in one precision."""
+    """Return the rows of one model in one precision."""
     model = load_model(spec, device=options.device)
     batch = automatic_batch_size(model)
     files = sorted((work / "images").iterdir())
@@ -145,7 +147,7 @@ def compare(
         _, precisions[name], *versions = peer.ready.split(" ")
         print(f"{name} in {precisions[name]}:", *versions)
         for workers in options.loop_workers or options.workers:
-            variants[name, workers] = partial(peer.ask, str(workers))
+            variants[name, workers] = partial(peer.request, str(workers))
     taken: dict[tuple[str, int], list[float]] = {name: [] for name in variants}
     for turn in range(1 + options.repeats):
         for key, run in variants.items():
@@ -162,16 +164,16 @@ def compare(
 def start_peer(
     name: str, python: str, images: Path, spec: ModelSpec, batch: int, options: argparse.Namespace
 ) -> Peer:
-    """Another's extraction, with the model loaded."""
+    """Start another package's extraction, with the model loaded."""
     # clip-benchmark asserts that there is a GPU.
     flags = ["-W", "ignore", *(["-O"] if options.device == "cpu" else [])]
     script = str(Path(__file__).with_name("extraction_peer.py"))
-    told = [images, spec.architecture, spec.pretrained, batch, options.threads, options.device]
-    return Peer([python, *flags, script, name, *map(str, told)], TQDM_DISABLE="1")
+    arguments = [images, spec.architecture, spec.pretrained, batch, options.threads, options.device]
+    return Peer([python, *flags, script, name, *map(str, arguments)], TQDM_DISABLE="1")
 
 
 def agreement(model: Model, exact: Model, files: list[Path]) -> str:
-    """Cosines between features of the first files by a model and by the same in fp32."""
+    """Compare features of the first files with those of the same model in fp32, by cosine."""
     with torch.no_grad():
         images = [exact.to_pixels(Image.open(file)) for file in files[:64]]
         pixels = torch.stack(images).to(exact.device)
@@ -180,7 +182,7 @@ def agreement(model: Model, exact: Model, files: list[Path]) -> str:
 
 
 def bare(model: Model, batch: int, count: int) -> float:
-    """Images per second of the encoder alone, in the precision in which lpclip runs it."""
+    """Return images per second of the encoder alone, in the precision that lpclip uses."""
     size = model.image_size
     images = torch.rand(batch, 3, size, size, device=model.device)
     _wait(model)
@@ -193,7 +195,7 @@ def bare(model: Model, batch: int, count: int) -> float:
 
 
 def lpclip(spec: ModelSpec, work: Path, source: dict[str, Any], device: str, workers: int) -> float:
-    """Images per second as the job says at its end, from the first file to the whole cache."""
+    """Return images per second as the job reports them, from the first file to the whole cache."""
     output, timings = work / "features.h5", work / "timings.tsv"
     output.unlink(missing_ok=True)
     embed_images(
@@ -216,7 +218,7 @@ def table(
     spec: ModelSpec,
     options: argparse.Namespace,
 ) -> list[dict[str, Any]]:
-    """One row per variant, with its share of the bare encoder and of the fastest plain loop."""
+    """Return one row per variant, relative to the bare encoder and the fastest plain loop."""
     fastest = max(rate for (what, _), rate in rates.items() if what == LOOP)
     return [
         {
@@ -235,7 +237,7 @@ def table(
 
 
 def draw(rows: pd.DataFrame, path: Path) -> None:
-    """Images per second against the number of workers."""
+    """Plot images per second against the number of workers."""
     import matplotlib.pyplot as plt
 
     groups = list(rows.groupby(["model", "beside"], sort=False))

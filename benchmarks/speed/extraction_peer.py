@@ -1,9 +1,9 @@
-r"""Image features by others: extraction.py starts and questions it.
+r"""Time image features by other packages; started by extraction.py.
 
     PYTHON benchmarks/speed/extraction_peer.py PEER IMAGES MODEL CHECKPOINT BATCH THREADS DEVICE
 
-``plain-loop`` is the loop that people write, in fp32; it needs open_clip alone. The packages run
-with a Python that has them, which need not have lpclip. An environment for each:
+``plain-loop`` is the usual loop, in fp32; it needs only open_clip. Each package needs a Python that
+has it, but not lpclip. An environment for each:
 
     python3.11 -m venv clip-benchmark
     clip-benchmark/bin/pip install clip-benchmark==1.6.2 open_clip_torch==3.3.0 requests
@@ -11,17 +11,16 @@ with a Python that has them, which need not have lpclip. An environment for each
     python3.11 -m venv clip-retrieval
     clip-retrieval/bin/pip install clip-retrieval==2.45.0 "setuptools<81"
 
-Both packages read, encode and write with code of their own alone, and take the checkpoint's path
-where they take the name of one to download. Three things differ from their command lines: weights
-are loaded once, before the clock starts; clip-benchmark, whose linear probe asserts that it has a
-GPU, runs on a CPU all the same (Python's ``-O``, and ``cuda()`` leaves the model where it is) and
-is told of too few images per class, so that it ends after the features; clip-retrieval does without
-the process that adds up statistics. On a CPU both are in fp32, on a GPU in the precision that each
-has there.
+Both packages read, encode and write with their own code only, and get the checkpoint's path in
+place of the name of a download. Three things differ from their command lines: weights are loaded
+once, before the timing starts; clip-benchmark, whose linear probe asserts a GPU, is made to run on
+a CPU (Python's ``-O``, and ``cuda()`` does not move the model) and is given too few images per
+class, so that it ends after the features; clip-retrieval runs without the process that collects
+statistics. On a CPU both use fp32, on a GPU their own default precision.
 
-Says "ready", the precision and versions. Reads lines with a number of worker processes and answers
-each with images per second from the first file to the last feature written, or with "error: " and
-the reason.
+Prints "ready", the precision and versions. Reads lines with a number of worker processes and
+replies to each with images per second from the first file to the last feature written, or with
+"error: " and the reason.
 """
 
 import contextlib
@@ -42,24 +41,24 @@ PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow")
 
 @dataclass(frozen=True)
 class Task:
-    """What to extract from, with which weights of an architecture of open_clip, and where."""
+    """The images, the open_clip architecture with its weights, and where to run."""
 
     images: Path
-    folder: Path  # for what is written
+    folder: Path  # for outputs
     model: str
     checkpoint: str
     batch: int
     device: str
 
 
-# The precision, and seconds of an extraction with so many workers into a folder.
+# The precision, and a function: (workers, output folder) -> seconds of an extraction.
 Prepared = tuple[str, Callable[[int, Path], float]]
 
 
 def main() -> None:
     peer, images, model, checkpoint, batch, threads, device = sys.argv[1:]
     if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # clip-retrieval takes a GPU where it sees one
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # clip-retrieval uses any visible GPU
     torch.set_num_threads(int(threads))
     answers = sys.stdout
     with (
@@ -127,7 +126,7 @@ def plain_loop(task: Task) -> Prepared:
 
 
 def clip_benchmark(task: Task) -> Prepared:
-    """Its linear probe, as far as the features of the training images."""
+    """Run its linear probe, up to the features of the training images."""
     from clip_benchmark.datasets.builder import build_dataset  # type: ignore[import-not-found]
     from clip_benchmark.metrics import linear_probe  # type: ignore[import-not-found]
     from clip_benchmark.models import load_clip  # type: ignore[import-not-found]
@@ -177,7 +176,7 @@ def clip_benchmark(task: Task) -> Prepared:
 
 
 def clip_retrieval(task: Task) -> Prepared:
-    """Its reader, mapper and writer in its runner."""
+    """Run its reader, mapper and writer in its runner."""
     from all_clip import load_clip  # type: ignore[import-not-found]
     from clip_retrieval.clip_inference.mapper import ClipMapper  # type: ignore[import-not-found]
     from clip_retrieval.clip_inference.reader import FilesReader  # type: ignore[import-not-found]
@@ -221,7 +220,7 @@ def clip_retrieval(task: Task) -> Prepared:
 
 
 class _Silent:
-    """A logger of its runner that does nothing."""
+    """A logger for its runner that does nothing."""
 
     def start(self) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Timings to compare: variants take turns in one run, so that what disturbs one disturbs all."""
+"""Comparable timings: variants take turns in one run, so that a disturbance affects all."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 def seconds_of(
     variants: Mapping[str, Callable[[], object]], *, repeats: int = 7, warm_up: int = 1
 ) -> dict[str, float]:
-    """Median seconds of each variant over so many turns of all, after some that do not count."""
+    """Return the median seconds of each variant over ``repeats`` turns, after warm-up turns."""
     taken: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(warm_up + repeats):
         for name, run in variants.items():
@@ -29,10 +29,10 @@ def seconds_of(
 
 
 class Peer:
-    """Another package in a process and an environment of its own, which answers lines with numbers.
+    """Another package in a separate process and environment, which replies to lines with numbers.
 
     Attributes:
-        ready: the first line that it says: what it is.
+        ready: the first line that it prints, with versions.
     """
 
     def __init__(self, command: Sequence[str], **environment: str) -> None:
@@ -46,8 +46,8 @@ class Peer:
         )
         self.ready = self._read()
 
-    def ask(self, line: str) -> float:
-        """Its answer; nan, and its reason on the screen, where it has none."""
+    def request(self, line: str) -> float:
+        """Send a line and return the number; after an error, print the reason and return nan."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n")
         answer = self._read()
@@ -66,12 +66,12 @@ class Peer:
         assert self._process.stdout is not None
         answer = self._process.stdout.readline().strip()
         if not answer:
-            raise SystemExit("The peer ended; its last words are above.")
+            raise SystemExit("The peer ended; its last output is above.")
         return answer
 
 
 def machine(device: str = "cpu") -> str:
-    """What the figures were measured on."""
+    """Return the hardware of the measurement."""
     if device != "cpu":
         import torch
 
@@ -80,7 +80,7 @@ def machine(device: str = "cpu") -> str:
 
 
 def write(rows: Sequence[Mapping[str, Any]], name: str) -> None:
-    """Write ``results/{name}.csv`` and show it."""
+    """Write ``results/{name}.csv`` and print it."""
     table = pd.DataFrame(rows)
     RESULTS.mkdir(exist_ok=True)
     table.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.4g")

@@ -1,10 +1,10 @@
-"""Memory that an extraction takes, by the number of its images.
+"""Peak memory of an extraction by the number of images.
 
     python benchmarks/speed/memory.py
 
-Images are 4 x 4 pixels of a ``.npy`` file and the encoder is one matrix, so that what is left is
-what lpclip needs for a set of this length. Each stage has a process of its own, as in the workflow.
-Writes ``results/memory.csv``: peak resident memory of the process and rows per second.
+Images are 4 x 4 pixels from a ``.npy`` file and the encoder is one matrix, so only the memory that
+lpclip needs for a set of this length remains. Each stage runs in its own process, as in the
+workflow. Writes ``results/memory.csv``: peak resident memory of the process and images per second.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def draw(path: Path, count: int) -> None:
-    """Noise, written block by block."""
+    """Write noise images, block by block."""
     rng = np.random.default_rng(0)
     images = np.lib.format.open_memmap(path, "w+", np.uint8, (count, SIDE, SIDE, 3))
     for start in range(0, count, 100_000):
@@ -64,14 +64,14 @@ def draw(path: Path, count: int) -> None:
 
 
 def index(work: Path) -> None:
-    """The stage ``index_samples``."""
+    """Run the stage ``index_samples``."""
     from lpclip.data.index import index_samples
 
     index_samples(output=work / "samples.h5", dataset="noise", source=source(work))
 
 
 def embed(work: Path) -> None:
-    """The stage ``embed_images``, with a matrix for a model."""
+    """Run the stage ``embed_images``, with a matrix as the model."""
     import torch
 
     from lpclip.features.images import embed_images
@@ -102,7 +102,7 @@ def embed(work: Path) -> None:
 
 
 def source(work: Path) -> dict[str, str]:
-    """The images as a dataset of lpclip's."""
+    """Return the images as a source of lpclip."""
     return {"kind": "arrays", "path": str(work / "images.npy")}
 
 

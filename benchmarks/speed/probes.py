@@ -1,9 +1,9 @@
-"""Probes trained together against one after another; one probe against scikit-learn's.
+"""Probes trained in one batch and one after another; one probe compared with scikit-learn.
 
     python benchmarks/speed/probes.py [--device cuda]
 
-Writes ``results/probes_{device}.csv``: the CPU's has the comparison with scikit-learn. Features are
-drawn around class means, with labels that a linear head gets right for most, not all.
+Writes ``results/probes_{device}.csv``; the CPU's includes the comparison with scikit-learn.
+Features are sampled around class means, such that a linear head classifies most of them correctly.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from lpclip.methods.training.student import Optimisation, Student, train_student
 SCALE = 100.0
 LEARNING_RATE = OnLabels().learning_rate
 ONE_PASS = Optimisation(epochs=1, learning_rate=LEARNING_RATE)
-# Few large steps, for the comparison with L-BFGS, which has no step size to set.
+# Few large steps, for the comparison with L-BFGS, which has no step size to tune.
 FAST = Optimisation(batch_size=1024, learning_rate=1e-2)
 
 
@@ -45,12 +45,12 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads")
     rows = together(features, labels, n_probes=options.probes, repeats=options.repeats)
     if options.device == "cpu":
-        rows += beside_scikit_learn(features, labels)
+        rows += against_scikit_learn(features, labels)
     write([{**row, "machine": machine(options.device)} for row in rows], f"probes_{options.device}")
 
 
 def problem(n: int, dim: int, n_classes: int) -> tuple[Tensor, Tensor]:
-    """Unit-length features ``[N, D]`` and classes ``[N]``."""
+    """Return unit-length features ``[N, D]`` and classes ``[N]``."""
     draw = torch.Generator().manual_seed(0)
     means = functional.normalize(torch.randn(n_classes, dim, generator=draw), dim=1)
     labels = torch.randint(n_classes, (n,), generator=draw)
@@ -65,7 +65,7 @@ def train(
     seeds: range,
     optimisation: Optimisation = ONE_PASS,
 ) -> Student:
-    """One probe per seed, from zero."""
+    """Train one probe per seed, from zero weights."""
     n_classes = int(labels.max()) + 1
     weight = features.new_zeros(len(seeds), n_classes, features.shape[1])
     return train_student(
@@ -81,7 +81,7 @@ def train(
 
 
 def train_plainly(features: Tensor, labels: Tensor, seed: int) -> None:
-    """The loop that people write, for one probe."""
+    """Train one probe with the usual plain loop."""
     head = torch.nn.Linear(features.shape[1], int(labels.max()) + 1, device=features.device)
     optimiser = torch.optim.Adam(head.parameters(), lr=LEARNING_RATE * SCALE)
     draw = torch.Generator().manual_seed(seed)
@@ -96,7 +96,7 @@ def train_plainly(features: Tensor, labels: Tensor, seed: int) -> None:
 def together(
     features: Tensor, labels: Tensor, *, n_probes: int, repeats: int
 ) -> list[dict[str, Any]]:
-    """One pass of so many probes."""
+    """Time one pass over the data for ``n_probes`` probes."""
 
     def finished(run: Callable[[], object]) -> Callable[[], None]:
         def timed() -> None:
@@ -132,8 +132,8 @@ def together(
     ]
 
 
-def beside_scikit_learn(features: Tensor, labels: Tensor) -> list[dict[str, Any]]:
-    """Seconds until a probe's loss on all samples is that of a regression that has converged."""
+def against_scikit_learn(features: Tensor, labels: Tensor) -> list[dict[str, Any]]:
+    """Time a probe until its loss on all samples reaches that of a converged regression."""
     scaled, classes = (features * SCALE).numpy(), labels.numpy()
     rows = []
     for c in (1e-4, 1e-2, 1.0):

@@ -1,10 +1,10 @@
-"""The workflow around the computation: dry runs, start-up of stages, where the default's time goes.
+"""Overhead of the workflow: dry runs, start-up of stages, and a profile of the default run.
 
     python benchmarks/speed/workflow.py
 
-Runs the default once (in ``cache/speed/default``), and a copy of it with so many methods that it
-has 2,000 jobs, in which the command ``lpclip`` does nothing but make its files: what is left is
-Snakemake's own time. Writes ``workflow.csv``, ``stages.csv`` and ``profile.csv`` into ``results/``.
+Runs the default once (in ``cache/speed/default``), and a copy of it with enough methods for 2,000
+jobs, in which the command ``lpclip`` only creates its files: the remaining time is Snakemake's own.
+Writes ``workflow.csv``, ``stages.csv`` and ``profile.csv`` to ``results/``.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from lpclip.cli.stages import STAGES
 
 REPOSITORY = Path(__file__).parents[2]
 JOBS, JOBS_PER_METHOD = 2000, 11
-# A function of this name goes before the command; `report` names no file of its own.
+# A shell function overrides the command; `report` has no output arguments.
 NOTHING = """
 lpclip() {
   if [ "$1" = report ]; then touch REPORT; return; fi
@@ -59,7 +59,7 @@ def main() -> None:
 def measure_graph(
     folder: Path, config: dict[str, Any], *, limit: float, pretend: bool = False
 ) -> dict[str, Any]:
-    """Finish a graph of jobs, then ask what would run: nothing."""
+    """Finish a graph of jobs, then time a dry run, in which nothing is left to do."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     environment = dict(os.environ)
@@ -76,7 +76,7 @@ def measure_graph(
     return {
         "run": folder.name,
         "jobs": jobs,
-        "run_s": first if first > 2 * taken[0] else float("nan"),  # it was finished before
+        "run_s": first if first > 2 * taken[0] else float("nan"),  # else it was already finished
         "dry_run_s": median(taken),
         "dry_run_processor_s": median(busy),
         "at_most": limit,
@@ -87,7 +87,7 @@ def measure_graph(
 def snakemake(
     folder: Path, arguments: Sequence[str], environment: dict[str, str]
 ) -> tuple[float, float]:
-    """Seconds on the clock and of a processor."""
+    """Run Snakemake; return elapsed seconds and processor seconds."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
     start, before = time.perf_counter(), getrusage(RUSAGE_CHILDREN)
@@ -99,7 +99,7 @@ def snakemake(
 
 
 def profile(folder: Path) -> list[dict[str, Any]]:
-    """Seconds of every rule, from what Snakemake wrote down of its jobs."""
+    """Return the seconds of every rule, from Snakemake's benchmark files."""
     seconds = pd.DataFrame(
         {
             "rule": path.relative_to(folder / "logs").parts[0].removesuffix(".tsv"),
@@ -114,13 +114,13 @@ def profile(folder: Path) -> list[dict[str, Any]]:
 
 
 def benchmark_files(folder: Path) -> list[Path]:
-    """Snakemake's, one per job."""
+    """Return Snakemake's benchmark files, one per job."""
     files = (folder / "logs").rglob("*.tsv")
     return [path for path in files if not path.name.endswith(".timings.tsv")]
 
 
 def start_up(stage: str) -> dict[str, Any]:
-    """Seconds until a stage has imported what it needs, and whether PyTorch is part of it."""
+    """Return the seconds until a stage has finished its imports, and whether it imports PyTorch."""
     module = STAGES[stage].function.partition(":")[0] if stage in STAGES else "sys"
     code = f"import sys, {module}; print('torch' in sys.modules)"
     taken, found = [], ""

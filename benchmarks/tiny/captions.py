@@ -1,4 +1,4 @@
-"""What the embedded CLIP reads in training: a caption for each rendered image."""
+"""Captions of rendered images, for training the embedded CLIP."""
 
 from collections.abc import Iterator
 from random import Random
@@ -33,7 +33,7 @@ def caption(
     noise: float,
     random: Random,
 ) -> str:
-    """A caption that is true of the image.
+    """Return a random caption that describes the image.
 
     >>> caption("7", foreground="white", background="blue", resolution=32, noise=0.0,
     ...         random=Random(9))
@@ -50,7 +50,7 @@ def caption(
 
 
 def every_word() -> Iterator[str]:
-    """Captions that together hold every token that any caption holds."""
+    """Yield captions that together contain every token of all possible captions."""
     for character in CHARACTERS:
         for phrase in phrases(character):
             for template in (*ANY, *LOW_RESOLUTION, *NOISY):

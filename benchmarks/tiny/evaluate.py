@@ -1,4 +1,4 @@
-"""Measure the embedded CLIP zero-shot: ``python -m benchmarks.tiny.evaluate``."""
+"""Zero-shot accuracy of the embedded CLIP: ``python -m benchmarks.tiny.evaluate``."""
 
 from collections.abc import Sequence
 
@@ -28,12 +28,12 @@ DISTORTIONS = (0.0, 0.5, 1.0, 1.5, 1.75, 2.0)
 def zero_shot_accuracy(
     model: Model, source: Source, names: Sequence[str], templates: Sequence[str] = TEMPLATES
 ) -> float:
-    """Zero-shot accuracy, a fraction; the head is the mean of the templates' unit features.
+    """Return zero-shot accuracy, a fraction; the head is the mean of the templates' unit features.
 
     Args:
         model: any CLIP.
         source: labelled images.
-        names: of the classes, in the order of the labels.
+        names: class names, in the order of the labels.
         templates: with one ``{}`` each.
     """
     texts = [model.tokenizer([template.format(name) for template in templates]) for name in names]

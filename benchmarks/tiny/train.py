@@ -1,8 +1,8 @@
 """Train the embedded CLIP: ``python -m benchmarks.tiny.train`` writes lpclip's own weights.
 
-Contrastive training (Radford et al. 2021) on pairs of a rendered character and a caption, made on
-the fly. No real image is read. The same seed, settings, thread count and library versions give the
-same weights, bit for bit.
+Contrastive training (Radford et al. 2021) on pairs of a rendered character and a caption, generated
+on the fly. No real images are used. The same seed, settings, thread count and library versions give
+bit-identical weights.
 """
 
 import argparse
@@ -32,10 +32,10 @@ QUICK_STEPS = 20
 
 
 class Captions:
-    """Tokenised captions in a vocabulary of the tokens that occur.
+    """Tokenised captions in a reduced vocabulary of the tokens that occur.
 
     The compact ids are the ranks of the original ones, so end-of-text, the largest, stays the
-    largest, and the text tower pools where it would with the whole vocabulary.
+    largest, and the text tower pools at the same position as with the full vocabulary.
     """
 
     def __init__(self, context_length: int) -> None:
@@ -45,7 +45,7 @@ class Captions:
         self.ids = torch.unique(self._tokenize(captions))
 
     def __call__(self, captions: list[str]) -> Tensor:
-        """Compact token ids, int64 [B, context length]."""
+        """Return compact token ids, int64 [B, context length]."""
         for text in captions:
             if text not in self._known:
                 self._known[text] = torch.searchsorted(self.ids, self._tokenize(text)[0])
@@ -63,12 +63,13 @@ def train(
     """Train from scratch.
 
     Args:
-        seed: of the initial weights, the images and the captions.
-        steps: updates; the learning rate rises for the first 200 (or a tenth of them, if fewer)
-            and falls along a cosine to 2 %.
-        batch: pairs in a step.
-        threads: of torch; sums are ordered by it, so another number gives slightly other weights.
-        progress: show a bar with the rate.
+        seed: seed of the initial weights, the images and the captions.
+        steps: number of updates; the learning rate rises for the first 200 (or a tenth of them, if
+            fewer) and falls along a cosine to 2 %.
+        batch: pairs per step.
+        threads: threads of torch; the order of sums depends on it, so another number gives slightly
+            different weights.
+        progress: show a progress bar.
 
     Returns:
         Tensors and metadata of the compact file, see ``lpclip.models.tiny.weights``.
@@ -105,7 +106,7 @@ def train(
         "recipe": recipe,
         "versions": {**versions, "python": platform.python_version()},
     }
-    # One entry, since safetensors writes several in no fixed order.
+    # A single entry, since safetensors writes several in arbitrary order.
     return tensors, {"lpclip": json.dumps(about, sort_keys=True)}
 
 
@@ -113,10 +114,10 @@ def train(
 def rendered_accuracy(
     tensors: dict[str, Tensor], characters: str, *, seed: int, n: int = 2000
 ) -> float:
-    """Zero-shot accuracy on newly rendered images of the characters, a fraction.
+    """Return zero-shot accuracy on newly rendered images of the characters, a fraction.
 
-    The head is the mean of the unit text features of "a photo of …" in every naming, as far as
-    namings tell the characters apart: letters by their case, digits by word and figure.
+    The head is the mean of the unit text features of "a photo of …" with every name that identifies
+    the character: letters with their case, digits as word and figure.
     """
     config = json.loads(CONFIG.read_text())
     model = open_clip.CLIP(**config).eval()
@@ -136,7 +137,7 @@ def rendered_accuracy(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line; see ``--help``."""
+    """Run the command line; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tiny.train", description=__doc__)
     parser.add_argument("--output", type=Path, default=WEIGHTS.parent, help="folder to write to")
     parser.add_argument("--seed", type=int, default=0)
@@ -212,10 +213,10 @@ def _contrastive_loss(model: open_clip.CLIP, images: Tensor, tokens: Tensor) -> 
 
 
 def _pairs(captions: Captions, *, seed: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches of normalised images [B, 3, 32, 32] and token ids [B, context length].
+    """Yield endless batches of normalised images [B, 3, 32, 32] and token ids [B, context length].
 
-    Characters come in shuffled rounds, in which digits are twice, so that a batch holds few
-    pairs that fit each other's captions.
+    Characters come in shuffled rounds with every digit twice, so that a batch has few images that
+    also match another pair's caption.
     """
     generator, random = torch.Generator().manual_seed(seed), Random(seed)
     names = tuple(COLOURS)
@@ -243,7 +244,7 @@ def _pairs(captions: Captions, *, seed: int, batch: int) -> Iterator[tuple[Tenso
 
 
 def _pick(places: Tensor, generator: torch.Generator) -> Tensor:
-    """Masks [B, 48, 48] of the characters at the places, each in a random font."""
+    """Return masks [B, 48, 48] of the characters, each in a random font."""
     shapes = glyphs()
     font = (torch.rand(len(places), generator=generator) * shapes.fonts[places]).long()
     return shapes.masks[shapes.first[places] + font]
