@@ -1,4 +1,4 @@
-"""The order of the packages: an import goes down, none goes round, no module is too long."""
+"""The order of the packages: imports go down, no cycles, no module is too long."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -21,7 +21,7 @@ LONGEST = 330
 
 
 def modules():
-    """Name of every module of lpclip -> its file."""
+    """Return module name -> file for every module of lpclip."""
     found = {}
     for path in (ROOT / "lpclip").rglob("*.py"):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -30,7 +30,7 @@ def modules():
 
 
 def imports(name, path, known):
-    """Modules of lpclip that a module imports, inside functions and for type checkers too."""
+    """Return the lpclip modules that a module imports, also in functions and for type checkers."""
     assert path.name == "__init__.py" or name.rpartition(".")[0] in known
     found = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -51,7 +51,7 @@ def graph():
 
 
 def package(name):
-    """First name below lpclip; None for what is outside the floors: the public names."""
+    """Return the first name below lpclip; None for the public names, outside the floors."""
     return name.split(".")[1] if "." in name and not name.endswith("__main__") else None
 
 
@@ -79,7 +79,7 @@ def test_a_climbing_import_would_be_found(graph):
 
 
 def test_no_module_imports_itself_through_others(graph):
-    # lpclip itself imports its public names only when they are used.
+    # lpclip imports its public names lazily.
     inside = {name: others - {"lpclip"} for name, others in graph.items() if name != "lpclip"}
     TopologicalSorter(inside).prepare()
 

@@ -1,4 +1,4 @@
-"""The command line: help that teaches, sentences for mistakes, light start-up."""
+"""The command line: help texts, short errors for user mistakes, fast start-up."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Exported heads give the probe's logits, and what their page says works."""
+"""Exported heads give the probe's logits, and the program in their README runs."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 
 def logits_of(head, to, features):
-    """Logits by the libraries alone."""
+    """Compute logits with the libraries alone."""
     if to == "onnx":
         session = onnxruntime.InferenceSession(head / "head.onnx")
         return session.run(None, {"features": features})[0]

@@ -1,4 +1,4 @@
-"""Every kind of file that lpclip writes is described; any other is a sentence."""
+"""`lpclip inspect` describes every kind of file that lpclip writes; others give a short error."""
 
 import json
 

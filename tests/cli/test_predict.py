@@ -1,4 +1,4 @@
-"""Predictions for images and for caches, and the model that a probe belongs to."""
+"""Predictions for images and for caches, and a check that the model is the probe's."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def edited(folder, tmp_path):
-    """A copy of the probes with other attributes."""
+    """Copy the probes file with changed attributes."""
 
     def edit(**attributes):
         path = tmp_path / "edited.h5"
@@ -97,7 +97,7 @@ def test_distances_to_the_adapt_set_are_those_of_the_metrics_in_every_batch_size
         "confidence_2",
     ]
     distances = np.sort(np.linalg.norm(known[:, None] - known, axis=-1), axis=1)
-    # These are the images of the adapt set: each is compared with the others.
+    # The images of the adapt set itself: each is compared with the others.
     np.testing.assert_allclose(table["nearest_neighbours"], -distances[:, 5], atol=1e-5)
     expected = mahalanobis(known, known, members=np.ones(len(known), bool))
     np.testing.assert_allclose(table["mahalanobis"], expected, rtol=1e-4)

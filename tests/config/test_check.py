@@ -1,4 +1,4 @@
-"""The configuration: defaults, and a sentence for every mistake."""
+"""The configuration: defaults, and a short error for every mistake."""
 
 import dataclasses
 import inspect

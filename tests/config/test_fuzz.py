@@ -1,4 +1,4 @@
-"""Any configuration is taken or refused with a sentence."""
+"""Any configuration is accepted or rejected with a short error."""
 
 import contextlib
 import copy
@@ -45,7 +45,7 @@ VALUES = st.recursive(
 
 
 def places(value, path=()):
-    """Every place in a configuration."""
+    """Yield the path of every value in a configuration."""
     yield path
     if isinstance(value, dict | list):
         for key in value if isinstance(value, dict) else range(len(value)):

@@ -1,4 +1,4 @@
-"""Labels in the configuration: who needs them, of which classes, and what does without."""
+"""Labels in the configuration: which methods need them, class matching, unlabelled datasets."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Models in the configuration: what cannot be is said before the first job."""
+"""Models in the configuration: impossible ones are rejected before the first job."""
 
 import open_clip
 import pytest

@@ -1,4 +1,4 @@
-"""Features made before in the configuration: what is filled in, what is refused before a job."""
+"""Precomputed features in the configuration: what is filled in, what is rejected before a job."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Class names, templates and prompts: texts from wherever they are, or a sentence."""
+"""Class names, templates and prompts, inline or from files, and errors in them."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Configuration files that YAML reads otherwise than they look."""
+"""Values that YAML parses differently from how they look."""
 
 import contextlib
 import json

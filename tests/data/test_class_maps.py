@@ -1,4 +1,4 @@
-"""New names for classes: labels go where their class goes."""
+"""Class maps rename classes, and labels follow their class."""
 
 import json
 
@@ -13,7 +13,7 @@ from lpclip.errors import LpclipError
 
 
 class Fake:
-    """A source of which only the labels matter."""
+    """A source for tests that use only its labels."""
 
     def __init__(self, names):
         self.class_names = names
@@ -123,7 +123,7 @@ def test_wordnet_ids_get_the_names_of_open_clip_and_keep_their_labels():
     ids = ImageNetInfo("imagenet-1k").label_names()
     source = MappedSource(Fake(ids), "imagenet")
     assert list(source.class_names) == list(open_clip.IMAGENET_CLASSNAMES)
-    # Two names occur twice; their classes stay apart all the same.
+    # Two names occur twice; their classes still remain separate.
     assert len(set(source.class_names)) == 998
     assert labels(source) == [*range(1000), UNLABELLED]
     some = MappedSource(Fake(["n01443537", "n02099601"]), "imagenet")

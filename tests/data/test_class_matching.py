@@ -1,4 +1,4 @@
-"""Classes of datasets among a benchmark's classes, and what follows for labels and logits."""
+"""Matching a dataset's classes with a benchmark's, and the effect on labels and logits."""
 
 import json
 
@@ -41,8 +41,8 @@ def write_index(path, labels, names, paths=None, kind="folder"):
         (["two", "zero"], DIGITS, ((2,), (0,))),
         (["Two", "one_"], DIGITS, ((2,), (1,))),
         (["sea_lion", "fur-seal"], ["fur seal", "sea lion"], ((1,), (0,))),
-        (["b", "B"], ["a", "B", "b"], ((2,), (1,))),  # letters differ in nothing but case
-        (["cafe\u0301", "zero"], ["zero", "Caf\u00e9"], ((1,), (0,))),  # two ways to write é
+        (["b", "B"], ["a", "B", "b"], ((2,), (1,))),  # names differ only in case
+        (["cafe\u0301", "zero"], ["zero", "Caf\u00e9"], ((1,), (0,))),  # two encodings of é
         (["0", "1", "10", "2"], list("abcd"), ((0,), (1,), (3,), (2,))),
         (["1", "10", "2"], DIGITS, ((0,), (2,), (1,))),
         (["two | zero", "one"], DIGITS, ((2, 0), (1,))),
@@ -58,7 +58,7 @@ def test_folders_of_wordnet_ids_are_imagenets_classes():
     expected = tuple((ids.index(name),) for name in imagenet.synsets("imagenet_a"))
     assert match_classes(imagenet.synsets("imagenet_a"), imagenet.names()) == expected
     assert match_classes(imagenet.synsets("imagenet_a"), ids) == expected
-    numbered = sorted(map(str, range(1000)))  # as ImageNet-V2's folders, in the alphabet's order
+    numbered = sorted(map(str, range(1000)))  # as ImageNet-V2's folders, in alphabetical order
     assert match_classes(numbered, imagenet.names()) == tuple((int(n),) for n in numbered)
 
 

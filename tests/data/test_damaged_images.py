@@ -1,6 +1,6 @@
-"""Damaged image files: each is an image or refused with a sentence, and that by every reader.
+"""Damaged image files: every reader returns an image or raises the same short error.
 
-The damage is drawn by hypothesis, the same in every run.
+Hypothesis generates the damage, the same in every run.
 """
 
 import json
@@ -25,15 +25,15 @@ def fixed(n_examples):
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate],  # making a failing example smaller takes minutes
+        phases=[Phase.generate],  # shrinking takes minutes
     )
 
 
 @st.composite
 def damaged(draw):
-    """A file of the zoo with bytes changed, taken out, put in or cut off."""
+    """Generate a file of the zoo with changed, removed, inserted or truncated bytes."""
     data = bytearray(zoo()[draw(st.sampled_from(sorted(zoo())))].data)
-    # Half of the damage is done to headers.
+    # Half of the damage is in headers.
     ends = st.sampled_from([64, len(data)])
     for _ in range(draw(st.integers(0, 4))):
         place = draw(st.integers(0, min(draw(ends), len(data))))
@@ -43,7 +43,7 @@ def damaged(draw):
 
 
 def outcome(read, *arguments):
-    """Pixels, or the reason why there are none."""
+    """Return the pixels, or the reason for the error."""
     try:
         image = read(*arguments)
     except BadImageError as error:
@@ -72,7 +72,7 @@ def test_damaged_bytes_are_an_image_or_a_sentence_by_every_reader(tmp_path, data
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder of damaged files, and which of them cannot be read."""
+    """Return a folder of damaged files, and which of them cannot be read."""
     root = tmp_path_factory.mktemp("damaged")
     bad = []
 
@@ -110,7 +110,7 @@ def test_a_folder_of_damaged_files_ends_in_success_or_in_a_sentence(
 
 
 def status(arguments):
-    """Exit status of a command."""
+    """Run a command; return its exit status."""
     try:
         main(arguments)
     except SystemExit as error:

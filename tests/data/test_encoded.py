@@ -1,4 +1,4 @@
-"""Sources that hand out files: what is in a file is the image that they read."""
+"""Sources that return encoded files: decoding them gives the image that `read` returns."""
 
 import io
 import shutil

@@ -58,7 +58,7 @@ def test_dates_do_not_matter_nor_images_that_are_gone_or_broken(indexed):
     (folder / "images/b/1.png").unlink()
     index = folder / "samples.h5"
     assert changed_image(index, source) is None
-    path.write_bytes(path.read_bytes()[:50])  # whoever reads it says so
+    path.write_bytes(path.read_bytes()[:50])  # reading it is an error
     check_sizes(index, source, read_samples(index, labels=False))
 
 
@@ -67,7 +67,7 @@ def test_images_that_the_index_does_not_list_are_noticed(indexed):
     index = folder / "samples.h5"
     save(folder / "images/b/2.png", 8)
     assert changed_image(index, source) == "4 are there, not 3"
-    (folder / "images/a/1.png").unlink()  # as many as before: one is another
+    (folder / "images/a/1.png").unlink()  # the same number as before, with one replaced
     assert changed_image(index, source).endswith("b/2.png is there, which it does not list")
     assert changed_image(index, source, at_most=2).endswith("which it does not list")
 

@@ -1,4 +1,4 @@
-"""Encoded files and arrays as RGB of eight bits."""
+"""Encoded files and arrays as 8-bit RGB images."""
 
 import contextlib
 import io
@@ -29,7 +29,7 @@ def pixels(data):
 
 
 def png_header(width, height):
-    """A PNG file that claims a size and holds no pixels."""
+    """Return a PNG file whose header has a size, without pixels."""
 
     def chunk(kind, data):
         return (

@@ -1,4 +1,4 @@
-"""The index: which rows there are, and that everything else follows it."""
+"""The index: its rows, and that later stages follow it."""
 
 import io
 import json
@@ -23,7 +23,7 @@ def save(path, colour=0):
 
 @pytest.fixture
 def root(tmp_path):
-    """Ten images in each of three classes; every fourth cannot be read."""
+    """Ten images in each of three classes; every fourth is unreadable."""
     for label, name in enumerate(("ant", "bee", "cat")):
         for number in range(10):
             path = tmp_path / f"set/{name}/{number}.png"

@@ -1,4 +1,4 @@
-"""Plain JPEG files: torchvision's decoder makes the same of them as Pillow; others are told."""
+"""Baseline JPEG files decode the same with torchvision as with Pillow; others are detected."""
 
 import io
 
@@ -77,7 +77,7 @@ def test_all_others_are_left_to_pillow(name):
 def test_a_large_or_damaged_file_is_left_to_pillow():
     assert decode_plain(PLAIN["4:4:4"], largest=53 * 37 - 1) is None
     whole = PLAIN["4:4:4"]
-    tables = whole.index(b"\xff\xc4") + 5  # lengths of Huffman codes: no code has them all
+    tables = whole.index(b"\xff\xc4") + 5  # lengths of Huffman codes: impossible together
     damaged = whole[:tables] + bytes([255] * 16) + whole[tables + 16 :]
     assert plain_size(damaged) is not None
     assert decode_plain(damaged, largest=10_000) is None

@@ -1,4 +1,4 @@
-"""Colours and photographs behind digits and glyphs, and how glyphs are turned and inverted."""
+"""Coloured and photographic backgrounds of digits and glyphs; rotation and inversion of glyphs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Published corrupted sets and ObjectNet, as their layouts are."""
+"""Published corrupted sets and ObjectNet, in their own layouts."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Images that a dataset would hold twice, by any way: refused, and both named."""
+"""An image that a dataset would contain twice is rejected, and both places are named."""
 
 import io
 import os
@@ -17,7 +17,7 @@ from lpclip.errors import LpclipError
 
 @pytest.fixture
 def root(tmp_path):
-    """Two images in a class each, a link to one, a shard of it, and tables that list them."""
+    """Two images, one per class; a link to one, a shard with it, and tables that list them."""
     for name, colour in (("ant", 1), ("bee", 2)):
         (tmp_path / "set" / name).mkdir(parents=True)
         Image.new("RGB", (3, 2), (colour, 0, 0)).save(tmp_path / f"set/{name}/{name}.png")

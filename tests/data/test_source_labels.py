@@ -1,4 +1,4 @@
-"""Text and numbers as indices into class names."""
+"""Text and numeric labels as indices into class names."""
 
 import numpy as np
 import pytest

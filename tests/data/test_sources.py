@@ -1,4 +1,4 @@
-"""The same images by way of every kind of source."""
+"""The same images through every kind of source."""
 
 import io
 import tarfile
@@ -54,7 +54,7 @@ def test_the_same_images_have_the_same_pixels_and_labels_to_the_bit(
     monkeypatch.chdir(root)
     opened = open_source(kind, settings)
     samples = opened.samples()
-    if kind == "folder":  # in the order of its paths
+    if kind == "folder":  # in order of path
         samples.sort(key=lambda sample: sample.id.partition("/")[2])
     assert list(opened.class_names) == NAMES
     assert [sample.label for sample in samples] == LABELS.tolist()

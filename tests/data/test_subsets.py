@@ -1,4 +1,4 @@
-"""Smaller datasets: deterministic, nested, in the order of the whole."""
+"""Subsets of datasets: deterministic, nested, in the order of the full dataset."""
 
 from collections import Counter
 

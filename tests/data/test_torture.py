@@ -1,4 +1,4 @@
-"""A folder of everything that goes wrong: each file is embedded as it should be, or named."""
+"""A folder with every kind of problem: each file is embedded correctly or named in an error."""
 
 import io
 import struct
@@ -48,7 +48,7 @@ def chunk(kind, data):
 
 
 def huge_png(side):
-    """A whole black PNG file of one bit per pixel: 50 MB decoded, some kB as it is."""
+    """Return a valid black PNG file with one bit per pixel: a few kB, 50 MB decoded."""
     row = bytes(1 + side // 8)
     packer = zlib.compressobj(9)
     data = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
@@ -58,11 +58,11 @@ def huge_png(side):
 
 
 def good_files():
-    """Name -> bytes and the picture that they hold."""
+    """Return name -> bytes and the decoded picture."""
     photo = noise(1)
     jpeg = encoded(photo, "JPEG", quality=95)
     turned = Image.Exif()
-    turned[0x0112] = 6  # the camera was turned: the picture has to go round clockwise
+    turned[0x0112] = 6  # the camera was rotated: the picture must be rotated clockwise
     ink = Image.merge("CMYK", [*noise(2).split(), Image.new("L", (40, 30), 40)])
     deep = np.random.default_rng(3).integers(65536, size=(30, 40), dtype=np.uint16)
     bits = noise(4).convert("1")
@@ -110,7 +110,7 @@ def root(tmp_path_factory):
     (root / "bad/gone.png").symlink_to(root / "nowhere.png")
     (root / "bad/huge.png").write_bytes(huge_png(20_000))
     (root / "bad/text.jpg").write_text("I am a photograph, honestly.")
-    # What nobody takes for an image is passed over.
+    # Files that are not images are ignored.
     (root / "kinds/README").write_text("Kinds of files.")
     (root / "kinds/labels.csv").write_text("id,label\n")
     (root / "kinds/.DS_Store").write_bytes(bytes(100))
@@ -124,7 +124,7 @@ def source(root):
 
 @pytest.fixture(scope="module")
 def caches(root, tmp_path_factory):
-    """Index and features where bad images are skipped."""
+    """Return the index and features with bad images skipped."""
     folder = tmp_path_factory.mktemp("caches")
     index, features = folder / "samples.h5", folder / "clean.h5"
     index_samples(output=index, dataset="d", source=source(root), on_bad_image="skip")
@@ -177,7 +177,7 @@ def test_features_are_those_of_the_pictures(caches):
     found = read_features(caches[1], "clean", expected={})
     expected = normalise(model.embed(pixels).numpy())
     np.testing.assert_allclose(np.sum(found * expected, axis=1), 1, atol=1e-4)
-    # No picture could stand in for another.
+    # All pictures differ, so that a mix-up would show.
     assert (found @ expected.T - 2 * np.eye(len(ids))).max() < 0.9999
 
 

@@ -1,4 +1,4 @@
-"""One file has the same pixels, or is refused for the same reason, by whatever way it is read."""
+"""A file gives the same pixels, or the same error, through every reader."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ RESAMPLING = Resampling(SIZE, SIZE, InterpolationMode.BICUBIC)
 
 
 def outcome(read, *arguments):
-    """Pixels, or why there are none."""
+    """Return the pixels, or the reason for the error."""
     try:
         found = read(*arguments)
     except BadImageError as error:
@@ -50,7 +50,7 @@ def assert_same(found, expected, name):
 
 @pytest.fixture(scope="module")
 def decoded_alone():
-    """What ``decode`` makes of the bytes of every file."""
+    """The result of ``decode`` for the bytes of every file."""
     return {name: outcome(decode, zoo()[name].data, name) for name in NAMES}
 
 
@@ -64,7 +64,7 @@ def test_pixels_are_those_that_the_files_were_made_of(decoded_alone):
     checked = 0
     for name, found in decoded_alone.items():
         _, expected, within = zoo()[name]
-        if expected is None:  # nothing but a decoder knows
+        if expected is None:  # only a decoder can compute them
             continue
         checked += 1
         if isinstance(expected, str):
@@ -78,7 +78,7 @@ def test_pixels_are_those_that_the_files_were_made_of(decoded_alone):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """The files by number, all with the same ending: what is in a file is not told by its name."""
+    """The files by number, all with the same extension, which does not match their content."""
     root = tmp_path_factory.mktemp("zoo")
     (root / "files/all").mkdir(parents=True)
     for number, name in enumerate(NAMES):
@@ -128,7 +128,7 @@ def image_folder(root):
 
 
 def gtsrb(root):
-    # A set that opens its files itself.
+    # A dataset that opens its files itself.
     place = root / "gtsrb/GTSRB/Training/00000"
     place.mkdir(parents=True)
     for path in (root / "files/all").iterdir():
@@ -202,7 +202,7 @@ def test_threads_and_processes_agree(on_device, root, decoded_alone):
     np.testing.assert_array_equal(threads, processes)
     for image, row in zip(threads, good, strict=True):
         alone = Image.fromarray(decoded_alone[NAMES[row]]).resize(SIZE, Image.Resampling.BICUBIC)
-        # The device's sums may fall to the other side of a half.
+        # The device's sums may be rounded the other way at a half.
         assert np.abs(image - np.asarray(alone)).max() <= on_device, NAMES[row]
 
 

@@ -1,4 +1,4 @@
-"""Which score tells held-out classes: by hand with scikit-learn, and what it must not depend on."""
+"""OOD scores on held-out classes: computed again with scikit-learn, and invariances."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def unit(values):
 
 
 def case(c, n=300, seed=0, noise=0.25, n_seeds=1):
-    """Features around C directions, and heads of two rounds that know these."""
+    """Return features around C directions, and heads of two rounds with these directions."""
     random = np.random.default_rng(seed)
     means = unit(random.normal(size=(c, D)))
     features = unit(means[random.integers(c, size=n)] + noise * random.normal(size=(n, D)))
@@ -41,7 +41,7 @@ def case(c, n=300, seed=0, noise=0.25, n_seeds=1):
 
 
 def by_hand(heads, features, groups):
-    """AUROC of three scores, classes of every group held out in turn."""
+    """Compute the AUROC of three scores, with each group of classes held out in turn."""
     weight, bias = heads.weight[-1, 0], heads.bias[-1, 0]
     predicted = (SCALE * features @ weight.T + bias).argmax(axis=1)
     scored = np.arange(len(features)) % 2 == 1

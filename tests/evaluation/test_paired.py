@@ -1,4 +1,4 @@
-"""Comparisons with zero-shot: the same images, the definitions of the metrics, a table of all."""
+"""Paired comparisons with zero-shot: the same images, metric definitions, all in one table."""
 
 import json
 from dataclasses import replace
@@ -35,7 +35,7 @@ random = np.random.default_rng(0)
 
 
 def write_set(folder, name, *, labels, views, class_names=NAMES):
-    """Index and cache of one set with features around its classes; returns both paths."""
+    """Write index and cache of a dataset with features around its classes; return both paths."""
     table = pd.DataFrame(
         {"id": [f"{name}-{i}" for i in range(len(labels))], "path": "x", "label": labels}
     )
@@ -127,7 +127,7 @@ def test_the_clean_difference_is_that_of_the_accuracies_on_the_same_images(made)
 
 
 def compared_heads(made, folder, change):
-    """The clean row of comparisons.csv where the last round is zero-shot, changed."""
+    """Return the clean row of comparisons.csv for a last round that is zero-shot, changed."""
     first = made["probes"].weight[0, 0]
     weight = np.stack([np.stack([first] * 2), np.stack([change(first)] * 2)])
     probes = replace(made["probes"], weight=weight.astype(np.float32))
@@ -180,7 +180,7 @@ def test_the_mean_over_corruptions_draws_images_with_all_their_corruptions(made)
     expected = paired_comparison(np.stack(method), np.stack(zero_shot))
     for key in ("n", "difference", "difference_low", "difference_high"):
         assert row[key] == pytest.approx(expected[key], abs=1e-8)
-    # Images are drawn, not predictions: 150 predictions of an image are not 150 images.
+    # Images are resampled, not predictions: 150 predictions for one image are not 150 images.
     alone = made["comparisons"].query("shift == 'fog' and severity == 3").iloc[0]
     assert row["difference_high"] - row["difference_low"] > 0.3 * (
         alone["difference_high"] - alone["difference_low"]

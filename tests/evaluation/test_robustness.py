@@ -1,4 +1,4 @@
-"""The evaluation's tables, against scikit-learn on small features."""
+"""The evaluation's tables, compared with scikit-learn on small features."""
 
 import json
 from dataclasses import replace
@@ -51,7 +51,7 @@ def write_index(path, labels, names=NAMES, prefix="s"):
 
 
 def write_features(path, samples, views, *, frost_images=None, official=False, **more):
-    """A cache of ``[V, N, D]`` views; ``clean`` has one version."""
+    """Write a cache of ``[V, N, D]`` views; ``clean`` has one version."""
     versions = {name: 0 if name == "clean" else len(values) for name, values in views.items()}
     corrupted = {
         "severities": SEVERITIES,
@@ -171,7 +171,7 @@ def test_a_natural_shift_is_named_as_one(world):
 
 
 def test_predictions_on_a_shift_are_among_its_own_classes(world):
-    """Classes c and a, in this order, and clean images of the same two beside them."""
+    """Classes c and a, in this order, and clean images of the same two for comparison."""
     order, kept = [2, 0], world.labels != 1
     labels = np.where(world.labels[kept] == 2, 0, 1)
     samples = write_index(world.folder / "shift_samples.h5", labels, ("c", "a"), prefix="t")
@@ -279,7 +279,7 @@ def test_features_of_another_model_are_refused(world):
 
 
 def beside(world):
-    """The figures of features alone, 70 other images being the adapt set."""
+    """Scores from features alone, with 70 other images as the adapt set."""
     known = np.random.default_rng(4).normal(size=(1, 70, D))
     samples = write_index(world.folder / "known_samples.h5", np.full(70, -1), None)
     write_features(world.folder / "known.h5", samples, {"clean": known}, dataset="adapt")
@@ -324,7 +324,7 @@ def test_distances_to_the_adapt_set_are_those_of_scikit_learn_for_every_seed(wor
 
 
 def figures_of_features(folder, adapt, test, foreign):
-    """The rows of ``evaluate_features`` by score, of arrays of features."""
+    """Return the rows of ``evaluate_features`` by score, for arrays of features."""
     for name, values in (("adapt", adapt), ("test", test), ("foreign", foreign)):
         samples = write_index(folder / f"{name}_samples.h5", np.full(len(values), -1), None)
         write_features(folder / f"{name}.h5", samples, {"clean": values[None]}, dataset=name)
@@ -337,13 +337,13 @@ def figures_of_features(folder, adapt, test, foreign):
 def test_images_of_the_adapt_set_are_no_more_familiar_than_others_like_them(tmp_path, part):
     random = np.random.default_rng(7)
     adapt, foreign = random.normal(size=(2, 500, 200))
-    # All are a benchmark without a test set; some, one whose test set is a part of its adapt set.
+    # All: a benchmark without a test set. Some: one whose test set is a part of its adapt set.
     test = adapt if part == "all" else adapt[::2]
     found = figures_of_features(tmp_path, adapt, test, foreign)
     assert list(found["n_id"]) == [250, 250]
     standard_error = np.sqrt(751 / (12 * 250 * 500))
     assert (np.abs(found["auroc"] - 0.5) < 3 * standard_error).all(), found
-    # What it would be if images were compared with themselves.
+    # The result if images were compared with themselves.
     assert metrics.roc_auc_score(*in_sample(adapt, foreign)) > 0.6
 
 
@@ -526,7 +526,7 @@ def test_the_same_evaluation_writes_the_same_bytes(world):
 
 
 def ensemble(world):
-    """Three members per seed, in place of the last round's probe."""
+    """Replace the last round's probe by three members per seed."""
     noise = np.random.default_rng(8).normal(size=(2, 3, C, D)).astype(np.float32)
     members = world.probes.weight[-1][:, None] + noise
     bias = np.zeros((2, 3, C), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""How many images are encoded at once."""
+"""The batch size of the encoder."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Feature caches: the same whatever the batches, workers or interruptions."""
+"""Feature caches do not depend on batches, workers or interruptions."""
 
 import logging
 import os
@@ -44,7 +44,7 @@ def small_chunks():
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A folder of digits."""
+    """Write a folder of digits."""
     root = tmp_path_factory.mktemp("images")
     digits = open_source("digits", {"split": "test"})
     for sample in digits.samples()[:N]:
@@ -128,7 +128,7 @@ def test_views_do_not_depend_on_which_others_are_made_with_them(undisturbed, run
 
 
 def interrupt(run, output, monkeypatch, *, after, **more):
-    """A run whose encoder fails after some chunks; how many chunks it was asked for."""
+    """Run with an encoder that fails after some chunks; return the number of chunks requested."""
     encode, calls = embed._encode, []
 
     def failing(*arguments, **options):
@@ -212,7 +212,7 @@ def test_a_part_that_is_damaged_after_it_was_checked_is_a_sentence(tmp_path):
 
 
 def limit_memory(monkeypatch, largest):
-    """A device that holds no more images than this at once; the batches that were tried."""
+    """Limit the images that a device can hold at once; return the attempted batch sizes."""
     features, tried = Model.features, []
 
     def limited(self, pixels):
@@ -238,7 +238,7 @@ def test_out_of_memory_halves_the_batch_until_it_fits(run, tmp_path, monkeypatch
 def test_a_run_that_went_on_with_less_memory_continues_with_as_little(run, tmp_path, monkeypatch):
     whole = run(tmp_path / "whole.h5", batch_size=2)
     tried = limit_memory(monkeypatch, 3)
-    # Two calls out of memory, two chunks, and the end.
+    # Two calls out of memory, two chunks, and the remainder.
     with pytest.raises(RuntimeError, match="killed"):
         interrupt(run, tmp_path / "f.h5", monkeypatch, after=4)
     tried.clear()
@@ -344,7 +344,7 @@ OFFICIAL = {
 
 @pytest.fixture(scope="module")
 def cifar_c(tmp_path_factory):
-    """Published corruptions of N images in memory, and their index."""
+    """Return published corruptions of N images in memory, and their index."""
     folder = tmp_path_factory.mktemp("cifar_c")
     random = np.random.default_rng(0)
     for name in OFFICIAL:
@@ -373,7 +373,7 @@ def test_published_corruptions_are_encoded_as_they_are(run, cifar_c, tmp_path):
 
 def test_published_corruptions_continue_after_an_interruption(run, cifar_c, tmp_path, monkeypatch):
     whole = run(tmp_path / "whole.h5", **cifar_c)
-    # 20 images in 3 chunks of 7 versions: into the second chunk.
+    # 20 images in 3 chunks of 7 versions: stop in the second chunk.
     with pytest.raises(RuntimeError, match="killed"):
         interrupt(run, tmp_path / "f.h5", monkeypatch, after=10, **cifar_c)
     again = run(tmp_path / "f.h5", workers=2, **cifar_c)
@@ -406,7 +406,7 @@ def test_a_square_image_of_the_models_size_is_neither_resized_nor_cropped():
     image = np.random.default_rng(0).integers(256, size=(32, 32, 3), dtype=np.uint8)
     expected = torch.from_numpy(image).permute(2, 0, 1).float() / 255
     assert torch.equal(model.to_pixels(Image.fromarray(image)), expected)
-    # Of another size it is resized, with its edges: nothing is cut off.
+    # An image of another size is resized as a whole: nothing is cropped.
     framed = np.zeros((224, 224, 3), dtype=np.uint8)
     framed[:14], framed[-14:], framed[:, :14], framed[:, -14:] = 255, 255, 255, 255
     resized = model.to_pixels(Image.fromarray(framed))

@@ -1,4 +1,4 @@
-"""Features made before in lpclip's caches: equal to float16, and stamped with their model."""
+"""Precomputed features in lpclip's caches: equal up to float16, and stamped with their model."""
 
 import subprocess
 import sys

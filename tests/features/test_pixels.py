@@ -1,4 +1,4 @@
-"""Decoding: the same pixels in the same order by threads and by processes."""
+"""Decoding: threads and processes give the same pixels in the same order."""
 
 import io
 import multiprocessing
@@ -22,7 +22,7 @@ N = 23
 
 
 class Numbered:
-    """Row i is a grey image of level i."""
+    """A source whose row i is a grey image of level i."""
 
     class_names = None
 
@@ -82,7 +82,7 @@ def test_worker_processes_end_well(on_device):
 
 
 class Files(Numbered):
-    """JPEG and PNG files in memory, of many sizes."""
+    """A source of JPEG and PNG files in memory, of many sizes."""
 
     def __init__(self, files):
         self._files = files
@@ -124,7 +124,7 @@ def test_a_device_makes_the_pixels_that_pillow_makes(monkeypatch):
     assert (found.int() - expected.int()).abs().max() <= 1
     assert (found != expected).float().mean() < 1e-3
     own_sizes = {tuple(images.at_own_size(row).shape[:2]) for row in range(N)}
-    # A PNG file and a large image come in the model's size.
+    # A PNG file and a large image are returned in the model's size.
     assert own_sizes == {(30, 40), (40, 30), (25, 25), (24, 24)}
 
 

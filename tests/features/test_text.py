@@ -1,4 +1,4 @@
-"""The zero-shot head: of templates or of descriptions, the same whatever the threads."""
+"""The zero-shot head from templates or descriptions; the number of threads has no effect."""
 
 import json
 import os

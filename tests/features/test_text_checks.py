@@ -1,4 +1,4 @@
-"""Classes with the same text features are refused, with nearly the same named."""
+"""Classes with equal text features are rejected; nearly equal ones are reported."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from lpclip.features.text_checks import check_distinct
 
 @pytest.fixture
 def rows():
-    """600 unit vectors of float32, in more than two blocks."""
+    """Return 600 unit vectors of float32, more than two blocks."""
     rows = np.random.default_rng(0).normal(size=(600, 32))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
@@ -19,7 +19,7 @@ NAMES = [f"class {row}" for row in range(600)]
 
 
 def turned(row, by):
-    """A unit vector whose cosine with a row is one less ``by``."""
+    """Return a unit vector whose cosine with a row is 1 minus ``by``."""
     row = row.astype(np.float64) / np.linalg.norm(row.astype(np.float64))
     across = np.roll(row, 1) - (np.roll(row, 1) @ row) * row
     return (1 - by) * row + np.sqrt(1 - (1 - by) ** 2) * across / np.linalg.norm(across)

@@ -1,4 +1,4 @@
-"""What tests of several folders share."""
+"""Helpers shared by several test folders."""
 
 from pathlib import Path
 

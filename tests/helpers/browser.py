@@ -1,4 +1,4 @@
-"""Headless Chromium over its DevTools pipe: what a page looks like, asks for and complains of."""
+"""Headless Chromium over its DevTools pipe: layout, requests and console messages of a page."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ OPTIONS = (
 
 
 class Browser:
-    """One tab; `events` holds all that it reported."""
+    """One tab; `events` holds everything that it reported."""
 
     def __init__(self, to_browser, from_browser):
         self._to, self._from, self._number = to_browser, from_browser, 0
@@ -64,12 +64,12 @@ class Browser:
         path.write_bytes(base64.b64decode(image["data"]))
 
     def requests(self):
-        """Addresses that were asked for."""
+        """Return the requested addresses."""
         sent = [e for e in self.events if e.get("method") == "Network.requestWillBeSent"]
         return [event["params"]["request"]["url"] for event in sent]
 
     def messages(self):
-        """What the page wrote to the console, or the browser about it."""
+        """Return console messages of the page, and of the browser about it."""
         names = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
         return [event["params"] for event in self.events if event.get("method") in names]
 
@@ -84,7 +84,7 @@ class Browser:
 
 @contextmanager
 def browser(profile):
-    """A new Chromium with a new profile in the folder."""
+    """Start Chromium with a new profile in the folder."""
     read_commands, write_commands = os.pipe()
     read_answers, write_answers = os.pipe()
     # Chromium reads from descriptor 3 and writes to 4.

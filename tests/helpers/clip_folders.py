@@ -23,7 +23,7 @@ WORDS = ["<pad>", "</s>", "<unk>", "a", "photo", "of", "the", "cat", "dog", "sma
 
 @contextmanager
 def architectures(configs):
-    """Within the block, open_clip has architectures more, by name."""
+    """Add architectures to open_clip, by name, within the block."""
     open_clip.factory._MODEL_CONFIGS.update(configs)
     try:
         yield
@@ -33,13 +33,13 @@ def architectures(configs):
 
 
 def clip_folder(path, *, seed=0, **config):
-    """A CLIP with weights drawn at random."""
+    """Return a CLIP with random weights."""
     model = {"embed_dim": 16, "vision_cfg": VISION, "text_cfg": TEXT, **config}
     return _write(path, {"model_cfg": model}, seed)
 
 
 def siglip_folder(path, *, seed=0, tokenizer=True):
-    """A model in the style of SigLIP: bias, squashed images, a tokenizer of its own."""
+    """Return a SigLIP-style model: logit bias, squashed images, its own tokenizer."""
     model = {
         "embed_dim": 16,
         "init_logit_bias": -10,

@@ -1,4 +1,4 @@
-"""Clusters that self-training learns from, with a zero-shot head that leans, as files."""
+"""Files with clusters for self-training to learn, and a zero-shot head biased towards one class."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ from lpclip.storage.text import ZeroShotHead, text_fingerprint
 
 
 def plain(**changes):
-    """A labelling without the corrections that look at the set as a whole."""
+    """Return a labelling without the corrections that depend on the whole set."""
     return Labelling(
         **{"temperature": 1.0, "structure": 0.0, "prior": "none", "class_floor": 0.0} | changes
     )
@@ -35,7 +35,7 @@ SETTINGS = Settings(
 
 
 class World:
-    """Clusters that a line separates, and a zero-shot head that leans to the first class."""
+    """Linearly separable clusters, and a zero-shot head biased towards the first class."""
 
     def __init__(self, folder):
         rng = np.random.default_rng(0)

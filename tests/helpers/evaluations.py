@@ -1,4 +1,4 @@
-"""A small evaluation that looks like a real one, as the CSV files that reports start from."""
+"""A small realistic evaluation, as the CSV files that the report stage reads."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ METHODS = [
 
 @dataclass
 class Evaluation:
-    """Rows per kind, and a way to write them as files."""
+    """Rows per kind of table, which can be written as files."""
 
     methods: list[dict[str, Any]] = field(default_factory=list)
     rows: dict[str, list[dict[str, Any]]] = field(
@@ -39,7 +39,7 @@ class Evaluation:
     )
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """One file per kind and method; the arguments of `write_reports`."""
+        """Write one file per kind and method; return the arguments of `write_reports`."""
         folder.mkdir(parents=True, exist_ok=True)
         arguments: dict[str, Any] = {"methods": self.methods}
         for kind, rows in self.rows.items():
@@ -54,7 +54,7 @@ class Evaluation:
 
 
 def write_tables(evaluation: Evaluation, folder: Path) -> Path:
-    """The reports' tables in the folder that is returned; figures, which take longest, are not."""
+    """Write the reports' tables, without the figures, which take longest; return the folder."""
     names = ("severity_figure", "rounds_figure", "save_figure")
     figures = dict.fromkeys(names, mock.DEFAULT)
     with mock.patch.multiple("lpclip.reporting.figures", **figures):
@@ -67,7 +67,7 @@ def family_of(shift: str) -> str:
 
 
 def small_evaluation(model: str = "tiny", benchmark: str = "digits") -> Evaluation:
-    """Four methods, 15 + 1 corruptions x 5 severities, a near and two far OOD sets, five rounds."""
+    """Return four methods, 16 corruptions x 5 severities, three OOD sets and five rounds."""
     evaluation = Evaluation()
     for rank, (name, kind, n_labels, policy, accuracy, ece, n_seeds) in enumerate(METHODS):
         evaluation.methods.append(
@@ -159,7 +159,7 @@ def add_experiment(
 
 
 def with_ends(name: str, value: float) -> dict[str, float]:
-    """A metric and the ends of its interval."""
+    """Return a metric and the ends of its interval."""
     return {name: value, f"{name}_low": 0.99 * value, f"{name}_high": 1.01 * value}
 
 
@@ -183,7 +183,7 @@ def add_comparisons(evaluation: Evaluation, names: dict[str, Any], difference: f
 def add_details(
     evaluation: Evaluation, experiment: dict[str, Any], accuracy: float, *, trains: bool
 ) -> None:
-    """Bins of confidence and of scores, and confusions."""
+    """Return bins of confidence and of scores, and confusion counts."""
     for shift, source, severity in (
         ("clean", "clean", 0), *(("standard_corruptions", "generated", s) for s in (1, 5)),
     ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Overlapping clusters with labels, for methods that may see them, as files."""
+"""Files with overlapping labelled clusters, for methods that use labels."""
 
 import json
 
@@ -43,7 +43,7 @@ def world(folder, n_classes, labels=None):
 
 
 def write_samples(path, labels, names):
-    """An index of as many images as there are labels, of classes of these names."""
+    """Write an index with one image per label, and these class names."""
     samples = pd.DataFrame(
         {"id": [f"s{i}" for i in range(len(labels))], "path": "x", "label": labels.astype(np.int32)}
     )

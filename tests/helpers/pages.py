@@ -1,4 +1,4 @@
-"""Pages of a small evaluation."""
+"""HTML pages of a small evaluation."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -16,7 +16,7 @@ RUN = {
 
 
 def page_of(evaluation, folder, *, guard=None, pictures=None, run=None):
-    """The page as text."""
+    """Write the page and return it as text."""
     results = write_tables(evaluation, folder)
     return render(
         read_tables(sorted(results.glob("*.csv"))),
@@ -28,12 +28,12 @@ def page_of(evaluation, folder, *, guard=None, pictures=None, run=None):
 
 
 def text_of(page):
-    """The page's text, blanks folded."""
+    """Return the page's text with collapsed whitespace."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.partition("<body>")[2]))
 
 
 def drawings(page):
-    """Every SVG element of the page, parsed; an error where one is no XML."""
+    """Parse every SVG element of the page; raise an error for invalid XML."""
     found = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
     return [
         ET.fromstring(svg.replace("<svg", '<svg xmlns:xlink="http://www.w3.org/1999/xlink"', 1))
@@ -42,7 +42,7 @@ def drawings(page):
 
 
 def attributes_of(page):
-    """Names of all attributes of all elements."""
+    """Return the names of all attributes of all elements."""
     names = set()
 
     class Parser(HTMLParser):

@@ -1,7 +1,7 @@
 """The published formulas of the corruptions, one image at a time, in NumPy, SciPy and Pillow.
 
-Written from the description of the published scripts and independent of lpclip: images are
-uint8 [H, W, 3], results too. Random ones draw from the NumPy generator given last.
+Written from the description of the published scripts, independently of lpclip. Images and results
+are uint8 [H, W, 3]. Random corruptions use the NumPy generator given as the last argument.
 """
 
 import colorsys
@@ -92,7 +92,7 @@ def zoom_blur(image, end, step):
 
 
 def line_blur(x, angle, radius, sigma):
-    """[H, W] or [H, W, 3] in [0, 1]; pixel by pixel."""
+    """Process [H, W] or [H, W, 3] in [0, 1], pixel by pixel."""
     taps = np.arange(2 * radius + 1)
     weights = np.exp(-(taps**2) / (2 * sigma**2))
     weights /= weights.sum()
@@ -103,7 +103,7 @@ def line_blur(x, angle, radius, sigma):
         down = int(np.ceil(tap * np.sin(np.deg2rad(angle)) - 0.5))
         row = np.clip(rows + down, 0, x.shape[0] - 1)
         total += weight * x[row, np.clip(columns + right, 0, x.shape[1] - 1)]
-    # ImageMagick computes with 16 bits and writes the upper 8 of them.
+    # ImageMagick computes with 16 bits and writes the upper 8.
     return np.floor(np.round(total * 65535) / 257) / 255
 
 
@@ -150,7 +150,7 @@ def snow(image, mean, deviation, zoom, threshold, radius, sigma, weight, rng):
 
 
 def frost(image, image_weight, frost_weight, picture, scale, down, right):
-    """`down` and `right`, fractions: the place of the piece among those that `randint` gives."""
+    """Crop at `down` and `right`, fractions of the range of places that `randint` can return."""
     height, width = image.shape[:2]
     if scale != 1:
         size = [int(round(length * scale)) for length in picture.shape[:2]]  # noqa: RUF046
@@ -163,11 +163,13 @@ def frost(image, image_weight, frost_weight, picture, scale, down, right):
     top, left = int(down * (picture.shape[0] - height)), int(right * (picture.shape[1] - width))
     piece = picture[top : top + height, left : left + width]
     total = image_weight * image.astype(float) + frost_weight * piece
-    return np.uint8(np.clip(np.round(total, 6), 0, 255))  # whole levels are not a hair too low
+    return np.uint8(
+        np.clip(np.round(total, 6), 0, 255)
+    )  # integers must not end up slightly too low
 
 
 def resize(picture, size, step_y, step_x, kernel):
-    """As OpenCV: the kernel is not widened where the picture gets smaller."""
+    """Resize as OpenCV: without a wider kernel (antialiasing) for a smaller picture."""
     for axis, (length, step) in enumerate(zip(size, (step_y, step_x), strict=True)):
         at = (np.arange(length) + 0.5) * step - 0.5
         total = 0
@@ -191,7 +193,7 @@ def cubic(distance):
 
 
 def plasma(size, decay, rng):
-    """Diamond-square, point by point."""
+    """Compute diamond-square, point by point."""
     heights = np.zeros((size, size))
     step, root = size, 100.0
 

@@ -1,4 +1,4 @@
-"""Small look-alikes of published sets, in their layouts."""
+"""Small imitations of published datasets, in their layouts."""
 
 import json
 
@@ -17,7 +17,7 @@ def picture(*seed, size=224):
 
 
 def write_imagenet_c(root, corruptions=CORRUPTIONS, wnids=WNIDS[:2], per_class=2, size=224):
-    """{corruption}/{severity}/{wnid}/*.JPEG; PNG inside, so that pixels survive."""
+    """Write {corruption}/{severity}/{wnid}/*.JPEG with PNG content, so that pixels are exact."""
     for c, name in enumerate(corruptions):
         for severity in SEVERITIES:
             for label, wnid in enumerate(wnids):
@@ -41,7 +41,7 @@ def write_cifar_c(root, labels, corruptions=CORRUPTIONS, size=32):
 
 
 def write_objectnet(root, *, first=0):
-    """Four folders, one of a class that ImageNet lacks; labels in an order that is not timm's."""
+    """Write four folders, one of a class not in ImageNet; labels not in timm's order."""
     labels = ["digital clock", "tench, Tinca tinca", "goldfish", "analog clock"]
     places = {"0": 1, "1": 2, "409": 3, "530": 0}
     assert all(place < len(labels) for place in places.values())

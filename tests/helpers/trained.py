@@ -1,4 +1,4 @@
-"""A few images on disk, and probes of the embedded model, made by the stages of the workflow."""
+"""A few images on disk and probes of the embedded model, made by the stages of the workflow."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Odd image files and, where something other than a decoder knows them, their pixels.
+"""Unusual image files and, where they can be known without a decoder, their pixels.
 
-Most files are put together byte by byte (``zoo_parts``), so that their pixels follow from the
-formats' own descriptions. Where a format loses something, only the turn and the shape are known:
-the pixels are those of the same file without the oddity.
+Most files are assembled byte by byte (``zoo_parts``), so that their pixels follow from the
+specifications of the formats. For lossy formats only the orientation and the shape are known: the
+expected pixels are those of the same file without the unusual feature.
 """
 
 import struct
@@ -18,13 +18,13 @@ from tests.helpers.zoo_parts import DEEP, NOISE, PHOTO, Odd, chunk, encoded, png
 
 @cache
 def zoo() -> Mapping[str, Odd]:
-    """All files by name."""
+    """Return all files by name."""
     kinds = (jpegs, turned_jpegs, pngs, tiffs, bitmaps, films, others, bad)
     return {name: odd for kind in kinds for name, odd in kind().items()}
 
 
 def bad() -> dict[str, Odd]:
-    """Files that are refused."""
+    """Return files that must be rejected."""
     plain = encoded(PHOTO, "JPEG")
     huge = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
     header = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", huge)

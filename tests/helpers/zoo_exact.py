@@ -1,4 +1,4 @@
-"""Odd files whose pixels follow from their bytes: PNG, TIFF, BMP, PPM and films."""
+"""Unusual files whose pixels follow from their bytes: PNG, TIFF, BMP, PPM and animations."""
 
 import struct
 import zlib
@@ -46,7 +46,7 @@ def pngs() -> dict[str, Odd]:
     keys = {n: chunk(b"tRNS", struct.pack(f">{n}H", *(0x1234,) * n)) for n in (1, 3)}
     clear = grey(deep[..., :1] >> 8)
     clear[0, 0] = clear[0, 3] = 255
-    near = deep >> 8  # Pillow hands on the upper 8 bits, so that a near colour is clear too
+    near = deep >> 8  # Pillow keeps the upper 8 bits, so a near colour is transparent too
     near[0, :2] = 255
     some = chunk(b"tRNS", struct.pack(">3H", *NOISE[2, 3]))
     all_but = NOISE.copy()
@@ -220,7 +220,7 @@ def bitmaps() -> dict[str, Odd]:
 
 
 def films() -> dict[str, Odd]:
-    """Animations, of which the first picture counts, and GIF files."""
+    """Animations, of which the first frame counts, and GIF files."""
     solid = [Image.new("RGB", (8, 6), colour) for colour in ("red", "lime", "blue")]
     red = np.full((6, 8, 3), (255, 0, 0))
     whole = {"save_all": True, "append_images": solid[1:]}
@@ -228,7 +228,7 @@ def films() -> dict[str, Odd]:
     places.putpalette(PALETTE.tobytes())
     still = encoded(places, "GIF", transparency=1)
     part = bytearray(encoded(places, "GIF"))
-    part[6:10] = struct.pack("<HH", 12, 9)  # of a larger screen
+    part[6:10] = struct.pack("<HH", 12, 9)  # on a larger screen
     place = part.index(b",\0\0\0\0\x08\0\x06\0")
     part[place + 1 : place + 5] = struct.pack("<HH", 2, 1)
     return {

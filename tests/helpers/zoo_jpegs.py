@@ -1,4 +1,4 @@
-"""Odd JPEG files: how they are coded, and what turns them."""
+"""Unusual JPEG files: their encodings and orientation tags."""
 
 import base64
 import struct
@@ -10,7 +10,7 @@ from tests.helpers.zoo_parts import PHOTO, TURNED, Odd, encoded, exif, in_jpeg, 
 
 
 def jpegs() -> dict[str, Odd]:
-    """JPEG files that nothing turns, plain and odd."""
+    """JPEG files without orientation, plain and unusual."""
     photo = Image.fromarray(PHOTO)
     plain = encoded(photo, "JPEG", quality=90)
     ink = np.full((16, 16, 4), (200, 30, 120, 60), np.uint8)
@@ -18,7 +18,7 @@ def jpegs() -> dict[str, Odd]:
         Image.frombytes("CMYK", (16, 16), ink.tobytes()), "JPEG", quality=100, subsampling=0
     )
     adobe = four.index(b"Adobe") + 11
-    # Without chroma, each of cyan, magenta and yellow is Y, which the file has as 255 - 155.
+    # Without chroma, cyan, magenta and yellow equal Y, which is stored as 255 - 155.
     grey_ink = np.full((16, 16, 4), (155, 127, 127, 60), np.uint8)
     ycck = encoded(
         Image.frombytes("CMYK", (16, 16), grey_ink.tobytes()), "JPEG", quality=100, subsampling=0
@@ -49,7 +49,7 @@ def jpegs() -> dict[str, Odd]:
     found["ycck.jpg"] = Odd(ycck, np.full((16, 16, 3), level), within=3)
     for name, text in BY_CJPEG.items():
         found[name] = Odd(base64.b85decode(text), GRADIENT, within=60)
-    # Torn in the middle and closed again: the decoder fills what is missing.
+    # Cut in the middle, with an end marker: the decoder fills in the rest.
     found["torn.jpg"] = Odd(plain[: len(plain) * 2 // 3] + b"\xff\xd9", None)
     found["photoshop-part-torn.jpg"] = Odd(in_jpeg(plain, (0xED, b"Photoshop 3.0\x008BIM\4")), None)
     found["profile-torn.jpg"] = Odd(in_jpeg(plain, (0xE2, b"ICC_PROFILE\0")), None)
@@ -60,13 +60,13 @@ def jpegs() -> dict[str, Odd]:
 
 
 def turned_jpegs() -> dict[str, Odd]:
-    """JPEG files with an orientation, by every means and in every place."""
+    """JPEG files with an orientation, in every format and position."""
     plain = encoded(PHOTO, "JPEG", quality=90)
     upright = pillow(plain)
     head, xmp_head = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
-    # An entry of text whose place lies behind the end.
+    # A text entry whose offset is beyond the end.
     astray = struct.pack("<HHII", 0x010E, 2, 500, 0xFFFFFF)
-    # Version and size of the thumbnail as one would not write them: they cannot be written again.
+    # Version and size of the thumbnail have invalid types, so they cannot be written back.
     odd_kinds = struct.pack("<HHII", 0x0201, 12, 1, 8) + struct.pack("<HHII", 0x9000, 5, 1, 8)
     tall = TURNED[6]
     files = {

@@ -1,4 +1,4 @@
-"""Image files put together byte by byte, and what is in them."""
+"""Image files assembled byte by byte, with their contents."""
 
 import io
 import struct
@@ -34,12 +34,12 @@ TURNED: Mapping[int, Callable[[Pixels], Pixels]] = {
 
 
 class Odd(NamedTuple):
-    """A file and what is in it.
+    """A file and its contents.
 
     Attributes:
         data: the file.
-        pixels: uint8 ``[H, W, 3]``; a part of the reason why it is refused; None: not known.
-        within: how much they may differ.
+        pixels: uint8 ``[H, W, 3]``; or a part of the reason for rejection; None: unknown.
+        within: tolerance for the pixels.
     """
 
     data: bytes
@@ -48,7 +48,7 @@ class Odd(NamedTuple):
 
 
 def encoded(image: Image.Image | Pixels, kind: str, **options: Any) -> bytes:
-    """A file as Pillow writes it."""
+    """Return a file as written by Pillow."""
     buffer = io.BytesIO()
     image = image if isinstance(image, Image.Image) else Image.fromarray(np.squeeze(image))
     image.save(buffer, kind, **options)
@@ -56,12 +56,12 @@ def encoded(image: Image.Image | Pixels, kind: str, **options: Any) -> bytes:
 
 
 def pillow(data: bytes) -> Pixels:
-    """A file without oddities, decoded."""
+    """Decode a file without unusual features."""
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def exif(value: int, order: str = "<", *, kind: int = 3, more: bytes = b"") -> bytes:
-    """EXIF data with an orientation, a SHORT or a LONG, and perhaps another entry."""
+    """Return EXIF data with an orientation, SHORT or LONG, and optionally another entry."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
     packed = struct.pack(f"{order}{'H' if kind == 3 else 'I'}", value).ljust(4, b"\0")
     entry = struct.pack(f"{order}HHI", 0x0112, kind, 1) + packed
@@ -70,7 +70,7 @@ def exif(value: int, order: str = "<", *, kind: int = 3, more: bytes = b"") -> b
 
 
 def xmp(value: int, *, element: bool = False) -> bytes:
-    """XMP data with an orientation, as an attribute or as an element."""
+    """Return XMP data with an orientation, as an attribute or an element."""
     inside = f' tiff:Orientation="{value}">'
     if element:
         inside = f"><tiff:Orientation>{value}</tiff:Orientation>"
@@ -78,7 +78,7 @@ def xmp(value: int, *, element: bool = False) -> bytes:
 
 
 def in_jpeg(data: bytes, *parts: tuple[int, bytes], before: int | None = None) -> bytes:
-    """A JPEG file with further parts, behind its start or before a marker."""
+    """Insert segments into a JPEG file, after its start or before a marker."""
     place = 2 if before is None else data.index(bytes([0xFF, before]))
     segments = b"".join(
         bytes([0xFF, kind]) + struct.pack(">H", len(part) + 2) + part for kind, part in parts
@@ -87,12 +87,12 @@ def in_jpeg(data: bytes, *parts: tuple[int, bytes], before: int | None = None) -
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk of a PNG file."""
+    """Return a chunk of a PNG file."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def packed(values: Pixels, depth: int, order: str = ">") -> bytes:
-    """Samples ``[H, W, C]`` as rows of bits, each row filled up to a byte."""
+    """Pack samples ``[H, W, C]`` into rows of bits, each row padded to a byte."""
     if depth == 16:
         return values.astype(f"{order}u2").tobytes()
     flat = np.asarray(values).reshape(len(values), -1).astype(int)
@@ -108,7 +108,7 @@ def png(
     interlaced: bool = False,
     behind: bytes = b"",
 ) -> bytes:
-    """A PNG file of samples ``[H, W, C]``, with chunks before and behind its pixels."""
+    """Return a PNG file of samples ``[H, W, C]``, with chunks before and after the pixels."""
     height, width = values.shape[:2]
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
     passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2))
@@ -130,7 +130,7 @@ def tiff(
     more: Mapping[int, list[int]] | None = None,
     deflated: bool = False,
 ) -> bytes:
-    """A TIFF file of one strip of samples ``[H, W, C]``, with further tags of SHORTs."""
+    """Return a TIFF file with one strip of samples ``[H, W, C]`` and further SHORT tags."""
     height, width, channels = values.shape
     data = packed(values, bits, order)
     data = zlib.compress(data) if deflated else data
@@ -156,7 +156,7 @@ def tiff(
 
 
 def bmp(rows: bytes, width: int, height: int, bits: int, *, tail: bytes = b"") -> bytes:
-    """A BMP file; ``tail`` is a longer header's, or the colours behind a short one."""
+    """Return a BMP file; ``tail`` extends the header, or has the colours after a short one."""
     size = 108 if len(tail) == 68 else 40
     packing = 3 if size == 108 else 0
     n_colours = 0 if size == 108 else len(tail) // 4
@@ -166,11 +166,11 @@ def bmp(rows: bytes, width: int, height: int, bits: int, *, tail: bytes = b"") -
 
 
 def grey(levels: Pixels) -> Pixels:
-    """Grey ``[H, W, 1]`` as RGB."""
+    """Return grey ``[H, W, 1]`` as RGB."""
     return np.repeat(levels, 3, axis=2)
 
 
 def on_white(colours: Pixels, opacity: Pixels) -> Pixels:
-    """Colours on white, opacity in 0..255."""
+    """Composite colours over white, opacity in 0..255."""
     colours, share = np.broadcast_to(colours, (*colours.shape[:2], 3)), opacity / 255
     return (colours * share + 255 * (1 - share)).round()

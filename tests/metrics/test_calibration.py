@@ -1,4 +1,4 @@
-"""Calibration errors against torchmetrics and slow loops, with the edge cases of binning."""
+"""Calibration errors, compared with torchmetrics and slow loops, with edge cases of binning."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def predictions(n, n_classes, seed=0):
 
 
 def two_classes(confidence, correct):
-    """Probabilities and labels with exactly this confidence (> 0.5) and correctness."""
+    """Return probabilities and labels with exactly this confidence (> 0.5) and correctness."""
     confidence = np.array(confidence)
     labels = 1 - np.array(correct, int)
     return np.column_stack([confidence, 1 - confidence]), labels
@@ -45,7 +45,7 @@ def test_ece_agrees_with_torchmetrics_and_a_loop(n, n_classes, n_bins):
 
 
 def test_a_confidence_of_1_shares_the_last_bin():
-    # Apart, the two would cost 0.03 / 2 + 0.5; together their gaps cancel in part.
+    # In separate bins the error is 0.03 / 2 + 0.5; in one bin the gaps partly cancel.
     probabilities, labels = two_classes([1.0, 0.97], [False, True])
     assert_allclose(expected_calibration_error(probabilities, labels), (1.97 - 1) / 2)
 
@@ -102,12 +102,12 @@ def test_edge_cases_are_defined(metric):
 @pytest.mark.parametrize("highest", [0.96875, 1.0])
 def test_ece_of_ties_agrees_with_a_loop_and_below_1_with_torchmetrics(highest, levels, n_bins):
     random = np.random.default_rng(levels)
-    # Numbers that float32, in which torchmetrics sums, holds exactly.
+    # Numbers that are exact in float32, in which torchmetrics sums.
     confidence = random.choice(np.linspace(highest, highest - 0.4375, levels), 200)
     probabilities, labels = two_classes(confidence, random.random(200) < 0.7)
     ours = expected_calibration_error(probabilities, labels, n_bins=n_bins)
     assert_allclose(ours, error_by_loop(probabilities, labels, n_bins), atol=1e-12)
-    if highest < 1:  # torchmetrics opens one bin more for a confidence of exactly 1
+    if highest < 1:  # torchmetrics has an additional bin for a confidence of exactly 1
         theirs = multiclass_calibration_error(
             torch.from_numpy(probabilities), torch.from_numpy(labels), 2, n_bins=n_bins
         )

@@ -1,4 +1,4 @@
-"""Accuracy, proper scores and AURC against scikit-learn, SciPy and slow loops."""
+"""Accuracy, proper scores and AURC, compared with scikit-learn, SciPy and slow loops."""
 
 import numpy as np
 import pytest
@@ -101,7 +101,7 @@ def test_mean_per_class_accuracy_agrees_with_scikit_learn(n, n_classes):
 
 def test_classes_weigh_alike_and_a_missing_one_is_left_out():
     predicted, labels = np.array([0, 0, 0, 2, 1, 1]), np.array([0, 0, 0, 0, 1, 3])
-    # 3 of 4 of class 0, 1 of 1 of class 1, 0 of 1 of class 3; class 2 is predicted, but missing.
+    # 3 of 4 of class 0, 1 of 1 of class 1, 0 of 1 of class 3; class 2 is predicted but empty.
     assert mean_per_class_accuracy(np.eye(4)[predicted], labels) == pytest.approx(1.75 / 3)
     assert accuracy(np.eye(4)[predicted], labels) == pytest.approx(4 / 6)
 
@@ -136,7 +136,7 @@ def test_top_5_is_given_with_its_interval_where_there_are_more_than_5_classes():
 
 
 def aurc_by_enumeration(confidence, correct):
-    """Error over the k most confident, averaged over k and over many orders of the ties."""
+    """Compute the error of the k most confident, averaged over k and many orders of the ties."""
     random = np.random.default_rng(1)
     values = []
     for _ in range(4000):

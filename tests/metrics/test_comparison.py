@@ -1,4 +1,4 @@
-"""Paired comparisons against the published formula and against SciPy's bootstrap."""
+"""Paired comparisons, checked against the published formula and SciPy's bootstrap."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_differences_and_counts_are_those_of_a_loop(shape):
 
 
 def adjusted_wald(ours, theirs):
-    """Bonett & Price (2012), equation 4, from the counts of pairs."""
+    """Compute Bonett & Price (2012), equation 4, from the counts of pairs."""
     n = len(ours) + 2
     p12, p21 = ((np.sum(a & ~b) + 1) / n for a, b in ((ours, theirs), (theirs, ours)))
     half = 1.959963985 * np.sqrt((p12 + p21 - (p12 - p21) ** 2) / n)

@@ -1,4 +1,4 @@
-"""Detection metrics against scikit-learn over ties, imbalance and tiny sets."""
+"""Detection metrics, compared with scikit-learn with ties, imbalance and tiny sets."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_the_two_fpr95_conventions_differ_and_trade_places_when_the_sets_do():
 
 
 def test_the_threshold_is_the_first_point_that_reaches_95_percent():
-    # 19 of 20 in-distribution scores lie above 5; the one below lets two OOD scores pass.
+    # 19 of 20 in-distribution scores are 95 %; of 19, all are needed, and two OOD scores pass.
     ids = np.r_[np.full(19, 5.0), 1.0]
     oods = np.array([4.0, 3.0, 0.0, 0.0])
     assert detection_metrics(ids, oods)["fpr95_id_pos"] == 0.0

@@ -1,4 +1,4 @@
-"""Effective robustness against the fits as they are written, and published accuracies."""
+"""Effective robustness, checked against the published fits and accuracies."""
 
 import math
 

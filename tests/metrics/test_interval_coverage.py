@@ -1,4 +1,4 @@
-"""How often intervals hold the truth, on a part of the grid of benchmarks/intervals.py."""
+"""Coverage of intervals, on a part of the grid of benchmarks/intervals.py."""
 
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import product
@@ -10,9 +10,9 @@ from lpclip.metrics import adaptive_calibration_error, expected_calibration_erro
 from tests.helpers import ROOT
 
 SCRIPT = ROOT / "benchmarks/intervals.py"
-# A method that holds the truth 95 times in 100 misses this in one of 80 cells.
+# A method with 95 % coverage falls below this in one of 80 cells.
 DRAWS, LEAST = 120, 0.90
-WILSON = {"accuracy", "top5_accuracy", "mean_per_class_accuracy"}  # which has dips of its own
+WILSON = {"accuracy", "top5_accuracy", "mean_per_class_accuracy"}  # whose coverage has known dips
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Wilson's interval against SciPy, and against what it promises to cover."""
+"""Wilson's interval, compared with SciPy and with its nominal coverage."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Scores from features against scikit-learn's neighbours and Ledoit-Wolf covariance."""
+"""Scores from features, compared with scikit-learn's neighbours and Ledoit-Wolf covariance."""
 
 import tracemalloc
 

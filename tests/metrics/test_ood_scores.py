@@ -1,4 +1,4 @@
-"""OOD scores against SciPy's softmax, log-sum-exp and entropy."""
+"""OOD scores, compared with SciPy's softmax, log-sum-exp and entropy."""
 
 import numpy as np
 import pytest

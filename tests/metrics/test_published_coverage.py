@@ -1,11 +1,11 @@
-"""The coverage of intervals that the documentation shows is what was asked of them."""
+"""The coverage of intervals in the documentation meets the requirements."""
 
 import pandas as pd
 
 from tests.helpers import ROOT
 
 TABLE = ROOT / "benchmarks/results/intervals.csv"
-# Their interval is Wilson's, whose dips are its own.
+# Their interval is Wilson's, whose coverage has known dips.
 WILSON = ("accuracy", "top5_accuracy")
 
 

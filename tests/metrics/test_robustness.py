@@ -22,7 +22,7 @@ from lpclip.metrics import (
 from lpclip.transforms.corruptions import registry
 
 # Top-1 accuracy on ImageNet-C of torchvision's ResNet-50, per cent, mean over severities, and the
-# corruption error that is published beside it: bethgelab/game-of-noise (Rusak et al. 2020),
+# corruption error published with it: bethgelab/game-of-noise (Rusak et al. 2020),
 # Results/clean_results.txt of its commit f220bd4.
 RESNET50 = {
     "gaussian_noise": (29.29, 79.77),
@@ -88,14 +88,14 @@ def test_resnet50_has_its_published_mce_and_not_its_mean_error():
     assert mce(errors, ALEXNET_ERRORS) == pytest.approx(76.70, abs=0.01)
     accuracies = {name: [accuracy / 100] * 5 for name, (accuracy, _) in RESNET50.items()}
     assert mean_corruption_accuracy(accuracies) == pytest.approx(0.3917, abs=1e-4)
-    # The mean error is what comes out where the baseline was forgotten.
+    # Without the baseline the result would be the mean error.
     assert mce(errors, dict.fromkeys(errors, 1.0)) == pytest.approx(60.8, abs=0.1)
 
 
 @pytest.mark.parametrize("corruption", RESNET50)
 def test_resnet50_has_its_published_error_under_every_corruption(corruption):
     accuracy, published = RESNET50[corruption]
-    # All other corruptions as bad as the baseline: 15 of them average to the one in question.
+    # All others equal the baseline, with 100 each; the rest of the sum is the one under test.
     errors = dict(ALEXNET_ERRORS) | {corruption: 1 - accuracy / 100}
     found = mce({name: [error] * 5 for name, error in errors.items()}, ALEXNET_ERRORS)
     assert 15 * found - 1400 == pytest.approx(published, abs=0.02)

@@ -1,4 +1,4 @@
-"""Intervals of metrics against samples that are really drawn anew, and against a known truth."""
+"""Intervals of metrics, compared with repeated sampling and with a known true value."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ METRICS = {
 def predictions(n, n_classes, seed=0, levels=None):
     random = np.random.default_rng(seed)
     probabilities = random.dirichlet(np.full(n_classes, 0.4), size=n)
-    if levels:  # few confidences, so that many are tied; some are exactly 1
+    if levels:  # few distinct confidences, so many ties; some are exactly 1
         probabilities = np.round(probabilities * levels)
         probabilities[probabilities.sum(axis=1) == 0, 0] = 1
         probabilities /= probabilities.sum(axis=1, keepdims=True)
@@ -83,7 +83,7 @@ def test_samples_that_are_all_alike_might_have_been_others(n, right, confidence)
         assert high - low > 1e-4
     assert ends(metrics, "mean_per_class_accuracy") == ends(metrics, "accuracy")
     if confidence == 1 and right:
-        # Two of n + 4 more would have been wrong, each with a loss of 36 nats.
+        # Two of n + 4 would have been wrong, each with a loss of 36 nats.
         assert metrics["nll_high"] > 2 * 36 / (n + 4)
 
 
@@ -103,7 +103,7 @@ def test_intervals_of_calibration_errors_hold_an_error_that_is_all_noise(n):
     random = np.random.default_rng(n)
     outside = 0
     for _ in range(20):
-        # As often right as it says: 1 in 10.
+        # As often correct as predicted: 1 in 10.
         metrics = classification_metrics(np.full((n, 10), 0.1), random.integers(0, 10, n))
         for name in ("ece", "adaptive_ece"):
             low, high = ends(metrics, name)

@@ -1,4 +1,4 @@
-"""Checkpoints of many layouts: the weights in them, or a sentence; code in them is never run."""
+"""Checkpoints in many layouts: their weights are read or rejected; their code never runs."""
 
 import os
 import pickle
@@ -34,7 +34,7 @@ def state(clip):
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """As OpenAI's: traced, in half precision, QuickGELU, three numbers beside the weights."""
+    """Imitate OpenAI's: traced, half precision, QuickGELU, three numbers next to the weights."""
     torch.manual_seed(1)
     traced = open_clip.CLIP(**CONFIG, quick_gelu=True).eval()
     for name, number in (("input_resolution", 32), ("context_length", 16), ("vocab_size", 49408)):
@@ -42,7 +42,7 @@ def archive(tmp_path_factory):
         traced.register_buffer(name, torch.tensor(number))
     size, texts = torch.ones(1, 3, 32, 32), torch.zeros(1, 16, dtype=torch.int)
     path = tmp_path_factory.mktemp("archive") / "RN.pt"
-    with warnings.catch_warnings():  # of what torch will remove one day
+    with warnings.catch_warnings():  # deprecation warnings of torch
         warnings.simplefilter("ignore")
         module = torch.jit.trace_module(
             traced, {"encode_image": (size,), "encode_text": (texts,)}, check_trace=False

@@ -1,4 +1,4 @@
-"""Models: what open_clip would give, and a sentence where it gives nothing."""
+"""Models equal open_clip's; where open_clip fails, the error is short."""
 
 import copy
 from dataclasses import replace
@@ -31,7 +31,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """The same weights by open_clip alone: model, preprocessing, and the file."""
+    """Load the same weights with open_clip alone: model, preprocessing, and the file."""
     path = tmp_path_factory.mktemp("plain") / "plain.safetensors"
     write_plain(path)
     open_clip.add_model_config(tiny.CONFIG)
@@ -41,7 +41,7 @@ def plain(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images():
-    """Digits of 32 pixels, and patches enlarged to other shapes."""
+    """Return digits of 32 pixels, and patches enlarged to other shapes."""
     digits = open_source("digits", {"split": "test"})
     patches = open_source("photo_patches", {"n": 4})
     small = [digits.read(sample.path) for sample in digits.samples()[:6]]

@@ -1,4 +1,4 @@
-"""Memory that is freed and asked for again costs no page of the system's."""
+"""Memory that is freed and allocated again causes no page faults."""
 
 import ctypes
 import subprocess
@@ -13,7 +13,7 @@ from lpclip.models.malloc import keep_freed_memory
 
 def pages():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    np.ones(2**26, np.uint8)  # freed at once
+    np.ones(2**26, np.uint8)  # freed immediately
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 if sys.argv[1] == "keep":

@@ -1,4 +1,4 @@
-"""Checkpoints of another image size or length of text: refused, or resampled where asked for."""
+"""Checkpoints with another image size or text length: rejected, or resampled on request."""
 
 import re
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def _architectures():
 
 
 def saved(path, architecture, **changes):
-    """Weights of an architecture but for an image size or a length of text."""
+    """Write weights of an architecture with another image size or text length."""
     torch.manual_seed(0)
     clip = open_clip.create_model(architecture, **changes).eval()
     save_file({k: v.contiguous() for k, v in clip.state_dict().items()}, path)
@@ -62,7 +62,7 @@ def test_another_image_size_is_refused_and_loads_exactly_where_it_is_set(tmp_pat
     pixels = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(model.clip.encode_image(pixels), clip.encode_image(pixels))
-    assert load(VIT, path, image_size=32).image_size == 32  # resampled, as asked for
+    assert load(VIT, path, image_size=32).image_size == 32  # resampled, as requested
 
 
 def test_another_length_of_text_is_refused_whatever_the_image_size(tmp_path):

@@ -1,4 +1,4 @@
-"""Copies of published weights: the right activation and preprocessing, or a word about it."""
+"""Copies of published weights: the right activation and preprocessing, or a warning."""
 
 import pytest
 import torch

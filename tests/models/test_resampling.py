@@ -1,4 +1,4 @@
-"""Resampling on a device against Pillow's own, through open_clip's preprocessing."""
+"""Resampling on a device, compared with Pillow's in open_clip's preprocessing."""
 
 import numpy as np
 import open_clip
@@ -34,7 +34,7 @@ def test_pixels_are_those_of_pillow(settings, size):
     made = resample(torch.from_numpy(noise).permute(2, 0, 1)[None])
     assert (made.shape, made.dtype) == ((1, 3, 64, 64), torch.uint8)
     difference = np.abs(np.asarray(image).astype(int) - made[0].permute(1, 2, 0).numpy())
-    # A sum that lies on a half may be rounded either way.
+    # A sum at a half may be rounded either way.
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.02
 

@@ -25,7 +25,7 @@ SHORT = {"steps": 3, "batch": 16, "threads": 1, "progress": False}
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A few steps of training: a whole file, a useless model."""
+    """Train a few steps: a valid file, a useless model."""
     path = tmp_path_factory.mktemp("tiny") / "weights.safetensors"
     tensors, metadata = train(seed=0, **SHORT)
     write_compact(path, tensors, metadata)
@@ -39,7 +39,7 @@ def captions():
 
 @pytest.fixture(scope="module", params=["short", "embedded"])
 def plain(request, checkpoint, tmp_path_factory):
-    """A compact file and the model that open_clip alone loads from its plain form."""
+    """Return a compact file and the model that open_clip loads from its expanded form."""
     compact_path = checkpoint if request.param == "short" else tiny.WEIGHTS
     path = tmp_path_factory.mktemp("plain") / "plain.safetensors"
     write_plain(path, compact_path)
@@ -183,7 +183,7 @@ def test_every_caption_fits_the_context_and_the_vocabulary(captions):
     end = int(captions.ids[-1])
     assert end == 49407
     assert bool((tokens == end).any(dim=1).all())
-    assert not bool((tokens[:, -1] == end).any())  # nothing was cut
+    assert not bool((tokens[:, -1] == end).any())  # nothing was truncated
     assert torch.isin(tokens, captions.ids).all()
 
 

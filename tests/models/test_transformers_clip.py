@@ -1,4 +1,4 @@
-"""CLIP as transformers saves it: by open_clip the same features, or a sentence."""
+"""CLIP models saved by transformers: open_clip gives the same features, or a short error."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def saved(path, *, text=(), vision=(), **more):
         **more,
     )
     model = transformers.CLIPModel(config).eval()
-    for parameter in model.parameters():  # biases are zero at first
+    for parameter in model.parameters():  # biases are initialised with zeros
         torch.nn.init.normal_(parameter, std=0.2) if parameter.ndim == 1 else None
     model.save_pretrained(path)
     return model
@@ -58,7 +58,7 @@ def load(path, **more):
 
 
 def assert_same(model, theirs):
-    """Features and logits are those of transformers itself, for pixels and for tokens."""
+    """Features and logits equal those of transformers, for pixels and for tokens."""
     pixels, tokens = torch.randn(3, 3, 32, 32), model.tokenizer(["a cat", "A  photo of two dogs!"])
     with torch.no_grad():
         expected = theirs(input_ids=tokens, pixel_values=pixels)
@@ -110,7 +110,7 @@ def test_images_are_prepared_and_texts_cut_as_by_transformers(folder, copied):
         expected = theirs.get_image_features(**processor(image, return_tensors="pt"))
     expected = getattr(expected, "pooler_output", expected)
     found = default.embed(default.to_pixels(image)[None])
-    assert torch.cosine_similarity(found, expected).min() > 0.999  # bicubic of other libraries
+    assert torch.cosine_similarity(found, expected).min() > 0.999  # another library's bicubic
     given = {"size": {"height": 32, "width": 32}, "crop_size": {"height": 32, "width": 32}}
     (copied / "preprocessor_config.json").write_text(json.dumps(given))
     assert '"resize_mode": "squash"' in load(copied).preprocessing

@@ -1,4 +1,4 @@
-"""Weights of every origin: those that were asked for, or a sentence; never a guess, never code."""
+"""Weights of every origin: the requested ones or an error; never a guess, never code."""
 
 import shutil
 import time
@@ -25,7 +25,7 @@ OPENAI = "timm/vit_base_patch32_clip_224.openai"
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """ViT-B-32 with weights drawn at random."""
+    """Write ViT-B-32 with random weights."""
     path = tmp_path_factory.mktemp("vit") / "mine.safetensors"
     torch.manual_seed(0)
     save_file(open_clip.create_model("ViT-B-32").state_dict(), path)
@@ -52,7 +52,7 @@ def images():
 
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
-    """The hub does not answer, nothing is cached, and its client may not wait to try again."""
+    """The Hub is unreachable, nothing is cached, and its client does not wait to retry."""
 
     def impatient(seconds):
         raise AssertionError(f"waits {seconds} s")
@@ -80,7 +80,7 @@ def embedded(model, images):
 
 
 def plain(images, *arguments, **options):
-    """Features by nothing but open_clip."""
+    """Compute features with open_clip alone."""
     clip, _, preprocess = open_clip.create_model_and_transforms(*arguments, **options)
     with torch.no_grad():
         return clip.eval().encode_image(torch.stack([preprocess(image) for image in images]))
@@ -101,7 +101,7 @@ def test_a_checkpoint_of_a_real_architecture_gives_the_features_of_plain_open_cl
     found = embedded(load_model(ModelSpec("m", "ViT-B-32", str(checkpoint)), device="cpu"), images)
     expected = plain(images, "ViT-B-32", pretrained=str(checkpoint))
     assert torch.cosine_similarity(found, expected).min() >= 0.9999
-    stored = found.half().float()  # as caches keep them
+    stored = found.half().float()  # as stored in caches
     assert torch.cosine_similarity(stored, expected).min() >= 0.9999
     assert torch.cosine_similarity(found, expected.roll(1, 0)).max() < 0.9999
 
@@ -216,7 +216,7 @@ def test_a_torch_file_of_tensors_loads_in_the_forms_that_open_clip_knows(
 
 
 class Code:
-    """Makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path

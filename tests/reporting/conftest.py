@@ -1,4 +1,4 @@
-"""The evaluation that most tests of the report start from."""
+"""The evaluation that most tests of reports use."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Comparing two reports: which changes are more than noise, and what only one of them has."""
+"""Comparing two reports: which differences exceed noise, and what only one of them has."""
 
 import copy
 import math
@@ -90,7 +90,7 @@ def test_one_seed_is_no_measure_of_noise_and_equal_figures_need_none():
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """Two runs: in the second, one method is much better, one is gone and one is new."""
+    """Two runs: in the second, one method is much better, one is missing and one is new."""
     folder = tmp_path_factory.mktemp("reports")
     first = small_evaluation()
     second = copy.deepcopy(first)

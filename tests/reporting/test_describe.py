@@ -1,4 +1,4 @@
-"""What ``lpclip inspect`` says of a report."""
+"""The output of ``lpclip inspect`` for a report."""
 
 import pandas as pd
 import pytest

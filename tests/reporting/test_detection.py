@@ -1,4 +1,4 @@
-"""The score that the report recommends is the one that did best on held-out classes."""
+"""The report recommends the score that is best on held-out classes."""
 
 import pandas as pd
 

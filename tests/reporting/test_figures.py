@@ -1,4 +1,4 @@
-"""Figures show the numbers of the tables, in full and where something is missing."""
+"""Figures show the tables' numbers, also where values are missing."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,4 +1,4 @@
-"""Tables of a report that were edited or damaged: shown or refused in a sentence, no traceback."""
+"""Edited or damaged tables of a report: shown or rejected with a short error, no traceback."""
 
 import contextlib
 import io
@@ -39,7 +39,7 @@ CELLS = st.one_of(
     st.sampled_from(['"', "\x00", "\x1b[2J", "99999999999999999999", "digits", "tiny", "a\nb"]),
     st.text(max_size=4),
 )
-# Columns on which much depends; any other is as likely as all of these.
+# Important columns, which half of the edits change; the other half change any column.
 COLUMNS = (
     *("model", "benchmark", "method", "n_labels", "n_seeds", "accuracy", "accuracy_std"),
     *("mean_corruption_accuracy", "ece_std", "frost_texture", "score", "auroc", "family", "n"),
@@ -49,7 +49,7 @@ COLUMNS = (
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
-    """A run's tables, each of a few rows, and beside them those that not every run has."""
+    """A run's tables, each with a few rows, including those that only some runs have."""
     folder = write_tables(small_evaluation(), tmp_path_factory.mktemp("fuzz"))
     names = {"model": "tiny", "benchmark": "digits", "method": "lp_clip"}
     strengths = [dict.fromkeys(GUARD, 0.25) | names | {"decision": "half", "strength": 0.5}]
@@ -65,7 +65,7 @@ def tables(tmp_path_factory):
 
 @st.composite
 def edits(draw):
-    """Name of a table and what is done to it, as functions of the text and of the cells."""
+    """Generate a table's name and its changes, as functions of the text and the cells."""
     name = draw(st.sampled_from(TABLES + TABLES[:1] * 3))
     place = draw(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)))
     kinds = "cell cell cell column column drop drop double rows byte"
@@ -99,7 +99,7 @@ def edit(path, kind, place, cell, data):
 
 
 def status(*arguments):
-    """Exit status of a command; what it prints must be fit for a terminal."""
+    """Return the exit status of a command, whose output must be safe for a terminal."""
     code = 0
     with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(shown):
         try:
@@ -112,7 +112,7 @@ def status(*arguments):
 
 
 @settings(
-    phases=[Phase.explicit, Phase.generate],  # a failure is small as it is
+    phases=[Phase.explicit, Phase.generate],  # failures are small without shrinking
     max_examples=20,
     derandomize=True,
     deadline=None,
@@ -124,7 +124,7 @@ def test_an_edited_table_is_shown_or_refused_in_a_sentence(tables, tmp_path_fact
     folder = tmp_path_factory.getbasetemp() / "edited"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(tables, folder)
-    # Bytes last: after that a table may not be readable, and no cell of it can be changed.
+    # Bytes last: afterwards a table may be unreadable, and its cells cannot be changed.
     for name, *how in sorted(changed, key=lambda each: each[1] == "byte"):
         edit(folder / f"{name}.csv", *how)
     report = folder / "report.csv"

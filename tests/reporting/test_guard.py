@@ -1,4 +1,4 @@
-"""What the guard decided: guard.csv, and the same in plain words."""
+"""The guard's decision in guard.csv and in the summary."""
 
 import csv
 from dataclasses import asdict, replace
@@ -115,7 +115,7 @@ def test_without_a_guarded_method_there_is_only_a_header(table_of, methods):
             "+2.5 points.",
         ),
         (1.0, "ships the adapted head.", "+2.5 points."),
-        # The strength that came nearest: its estimate, -2 points, is the larger one.
+        # The closest strength: its estimate, -2 points, is the larger one.
         (0.0, "keeps zero-shot.", "-2.0 points at best."),
     ],
 )
@@ -125,7 +125,7 @@ def test_the_words_say_what_is_shipped_its_estimate_and_the_evidence(
     (words,) = in_words(table_of({"strength": strength}))
     assert words.startswith(f"guarded on digits, model tiny, {verdict} ")
     assert f"Estimated gain without a label: {gain} " in words
-    # The evidence is the same whatever the strength.
+    # The evidence does not depend on the strength.
     assert "differs from zero-shot for 20%;" in words
     assert "agrees with it for -1.2 points" in words
     assert "agree with each other for +33.3 points" in words

@@ -1,4 +1,4 @@
-"""The table for a README: the columns that stand there, the figures of the report."""
+"""The table for a README: its columns, and the values of the report."""
 
 import pandas as pd
 import pytest
@@ -36,7 +36,7 @@ def test_the_table_has_the_columns_of_the_readme_and_the_figures_of_the_report(
         ),
     ]
     assert supervised[1] == "898"
-    # One seed has no deviation.
+    # One seed has no standard deviation.
     assert rows[0][2] == f"{100 * report.loc['zero_shot', 'accuracy']:.1f}"
 
 

@@ -1,4 +1,4 @@
-"""Reports come back with the types that their published schemas say."""
+"""Reports are read with the types of their published schemas."""
 
 import pandas as pd
 import pytest
@@ -18,7 +18,7 @@ SCHEMAS = {
 
 
 def sample(schema):
-    """A cell that a column may hold, and one where it is empty if it may be."""
+    """Return a valid cell of a column, and an empty one if that is allowed."""
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if "string" in types:
         return "string", ["NA", ""]

@@ -1,4 +1,4 @@
-"""report.csv by hand on few numbers; order, bytes and refusals of all tables."""
+"""report.csv computed by hand on few numbers; order, bytes and errors of all tables."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from tests.helpers.evaluations import small_evaluation, write_tables
 
 
 def written(evaluation, folder):
-    """The report as text cells."""
+    """Return the report as text cells."""
     path = write_tables(evaluation, folder) / "report.csv"
     return pd.read_csv(path, keep_default_na=False, dtype=str)
 
@@ -32,7 +32,7 @@ def keep(evaluation, kind, predicate):
 
 
 def set_by_hand(evaluation):
-    """Zero-shot errs 0.4, lp_clip 0.2 and 0.1 in its two seeds; fog is twice as hard for all."""
+    """Errors: zero-shot 0.4, lp_clip 0.2 and 0.1 in its two seeds; twice that for fog."""
     keep(evaluation, "robustness", lambda row: row["method"] in ("zero_shot", "lp_clip"))
     keep(evaluation, "robustness", lambda row: row["seed"] < 2)
     keep(evaluation, "ood", lambda row: row["method"] in ("zero_shot", "lp_clip"))
@@ -48,7 +48,7 @@ def set_by_hand(evaluation):
         elif row["shift"] in STANDARD_CORRUPTIONS:
             factor = 2 if row["shift"] == "fog" else 1
             row |= {"accuracy": 1 - error * factor, "ece": 0.1 * row["severity"], "nll": 3.0}
-        else:  # extra corruptions and natural shifts belong in no mean
+        else:  # extra corruptions and natural shifts are in no mean
             row |= {"accuracy": 0.0, "ece": 1.0, "nll": 30.0}
     for row in evaluation.rows["ood"]:
         row["auroc"] = {"letters": 0.9, "photos": 0.8, "noise": 0.6}[row["dataset"]]
@@ -74,7 +74,7 @@ def test_report_has_the_numbers_found_by_hand(evaluation, tmp_path):
     assert float(lp_clip["accuracy_std"]) == pytest.approx(0.1 / np.sqrt(2), 1e-5)
     assert float(lp_clip["mce_vs_zero_shot"]) == pytest.approx((50 + 25) / 2)
     assert float(lp_clip["mce_vs_zero_shot_std"]) == pytest.approx(25 / np.sqrt(2), 1e-5)
-    # The clean error is that of all corruptions but fog, which adds as much again, as zero-shot's.
+    # The clean error equals that of all corruptions but fog, which doubles it, as for zero-shot.
     assert float(lp_clip["accuracy_lost_1_to_5"]) == pytest.approx(0)
     assert list(report["worst_corruption"]) == ["fog", "fog"]
     assert float(lp_clip["worst_corruption_accuracy"]) == pytest.approx((0.6 + 0.8) / 2)
@@ -132,7 +132,7 @@ def test_official_corruptions_have_columns_of_their_own(evaluation, tmp_path):
 
 
 def test_on_imagenet_official_corruptions_are_told_relative_to_alexnet(evaluation, tmp_path):
-    """Half of AlexNet's error everywhere: mCE 50; the clean error lies 0.1 below that."""
+    """Half of AlexNet's error everywhere: mCE 50; the clean error is 0.1 lower."""
     for method in evaluation.methods:
         method["imagenet"] = True
     for row in evaluation.rows["robustness"]:
@@ -202,7 +202,7 @@ def test_rows_follow_the_configuration_then_shift_severity_and_seed(evaluation, 
     table = pd.read_csv(tmp_path / "results" / "robustness.csv")
     of_first = table[table["method"] == "supervised"]
     shifts = ["clean", *STANDARD_CORRUPTIONS]
-    shifts.insert(4, "speckle_noise")  # the extra noise closes its family
+    shifts.insert(4, "speckle_noise")  # the extra noise is last in its family
     assert list(of_first["shift"].unique()) == [*shifts, "photos"]
     fog = of_first[of_first["shift"] == "fog"]
     assert list(zip(fog["severity"], fog["seed"], strict=True)) == [

@@ -1,4 +1,4 @@
-"""Every report holds exactly what its published schema says."""
+"""Every report has exactly the columns of its published schema."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""Images that were left out: skipped.csv, and a sentence in the summary."""
+"""Skipped images: skipped.csv, and a sentence in the summary."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""The printed summary: right figures, marked best, within the width of a terminal."""
+"""The printed summary: right values, the best one marked, within the terminal's width."""
 
 import pandas as pd
 import pytest

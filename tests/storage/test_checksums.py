@@ -1,4 +1,4 @@
-"""One flipped bit in any array of any kind of file is a sentence, when it is read or verified."""
+"""A flipped bit in any array of any kind of file is detected on reading and by verify."""
 
 import shutil
 import tracemalloc
@@ -38,7 +38,7 @@ LABELLING = Labelling(temperature=1.0, structure=0.0, prior="none")
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """One file of every kind, named after it."""
+    """Write one file of every kind, named after its kind."""
     folder = tmp_path_factory.mktemp("whole")
     rng = np.random.default_rng(0)
     index = {"dataset": "d", "index": fingerprint(SAMPLES)}
@@ -83,7 +83,7 @@ def whole(tmp_path_factory):
 
 
 def flip(path, array, bit, tmp_path):
-    """A copy of a file with one bit of an array changed, in place and not by HDF5."""
+    """Copy a file and flip one bit of an array in place, without HDF5."""
     with h5py.File(path) as file:
         data = file[array]
         chunk = data.id.get_chunk_info(0) if data.chunks else None

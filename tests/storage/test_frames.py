@@ -1,4 +1,4 @@
-"""One DataFrame of every kind of file, and the few words that describe it."""
+"""A DataFrame from every kind of file, and its one-line description."""
 
 import numpy as np
 import pandas as pd

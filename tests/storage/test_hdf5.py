@@ -1,4 +1,4 @@
-"""Cache files: what is written is read, equal contents are equal bytes, a wrong file is refused."""
+"""HDF5 files: round trip, equal contents give equal bytes, wrong files are rejected."""
 
 import shutil
 import warnings

@@ -1,4 +1,4 @@
-"""HDF5 files on disks that fill up, and interrupts: an ordinary error, never a crash at the end."""
+"""Full disks and interrupts while HDF5 is written: an ordinary error, no crash at exit."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from lpclip.errors import LpclipError
 from lpclip.storage import hdf5_output
 from lpclip.storage.hdf5 import create
 
-# A table, a text and features in every size up to a whole file; ends well if the library does.
+# Writes features under every limit on the size of the file, up to the whole file.
 EVERY_LIMIT = """
 import resource, sys
 from pathlib import Path
@@ -48,7 +48,7 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from lpclip.storage import hdf5_output
-# In the background of a shell it would be ignored.
+# A background job of a shell would ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 path, at = Path(sys.argv[1]), int(sys.argv[2])
 calls, pwrite = 0, os.pwrite

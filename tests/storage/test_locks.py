@@ -1,4 +1,4 @@
-"""Files that are open in other programs: waited for, named, read beside readers, never deleted."""
+"""Files that other programs have open: wait, name the program, share reads, never delete."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ from lpclip.storage import locks, opening
 from lpclip.storage.hdf5 import create, open_file, read_provenance
 from lpclip.storage.tables import read_table, write_table
 
-# A notebook: opens and closes files with pandas as it is told, a line each.
+# A notebook: opens and closes files with pandas on command, one per line.
 NOTEBOOK = """
 import json, sys, warnings
 import pandas as pd
@@ -47,7 +47,7 @@ def path(tmp_path):
 
 
 class Notebook:
-    """A program that has at most one file open, with pandas."""
+    """A program that has at most one file open, through pandas."""
 
     def __init__(self):
         self._child = subprocess.Popen(
@@ -194,7 +194,7 @@ def test_an_error_of_the_disk_is_not_said_to_be_the_files(path, monkeypatch):
 
 
 def test_no_sentence_advises_to_delete():
-    """What is to be deleted may be whole; ``make_again`` is the advice instead."""
+    """A file to be deleted may be intact; ``make_again`` gives the advice instead."""
     texts = {path: path.read_text() for path in Path(lpclip.__file__).parent.rglob("*.py")}
     advice = re.compile(r"\b[Dd]elet(e|ing)\b")
     assert [path for path, text in texts.items() if advice.search(text)] == []

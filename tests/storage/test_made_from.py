@@ -118,7 +118,7 @@ def test_tables_that_were_edited_or_exchanged_are_found(tmp_path):
     assert made_from_something_else(table, SETTINGS) == (
         f"the same settings, but {second} was changed since"
     )
-    second.unlink()  # Snakemake itself makes again what is not there
+    second.unlink()  # Snakemake itself remakes missing files
     assert made_from_something_else(table, SETTINGS) is None
 
 

@@ -18,7 +18,7 @@ def test_marks_follow_contents_and_not_dates(tmp_path, monkeypatch, small):
     assert marks_of([path]) == before
     labels = [row.split(",")[1] for row in rows]
     path.write_text("".join(f"{n}.png,{y}" for n, y in enumerate(labels[1:] + labels[:1])))
-    assert marks_of([path]) != before  # of the same size
+    assert marks_of([path]) != before  # same size
 
 
 def test_marks_are_remembered_as_long_as_a_file_is_the_same(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""pandas opens the arrays of every kind of file as frames, which are no second copy."""
+"""pandas opens the arrays of every kind of file as frames, without a second copy."""
 
 import json
 
@@ -97,7 +97,7 @@ def test_frames_take_no_second_copy_of_the_features(tmp_path):
     ids = [f"{i:06d}" for i in range(n)]
     samples = pd.DataFrame({"id": ids, "path": ids})
     path = write_features(tmp_path / "f.h5", {"clean": 0, "weak": 2}, values, samples)
-    index = 2 * n * 6 + n * 6  # ids and paths, and the ids once more
+    index = 2 * n * 6 + n * 6  # ids and paths, and the ids again
     assert path.stat().st_size < values.nbytes + index + 8 * dim + 40_000
     np.testing.assert_array_equal(lpclip.map_features(path, view="weak"), values[1:])
     with h5py.File(path) as file:
@@ -180,7 +180,7 @@ def test_the_members_of_an_ensemble_have_a_frame_each(tmp_path):
 
 
 def attributes(path, key):
-    """Attributes of a group and of what is in it, as pandas reads them."""
+    """Return the attributes of a group and its members, as pandas reads them."""
     with pd.HDFStore(path, "r") as store:
         node = store.get_node(key)
         return {
@@ -229,7 +229,7 @@ def test_equal_contents_are_equal_bytes_whenever_they_are_written(tmp_path, feat
 
 
 def test_files_of_before_are_read(tmp_path):
-    """As version 1 wrote them: no frames, no checksums, tables as plain data sets."""
+    """Write files as version 1 did: no frames, no checksums, tables as plain datasets."""
     path = tmp_path / "old.h5"
     with h5py.File(path, "w") as file:
         common = {"kind": "features", "schema_version": 1, "complete": 1, "index": "0123"}
@@ -244,7 +244,7 @@ def test_files_of_before_are_read(tmp_path):
 
 
 def test_frames_hold_no_labels(features):
-    """What a feature cache holds does not depend on labels, which are in the index alone."""
+    """The contents of a feature cache do not depend on labels, which only the index holds."""
     with h5py.File(features) as file:
         names = []
         file.visit(names.append)

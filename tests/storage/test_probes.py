@@ -1,4 +1,4 @@
-"""Probes: the file and one probe out of it."""
+"""Probes: the file, and loading one probe from it."""
 
 import numpy as np
 import pytest

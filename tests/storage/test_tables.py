@@ -1,4 +1,4 @@
-"""Tables answer pandas' where= and columns=, and are read by lpclip as before."""
+"""Tables support pandas' where= and columns=, and lpclip still reads them."""
 
 import pickletools
 
@@ -109,7 +109,7 @@ def test_attributes_are_those_that_pandas_writes(table, tmp_path):
 
 
 def test_nothing_in_the_attributes_can_be_run(table):
-    """pandas' lists are pickled: they hold texts and numbers, no name of a function or class."""
+    """pandas pickles its lists: they hold text and numbers, no names of functions or classes."""
     pickles = []
     with h5py.File(table) as file:
 

@@ -1,4 +1,4 @@
-"""Text tables as people save them: encodings, separators, lists; nothing is guessed."""
+"""Text tables in common encodings, separators and list formats; nothing is guessed."""
 
 import bz2
 import gzip

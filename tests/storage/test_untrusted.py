@@ -1,4 +1,4 @@
-"""HDF5 files of any origin: bytes of others are not read, damage and crashes are sentences."""
+"""Untrusted HDF5 files: other files are not read; damage and crashes give short errors."""
 
 import contextlib
 import io
@@ -181,8 +181,8 @@ def test_a_file_is_checked_once_and_again_after_it_changed(features, monkeypatch
     untrusted.check_foreign(features.with_name("not-there.h5"))
 
 
-# The same walk in a process that forks for every file: a child that starts Python anew for each
-# of many would take most of the time.
+# The same walk in a process that forks for every file: starting Python for each of them would
+# take most of the time.
 SERVER = """
 import json, os, resource, sys
 sys.path.insert(0, sys.argv[1])
@@ -191,7 +191,7 @@ for line in sys.stdin:
     output, end = os.pipe()
     child = os.fork()
     if not child:
-        resource.setrlimit(resource.RLIMIT_CPU, (1, 1))  # changed bytes can be read for ever
+        resource.setrlimit(resource.RLIMIT_CPU, (1, 1))  # changed bytes can cause an endless loop
         os.dup2(end, 1)
         walk.main(line.rstrip("\\n"))
         sys.stdout.flush()
@@ -232,7 +232,7 @@ CHANGES = st.one_of(
 
 
 def change(content, kind, place, value):
-    """Change one of the bytes that are not zero: most of a small HDF5 file is empty."""
+    """Change one of the non-zero bytes: most of a small HDF5 file is empty."""
     used = np.flatnonzero(np.frombuffer(bytes(content), np.uint8))
     start = int(used[place % len(used)])
     if kind == "byte":
@@ -245,7 +245,7 @@ def change(content, kind, place, value):
 
 
 def read_all(path):
-    """All that lpclip's commands and functions for people read of a file of a kind."""
+    """Read a file of a kind with all of lpclip's commands and public functions."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
             main(["inspect", str(path)])

@@ -1,4 +1,4 @@
-"""What a command will write is checked before it works."""
+"""Output paths of a command are checked before it starts work."""
 
 import inspect
 import json
@@ -17,7 +17,7 @@ from lpclip.cli.stages import STAGES
 from lpclip.errors import LpclipError
 from lpclip.utils.writable import check_output_file, check_output_folder
 
-# Parameters with these names are written by some stages and read by others.
+# Some stages write and others read files given by parameters with these names.
 READ = {("report", "per_class"), ("report", "confusion"), ("report", "reliability")}
 
 
@@ -36,7 +36,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def read_only(tmp_path):
-    """A disk that can only be read, which stops root as well."""
+    """A read-only disk, which also applies to root."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
@@ -99,7 +99,7 @@ def test_a_file_of_another_user_in_a_shared_folder_is_refused(tmp_path, monkeypa
 
 
 def outputs():
-    """Every file that a stage writes: the command and the option."""
+    """Yield every file that a stage writes: the command and the option."""
     for command in STAGES:
         for name, option in cli._file_options(cli._function(command)).items():
             if option.check is not None:
@@ -122,7 +122,7 @@ def test_every_file_that_a_stage_writes_is_declared():
 
 @pytest.mark.parametrize(("command", "name"), list(outputs()))
 def test_a_stage_does_not_begin_what_it_cannot_write(tmp_path, file, capsys, command, name):
-    """Its inputs do not exist: had it begun, it would miss them."""
+    """The inputs do not exist: the stage would fail on them if it started."""
     options = ["--log", tmp_path / "log"]
     function = cli._function(command)
     for other, option in cli._file_options(function).items():

@@ -1,4 +1,4 @@
-"""The corruptions against the published formulas, and what holds for all of them."""
+"""The corruptions: compared with the published formulas, and properties common to all."""
 
 from functools import lru_cache
 from itertools import pairwise
@@ -38,7 +38,7 @@ RANDOM = (
 
 @lru_cache
 def patches(side: int, n: int) -> Tensor:
-    """Patches of two photographs, 8 bits: float32 [n, 3, side, side]."""
+    """Return patches of two photographs, 8 bits: float32 [n, 3, side, side]."""
     pictures = []
     for i in range(n):
         picture = Image.fromarray(load_sample_images().images[i % 2])
@@ -89,7 +89,7 @@ def test_deterministic_corruptions_equal_the_published_formula(name, parameters)
 @pytest.mark.parametrize("parameters", PARAMETER_SETS)
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_corruptions_change_images_as_the_published_formula_does(name, parameters):
-    """Mean change and mean absolute change agree over many draws, within their noise."""
+    """Mean change and mean absolute change agree over many samples, within their noise."""
     n = 48
     for severity in (2, 5):
         images = patches(32, 2).repeat(n, 1, 1, 1)
@@ -135,7 +135,7 @@ def test_motion_blur_along_a_given_angle_equals_the_published_formula():
 
 
 def test_motion_blur_is_cut_to_levels_as_imagemagick_does():
-    """Against MagickMotionBlurImage of ImageMagick 6.9.11, written as PNG and read again."""
+    """Compare with MagickMotionBlurImage of ImageMagick 6.9.11, written and read as PNG."""
     y, x = np.mgrid[0:6, 0:8]
     image = torch.from_numpy((y * 37 + x * 91) % 256).expand(1, 3, -1, -1) / 255
     blurred = filters.line_blur(image.float(), torch.tensor([30.0]), radius=6, sigma=1.5)
@@ -148,7 +148,7 @@ def test_motion_blur_is_cut_to_levels_as_imagemagick_does():
         [175, 163, 102, 106, 72, 112, 95, 26],
         [117, 83, 130, 134, 100, 140, 123, 54],
     ]
-    assert (np.round(blurred[0, 0].numpy() * 255) > result).mean() > 0.3  # rounding is another
+    assert (np.round(blurred[0, 0].numpy() * 255) > result).mean() > 0.3  # rounding differs
 
 
 @pytest.mark.parametrize("level", [0, 1, 128, 254, 255])
@@ -160,7 +160,7 @@ def test_motion_blur_leaves_one_colour_as_it_is(level, radius, sigma):
 
 
 def test_sums_of_shifted_copies_do_not_depend_on_how_they_are_added():
-    """The way of the GPU against that of the CPU."""
+    """Compare the GPU implementation with that of the CPU."""
     from lpclip.transforms.corruptions.filters import _sum_of_gathered, _sum_of_slices
 
     padded = patches(48, 4)[..., :44]
@@ -173,7 +173,7 @@ def test_sums_of_shifted_copies_do_not_depend_on_how_they_are_added():
 
 
 def test_glass_blur_follows_chains_of_copied_pixels():
-    """The parallel shuffle equals the walk over the pixels with the same draws."""
+    """The parallel shuffle equals the sequential one with the same random numbers."""
     from lpclip.transforms.corruptions.blur import _neighbours
 
     reach, side = 3, 17

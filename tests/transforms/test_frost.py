@@ -1,4 +1,4 @@
-"""Frost: the user's photographs as the published script lays them on, and procedural pictures."""
+"""Frost: the user's photographs as in the published script, and procedural pictures."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from lpclip.transforms.corruptions import crystals, weather
 from lpclip.transforms.corruptions.registry import corrupt
 from lpclip.utils import rng
 
-# Of the published pictures: two are higher than 336 pixels and two are not.
+# Of the published pictures: two are taller than 336 pixels and two are not.
 SIZES = ((900, 600), (560, 315), (560, 315), (527, 350), (660, 495), (485, 323))
 
 # Signal-to-noise ratio and high-frequency power (`measured`) of the images of `clean` with the
@@ -32,7 +32,7 @@ PUBLISHED = {
 
 @pytest.fixture(scope="module")
 def published_like(tmp_path_factory):
-    """Six pictures with the names and the sizes of the published ones, but of other things."""
+    """Write six pictures with the names and sizes of the published ones, other content."""
     folder = tmp_path_factory.mktemp("frost")
     for number, (width, height) in enumerate(SIZES, start=1):
         picture = Image.fromarray(load_sample_images().images[number % 2])
@@ -42,7 +42,7 @@ def published_like(tmp_path_factory):
 
 
 def clean(side: int, n: int) -> Tensor:
-    """Crops of two photographs: uint8 [n, 3, side, side]."""
+    """Return crops of two photographs: uint8 [n, 3, side, side]."""
     crops = []
     for number in range(n):
         picture = Image.fromarray(load_sample_images().images[number % 2])
@@ -53,7 +53,7 @@ def clean(side: int, n: int) -> Tensor:
 
 
 def measured(before: Tensor, after: Tensor) -> tuple[float, float]:
-    """Mean over images of the signal-to-noise ratio, decibels, and of the high-frequency power."""
+    """Return mean signal-to-noise ratio in decibels and mean high-frequency power."""
     change = after.numpy().astype(float) - before.numpy()
     ratio = 10 * np.log10(255**2 / (change**2).mean(axis=(1, 2, 3)))
     side = change.shape[-1]

@@ -1,4 +1,4 @@
-"""Views: reproducible, independent of the batch, and nothing but what the policy allows."""
+"""Views: reproducible, independent of the batch, and within the policy's limits."""
 
 import subprocess
 import sys
@@ -66,7 +66,7 @@ def test_clean_views_are_the_images(images):
 
 
 def corner_bright(batch: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether the left half is the brighter one, and the top half."""
+    """Return whether the left half is brighter, and whether the top half is."""
     rows, columns = batch.mean(dim=(1, 2)), batch.mean(dim=(1, 3))
     return rows[:, :10].mean(1) > rows[:, 10:].mean(1), columns[:, :10].mean(1) > columns[
         :, 10:
@@ -80,7 +80,7 @@ def corner_bright(batch: Tensor) -> tuple[Tensor, Tensor]:
 )
 def test_only_allowed_flips_happen(view, flips, left, top):
     images = torch.zeros(200, 3, 20, 20)
-    images[:, :, :10, :10] = 0.4  # below every threshold of solarise
+    images[:, :, :10, :10] = 0.4  # below all thresholds of solarise
     views = view(images, rng.keys(0, [str(i) for i in range(200)], "weak/0"), flips=flips)
     is_left, is_top = corner_bright(views)
     for stays, may_flip in ((is_left, left), (is_top, top)):

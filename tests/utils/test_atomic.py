@@ -1,4 +1,4 @@
-"""Atomic writing: whole or not at all, and what the killed left behind is swept or carried on."""
+"""Atomic writing: complete or not at all; leftovers of killed jobs are removed or resumed."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ def target(tmp_path):
 
 @pytest.fixture(scope="module")
 def dead():
-    """Writer that has ended."""
+    """Return a writer whose process has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return f"host-{process.pid}-1-{writers._place()}"
@@ -28,7 +28,7 @@ def dead():
 
 @pytest.fixture
 def alive():
-    """Writer that waits for us."""
+    """Yield a writer whose process is waiting."""
     command = [sys.executable, "-c", "input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         yield f"host-{process.pid}-{writers._started(process.pid)}-{writers._place()}"
@@ -40,7 +40,7 @@ def names(folder):
 
 
 def fail(path, error):
-    """Write a half, then stop."""
+    """Write half of the file, then stop."""
     path.write_text("half")
     raise error
 

@@ -1,4 +1,4 @@
-"""What the hash of a stage's code depends on."""
+"""Dependencies of the hash of a stage's code."""
 
 import sys
 

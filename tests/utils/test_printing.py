@@ -1,4 +1,4 @@
-"""What would steer a terminal is shown on it, and stays as it is in files."""
+"""Control characters are escaped on the terminal and kept in files."""
 
 import logging
 

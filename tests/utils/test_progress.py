@@ -1,4 +1,4 @@
-"""The lines of progress in a log: a rate that can be read, each state once."""
+"""Progress lines in a log: a readable rate, each state once."""
 
 import logging
 
@@ -10,7 +10,7 @@ from lpclip.utils.progress import progress
 
 @pytest.fixture
 def lines(caplog, monkeypatch):
-    """The lines logged so far, on a clock that goes on 20 seconds whenever it is read."""
+    """Lines logged so far, with a clock that advances 20 seconds on every reading."""
     clock = iter(range(0, 10_000, 20))
     monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
     caplog.set_level(logging.INFO, logger="lpclip")

@@ -1,4 +1,4 @@
-"""Random numbers: they depend on (seed, id, view) alone, and have the right distributions."""
+"""Random numbers depend only on (seed, id, view) and have the right distributions."""
 
 from collections.abc import Callable
 
@@ -89,7 +89,7 @@ def test_flat_dirichlet_has_beta_margins_and_sums_to_one():
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 3.0, 25.0, 500.0])
 def test_poisson_numbers_follow_the_poisson_distribution(rate):
-    rates = [1.5, rate]  # the table's second row is drawn from
+    rates = [1.5, rate]  # the second row of the table is used
     numbers = stream().pick(rng.poisson_table(rates), torch.ones(60, 1000).long()).flatten().numpy()
     cuts = stats.poisson.ppf(np.linspace(0.05, 0.95, 10), rate)
     edges = np.unique(np.concatenate([[-1], cuts, [np.inf]]))

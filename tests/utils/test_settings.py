@@ -1,4 +1,4 @@
-"""Settings: from mappings to typed arguments, and nothing unknown passes."""
+"""Settings: mappings become typed arguments; unknown keys are rejected."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Writers of temporary files: who lives is left alone, who is gone has an heir, on any machine."""
+"""Writers of temporary files: live ones are left alone, dead ones replaced, on any machine."""
 
 import contextlib
 import ctypes
@@ -12,8 +12,8 @@ import pytest
 from lpclip.errors import LpclipError
 from lpclip.utils import atomic, writers
 
-# Another machine: a process with another host name, which writes in a folder of its own and
-# prints a line when it has begun. The arguments: output, what to do then.
+# Another machine: a process with another host name, which writes in its own temporary folder and
+# prints a line once it has begun. Arguments: output, what to do then.
 ELSEWHERE = """
 import ctypes, socket, sys
 from pathlib import Path
@@ -29,7 +29,7 @@ try:
         (folder / "part").write_text("done")
         print("begun", flush=True)
         if work == "hold the lock":
-            ctypes.PyDLL(None).sleep(600)  # no other thread of the process runs meanwhile
+            ctypes.PyDLL(None).sleep(600)  # holds the GIL, so that no other thread runs
         sys.stdin.readline()
         (folder / "part").write_text("written late")
 except LpclipError as error:
@@ -44,7 +44,7 @@ def target(tmp_path):
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
-    """As long as it takes until a sign of life is seen; who waits for silence shortens this."""
+    """Wait long enough to see a heartbeat; tests that wait for silence shorten this."""
     monkeypatch.setattr(writers, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(writers, "SILENCE_SECONDS", 60.0)
 
@@ -56,7 +56,7 @@ def hasty(monkeypatch, patient):  # noqa: ARG001
 
 @pytest.fixture
 def elsewhere(target):
-    """Starts a writer of the target under another host name; it has begun when this returns."""
+    """Start a writer of the target under another host name; return once it has begun."""
     started = []
 
     def start(host="node7", work="wait", before=()):
@@ -137,7 +137,7 @@ def test_a_temporary_file_that_was_swept_is_no_output(target):
 
 
 class Clock:
-    """Time that passes only while the code under test sleeps."""
+    """A clock that advances only while the code under test sleeps."""
 
     def __init__(self, monkeypatch):
         self.now, self.asleep = 0.0, []
@@ -158,7 +158,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def unknown(target):
-    """A file of a writer on another machine."""
+    """Write a file of a writer on another machine."""
     path = target.with_name(f".{target.name}.node7-123-4567-89abcdef.part")
     path.write_text("half")
     return path
@@ -237,11 +237,11 @@ def test_here_the_answer_takes_no_time(target, clock):
     again = target.with_name(f".{target.name}.me-{process.pid}-{started - 1}-{place}.part")
     alive.touch()
     again.touch()
-    # The number of a process that was given to another one since.
+    # A process id that has since been reused.
     assert list(atomic.leftovers(target, "part")) == [again]
     process.stdin.close()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    # Ended, though nobody has waited for it yet.
+    # Ended but not yet waited for.
     assert set(atomic.leftovers(target, "part")) == {alive, again}
     process.wait()
     assert set(atomic.leftovers(target, "part")) == {alive, again}

@@ -1,4 +1,4 @@
-"""A workflow on folders in which some images cannot be read."""
+"""A workflow on folders with unreadable images."""
 
 import csv
 import os
@@ -61,7 +61,7 @@ def write(folder, config):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Ten zeros and ten ones to test on, of each the same ten to adapt on."""
+    """Write a test set of ten zeros and ten ones, and the same images as adapt set."""
     folder = tmp_path_factory.mktemp("bad") / "run"
     folder.mkdir()
     for name in ("Snakefile", "environment.yml"):
@@ -143,7 +143,7 @@ def test_an_edited_class_map_indexes_its_dataset_again(finished):
 
 
 def test_by_default_the_run_stops_and_names_them(folder, finished, tmp_path):
-    del finished  # not while it runs
+    del finished  # not while the run is in progress
     other = tmp_path / "run"
     shutil.copytree(folder, other, ignore=shutil.ignore_patterns("cache", "results", "logs"))
     config = yaml.safe_load(yaml.safe_dump(CONFIG))

@@ -1,4 +1,4 @@
-"""The configurations that come with lpclip, and one that is given beside config.yaml."""
+"""The configurations that come with lpclip, and one given in addition to config.yaml."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ benchmarks:
 
 
 def planned(folder, *options):
-    """Standard output of a dry run in a folder."""
+    """Return the standard output of a dry run in a folder."""
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1"]
     done = subprocess.run(
         [*command, "--snakefile", ROOT / "Snakefile", *options, "--", "results/report.csv"],

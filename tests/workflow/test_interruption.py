@@ -1,4 +1,4 @@
-"""Kills, full disks, damaged and foreign files."""
+"""Kills, full disks, damaged files and files that lpclip did not write."""
 
 import contextlib
 import json
@@ -121,7 +121,7 @@ def test_a_file_size_limit_is_a_sentence_and_leaves_no_output(tmp_path, limit):
 
 @pytest.fixture
 def quota(tmp_path):
-    """A folder of 300 kB on a disk with more space: btrfs limits root too."""
+    """A folder limited to 300 kB on a larger disk: btrfs limits root too."""
     image, disk = tmp_path / "image", tmp_path / "disk"
     disk.mkdir()
     image.touch()
@@ -168,7 +168,7 @@ def test_a_folder_without_write_permission_is_a_sentence(tmp_path):
         "except LpclipError as error: print(error)\n"
     )
     for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        path.chmod(0o755)  # pytest's own folders are closed to the user that the script becomes
+        path.chmod(0o755)  # the script changes to a user without access to pytest's folders
     done = run([sys.executable, "-c", script])
     assert "no permission to write" in done.stdout, done.stderr
 

@@ -1,4 +1,4 @@
-"""A whole run that is killed, and files in a finished run that a job must refuse."""
+"""A whole run that is killed, and files in a finished run that a job must reject."""
 
 import copy
 import json
@@ -59,7 +59,7 @@ CONFIG = {
 
 
 def prepare(folder: Path) -> Path:
-    """A folder with the workflow, a configuration and images of its own."""
+    """Write a folder with the workflow, a configuration and images."""
     for name in ("workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name)
     for name in ("Snakefile", "environment.yml"):
@@ -74,7 +74,7 @@ def prepare(folder: Path) -> Path:
 
 
 def run(folder: Path, *arguments: str, module: str = "snakemake") -> tuple[int, str]:
-    """Exit status and everything that was printed."""
+    """Return the exit status and the output."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,
@@ -100,7 +100,7 @@ def has_finished_part(folder: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory) -> Path:
-    """A run that was killed while it embedded, then started again, in one command."""
+    """A run that was killed during embedding, then started again, as one command."""
     folder = prepare(tmp_path_factory.mktemp("killed") / "run")
     command = [sys.executable, "-m", "snakemake", "--cores", "2"]
     process = subprocess.Popen(
@@ -135,7 +135,7 @@ def test_a_killed_run_continues_where_it_was(interrupted):
 
 
 def planned(folder: Path) -> tuple[set[str], str]:
-    """Names of the rules that a run would execute, and all that was printed."""
+    """Return the rules that a run would execute, and the output."""
     status, text = run(folder, "-n", "--cores", "1")
     assert status == 0, text
     return set(re.findall(r"(?m)^(?:local)?rule (\w+):$", text)) - {"all"}, text
@@ -149,7 +149,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 @pytest.fixture
 def forgotten(finished, tmp_path) -> Path:
-    """The finished run, copied without hidden files."""
+    """Copy the finished run without hidden files."""
     ignored = shutil.ignore_patterns(".*")
     return Path(shutil.copytree(finished, tmp_path / "copy", ignore=ignored))
 
@@ -186,7 +186,7 @@ def test_a_change_is_noticed_where_snakemake_forgot_everything(forgotten, change
 
 
 def test_results_of_another_version_of_a_cache_are_made_again(forgotten):
-    """Results put back from a copy are newer than the caches, but were made from others."""
+    """Results restored from a copy are newer than the caches, but were made from others."""
     edit(forgotten, lambda config: config["benchmarks"]["digits"].update(templates=["a {}."]))
     status, text = run(forgotten, "--cores", "1", "cache/tiny/text/digits.h5")
     assert status == 0, text
@@ -249,7 +249,7 @@ def test_an_image_that_was_replaced_is_noticed(finished, tmp_path):
 
 
 def outputs(folder: Path, ending: str) -> dict[str, bytes]:
-    """Path below the folder -> bytes, of the caches and results with an ending."""
+    """Return path -> bytes for the caches and results with an extension."""
     paths = [path for top in ("cache", "results") for path in (folder / top).rglob("*")]
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()

@@ -1,4 +1,4 @@
-"""Checkpoints and files of texts in a workflow: an edit re-runs what depends on it, no more."""
+"""Checkpoints and text files in a workflow: an edit re-runs only what depends on it."""
 
 import json
 import os
@@ -45,7 +45,7 @@ CONFIG = {
 
 
 def write(folder, *, template="the digit {}.", nine="the number nine", seed=0):
-    """The files, written only where what they hold changes."""
+    """Write the files whose contents change."""
     prompts = {name: [f"the number {name}"] for name in NAMES} | {"nine": [nine]}
     texts = {
         "config.yaml": yaml.safe_dump(CONFIG, sort_keys=False),
@@ -91,7 +91,7 @@ def finished(tmp_path_factory):
 
 
 def planned(folder):
-    """Outputs of the embedding jobs that a run would execute."""
+    """Return the outputs of the embedding jobs that a run would execute."""
     text = snakemake(folder, "-n")
     found = re.findall(r"rule embed_(?:text|images):\n\s+input: .*\n\s+output: (.*)", text)
     return {output.removeprefix("cache/").removesuffix(".h5") for output in found}
@@ -112,7 +112,7 @@ def test_a_replaced_checkpoint_reruns_its_own_model_alone(finished, age):
     before = (finished / "mine.safetensors").read_bytes()
     times = (finished / "mine.safetensors").stat()
     write(finished, seed=1)
-    if age == "older":  # than all caches, as a copy that keeps its time may be
+    if age == "older":  # than all caches, as a copy with preserved times can be
         os.utime(finished / "mine.safetensors", (1, 1))
     try:
         assert planned(finished) == {

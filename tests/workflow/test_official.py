@@ -1,4 +1,4 @@
-"""A workflow on look-alikes of published sets: corruptions, a shift of some classes, ObjectNet."""
+"""A workflow on imitations of published sets: corruptions, a partial shift, ObjectNet."""
 
 import json
 import shutil
@@ -83,7 +83,7 @@ def finished(tmp_path_factory):
 
 
 def accuracy(folder, view, labels, classes=None, dataset="val"):
-    """By hand: of the zero-shot head on a cache's features."""
+    """Compute it by hand for the zero-shot head on a cache's features."""
     probe = lpclip.load_probe(folder / "results/tiny/imagenet/zero_shot/probes.h5")
     name, _, version = view.partition("/")
     views = "clean" if name == "clean" else next(f for f, n in CORRUPTIONS.items() if name in n)

@@ -1,4 +1,4 @@
-"""A run where nothing can be written ends with a sentence, before its first job."""
+"""A run without write permission ends with a short error before its first job."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from lpclip.utils.writable import FOLDERS
 from tests.helpers import ROOT
 
-# Becomes the Python of the arguments without what lets root write anywhere, the capabilities
+# Runs Python with the arguments, without the capabilities that let root write anywhere:
 # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH; 24 is PR_CAPBSET_DROP.
 CANNOT = 77
 BOUND_BY_PERMISSIONS = f"""

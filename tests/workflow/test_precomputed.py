@@ -1,4 +1,4 @@
-"""A workflow on features made before: from one .npz to the reports, without an image."""
+"""A workflow on precomputed features: from one .npz to the reports, without images."""
 
 import os
 import re
@@ -66,7 +66,7 @@ CONFIG = {
 
 
 def write_features(path, *, permuted=False):
-    """Clusters that a line separates, and text features that lean to the first class."""
+    """Linearly separable clusters, and text features biased towards the first class."""
     rng = np.random.default_rng(0)
     centres = np.linalg.qr(rng.normal(size=(D, D)))[0][:C]
     labels = np.arange(N) % C
@@ -205,7 +205,7 @@ def test_without_a_labelled_test_set_reports_tell_what_can_be_known(tmp_path, te
     assert report["far_auroc_max_logit"].notna().all()
     rounds = lpclip.read_report(folder / "results/rounds.csv")
     assert rounds["test_accuracy"].isna().all()
-    # The adapt set has labels, which judge its pseudo-labels and nothing else.
+    # The adapt set has labels, which are only used to evaluate its pseudo-labels.
     assert rounds["pseudo_label_accuracy"].notna().any()
     robustness = lpclip.read_report(folder / "results/robustness.csv")
     assert set(robustness["dataset"]) == {test or "adapt"}

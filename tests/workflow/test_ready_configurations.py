@@ -1,4 +1,4 @@
-"""The ready configurations run on small images in the layouts that they describe."""
+"""The ready-made configurations run on small images in the layouts that they describe."""
 
 import pickle
 import re
@@ -28,7 +28,7 @@ READY = ("cifar10", "cifar100", "imagenet", "folder")
 WNIDS = ["n01440764", "n01443537", "n02708093", "n03196217"]
 CORRUPTIONS = ["fog"]
 
-# Given after the configurations: a small model and little work. Their datasets stay as they are.
+# Added to the configurations: a small model and little work. Their datasets are unchanged.
 SMALL = {
     "seeds": [0],
     "compute": {"threads": 1, "workers": 0},
@@ -38,7 +38,7 @@ SMALL = {
     "benchmarks": {
         "imagenet": {
             "templates": ["a photo of a {}."],
-            "ood": {"far": ["inaturalist", "textures"]},  # the others are laid out as the first
+            "ood": {"far": ["inaturalist", "textures"]},  # the rest have the same layout
         }
     },
 }
@@ -65,18 +65,18 @@ def write_images(root, classes=("",), n=2, ending="jpg"):
 
 
 def write_pickle(path, content):
-    """As the published files of CIFAR are."""
+    """Write a pickle like the published files of CIFAR."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(content))
 
 
 def rows(labels):
-    """Images of CIFAR's files, ``[N, 3072]``."""
+    """Return images in CIFAR's layout, ``[N, 3072]``."""
     return np.stack([pixels(i, label).reshape(-1) for i, label in enumerate(labels)])
 
 
 def write_cifar(root):
-    """CIFAR-10, CIFAR-100 and SVHN."""
+    """Write imitations of CIFAR-10, CIFAR-100 and SVHN."""
     ten, hundred = (
         yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text())["benchmarks"][name]
         for name in ("cifar10", "cifar100")
@@ -109,7 +109,7 @@ def write_imagenet(root):
 
 
 def write_weights(path):
-    """Of the small model, drawn at random: to its trained ones all words but few are the same."""
+    """Write random weights of the small model: its trained ones treat most words alike."""
     open_clip.add_model_config(tiny.CONFIG)
     torch.manual_seed(0)
     save_file(open_clip.create_model(tiny.ARCHITECTURE).state_dict(), path)
@@ -122,7 +122,7 @@ def write_photos(root):
 
 
 def write_edited(path):
-    """configs/folder.yaml after all the edits that it names, its benchmark under another name."""
+    """Write configs/folder.yaml with all its edits made and its benchmark renamed."""
     text, edits = re.subn(
         r"^( +)# (test:.*|  source:.*|  on_bad_image:.*|corruptions:.*)$",
         r"\1\2",
@@ -135,7 +135,7 @@ def write_edited(path):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Look-alikes of all sets, where the configurations look for them."""
+    """Imitations of all datasets, in the folders that the configurations name."""
     folder = tmp_path_factory.mktemp("ready")
     write_cifar(folder / "data")
     write_cifar_c(folder / "data/CIFAR-10-C", np.arange(10), CORRUPTIONS)
@@ -155,7 +155,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(folder):
-    """Reports by name of one run of all configurations, since starting jobs is what takes time."""
+    """Reports by name, of one run of all configurations, since starting jobs dominates the time."""
     files = [*(ROOT / f"configs/{name}.yaml" for name in READY), "edited.yaml", "small.yaml"]
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", ROOT / "Snakefile"]
     done = subprocess.run(
@@ -177,7 +177,7 @@ def of(table, benchmark):
 
 @pytest.fixture
 def merged(folder, monkeypatch):
-    """Function: configurations, merged as Snakemake does and completed."""
+    """Return a function that merges configurations as Snakemake does and completes them."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
     monkeypatch.setattr("torchvision.datasets.svhn.check_integrity", lambda *_: True)
@@ -195,7 +195,7 @@ def merged(folder, monkeypatch):
 def test_a_configuration_is_complete_by_itself(merged, name):
     completed = merged(name)
     assert not any(sees_labels(method["kind"]) for method in completed["methods"].values())
-    # What is defined is used.
+    # Everything that is defined is used.
     benchmarks = completed["benchmarks"].values()
     assert set(completed["datasets"]) == {name for b in benchmarks for name in datasets_of(b)}
 

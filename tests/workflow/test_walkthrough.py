@@ -1,4 +1,4 @@
-"""Every command of docs/inspect.md, run in its order in the folder of a small finished run."""
+"""Every command of docs/inspect.md, in order, in the folder of a small finished run."""
 
 import os
 import re
@@ -22,7 +22,7 @@ ENVIRONMENT = os.environ | {
 
 
 def small(config):
-    """The default, so that all names are its own, with less of everything."""
+    """Reduce the default configuration, so that its names stay the same."""
     del config["datasets"]["letters"]
     for dataset in config["datasets"].values():
         dataset["limit"] = 100
@@ -89,6 +89,6 @@ def test_every_command_of_the_page_runs_and_gives_what_it_says(finished, monkeyp
         assert part in shown, part
     predictions = pd.read_parquet("photos.parquet")
     assert predictions["id"].tolist() == [f"{number:02d}.png" for number in range(20)]
-    # The program of the exported head, and `lpclip predict` for the same digit.
+    # The program of the exported head and `lpclip predict` agree on the same digit.
     program = next(text for text in printed if "CompletedProcess" in text)
     assert program.split()[0] == predictions["prediction"][0]

@@ -1,4 +1,4 @@
-"""A small real workflow: what it gives, what re-runs, what is refused."""
+"""A small real workflow: its results, what re-runs, and what is rejected."""
 
 import copy
 import os
@@ -89,7 +89,7 @@ def snakemake(folder, *arguments, cores=8):
 
 
 def planned(folder):
-    """Names of the rules that a run would execute, with the counts of their jobs."""
+    """Return the rules that a run would execute, with the number of their jobs."""
     done = snakemake(folder, "-n")
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)
@@ -97,7 +97,7 @@ def planned(folder):
 
 
 def inputs_of_jobs(folder, *arguments):
-    """Output of every training and pseudo-labelling job that a run would execute -> inputs."""
+    """Return output -> inputs of the training and pseudo-labelling jobs of a dry run."""
     printed = snakemake(folder, *arguments).stdout
     pattern = r"rule (?:train_probe|pseudo_labels):\n\s+input: (.*)\n\s+output: (.*)"
     found = re.findall(pattern, printed)
@@ -115,7 +115,7 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def changed(finished):
     def change(edit):
-        config = copy.deepcopy(CONFIG)  # in its order, which reports follow
+        config = copy.deepcopy(CONFIG)  # keeps its order, which reports follow
         edit(config)
         write(finished, config)
         return planned(finished)
@@ -141,7 +141,7 @@ def test_the_number_of_cores_changes_no_report(finished, tmp_path):
         assert (finished / path).read_bytes() == (other / path).read_bytes(), path
 
 
-# What runs after every probe, and after the one probe of one method.
+# Rules that run after every probe, and after the one probe of one method.
 REPORTS = {"report": 1, "predictions": 1, "pictures": 1, "page": 1}
 EVALUATION = {
     "evaluate": 6, "evaluate_ood": 3, "evaluate_held_out": 3, "evaluate_rounds": 3,
@@ -169,7 +169,7 @@ OF_ONE_METHOD = {
         (
             [("data/sources/digits.py", "_SIDE = 32", "_SIDE = 33")],
             {
-                # Not the foreign set; not the zero-shot probe, which has read no image.
+                # Not the OOD set; not the zero-shot probe, which depends on no image.
                 "index_samples": 2,
                 "embed_images": 4,
                 "pseudo_labels": 1,
@@ -284,12 +284,12 @@ def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
     times = (index.stat().st_atime, index.stat().st_mtime)
     samples = read_samples(index, labels=True)
     samples["label"] = np.random.default_rng(0).permutation(samples["label"])
-    record = read_record(index)  # or the index would be made again
+    record = read_record(index)  # otherwise the index would be remade
     del record["content"]
     provenance = read_provenance(index)
     with recording(record), create(index, kind="samples", provenance=provenance) as file:
         write_table(file, "samples", samples)
-    os.utime(index, times)  # or Snakemake would embed the same images again
+    os.utime(index, times)  # otherwise Snakemake would embed the same images again
     paths = [f"{RESULTS}/{name}/probes.h5" for name in ("lp_clip", "supervised")]
     done = snakemake(other, "--forcerun", "pseudo_labels", "train_probe", "--", *paths)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -303,7 +303,7 @@ def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
 def test_no_label_free_rule_has_an_index_with_labels_as_input(finished):
     text, adapt = "cache/tiny/text/digits.h5", "cache/tiny/images/adapt/adapt.h5"
     labels = f"{RESULTS}/pseudo_labels/aligned.h5"
-    # Every file that these jobs can read; of `supervised` alone one holds labels.
+    # Every file that these jobs can read; only `supervised` has one with labels.
     assert inputs_of_jobs(finished, "-n", "--forceall") == {
         labels: {text, adapt},
         f"{RESULTS}/zero_shot/probes.h5": {text},
@@ -371,7 +371,7 @@ def test_the_page_draws_the_stages_as_they_are(finished):
     edges = {edge for edge in edges if "all" not in edge and edge[0] != edge[1]}
     rules = set(names.values()) - {"all"}
     drawn = {(source, rule) for rule in READS for source in READS[rule]}
-    # Features and text that were made before are copied by rules of their own.
+    # Precomputed features and text are copied by separate rules.
     assert rules == set(READS) - {"copy_text", "copy_features"}
     assert edges == {edge for edge in drawn if rules.issuperset(edge)}
 

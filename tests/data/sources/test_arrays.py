@@ -1,4 +1,4 @@
-"""Images in NumPy files as a dataset, in the layouts of CIFAR-10-C and CIFAR-10.1."""
+"""The source `arrays`: images in NumPy files, in the layouts of CIFAR-10-C and CIFAR-10.1."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_every_row_is_an_image_to_the_bit(root, name):
 
 
 def test_cifar10_c_is_read_one_severity_at_a_time(root):
-    """{corruption}.npy of five severities one after the other, labels.npy for all of them."""
+    """Write {corruption}.npy with five severities in a row, and labels.npy for all of them."""
     labels = str(root / "labels.npy")
     opened = [
         source(root / "fog.npy", labels=labels, slice=[10 * i, 10 * i + 10]) for i in range(5)

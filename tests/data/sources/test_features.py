@@ -1,4 +1,4 @@
-"""A file of features as a dataset: ids, labels, class names."""
+"""The source `features`: ids, labels and class names of a feature file."""
 
 import json
 

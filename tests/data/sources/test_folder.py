@@ -1,4 +1,4 @@
-"""A folder of images as a dataset."""
+"""The source `folder`: a tree of image files."""
 
 import os
 
@@ -126,7 +126,7 @@ def test_folders_can_be_excluded(root):
         ("cat/1.bmp", 0),
         ("çat/a.webp", 1),
     ]
-    save(root / "cat/dog/1.png")  # of another level
+    save(root / "cat/dog/1.png")  # at another level
     unlabelled = source(root, exclude=["dog"], labelled=False).samples()
     assert [sample.id for sample in unlabelled] == ["cat/1.bmp", "cat/dog/1.png", "çat/a.webp"]
     (root / "link").symlink_to(root / "dog", target_is_directory=True)

@@ -1,4 +1,4 @@
-"""Image sets of the datasets library as datasets, from files that are made here."""
+"""The source `huggingface`: image sets of the datasets library, from generated files."""
 
 import io
 import re

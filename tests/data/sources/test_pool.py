@@ -1,4 +1,4 @@
-"""A pool: which images of its parts it holds, under which labels, and its errors."""
+"""The source `pool`: which images of its parts it has, with which labels, and its errors."""
 
 from collections import Counter
 
@@ -148,7 +148,7 @@ def test_images_are_those_of_the_parts_in_any_order():
         open_source("digits", {"split": "adapt", "paint": "photographs", "seed": 4}),
         open_source("glyphs", {"characters": "letters", "n": 400}),
     ]
-    fresh = pool(*parts)  # reads without having listed its samples
+    fresh = pool(*parts)  # reads without listing its samples first
     for sample in reversed(found):
         number, _, path = sample.path.partition(":")
         expected = np.asarray(sources[int(number)].read(path))

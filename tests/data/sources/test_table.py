@@ -1,4 +1,4 @@
-"""A table of image files as a dataset."""
+"""The source `table`: a table of image files."""
 
 import gzip
 import re

@@ -1,4 +1,4 @@
-"""Whatever is in the rows of a table or a file of labels: samples, or a sentence."""
+"""Any content of a table or a label file gives samples or a short error."""
 
 import contextlib
 import csv
@@ -25,7 +25,7 @@ _HEADERS = [["path", "label"], ["label", "path"], ["path", "label", "path"], ["p
 
 @st.composite
 def _tables(draw):
-    """Bytes that are a table, or nearly: odd cells, lines of other lengths, odd encodings."""
+    """Generate the bytes of a valid or nearly valid table: odd cells, ragged lines, encodings."""
     separator = draw(st.sampled_from([",", ";", "\t", " "]))
     rows = [draw(st.sampled_from(_HEADERS)), *draw(_ROWS)]
     if draw(st.booleans()):
@@ -45,7 +45,7 @@ def folder():
 
 
 def _outcome(kind, where):
-    """The samples, or None after a sentence; any other error is raised."""
+    """Return the samples, or None after an LpclipError; any other error is raised."""
     try:
         opened = open_source(kind, where)
         samples = opened.samples()
@@ -89,7 +89,7 @@ def test_rows_of_a_file_of_labels(folder, data):
 
 
 def test_many_of_these_tables_can_be_read(folder):
-    """Else the tests above would hold of nothing."""
+    """Otherwise the tests above would be vacuous."""
     found = []
 
     @_fuzzed(data=_tables())

@@ -1,4 +1,4 @@
-"""Classification sets of torchvision as datasets, on files of their layout that are made here."""
+"""The source `torchvision`: classification sets, from generated files in their layout."""
 
 import pickle
 import re
@@ -65,7 +65,7 @@ def test_class_names_can_be_given(mnist):
 def test_a_set_without_class_names_has_the_numbers(tmp_path, monkeypatch):
     data = {"X": np.zeros((32, 32, 3, 4), dtype=np.uint8), "y": np.array([[1], [10], [3], [2]])}
     savemat(tmp_path / "test_32x32.mat", data)
-    # It compares the file with the published one.
+    # torchvision compares the file with the published one.
     monkeypatch.setattr(datasets.SVHN, "_check_integrity", lambda _: True)
     opened = source("SVHN", tmp_path, arguments={"split": "test"})
     assert opened.class_names == ["0", "1", "2", "3"]
@@ -187,14 +187,14 @@ def celeba(root, files, monkeypatch):
         rows = "".join(f"{name} 0\n" for name in names)
         title = f"{len(files)}\nvalue\n" if table in titled else ""
         (root / f"celeba/{table}.txt").write_text(title + rows)
-    # It compares the files with the published ones.
+    # torchvision compares the files with the published ones.
     monkeypatch.setattr(datasets.CelebA, "_check_integrity", lambda _: True)
     return source("CelebA", root, arguments={"target_type": "identity"})
 
 
 @pytest.mark.parametrize("make", [oxford_iiit_pet, caltech101, caltech256, celeba])
 def test_sets_that_open_files_themselves_open_them_as_all_others_do(make, tmp_path, monkeypatch):
-    """Of GTSRB and sets that take a loader, see the zoo."""
+    """For GTSRB and sets with a loader see the zoo."""
     files = [zoo()[name].data for name in ODD]
     opened = make(tmp_path, [*files, b"rubbish"], monkeypatch)
     assert labels(opened) == [0, 0, 0, 0]
@@ -204,7 +204,7 @@ def test_sets_that_open_files_themselves_open_them_as_all_others_do(make, tmp_pa
     with pytest.raises(BadImageError) as error:
         opened.read(opened.samples()[3].path)
     assert error.value.reason == "not an image of a known format"
-    # torchvision's own class, which others may use, opens files as before.
+    # torchvision's own class, which other code may use, still opens files itself.
     assert getattr(datasets, opened._name).__getitem__.__globals__.get("Image", Image) is Image
     again = pickle.loads(pickle.dumps(opened))
     np.testing.assert_array_equal(pixels(again), zoo()[ODD[0]].pixels)
@@ -236,7 +236,7 @@ def test_a_set_whose_label_is_no_class_is_refused(folders, monkeypatch, label):
 
 
 def test_cifar_checks_its_files_before_it_unpickles_them(tmp_path):
-    """The files are pickles: any but the published ones are refused unread."""
+    """The files are pickles: all but the published ones are rejected unread."""
     (tmp_path / "cifar-10-batches-py").mkdir()
     for name, _ in (*datasets.CIFAR10.train_list, *datasets.CIFAR10.test_list):
         (tmp_path / "cifar-10-batches-py" / name).write_bytes(b"cposix\nsystem\n(S'false'\ntR.")

@@ -1,4 +1,4 @@
-"""Tar shards as a dataset: the samples that the webdataset library sees, read by their place."""
+"""The source `webdataset`: the samples that the webdataset library reads, by random access."""
 
 import contextlib
 import io
@@ -73,7 +73,7 @@ def test_a_list_of_shards_keeps_its_order(root):
 
 
 def test_the_samples_are_those_of_the_webdataset_library(root):
-    with contextlib.ExitStack() as stack:  # the library itself leaves files open
+    with contextlib.ExitStack() as stack:  # the library does not close files
         shards = [stack.enter_context(path.open("rb")) for path in sorted(root.glob("*.tar"))]
         members = tar_file_expander({"url": shard.name, "stream": shard} for shard in shards)
         theirs = list(group_by_keys(members))

@@ -1,4 +1,4 @@
-"""Few-shot heads learn the shots, all of the shots, and nothing but the shots."""
+"""Few-shot heads are trained on all of the shots and on no other labels."""
 
 import numpy as np
 import pytest
@@ -90,6 +90,6 @@ def test_a_supervised_method_sees_the_share_of_labels_that_it_is_given(tmp_path)
     probes = supervised.fit(head, inputs, supervised.Settings(**sweep, label_share=0.4), [0, 1])
     assert probes.n_labels == 36
     assert np.bincount(labels[probes.labels_seen[1]]).tolist() == [12] * 3
-    # The draw is that of the shots.
+    # The same sampling as for the shots.
     shots = few_shot.fit(head, inputs, Settings(**sweep, shots=12), [0, 1])
     np.testing.assert_array_equal(probes.labels_seen, shots.labels_seen)

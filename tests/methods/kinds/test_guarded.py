@@ -1,4 +1,4 @@
-"""The guarded method: what it ships follows from what the guard says."""
+"""The guarded method ships what the guard decides."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from tests.helpers.clusters import MODEL, SETTINGS, World
 TRAINING = replace(SETTINGS, rounds=2)
 SEEDS = (0, 1)
 ALWAYS, NEVER = Worth(1.0, 0.0, 0.0, 0.0), Worth(-1.0, 0.0, 0.0, 0.0)
-# Gains as much as the evidence says, and nothing without any.
+# The estimated gain equals the evidence, and is zero without any.
 BY_EVIDENCE = Worth(0.0, 1.0, 1.0, 0.0)
 
 
@@ -30,7 +30,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def base(world):
-    """Probes of the method that is guarded, in a file."""
+    """Write the probes of the guarded method to a file."""
     probes = world.fit(TRAINING, SEEDS)
     provenance = {**MODEL, "benchmark": "blobs", "method": "base", "settings": repr(TRAINING)}
     write_probes(world.adapt.with_name("probes.h5"), probes, provenance)
@@ -140,7 +140,7 @@ def test_evidence_is_of_the_last_rounds_once_per_seed_whatever_the_strengths(
     monkeypatch.setattr(guarded, "self_train", keep)
     monkeypatch.setattr(guarded, "gather", spy)
     pool = guarded.read_pool(world.head, world.adapt, TRAINING)
-    # Biases that count, which students of clusters hardly have.
+    # Large biases; students of clusters have hardly any.
     biased = replace(base, bias=base.bias + np.arange(3, dtype=np.float32) * (base.bias != 0))
     guarded.examine(world.head, pool, biased, TRAINING)
     heads = {

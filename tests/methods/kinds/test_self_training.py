@@ -1,4 +1,4 @@
-"""Self-training on synthetic features: it improves a tilted head, and reports what collapses."""
+"""Self-training on synthetic features improves a biased head and reports collapse."""
 
 import logging
 from dataclasses import replace
@@ -28,7 +28,7 @@ def world(tmp_path):
 
 @pytest.fixture(autouse=True)
 def readable_log(caplog):
-    """Warnings are looked at, and nothing below them."""
+    """Capture warnings and above."""
     caplog.set_level(logging.WARNING, logger="lpclip")
 
 
@@ -114,7 +114,7 @@ def test_a_round_that_collapses_is_reported_and_the_probe_before_it_kept(
         collapse=limits,
         optimisation=replace(SETTINGS.optimisation, epochs=1, learning_rate=1e-3),
     )
-    # Labels of equal frequencies, which no student's predictions can be more balanced than.
+    # Labels with equal frequencies: no student's predictions can be more balanced.
     balanced = world.labels if "balance" in reason else None
     probes = world.fit(settings, seeds=(0,), class_index=balanced)
     assert probes.rounds["status"].tolist() == ["ok", "collapsed", "stopped", "stopped"]
@@ -250,7 +250,7 @@ def test_pseudo_labels_of_anything_else_are_refused(world, wrong, sentence):
 
 @pytest.fixture
 def importances(monkeypatch):
-    """Factors on the losses that students were trained with, [S, N] per round."""
+    """Record the loss weights of the students, [S, N] per round."""
     given = []
 
     def spy(views, targets, importance, **more):

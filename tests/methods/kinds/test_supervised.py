@@ -1,4 +1,4 @@
-"""The supervised reference is scikit-learn's logistic regression, told in weights of a probe."""
+"""The supervised reference is scikit-learn's logistic regression, as the weights of a probe."""
 
 import re
 from dataclasses import replace

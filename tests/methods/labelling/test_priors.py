@@ -1,4 +1,4 @@
-"""Priors against plain loops, and the most even frequencies against a numerical optimiser."""
+"""Priors compared with plain loops, and maximum-entropy frequencies with a numerical optimiser."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,14 @@ from lpclip.methods.labelling.priors import PRIORS, apply_prior, estimated_frequ
 
 
 def predictions(n=40, c=4, seed=0, tilt=2.0, sharpness=2.0):
-    """Distributions [N, C] that favour the first classes."""
+    """Return distributions [N, C] that favour the first classes."""
     logits = np.random.default_rng(seed).normal(size=(n, c)) * sharpness - tilt * np.arange(c) / c
     exponent = np.exp(logits)
     return exponent / exponent.sum(axis=1, keepdims=True)
 
 
 def scale_once(p):
-    """Divide columns by their mean, then rows by their sum, number by number."""
+    """Divide columns by their mean, then rows by their sum, element by element."""
     n, c = p.shape
     share = [sum(p[i, j] for i in range(n)) / n for j in range(c)]
     out = np.zeros_like(p)
@@ -120,7 +120,7 @@ def test_frequencies_of_a_sure_model_stay_and_of_an_unsure_one_are_evened_out():
 
 
 def most_even_by_an_optimiser(p, distance):
-    """Raise by u and cut by v, so that the distance is a linear constraint."""
+    """Optimise increases u and decreases v, so that the distance is a linear constraint."""
     c = len(p)
 
     def moved(uv):

@@ -1,4 +1,4 @@
-"""Pseudo-labels: corrections, selection and averages, and the stage's file."""
+"""Pseudo-labels: corrections, selection, averages, and the file of the stage."""
 
 import json
 from math import ceil
@@ -26,7 +26,7 @@ from lpclip.storage.text import text_fingerprint
 
 
 def plain(**changes):
-    """A labelling without the corrections that look at the set as a whole."""
+    """Return a labelling without the corrections that depend on the whole set."""
     return Labelling(
         **{"temperature": 1.0, "structure": 0.0, "prior": "none", "class_floor": 0.0} | changes
     )
@@ -36,7 +36,7 @@ MODEL = {"model": "tiny", "weights": "3f9a"}
 
 
 def predictions(n=40, c=4, seed=0, tilt=2.0):
-    """Distributions [N, C] that favour the first classes."""
+    """Return distributions [N, C] that favour the first classes."""
     logits = np.random.default_rng(seed).normal(size=(n, c)) * 2 - tilt * np.arange(c) / c
     exponent = np.exp(logits)
     return exponent / exponent.sum(axis=1, keepdims=True)
@@ -136,7 +136,7 @@ def test_a_higher_temperature_makes_predictions_less_sure():
 
 
 def two_blobs(n=200, lean=2.0, seed=0):
-    """Views [2, N, D] of two blobs, their classes, and cosines that lean to the first one."""
+    """Return views [2, N, D] of two blobs, their classes, and cosines biased to the first."""
     rng = np.random.default_rng(seed)
     truth = np.arange(n) % 2
     centres = np.eye(2, 8)

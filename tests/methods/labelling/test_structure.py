@@ -1,4 +1,4 @@
-"""Structure of unlabelled features against scikit-learn and sums by hand."""
+"""Structure of unlabelled features, compared with scikit-learn and explicit sums."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from lpclip.storage.features import normalise
 
 
 def clusters(n=90, n_views=2, n_classes=3, dim=6, spread=0.25, seed=0):
-    """Unit-length views [V, N, D] of clusters, and the cluster of each sample."""
+    """Return unit-length views [V, N, D] of clusters, and the cluster of each sample."""
     rng = np.random.default_rng(seed)
     centres = np.linalg.qr(rng.normal(size=(dim, dim)))[0][:n_classes]
     labels = rng.integers(n_classes, size=n)
@@ -84,11 +84,11 @@ def test_halves_are_halves_drawn_by_the_seed():
 def test_gaussian_logits_are_fishers_discriminant_fitted_on_the_other_half():
     views, labels = clusters(n=300, n_views=2)
     found = Structure(views)
-    # Labels that weigh this much leave nothing of the one sample per class at the centre.
+    # With labels of this weight the one sample per class at the centre has no effect.
     logits = found.gaussian_logits(1e9 * np.eye(3)[labels])
     assert (logits.shape, logits.dtype) == ((2, 300, 3), np.float32)
     for fitted in (found.halves, ~found.halves):
-        # Priors weigh the classes' covariances; here as often as they are, then taken out.
+        # Priors weight the classes' covariances: use the class frequencies here, then remove them.
         priors = np.bincount(labels[fitted]) / fitted.sum()
         fisher = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1, priors=priors)
         fisher.fit(np.concatenate(views[:, fitted].astype(float)), np.tile(labels[fitted], 2))
@@ -141,7 +141,7 @@ def test_a_class_that_nobody_is_in_is_as_far_as_others_in_no_direction():
     _, weight, distance = fit_gaussians(views, np.eye(4)[labels])
     assert (weight[3] == 0).all()
     assert distance[3] == pytest.approx(distance[:3].mean())
-    # So it wins only where every other class is further than the centre is from the classes.
+    # So it wins only where all other classes are farther away than that.
     logits = Structure(views).gaussian_logits(np.eye(4)[labels])
     assert (logits.mean(axis=0).argmax(axis=-1) != 3).mean() > 0.95
 

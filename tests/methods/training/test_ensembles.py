@@ -1,4 +1,4 @@
-"""Ensembles: each member is a head of its own, and their probabilities are averaged."""
+"""Ensembles: members are separate heads whose probabilities are averaged."""
 
 from dataclasses import replace
 
@@ -91,7 +91,7 @@ def test_a_sample_of_dropout_leaves_features_out_and_raises_the_others(tmp_path)
     settings = mc_dropout.Settings(rate=0.5, members=200, optimisation=replace(SHORT, epochs=1))
     fitted = mc_dropout.fit(head, inputs, settings, [0])
     left_out = fitted.member_weight[0] == 0
-    # A feature is left out for all classes or for none.
+    # A feature is dropped for all classes or for none.
     assert (left_out.all(axis=1) == left_out.any(axis=1)).all()
     assert 0.4 < left_out.mean() < 0.6
     kept = np.where(left_out, np.nan, fitted.member_weight[0])

@@ -1,4 +1,4 @@
-"""Methods made from another one's probes: temperature scaling and the way from zero-shot."""
+"""Methods on another method's probes: temperature scaling and interpolation with zero-shot."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def test_the_temperature_is_that_of_a_search_over_a_fine_grid():
     best = grid[np.argmin([loss(logits / t, labels) for t in grid])]
     assert fit_temperature(logits[None], labels) == pytest.approx(best, rel=2e-3)
     assert best > 1.5
-    # Two equal members are one.
+    # Two equal members are equivalent to one.
     assert fit_temperature(np.stack([logits] * 2), labels) == pytest.approx(best, rel=2e-3)
 
 

@@ -1,4 +1,4 @@
-"""The guard: each piece of evidence by hand, and the decision that it leads to."""
+"""The guard: each piece of evidence computed by hand, and the resulting decision."""
 
 from dataclasses import asdict, replace
 
@@ -28,13 +28,13 @@ N, C = 8, 2
 
 
 def as_logits(*per_view):
-    """Logits [V, N, C] under which each view's class is the one given."""
+    """Return logits [V, N, C] that give each view the given class."""
     return np.eye(C)[np.array(per_view)]
 
 
 @pytest.fixture
 def blobs(monkeypatch):
-    """Two blobs of four samples, one neighbour each; the halves hold two of each blob."""
+    """Two blobs of four samples, one neighbour each; each half has two samples of each blob."""
     monkeypatch.setattr("lpclip.methods.labelling.structure.N_NEIGHBOURS", 1)
     # Neighbours are (0, 1), (2, 3), (4, 5), (6, 7).
     angles = np.radians([0, 2, 20, 22, 90, 92, 110, 112])
@@ -46,7 +46,7 @@ def blobs(monkeypatch):
 
 
 TRUTH = (0, 0, 0, 0, 1, 1, 1, 1)
-ZERO = (0, 0, 0, 1, 1, 1, 1, 0)  # wrong of samples 3 and 7
+ZERO = (0, 0, 0, 1, 1, 1, 1, 0)  # wrong for samples 3 and 7
 WRONG = tuple(1 - c for c in TRUTH)
 
 
@@ -69,7 +69,7 @@ def evidence(
 
 def test_nothing_speaks_for_zero_shot_over_itself(blobs):
     itself = evidence(blobs, head=(ZERO, ZERO), one=ZERO, two=ZERO)
-    # Agreement is no comparison: it is zero-shot's own.
+    # Agreement is not a difference: it is zero-shot's own.
     assert itself == replace(NOTHING, agreement=4 / 8)
     assert replace(evidence(blobs), agreement=0.0) != NOTHING
 
@@ -106,7 +106,7 @@ def test_gaussian_is_agreement_with_gaussians_fitted_to_zero_shots_predictions(b
     ours = sum(r == t for r, t in zip(reader, TRUTH, strict=True)) / N
     theirs = sum(r == z for r, z in zip(reader, ZERO, strict=True)) / N
     assert evidence(blobs).gaussian == ours - theirs
-    # Nothing that the halves say counts, and nothing that the head says changes the reader.
+    # The halves have no effect, and the head does not change the Gaussian classifier.
     assert evidence(blobs, one=WRONG, two=WRONG).gaussian == ours - theirs
     assert evidence(blobs, head=(WRONG, WRONG)).gaussian == 1 - ours - theirs
     assert evidence(blobs, head=(ZERO, ZERO)).gaussian == 0
@@ -118,18 +118,19 @@ def test_the_reader_is_fitted_to_zero_shot_and_reads_the_mean_of_the_views(blobs
 
     def gaussian_logits(_, probabilities):
         fitted_on.append(probabilities)
-        # Against the first view, the mean of the views says TRUTH but for sample 7.
+        # Unlike the first view, the mean of the views predicts TRUTH except for sample 7.
         return as_logits(WRONG, WRONG) + 3 * as_logits(reader, reader)
 
     reader = (*TRUTH[:7], 0)
     monkeypatch.setattr(Structure, "gaussian_logits", gaussian_logits)
-    # Unlike zero-shot of samples 3, 6 and 7, unlike the reader of 6 and 7.
+    # Differs from zero-shot on samples 3, 6 and 7, from the Gaussian classifier on 6 and 7.
     head = (0, 0, 0, 0, 1, 1, 0, 1)
-    one, two = (1, 1, 0, 0, 1, 1, 1, 1), TRUTH  # unlike each other of samples 0 and 1
+    one, two = (1, 1, 0, 0, 1, 1, 1, 1), TRUTH  # they differ on samples 0 and 1
     found = evidence(blobs, head=(head, head), one=one, two=two)
-    # Zero-shot is unlike the reader of sample 3 alone.
+    # Zero-shot differs from the Gaussian classifier only on sample 3.
     assert found.gaussian == 6 / 8 - 7 / 8
-    # Strangers are two, one, two, one, ...: wrong of sample 1, unlike zero-shot of 1, 3 and 7.
+    # Heads not trained on the sample: two, one, two, one, ...: wrong for sample 1, and
+    # different from zero-shot on 1, 3 and 7.
     assert found.halves == 6 / 8 - 5 / 8
     assert found.agreement == 6 / 8  # samples 6 and 7 are neighbours
     assert found.change == 3 / 8
@@ -137,24 +138,24 @@ def test_the_reader_is_fitted_to_zero_shot_and_reads_the_mean_of_the_views(blobs
     np.testing.assert_array_equal(probabilities, np.eye(C)[list(ZERO)])
 
 
-def test_halves_is_their_agreement_less_the_strangers_with_zero_shot(blobs):
-    # They differ on sample 0 alone.
+def test_halves_is_their_agreement_less_the_untrained_heads_with_zero_shot(blobs):
+    # They differ only on sample 0.
     one, two = (1, 0, 0, 0, 1, 1, 1, 1), TRUTH
-    # Samples 0, 2, 4, 6 are in the first half; head two is their stranger.
-    stranger = (two[0], one[1], two[2], one[3], two[4], one[5], two[6], one[7])
-    with_zero = sum(s == z for s, z in zip(stranger, ZERO, strict=True)) / N
+    # Samples 0, 2, 4, 6 are in the first half; head two was not trained on them.
+    untrained = (two[0], one[1], two[2], one[3], two[4], one[5], two[6], one[7])
+    with_zero = sum(s == z for s, z in zip(untrained, ZERO, strict=True)) / N
     assert with_zero == 6 / 8
     assert evidence(blobs, one=one, two=two).halves == 7 / 8 - 6 / 8
-    # Turned round, the stranger of sample 0 is the head that is wrong of it.
+    # Swapped, the head not trained on sample 0 is the one that is wrong for it.
     assert evidence(blobs, one=two, two=one).halves == 7 / 8 - 5 / 8
 
 
 def test_neighbours_are_zero_shots_votes_where_the_two_differ(blobs):
-    # The neighbour of 3 is 2, of class 0 as the head says; that of 7 is 6, likewise.
+    # The neighbour of 3 is 2, with class 0 as the head predicts; that of 7 is 6, likewise.
     assert evidence(blobs).neighbours == 2 / 8
-    # The other way round: votes of the truth for the head's wrong classes of 3 and 7.
+    # The other way round: votes of the truth for the head's wrong classes on 3 and 7.
     assert evidence(blobs, zero=(TRUTH, TRUTH), head=(ZERO, ZERO)).neighbours == -2 / 8
-    # A head that changes neighbours together has not won their votes.
+    # A head that changes both neighbours does not gain their votes.
     together = (0, 0, 1, 1, 1, 1, 1, 1)
     assert evidence(blobs, zero=(TRUTH, TRUTH), head=(together, together)).neighbours == -2 / 8
 
@@ -182,7 +183,7 @@ def test_balance_is_entropy_of_the_classes_less_zero_shots(blobs):
 
 @pytest.fixture
 def worth(monkeypatch):
-    """Half-way gains twice the Gaussian evidence, all the way three times the halves less 0.1."""
+    """Half-way gains twice the Gaussian evidence; all the way 3 x halves - 0.1."""
     table = {0.5: Worth(0.0, 2.0, 0.0, 0.0), 1.0: Worth(-0.1, 0.0, 3.0, 0.0)}
     monkeypatch.setattr(guard, "WORTH", table)
 
@@ -215,7 +216,7 @@ def test_log_odds_are_bounded_as_if_the_share_were_1_to_99_per_cent():
         (0.0, 0.2, ADAPTED, 1.0),
         (1e-9, 0.0, ADAPTED, 0.5),  # there is no margin
         (0.0, 0.0, ZERO_SHOT, 0.0),  # half-way gains exactly nothing
-        (-0.004, 0.032, ZERO_SHOT, 0.0),  # both lose, all the way least
+        (-0.004, 0.032, ZERO_SHOT, 0.0),  # both lose, all the way the least
         (-0.3, -0.3, ZERO_SHOT, 0.0),
     ],
 )
@@ -282,5 +283,5 @@ def test_the_table_has_a_row_per_strength_and_the_columns_of_the_report():
     assert table["estimated_gain"].tolist() == pytest.approx([0.2, -0.1])
     assert (table["chosen_strength"] == 0.5).all()
     assert (table["decision"] == "adapted").all()
-    # The evidence is the same whatever the strength.
+    # The evidence does not depend on the strength.
     assert table[list(FIELDS)].to_dict("records") == [asdict(found)] * 2

@@ -1,4 +1,4 @@
-"""Streamed views: training on them equals that in memory in the same order, in little memory."""
+"""Streamed views: training equals training in memory in the same order, in little memory."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ def write(path, n=N, dim=D, versions=3):
 
 @pytest.fixture
 def stored(tmp_path):
-    """The same views, from the disk and in memory."""
+    """Return the same views, from disk and in memory."""
     path = tmp_path / "adapt.h5"
     write(path)
     views = {name: read_features(path, name, expected={}) for name in ("weak", "strong")}
@@ -150,7 +150,7 @@ from lpclip.storage.features import read_features
 from lpclip.methods.training.streaming import stream_cache
 from lpclip.methods.training.student import Optimisation, train_student
 
-def peak():  # megabytes; getrusage also knows of the process before this program
+def peak():  # megabytes; getrusage also counts the process before exec
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
 
@@ -187,5 +187,5 @@ def test_memory_stays_within_the_budget_whatever_the_size_of_the_cache(tmp_path)
         for way in ("streamed", "in memory")
     }
     assert grown["in memory"] > 80
-    # The budget, a batch and what is read at once.
+    # The budget, a batch and one read block.
     assert grown["streamed"] < 40

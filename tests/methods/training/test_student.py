@@ -1,4 +1,4 @@
-"""The student: what plain PyTorch would give, for every seed as if it were alone."""
+"""The student equals plain PyTorch, for every seed as if trained alone."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ SHORT = Optimisation(epochs=4, batch_size=16, learning_rate=0.01)
 
 
 def problem(n_seeds=3, share=0.7):
-    """Views, hard targets and selection of each seed, from a generator of their own."""
+    """Return views, hard targets and selection of each seed, from separate generators."""
     g = torch.Generator().manual_seed(0)
     views = torch.nn.functional.normalize(torch.randn(V, N, D, generator=g), dim=-1)
     classes = torch.randint(C, (n_seeds, N), generator=g)
@@ -142,7 +142,7 @@ def test_weight_decay_pulls_towards_zero():
 
 
 def test_patience_keeps_the_best_pass_by_the_held_out_pseudo_labels():
-    """Random targets cannot be learned, so held-out loss rises while the training loss falls."""
+    """Train on random targets: the held-out loss rises while the training loss falls."""
     views, targets, selected, head = problem(1, share=1.0)
     stopping = replace(SHORT, epochs=40, patience=3, held_out=0.4, learning_rate=0.02)
     start = torch.zeros(1, C, D)

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: silent, self-sufficient, and no wider than the screen."""
+"""The page in headless Chromium: no messages, no requests, no wider than the screen."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Pictures are the images they say, as texts that a page can hold."""
+"""Pictures are the right images, encoded as text for the page."""
 
 import base64
 import io
@@ -140,7 +140,7 @@ def test_published_corruptions_are_shown_as_they_are_in_their_files(made, tmp_pa
     samples = pd.DataFrame(open_source("cifar_c", {"root": str(files)}).samples())[["id", "path"]]
     write_features(
         tmp_path / "weather.h5",
-        samples=samples.iloc[7:],  # the first of these is shown
+        samples=samples.iloc[7:],  # the first of these is in the gallery
         versions={"snow": 5},
         parts=[np.ones((5, N - 7, D), np.float16)],
         provenance={

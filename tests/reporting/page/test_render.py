@@ -1,4 +1,4 @@
-"""The page shows what the reports say, needs nothing else, and escapes what it is given."""
+"""The page shows the reports' values, is self-contained, and escapes its input."""
 
 import re
 from itertools import pairwise
@@ -19,13 +19,13 @@ def evaluation():
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """Page and folder of the evaluation as it is; for tests that only look."""
+    """Page and folder of the unchanged evaluation, for read-only tests."""
     folder = tmp_path_factory.mktemp("plain")
     return page_of(small_evaluation(), folder), folder
 
 
 def rows_of(page, caption):
-    """Cells of the table whose caption begins so: row header -> texts."""
+    """Return the cells of the table with this start of its caption: row header -> texts."""
     table = re.search(rf"<caption><span>{caption}.*?</table>", page, flags=re.DOTALL)[0]
     found = {}
     for row in re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2], flags=re.DOTALL):

@@ -1,4 +1,4 @@
-"""Files of features from elsewhere: what is written is read, and every mistake is a sentence."""
+"""Feature files of other programs: values are read unchanged, every mistake is a short error."""
 
 import json
 
@@ -65,7 +65,7 @@ def write_safetensors(folder):
 
 
 def write_clip_retrieval(folder, n_parts=12):
-    """Parts of one row each, whose numbers sort otherwise as text than as numbers."""
+    """Write parts of one row, whose numbers sort differently as text than as numbers."""
     root = folder / "embeddings"
     for name in ("img_emb", "text_emb", "metadata"):
         (root / name).mkdir(parents=True)
@@ -174,7 +174,7 @@ def test_clip_retrieval_gives_ids_and_both_kinds_of_features(tmp_path):
 
 
 class Payload:
-    """Would leave a trace if it were unpickled."""
+    """Leaves a trace when it is unpickled."""
 
     def __reduce__(self):
         return (pytest.fail, ("unpickled",))

@@ -1,4 +1,4 @@
-"""Features as others save them: PyTorch tensors, HDF5 files, one column for each dimension."""
+"""Features saved by others: PyTorch tensors, HDF5 files, one column per dimension."""
 
 import h5py
 import numpy as np
@@ -43,7 +43,7 @@ def test_a_tensor_or_a_dict_of_tensors_is_read(tmp_path, zipped):
         torch.save(value, tmp_path / name, _use_new_zipfile_serialization=zipped)
     np.testing.assert_array_equal(open_arrays(tmp_path / "f.pt").features("array"), VALUES)
     arrays = open_arrays(tmp_path / "g.pth")
-    assert arrays.pick(None, ndim=2) == "train/img"  # and not the labels [N, 1]
+    assert arrays.pick(None, ndim=2) == "train/img"  # not the labels [N, 1]
     np.testing.assert_array_equal(arrays.features("train/img"), VALUES)
     found = samples(tmp_path / "g.pth", ids="names", labels="labels")
     assert [(s.id, s.label) for s in found] == list(zip(NAMES, LABELS.tolist(), strict=True))
@@ -78,7 +78,7 @@ def test_a_script_archive_is_refused(tmp_path):
 
 @pytest.fixture
 def hdf5(tmp_path):
-    """A file with everything that others put into one, some of it outside."""
+    """Write a file with everything that other programs write, some of it external."""
     np.arange(6.0).tofile(tmp_path / "outside.bin")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["secret"] = VALUES
@@ -87,7 +87,7 @@ def hdf5(tmp_path):
         file["train/labels"] = LABELS[:, None]
         file["train/names"] = NAMES
         file["train/fixed"] = np.array(NAMES, dtype="S")
-        file["train/again"] = file["train"]  # a circle
+        file["train/again"] = file["train"]  # a cycle
         file["table"] = np.zeros(N, dtype=[("a", "f4"), ("b", "i4")])
         file["nothing"] = h5py.Empty("f4")
         file["soft"] = h5py.SoftLink("/train/img")
@@ -146,7 +146,7 @@ def test_a_frame_that_pandas_wrote_is_read(tmp_path):
     assert [sample.id for sample in found] == NAMES
 
 
-# --- one column for each dimension
+# --- one column per dimension
 
 
 @pytest.mark.parametrize("name", ["f.parquet", "f.csv", "f.tsv", "f.csv.gz", "s.csv", "u.csv"])
@@ -155,7 +155,7 @@ def test_a_frame_that_pandas_wrote_is_read(tmp_path):
 def test_numbered_columns_are_one_array(tmp_path, name, pattern, first):
     columns = [pattern.format(number) for number in range(first, first + D)]
     frame = pd.DataFrame(VALUES.astype(np.float64), columns=columns)
-    # The order of columns is that of their numbers, wherever they stand.
+    # Columns are ordered by their numbers, not by position.
     frame = frame[columns[::-1]].assign(id=NAMES, label=LABELS * 10, what=NAMES)
     path = tmp_path / name
     if name == "f.parquet":
@@ -233,7 +233,7 @@ def test_groups_of_one_column_are_no_array():
     assert numbered(["a0", "b", "c1"]) == ({}, {})
 
 
-# --- labels [N, 1], and files that claim the same place
+# --- labels [N, 1], and files that claim the same location
 
 
 def test_labels_of_shape_n_1_are_labels(tmp_path):
