@@ -7,7 +7,7 @@ equal bytes.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
@@ -124,12 +124,3 @@ def columns(path: Path, frame: pd.DataFrame, *names: str) -> pd.DataFrame:
             f"{path} is damaged: a table lacks {', '.join(missing)}.{make_again(path)}"
         )
     return frame[list(names)]
-
-
-def same_model(paths: Sequence[Path], *, kinds: Sequence[str]) -> Attributes:
-    """Provenance of the first file, after checking that all come from the same weights."""
-    first = read_provenance(paths[0], kind=kinds[0])
-    expected = {key: first[key] for key in ("model", "weights")}
-    for path, kind in zip(paths[1:], kinds[1:], strict=True):
-        check_provenance(path, read_provenance(path, kind=kind), expected)
-    return first

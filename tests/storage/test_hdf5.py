@@ -14,7 +14,7 @@ from lpclip.errors import LpclipError
 from lpclip.storage import features
 from lpclip.storage.features import normalise, read_features
 from lpclip.storage.features import write_features as stored_write_features
-from lpclip.storage.hdf5 import SCHEMA_VERSION, create, open_file, read_provenance, same_model
+from lpclip.storage.hdf5 import SCHEMA_VERSION, create, open_file, read_provenance
 from lpclip.storage.samples import fingerprint, read_samples
 from lpclip.storage.tables import read_table, write_table
 
@@ -215,15 +215,6 @@ def test_a_view_that_is_not_there_is_refused_with_the_nearest(tmp_path):
     path = write_features(tmp_path / "f.h5", [np.ones((1, 5, 3), np.float16)], {"clean": 0})
     with pytest.raises(LpclipError, match=r"no view 'clena'\. Did you mean 'clean'"):
         read_features(path, "clena", expected={})
-
-
-def test_caches_of_two_models_do_not_go_together(tmp_path):
-    one = write_samples(tmp_path / "one.h5")
-    two = write_samples(tmp_path / "two.h5", weights="77c1")
-    kinds = ["samples", "samples"]
-    assert same_model([one, one], kinds=kinds)["model"] == "tiny"
-    with pytest.raises(LpclipError, match=r"two\.h5 was made with weights '77c1', not '3f9a'"):
-        same_model([one, two], kinds=kinds)
 
 
 def test_a_writer_that_fails_leaves_the_old_file_as_it_was(samples_file):

@@ -10,7 +10,7 @@ from torch import Tensor
 from lpclip.errors import LpclipError
 from lpclip.transforms.corruptions import registry
 from lpclip.transforms.views import operations
-from lpclip.transforms.views.policies import OPERATIONS, POLICIES, make_views, strong, weak
+from lpclip.transforms.views.policies import OPERATIONS, POLICIES, strong, weak
 from lpclip.utils import rng
 
 IDS = [f"sample-{i}" for i in range(24)]
@@ -28,41 +28,30 @@ def keys() -> Tensor:
     return rng.keys(0, IDS, "strong/0")
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("kind", ["clean", "weak", "strong"])
-def test_views_do_not_depend_on_the_batch(images, kind, policy):
-    options = {
-        "kind": kind,
-        "versions": [0, 1],
-        "seed": 0,
-        "policy": policy,
-        "flips": ("horizontal",),
-    }
-    whole = make_views(images, IDS, **options)
-    assert whole.shape == (2, *images.shape)
+def made(view: str, images: Tensor, ids: list[str], *, seed: int = 0, **options: str) -> Tensor:
+    """A view as a pass makes it: of (seed, id, view) alone."""
+    make = weak if view.startswith("weak") else strong
+    return make(images, rng.keys(seed, ids, view), flips=("horizontal",), **options)
+
+
+@pytest.mark.parametrize(
+    ("view", "options"), [("weak/0", {}), *(("strong/0", {"policy": name}) for name in POLICIES)]
+)
+def test_views_do_not_depend_on_the_batch(images, view, options):
+    whole = made(view, images, IDS, **options)
+    assert whole.shape == images.shape
     assert whole.dtype == torch.float32
     assert 0 <= float(whole.min()) <= float(whole.max()) <= 1
-    for rows in ([3], [20, 1, 7], list(range(5, 24))):
-        part = make_views(images[rows], [IDS[i] for i in rows], **options)
-        assert torch.equal(part, whole[:, rows])
+    for rows in ([3], [20, 1, 7], list(range(5, 24)), []):
+        part = made(view, images[rows], [IDS[i] for i in rows], **options)
+        assert torch.equal(part, whole[rows])
 
 
 @pytest.mark.parametrize("kind", ["weak", "strong"])
 def test_versions_and_seeds_differ(images, kind):
-    views = make_views(images, IDS, kind=kind, versions=[0, 1], seed=0)
-    other = make_views(images, IDS, kind=kind, versions=[0], seed=1)
-    for view in (views[1], other[0]):
-        changed = (view - views[0]).abs().amax(dim=(1, 2, 3)) > 0.01
-        assert changed.all()
-
-
-def test_a_version_is_the_same_whichever_others_are_made(images):
-    views = make_views(images, IDS, kind="strong", versions=[0, 1, 2], seed=0)
-    assert torch.equal(make_views(images, IDS, kind="strong", versions=[2], seed=0)[0], views[2])
-
-
-def test_clean_views_are_the_images(images):
-    assert torch.equal(make_views(images, IDS, kind="clean", versions=[0], seed=0)[0], images)
+    first = made(f"{kind}/0", images, IDS)
+    for view in (made(f"{kind}/1", images, IDS), made(f"{kind}/0", images, IDS, seed=1)):
+        assert ((view - first).abs().amax(dim=(1, 2, 3)) > 0.01).all()
 
 
 def corner_bright(batch: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,29 +135,16 @@ def test_rotation_turns_about_the_centre_also_where_the_image_is_not_square():
     assert float(quarter[0, 0, 0, 20] + quarter[0, 0, 20, 20]) == pytest.approx(1, abs=1e-4)
 
 
-def test_an_empty_batch_gives_empty_views(images):
-    assert make_views(images[:0], [], kind="strong", versions=[0, 1], seed=0).shape == (
-        2,
-        0,
-        3,
-        20,
-        24,
-    )
-
-
 @pytest.mark.parametrize(
-    ("options", "text"),
+    ("view", "options", "text"),
     [
-        ({"kind": "stronk"}, "Did you mean 'strong'"),
-        ({"kind": "strong", "policy": "disjiont"}, "Did you mean 'disjoint'"),
-        ({"kind": "weak", "flips": ("horizontl",)}, "Did you mean 'horizontal'"),
-        ({"kind": "weak", "ids": ["a"]}, "one id per image"),
+        (strong, {"policy": "disjiont"}, "Did you mean 'disjoint'"),
+        (weak, {"flips": ("horizontl",)}, "Did you mean 'horizontal'"),
     ],
 )
-def test_mistakes_are_named(images, options, text):
-    options = {"ids": IDS, "versions": [0], "seed": 0, **options}
+def test_mistakes_are_named(images, view, options, text):
     with pytest.raises(LpclipError, match=text):
-        make_views(images, options.pop("ids"), **options)
+        view(images, keys(), **options)
 
 
 def test_names_are_read_without_torch():

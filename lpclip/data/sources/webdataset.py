@@ -5,8 +5,9 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from PIL import Image
 
@@ -21,6 +22,7 @@ from lpclip.storage.json_text import parse_json
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _META = re.compile(r"__[^/]*__($|/)")  # members that webdataset passes over
+_NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)  # key and ending of a member
 _PATH = re.compile(r"(.+?)::(.*)@([0-9]+):([0-9]+)", re.DOTALL)
 
 
@@ -129,9 +131,6 @@ class Source:
 
     @cached_property
     def _index(self) -> list["_Entry"]:
-        # Takes seconds to import; only the index needs it, no worker that reads images.
-        from webdataset.tariterators import group_by_keys
-
         # Ids say which shard, and do not depend on where the shards lie.
         parent = os.path.commonpath([Path(shard).absolute().parent for shard in self._shards])
         places = [Path(shard).absolute().relative_to(parent) for shard in self._shards]
@@ -142,23 +141,22 @@ class Source:
         for shard, name in zip(self._shards, names, strict=True):
             try:
                 with Path(shard).open("rb") as file:
-                    for sample in group_by_keys(_members(shard)):
-                        entries.append(self._entry(shard, name, sample, file))
+                    for key, members in _samples(shard):
+                        entries.append(self._entry(shard, name, key, members, file))
             except (tarfile.TarError, ValueError, OSError) as error:
-                reason = getattr(error, "strerror", None) or str(error.args[0])
+                reason = getattr(error, "strerror", None) or str(error)
                 raise LpclipError(
-                    f"{shard} cannot be read as a shard ({reason.partition(' in tar file')[0]}). "
-                    "Is it a whole tar file?"
+                    f"{shard} cannot be read as a shard ({reason}). Is it a whole tar file?"
                 ) from error
         return entries
 
-    def _entry(self, shard: str, name: str, sample: Mapping[str, Any], file: Any) -> "_Entry":
-        key = sample["__key__"].removeprefix("./")
-        members = {ending: place for ending, place in sample.items() if ending[:2] != "__"}
+    def _entry(
+        self, shard: str, name: str, key: str, members: Mapping[str, "_Place"], file: IO[bytes]
+    ) -> "_Entry":
         where = f"{shard}: sample '{key}'"
         path, label = f"{shard}::{key}", None
         try:
-            place: _Place = members[self._image_ending(members, where)]
+            place = members[self._image_ending(members, where)]
             path = f"{shard}::{place.name}@{place.offset}:{place.size}"
             if self._label is not None:
                 if self._label not in members:
@@ -232,8 +230,22 @@ def _about_dots(members: Iterable[str], ending: str) -> str:
     return _ABOUT_DOTS if any(m.endswith(f".{ending}") for m in members) else ""
 
 
-def _members(shard: str) -> Iterator[dict[str, Any]]:
-    """Name and place of every file of a shard, as webdataset wants them to make samples of."""
+def _samples(shard: str) -> Iterator[tuple[str, dict[str, _Place]]]:
+    """Key of every sample, and its members by their endings in lower case.
+
+    A sample is a run of members with the same key; members without an ending belong to none.
+    """
+    named = ((found, place) for place in _members(shard) if (found := _NAME.fullmatch(place.name)))
+    for key, group in groupby(named, key=lambda pair: pair[0][1]):
+        members: dict[str, _Place] = {}
+        for found, place in group:
+            if members.setdefault(found[2].lower(), place) is not place:
+                raise tarfile.ReadError(f"{place.name}: duplicate file name")
+        yield key.removeprefix("./"), members
+
+
+def _members(shard: str) -> Iterator[_Place]:
+    """Name and place of every regular file of a shard, in the order of the shard."""
     with Path(shard).open("rb") as file:
         if file.read(6).startswith(_COMPRESSED):
             raise LpclipError(
@@ -250,8 +262,7 @@ def _members(shard: str) -> Iterator[dict[str, Any]]:
                     continue
                 if member.issparse():
                     raise tarfile.ReadError(f"'{member.name}' is a sparse file")
-                place = _Place(member.name, member.offset_data, member.size)
-                yield {"fname": member.name, "data": place, "__url__": shard}
+                yield _Place(member.name, member.offset_data, member.size)
             # tarfile takes a damaged header for the end.
             file.seek(archive.offset)
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):

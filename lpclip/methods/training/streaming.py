@@ -5,7 +5,7 @@ the memory budget allows, and every seed shuffles the rows of such a group for i
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -142,16 +142,6 @@ class Streamed:
 
     def _tensor(self, values: FloatArray | IntArray) -> Tensor:
         return torch.from_numpy(values).to(self.device)
-
-
-def stream_array(views: FloatArray, *, group_rows: int) -> Streamed:
-    """Views ``[V, N, D]`` in memory, in the order of those that are streamed."""
-    n_views, n_samples, dim = views.shape
-
-    def read(version: int, rows: slice) -> FloatArray:
-        return views[version, rows]
-
-    return Streamed(lambda: nullcontext(read), n_views, np.arange(n_samples), dim, group_rows)
 
 
 def stream_cache(

@@ -15,7 +15,6 @@ from lpclip.utils import rng
 if TYPE_CHECKING:
     from torch import Tensor
 
-KINDS: tuple[str, ...] = ("clean", "weak", "strong")
 FLIPS: tuple[str, ...] = ("horizontal", "vertical")
 
 # Each operation of the strong views, and the corruptions that it resembles.
@@ -46,52 +45,6 @@ POLICIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 _CHAINS, _DEPTH = 3, 3
-
-
-def make_views(
-    images: Tensor,
-    ids: Sequence[str],
-    *,
-    kind: str,
-    versions: Sequence[int],
-    seed: int,
-    policy: str = "disjoint",
-    flips: Sequence[str] = (),
-) -> Tensor:
-    """Some versions of one kind of view.
-
-    Version v of sample i depends on image i and on (seed, id i, "kind/v") alone.
-
-    Args:
-        images: float32 [B, 3, H, W] in [0, 1], on any device.
-        ids: B sample ids.
-        kind: "clean" (copies), "weak" or "strong".
-        versions: numbers of the versions; each is the same whichever others are made.
-        seed: of the experiment's views.
-        policy: of the strong views, a name in `POLICIES`.
-        flips: allowed flips, of `FLIPS`; each happens to every second view.
-
-    Returns:
-        float32 [V, B, 3, H, W] in [0, 1], in the order of `versions`.
-
-    Raises:
-        LpclipError: unknown kind, policy or flip; as many ids as images are expected.
-    """
-    if kind not in KINDS:
-        raise LpclipError(f"Unknown kind of view '{kind}'. {did_you_mean(kind, KINDS)}")
-    if len(ids) != len(images):
-        raise LpclipError(f"make_views expects one id per image, not {len(ids)} for {len(images)}.")
-    result = images.new_empty(len(versions), *images.shape)
-    for place, version in enumerate(versions):
-        if kind == "clean":
-            result[place] = images
-            continue
-        keys = rng.keys(seed, ids, f"{kind}/{version}").to(images.device)
-        if kind == "weak":
-            result[place] = weak(images, keys, flips=flips)
-        else:
-            result[place] = strong(images, keys, policy=policy, flips=flips)
-    return result
 
 
 def weak(

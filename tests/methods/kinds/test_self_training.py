@@ -14,11 +14,12 @@ from lpclip.methods.kinds.self_training import fit, self_train
 from lpclip.methods.labelling.pseudo_labels import Labelling, label, mean_prediction, pseudo_labels
 from lpclip.methods.training.pool import half_of_each, read_pool
 from lpclip.methods.training.rounds import Collapse
-from lpclip.methods.training.streaming import Streamed, stream_array
+from lpclip.methods.training.streaming import Streamed
 from lpclip.storage.features import write_features
 from lpclip.storage.hdf5 import create, open_file
 from lpclip.storage.tables import read_table
 from tests.helpers.clusters import MODEL, SCALE, SETTINGS, C, D, N, World, plain
+from tests.helpers.streamed import stream_array
 
 
 @pytest.fixture

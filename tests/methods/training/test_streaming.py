@@ -11,9 +11,10 @@ import torch
 
 from lpclip.errors import LpclipError
 from lpclip.methods.training import streaming
-from lpclip.methods.training.streaming import InMemory, stream_array, stream_cache
+from lpclip.methods.training.streaming import InMemory, stream_cache
 from lpclip.methods.training.student import Optimisation, train_student
 from lpclip.storage.features import read_features, write_features
+from tests.helpers.streamed import stream_array
 from tests.methods.training.test_student import C, D
 
 V, N = 3, 45
