@@ -36,10 +36,8 @@ def _write_example_run(folder: Path) -> None:
 
     from lpclip.methods.training.rounds import Round, rounds_table
     from lpclip.storage.features import write_features
-    from lpclip.storage.hdf5 import create
     from lpclip.storage.probes import Probes, write_probes
-    from lpclip.storage.samples import fingerprint
-    from lpclip.storage.tables import write_table
+    from lpclip.storage.samples import fingerprint, write_samples
 
     samples = pd.DataFrame(
         {
@@ -50,10 +48,7 @@ def _write_example_run(folder: Path) -> None:
     )
     index = {"dataset": "digits-test", "index": fingerprint(samples)}
     model = {"model": "tiny", "weights": "3f9a"}
-    with create(
-        folder / "cache/data/digits-test/samples.h5", kind="samples", provenance=index
-    ) as file:
-        write_table(file, "samples", samples)
+    write_samples(folder / "cache/data/digits-test/samples.h5", samples, index)
     write_features(
         folder / "cache/tiny/images/digits-test/clean.h5",
         samples=samples,

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from lpclip.errors import LpclipError
     from lpclip.reporting.read import read_report
     from lpclip.storage.frames import map_features, read_frame
-    from lpclip.storage.probes import load_probe
+    from lpclip.storage.probe import load_probe
 
 __all__ = ["LpclipError", "load_probe", "map_features", "read_frame", "read_report"]
 __version__ = version("lpclip")
 
 _MODULES = {
     "LpclipError": "lpclip.errors",
-    "load_probe": "lpclip.storage.probes",
+    "load_probe": "lpclip.storage.probe",
     "map_features": "lpclip.storage.frames",
     "read_frame": "lpclip.storage.frames",
     "read_report": "lpclip.reporting.read",

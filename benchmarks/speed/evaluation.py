@@ -24,10 +24,8 @@ from measure import machine, write
 from lpclip.evaluation.robustness import evaluate
 from lpclip.methods.training.rounds import Round, rounds_table
 from lpclip.storage.features import normalise, write_features
-from lpclip.storage.hdf5 import create
 from lpclip.storage.probes import Probes, write_probes
-from lpclip.storage.samples import fingerprint
-from lpclip.storage.tables import write_table
+from lpclip.storage.samples import fingerprint, write_samples
 from lpclip.transforms.corruptions.registry import FAMILIES, SEVERITIES
 
 MODEL = {"model": "model", "weights": "none"}
@@ -94,8 +92,7 @@ def make_files(folder: Path, n: int, dim: int, n_classes: int) -> Sequence[str]:
     samples = pd.DataFrame({"id": [f"{row:06d}" for row in range(n)], "path": "", "label": labels})
     index = {"dataset": "test", "index": fingerprint(samples)}
     source = {"class_names": json.dumps(names), "source": json.dumps({"kind": "folder"})}
-    with create(folder / "samples.h5", kind="samples", provenance={**index, **source}) as file:
-        write_table(file, "samples", samples)
+    write_samples(folder / "samples.h5", samples, {**index, **source})
     for family, views in {"clean": ("clean",), **FAMILIES}.items():
         versions = {view: len(SEVERITIES) for view in views} if family != "clean" else {"clean": 0}
         settings = {

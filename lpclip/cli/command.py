@@ -161,7 +161,7 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
         call(function, {**settings, **given}, where=f"lpclip {command}")
     if output.suffix != ".h5":
         written = [given[name] for name, option in files.items() if option.check and name in given]
-        made_from.write_beside(output, record, _files_of(written, since=started))
+        made_from.write_record(output, record, _files_of(written, since=started))
 
 
 def _files_of(outputs: Sequence[Path], *, since: int) -> list[Path]:

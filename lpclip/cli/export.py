@@ -13,8 +13,9 @@ import numpy as np
 from lpclip.errors import LpclipError
 from lpclip.models import tiny
 from lpclip.models.spec import EMBEDDED, PRECOMPUTED, is_checkpoint
-from lpclip.storage.probes import MODEL, Probe, load_probe, place, read_probes
-from lpclip.storage.untrusted import check_foreign
+from lpclip.storage.probe import Probe, load_probe
+from lpclip.storage.probes import MODEL, place, read_probes
+from lpclip.storage.untrusted import check_untrusted
 from lpclip.utils.atomic import atomic_path
 from lpclip.utils.writable import check_output_folder
 
@@ -50,7 +51,7 @@ def export(
             installed; the output is no folder or cannot be written.
     """
     check_output_folder(output)
-    check_foreign(probes)
+    check_untrusted(probes)
     heads, _ = read_probes(probes)
     round, seed_index = place(probes, heads, round=round, seed=seed)
     probe = load_probe(probes, round=round, seed=heads.seeds[seed_index], member=member)

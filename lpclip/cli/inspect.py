@@ -9,14 +9,10 @@ from typing import Any
 import pandas as pd
 
 from lpclip.errors import LpclipError
-from lpclip.storage import checksums
-from lpclip.storage.frames import MAIN_TABLE
-from lpclip.storage.hdf5 import open_file, provenance_of
+from lpclip.storage.contents import read_contents
 from lpclip.storage.json_text import parse_json
 from lpclip.storage.made_from import hash_of, read_record
-from lpclip.storage.pandas_frames import GROUP, pandas_keys
-from lpclip.storage.tables import read_table
-from lpclip.storage.untrusted import check_foreign
+from lpclip.storage.untrusted import check_untrusted
 from lpclip.utils.printing import visible
 
 WIDTH = 100  # columns of a terminal
@@ -62,32 +58,18 @@ def describe(path: str | Path, *, rows: int = 5) -> str:
 
 
 def _hdf5(path: Path, rows: int) -> list[str]:
-    check_foreign(path)
-    with open_file(path) as file:
-        kind = str(file.attrs["kind"])
-        version = file.attrs["schema_version"]
-        found = {
-            name.removesuffix("/table"): data
-            for name, data in sorted(checksums.arrays(file).items())
-            if not name.startswith(f"{GROUP}/")
-        }
-        tables = [name for name, data in found.items() if data.dtype.names and data.ndim == 1]
-        shapes = [
-            f"  {name}: {'table' if data.dtype.names else data.dtype} {list(data.shape or ())}"
-            for name, data in found.items()
-        ]
-        keys = pandas_keys(file)
-        provenance = provenance_of(file)
-        main = MAIN_TABLE.get(kind, tables[0] if tables else "")
-        table = read_table(file, main) if main else pd.DataFrame()
+    check_untrusted(path)
+    found = read_contents(path)
+    shapes = [f"  {name}: {type_} {shape}" for name, (type_, shape) in found.arrays.items()]
+    kind = f"{found.kind} (schema version {found.version})"
     return [
-        *_title(path, f"{kind} (schema version {version})", _MEANINGS.get(kind, "")),
-        *_provenance(provenance),
+        *_title(path, kind, _MEANINGS.get(found.kind, "")),
+        *_provenance(found.provenance),
         *_made_from(path),
         "contents",
         *shapes,
-        *_keys(keys),
-        *_rows(table, rows),
+        *_keys(found.pandas_keys),
+        *_rows(found.table, rows),
     ]
 
 

@@ -16,11 +16,9 @@ from lpclip.errors import BadImageError, LpclipError
 from lpclip.metrics import max_logit, mcm
 from lpclip.models.from_provenance import load_encoder
 from lpclip.models.spec import PRECOMPUTED
-from lpclip.storage.features import normalise, read_features
-from lpclip.storage.hdf5 import open_file
+from lpclip.storage.features import normalise, read_features, read_rows
 from lpclip.storage.probes import HALF_WAY, Probes, between, place, read_probes
-from lpclip.storage.tables import read_table
-from lpclip.storage.untrusted import check_foreign
+from lpclip.storage.untrusted import check_untrusted
 from lpclip.types import FloatArray
 from lpclip.utils.atomic import atomic_path
 from lpclip.utils.progress import progress
@@ -103,7 +101,7 @@ def predict(
         check_output_file(output)
     for path in (probes, *([] if adapt is None else [adapt]), *inputs):
         if path.suffix.lower() == ".h5":
-            check_foreign(path)
+            check_untrusted(path)
     heads, provenance = read_probes(probes)
     round, seed_index = place(probes, heads, round=round, seed=seed)
     known = None if adapt is None else _clean_features(adapt, provenance)
@@ -223,9 +221,8 @@ def _images(path: Path) -> list[Image | Path]:
 
 def _of_cache(path: Path, scorer: _Scorer, provenance: Mapping[str, Any]) -> pd.DataFrame:
     features = _clean_features(path, provenance)
-    with open_file(path) as file:
-        samples = read_table(file, "samples")
-    return scorer.rows(list(samples["id"]), list(samples["path"]), features)
+    rows = read_rows(path)
+    return scorer.rows(list(rows["id"]), list(rows["path"]), features)
 
 
 def _clean_features(path: Path, provenance: Mapping[str, Any]) -> FloatArray:

@@ -19,7 +19,7 @@ from lpclip.data.imagenet import is_imagenet, synsets
 from lpclip.errors import LpclipError
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.opening import make_again
-from lpclip.storage.samples import read_samples
+from lpclip.storage.samples import class_names_of, read_samples
 from lpclip.types import FloatArray, IntArray
 
 log = logging.getLogger(__name__)
@@ -75,10 +75,9 @@ def read_labels(samples: Path, class_names: Sequence[str]) -> Labels:
     Raises:
         LpclipError: the dataset has no classes, or one that the benchmark does not have.
     """
-    stated = read_provenance(samples, kind="samples")
-    if stated.json("class_names") is None:
+    names = class_names_of(read_provenance(samples, kind="samples"))
+    if names is None:
         raise LpclipError(f"{samples} has no labels.")
-    names = stated.texts("class_names")
     try:
         groups = match_classes(names, class_names)
     except LpclipError as error:

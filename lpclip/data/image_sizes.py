@@ -13,10 +13,8 @@ import pandas as pd
 
 from lpclip.data.base import Source, read_image, size_of
 from lpclip.errors import BadImageError, LpclipError
-from lpclip.storage.hdf5 import open_file, provenance_of
 from lpclip.storage.opening import make_again
-from lpclip.storage.samples import read_samples
-from lpclip.storage.tables import stored_table
+from lpclip.storage.samples import read_samples, read_sizes
 from lpclip.types import IntArray
 
 # Files that are looked at when a run starts; of a larger set, so many, evenly spread.
@@ -68,16 +66,13 @@ def changed_image(index: Path, source: Source, *, at_most: int = AT_START) -> st
     """
     if not hasattr(source, "size") or getattr(source, "size_takes_long", False):
         return None
-    with open_file(index, kind="samples") as file:
-        table = stored_table(file, "samples")
-        if "size" not in table.dtype.names:
-            return None
-        n, listed = len(table), int(provenance_of(file).get("listed", len(table)))
-        rows = table[:: max(1, -(-n // at_most))]
-    paths = [path.decode() for path in rows["path"]]
-    for _, change in _changes(source, paths, rows["size"]):
+    before = read_sizes(index, at_most=at_most)
+    if before is None:
+        return None
+    for _, change in _changes(source, before.paths, before.sizes):
         return change
-    gone = any(size_of(source, path) == 0 for path in paths)
+    n, listed = before.n_rows, before.n_listed
+    gone = any(size_of(source, path) == 0 for path in before.paths)
     if not getattr(source, "lists_quickly", False) or (n > at_most and not gone):
         return None
     try:

@@ -23,9 +23,7 @@ from lpclip.data.repeated import refuse_repeated
 from lpclip.data.subsets import Stratified, choose
 from lpclip.data.unreadable import reasons_unreadable
 from lpclip.errors import BadImageError, LpclipError, bad_images
-from lpclip.storage.hdf5 import create
-from lpclip.storage.samples import fingerprint
-from lpclip.storage.tables import write_table
+from lpclip.storage.samples import fingerprint, write_samples
 from lpclip.types import OutputFile
 
 log = logging.getLogger(__name__)
@@ -86,10 +84,8 @@ def index_samples(
         "listed": len(listed),
         "on_bad_image": on_bad_image,
     }
-    with create(output, kind="samples", provenance=provenance) as file:
-        write_table(file, "samples", samples)
-        if skip:
-            write_table(file, "skipped", _skipped(chosen, reasons), listed=False)
+    skipped = _skipped(chosen, reasons) if skip else None
+    write_samples(output, samples, provenance, skipped=skipped)
     log.info("indexed %d images of %s, which lists %d", len(kept), dataset, len(listed))
     if len(kept) < len(chosen):
         log.warning("left out %d images that cannot be read", len(chosen) - len(kept))

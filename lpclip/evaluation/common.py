@@ -9,8 +9,8 @@ import pandas as pd
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import Labels, read_labels
 from lpclip.errors import LpclipError
-from lpclip.storage.features import read_features, views
-from lpclip.storage.hdf5 import check_provenance, open_file, provenance_of, read_provenance
+from lpclip.storage.features import read_features, view_settings
+from lpclip.storage.hdf5 import check_provenance, read_provenance
 from lpclip.storage.probes import Probes
 from lpclip.storage.samples import fingerprint, read_samples
 from lpclip.transforms.corruptions.registry import SEVERITIES
@@ -33,15 +33,12 @@ def checked_labels(
 def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, int, FloatArray]]:
     """View, severity (0 for clean) and features ``[N, D]`` of everything in a cache."""
     expected = {key: provenance[key] for key in ("model", "weights")}
-    with open_file(path, kind="features") as file:
-        names = views(file)
-        settings = provenance_of(file).json("views")
-    for name in names:
+    for name, settings in view_settings(path).items():
         values = read_features(path, name, expected=expected)
         if name == "clean":
             yield name, 0, values
         else:
-            severities = settings[name].get("severities", SEVERITIES)
+            severities = settings.get("severities", SEVERITIES)
             yield from ((name, s, values[i]) for i, s in enumerate(severities))
 
 

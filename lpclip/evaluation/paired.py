@@ -16,9 +16,10 @@ from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import group_logits
 from lpclip.evaluation.common import checked_labels, views_of
 from lpclip.metrics import paired_comparison
-from lpclip.storage.hdf5 import create, open_file, read_provenance
+from lpclip.storage.features import read_rows, view_settings
+from lpclip.storage.hdf5 import read_provenance
+from lpclip.storage.predictions import write_predictions
 from lpclip.storage.probes import Probes, read_probes
-from lpclip.storage.tables import read_table, write_table
 from lpclip.transforms.corruptions.registry import STANDARD, family_of
 from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 from lpclip.utils.atomic import atomic_path
@@ -113,7 +114,7 @@ def _views(
     is_shift = images["dataset"] in shifts
     labels = checked_labels(samples, path, heads, several=is_shift)
     truth = labels.own if is_shift else labels.of_benchmark
-    settings = images.json("views")
+    settings = view_settings(path)
 
     def logits(values: FloatArray, round: int, seed_index: int) -> FloatArray:
         found = heads.logits(values, round, seed_index)
@@ -241,26 +242,18 @@ def _write_predictions(
 ) -> None:
     images = read_provenance(clean)
     samples = indices.get(str(images["index"]))
-    with open_file(clean, kind="features") as file:
-        ids = read_table(file, "samples")["id"]
+    ids = list(read_rows(clean)["id"])
     truth: IntArray = np.full(len(ids), UNLABELLED)
     if samples is not None:
         truth = checked_labels(samples, clean, heads).of_benchmark
     _, _, values = next(views_of(clean, provenance))
     kept = {key: provenance[key] for key in ("model", "benchmark", "method", "class_names")}
     made = {**kept, "weights": provenance["weights"], "dataset": dataset, "index": images["index"]}
-    with create(path, kind="predictions", provenance=made) as file:
-        for seed_index, seed in enumerate(heads.seeds):
-            probabilities = softmax(heads.logits(values, -1, seed_index), axis=-1)
-            table = pd.DataFrame(
-                {
-                    "id": ids,
-                    "label": truth.astype(np.int32),
-                    "prediction": probabilities.argmax(axis=-1).astype(np.int32),
-                    "confidence": probabilities.max(axis=-1).astype(np.float32),
-                }
-            )
-            write_table(file, f"seed_{seed}", table)
+    probabilities = (
+        (seed, softmax(heads.logits(values, -1, seed_index), axis=-1))
+        for seed_index, seed in enumerate(heads.seeds)
+    )
+    write_predictions(path, ids=ids, labels=truth, probabilities=probabilities, provenance=made)
 
 
 def _write(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], path: Path) -> None:

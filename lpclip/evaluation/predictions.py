@@ -1,9 +1,9 @@
-"""Gathers the predictions of all experiments into one file that pandas opens."""
+"""Gather the predictions of all experiments into one file that pandas opens."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from lpclip.storage.hdf5 import create, open_file, read_provenance
+from lpclip.storage.predictions import gather_predictions
 from lpclip.types import OutputFile
 
 
@@ -16,15 +16,4 @@ def predictions(*, parts: Sequence[Path], output: OutputFile) -> None:
             clean test image: id, label (-1 for none), prediction and confidence. The class names
             that the numbers index are an attribute of the group of the method.
     """
-    with create(output, kind="predictions", provenance={"experiments": len(parts)}) as file:
-        for part in parts:
-            found = read_provenance(part, kind="predictions")
-            group = file.create_group("/".join(str(found[k]) for k in _NAMES))
-            for key in ("class_names", "dataset", "index", "weights"):
-                group.attrs[key] = found[key]
-            with open_file(part, kind="predictions") as source:
-                for name in sorted(source):
-                    source.copy(name, group)
-
-
-_NAMES = ("model", "benchmark", "method")
+    gather_predictions(parts, output)

@@ -15,6 +15,7 @@ from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import Groups, Labels, check_same_images, group_logits
 from lpclip.evaluation.common import checked_labels, experiment, views_of, write_csv
 from lpclip.metrics import classification_metrics, effective_robustness
+from lpclip.storage.features import view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.transforms.corruptions.registry import family_of
@@ -57,7 +58,7 @@ def evaluate(
     """
     heads, provenance = read_probes(probes)
     images = read_provenance(features)
-    settings = images.json("views")
+    settings = view_settings(features)
     own, groups, labels = None, None, None
     if samples is not None:
         labels = checked_labels(samples, features, heads, several=bool(shift))

@@ -8,8 +8,7 @@ import pandas as pd
 from lpclip.errors import LpclipError
 from lpclip.reporting import read
 from lpclip.reporting.report_table import write_table
-from lpclip.storage.hdf5 import open_file, provenance_of
-from lpclip.storage.tables import read_table
+from lpclip.storage.samples import read_skipped
 
 
 def write_skipped_table(indices: Iterable[Path], output: Path) -> None:
@@ -21,9 +20,7 @@ def write_skipped_table(indices: Iterable[Path], output: Path) -> None:
     """
     tables = [pd.DataFrame(columns=list(read.SKIPPED))]
     for path in indices:
-        with open_file(path, kind="samples") as file:
-            dataset = provenance_of(file)["dataset"]
-            tables.append(read_table(file, "skipped").assign(dataset=dataset)[list(read.SKIPPED)])
+        tables.append(read_skipped(path)[list(read.SKIPPED)])
     write_table(pd.concat(tables[1:] or tables), output)
 
 

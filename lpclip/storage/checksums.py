@@ -149,7 +149,8 @@ def _objects(file: h5py.File) -> Iterator[tuple[str, Any]]:
         yield name, item
         if isinstance(item, h5py.Group):
             # The last is the next to be visited, so 'frames', all links, comes last of all.
-            names = sorted(item, key=lambda key: (key != "frames" or bool(name), key))
+            # Names that are not UTF-8 come as bytes.
+            names = sorted(item, key=lambda key: (key != "frames" or bool(name), str(key)))
             waiting += [(f"{name}/{key}".lstrip("/"), item[key]) for key in names]
 
 

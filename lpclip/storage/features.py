@@ -4,8 +4,10 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -17,19 +19,17 @@ from lpclip.storage import checksums
 from lpclip.storage.hdf5 import Provenance, check_provenance, create, open_file, provenance_of
 from lpclip.storage.opening import make_again
 from lpclip.storage.pandas_frames import Frames
-from lpclip.storage.tables import write_table
+from lpclip.storage.tables import read_table, write_table
 from lpclip.types import FloatArray
 
-# Rows of a feature cache that are written, and continued after a kill, as one.
+KIND, TABLE = "features", "samples"
+# Rows that are written, and resumed after a crash, together.
 CHUNK_ROWS = 256
-
-
 _WRITE_BYTES = 4 << 20
-
-
-# Rows that are read and normalised as one: few enough to stay in the processor's cache.
+# Rows that are read and normalised together: few enough to stay in the processor's cache.
 _READ_ROWS = 512
-
+# (position in a list of versions, rows) -> unit-length features ``[n, D]`` float32
+ReadRows: TypeAlias = Callable[[int, slice], FloatArray]
 
 # Every half-precision number in single precision: looking it up beats NumPy's conversion.
 _SINGLE = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
@@ -54,8 +54,8 @@ def write_features(
         provenance: attributes; ``views``, if there, names the versions of corruptions.
     """
     n = len(samples)
-    with create(path, kind="features", provenance=provenance) as file:
-        write_table(file, "samples", samples[["id", "path"]], listed=False)
+    with create(path, kind=KIND, provenance=provenance) as file:
+        write_table(file, TABLE, samples[["id", "path"]], listed=False)
         start, datasets, sums = 0, list[h5py.Dataset](), list[list[checksums.Sum]]()
         for part in _gathered(parts):
             if start == 0:
@@ -81,7 +81,7 @@ def write_features(
             start = stop
         if start != n:
             raise RuntimeError(f"{path}: {start} rows of features for {n} samples")
-        frames = Frames(file, file["samples"]["id"])
+        frames = Frames(file, file[TABLE]["id"])
         settings = json.loads(str(provenance.get("views", "{}")))
         for view, data, of_versions in zip(versions, datasets, sums, strict=False):
             checksums.store(data, of_versions)
@@ -126,13 +126,26 @@ def views(file: h5py.File) -> list[str]:
     return sorted(name for name in group if isinstance(name, str))  # bytes: no UTF-8
 
 
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read the id and path of every row of a cache."""
+    with open_file(path, kind=KIND) as file:
+        return read_table(file, TABLE)
+
+
+def view_settings(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the settings of every view in a cache, by name, sorted."""
+    with open_file(path, kind=KIND) as file:
+        settings = provenance_of(file).json("views")
+        return {name: settings.get(name, {}) for name in views(file)}
+
+
 def versions_of(path: Path, view: str) -> int:
     """How many versions a view has; 1 for one that has none.
 
     Raises:
         LpclipError: there is no such view.
     """
-    with open_file(path, kind="features") as file:
+    with open_file(path, kind=KIND) as file:
         data = stored_view(path, file, view)
         return len(data) if data.ndim == 3 else 1
 
@@ -147,7 +160,7 @@ def stored_view(path: Path, file: h5py.File, view: str) -> h5py.Dataset:
         raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, names)}")
     data = file[f"features/{view}"]
     whole = isinstance(data, h5py.Dataset) and data.ndim in (2, 3) and data.dtype == np.float16
-    if not whole or ("samples" in file and data.shape[-2:-1] != file["samples"].shape):
+    if not whole or (TABLE in file and data.shape[-2:-1] != file[TABLE].shape):
         raise LpclipError(
             f"{path} is damaged: view '{view}' is not an array of float16 with a row per sample."
             f"{make_again(path)}"
@@ -161,9 +174,45 @@ def read_features(path: Path, view: str, *, expected: Provenance) -> FloatArray:
     Raises:
         LpclipError: the cache is not what ``expected`` says, or has no such view.
     """
-    with open_file(path, kind="features") as file:
+    with open_file(path, kind=KIND) as file:
         check_provenance(path, provenance_of(file), expected)
         return unit_length(stored_view(path, file, view))
+
+
+@contextmanager
+def open_versions(
+    path: Path, versions: Sequence[tuple[str, int]], *, expected: Provenance
+) -> Iterator[ReadRows]:
+    """Open versions of views, to read some of their rows at a time.
+
+    Args:
+        path: the cache.
+        versions: view and version of each; version 0 of a view without versions.
+        expected: provenance that the cache must have.
+    """
+    with open_file(path, kind=KIND) as file:
+        check_provenance(path, provenance_of(file), expected)
+        data = [stored_view(path, file, view) for view, _ in versions]
+
+        def read(place: int, rows: slice) -> FloatArray:
+            one = data[place]
+            return unit(one[rows] if one.ndim == 2 else one[versions[place][1], rows])
+
+        yield read
+
+
+def verify_versions(path: Path, versions: Sequence[tuple[str, int]]) -> tuple[int, int]:
+    """Compare versions of views with their checksums; return their shape ``(N, D)``.
+
+    Raises:
+        LpclipError: a view is damaged or missing.
+    """
+    with open_file(path, kind=KIND) as file:
+        for view, version in versions:
+            data = stored_view(path, file, view)
+            checksums.verify(data, (version,) if data.ndim == 3 else ())
+        n_samples, dim = stored_view(path, file, versions[0][0]).shape[-2:]
+        return n_samples, dim
 
 
 def unit_length(data: h5py.Dataset) -> FloatArray:

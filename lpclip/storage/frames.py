@@ -1,8 +1,7 @@
-"""Files of lpclip as one DataFrame; features as an array that stays on the disk."""
+"""Read a file of lpclip as one DataFrame, or features as a memory-mapped array."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -10,23 +9,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from lpclip.errors import LpclipError
-from lpclip.storage import checksums
-from lpclip.storage.features import normalise as stored_normalise
+from lpclip.storage import checksums, features, probes, samples, text
+from lpclip.storage import pseudo_labels as labels_file
+from lpclip.storage.features import normalise as unit_rows
 from lpclip.storage.features import stored_view, views
-from lpclip.storage.hdf5 import columns as stored_columns
+from lpclip.storage.hdf5 import columns as checked_columns
 from lpclip.storage.hdf5 import open_file, provenance_of, read_provenance
 from lpclip.storage.opening import make_again
 from lpclip.storage.samples import read_samples
-from lpclip.storage.shapes import check_shapes
 from lpclip.storage.tables import read_table
 from lpclip.types import FloatArray
 
-MAIN_TABLE = {
-    "samples": "samples",
-    "text": "classes",
-    "features": "samples",
-    "pseudo_labels": "pseudo_labels",
-    "probes": "rounds",
+# Kind of file -> its main table.
+MAIN_TABLE: Mapping[str, str] = {
+    module.KIND: module.TABLE for module in (samples, text, features, labels_file, probes)
 }
 
 
@@ -39,9 +35,9 @@ def read_frame(
     pseudo_labels: str | Path | None = None,
     normalise: bool = True,
 ) -> pd.DataFrame:
-    """One DataFrame of a file that lpclip wrote.
+    """Read a file that lpclip wrote as one DataFrame.
 
-    A feature cache gives id, path, the label or pseudo-label where asked for, then one column
+    A feature cache gives id, path, the label or pseudo-label if requested, then one column
     ``d0``, ``d1``, … per dimension; a text cache gives the class names and their features; every
     other file its table (``samples``, ``pseudo_labels`` with one column ``p0``, … per class, the
     ``rounds`` of a probes file).
@@ -73,29 +69,28 @@ def read_frame(
     with open_file(path) as file:
         kind = str(file.attrs["kind"])
         if kind not in MAIN_TABLE:
-            raise LpclipError(f"{path} holds {kind}, of which no table can be made.")
+            raise LpclipError(f"{path} holds {kind}, which cannot be read as a table.")
+        if kind == labels_file.KIND:
+            frame = labels_file.label_table(file)
+            values = labels_file.stored_probabilities(file, len(frame))
+            return _with_columns(frame, "p", values)
         frame = read_table(file, MAIN_TABLE[kind])
-        if kind == "text":
-            check_shapes(file, {"features": "CD"}, {"C": len(frame)})
-            frame = _beside(frame, "d", checksums.read(file["features"]))
-        elif kind == "pseudo_labels":
-            stored_columns(path, frame, "selected")
-            check_shapes(file, {"probabilities": "NC"}, {"N": len(frame)})
-            frame["selected"] = frame["selected"].astype(bool)
-            frame = _beside(frame, "p", checksums.read(file["probabilities"]).astype(np.float32))
-        elif kind == "features":
+        if kind == text.KIND:
+            values = checksums.read(text.stored_features(file, len(frame)))
+            return _with_columns(frame, "d", values)
+        if kind == features.KIND:
             index = str(provenance_of(file)["index"])
             if labels is not None:
                 frame["label"] = _labels(Path(labels), index)
             if pseudo_labels is not None:
                 frame = _with_pseudo_labels(frame, Path(pseudo_labels), index)
             values = _features(path, file, view, version)
-            frame = _beside(frame, "d", stored_normalise(values) if normalise else values)
+            frame = _with_columns(frame, "d", unit_rows(values) if normalise else values)
     return frame
 
 
 def map_features(path: str | Path, *, view: str | None = None) -> npt.NDArray[np.float16]:
-    """Features of one view as they are stored, in an array that is read where it is looked at.
+    """Map the features of one view into memory as they are stored; rows are read on access.
 
     >>> import lpclip
     >>> features = lpclip.map_features("cache/tiny/images/digits-test/clean.h5")
@@ -113,7 +108,7 @@ def map_features(path: str | Path, *, view: str | None = None) -> npt.NDArray[np
         LpclipError: not a feature cache, or no such view.
     """
     path = Path(path)
-    with open_file(path, kind="features") as file:
+    with open_file(path, kind=features.KIND) as file:
         data = stored_view(path, file, _chosen(file, view))
         place = data.id.get_offset()
         if place is None:  # empty, or chunked, as caches were at first
@@ -141,27 +136,27 @@ def _features(path: Path, file: h5py.File, view: str | None, version: int) -> Fl
 
 
 def _labels(path: Path, index: str) -> Sequence[int]:
-    _same_index(path, read_provenance(path, kind="samples"), index)
-    return list(stored_columns(path, read_samples(path, labels=True), "label")["label"])
+    _check_same_index(path, samples.KIND, index)
+    return list(checked_columns(path, read_samples(path, labels=True), "label")["label"])
 
 
 def _with_pseudo_labels(frame: pd.DataFrame, path: Path, index: str) -> pd.DataFrame:
-    _same_index(path, read_provenance(path, kind="pseudo_labels"), index)
+    _check_same_index(path, labels_file.KIND, index)
     with open_file(path) as file:
-        table = read_table(file, "pseudo_labels")
-        stored_columns(path, table, "class_index", "confidence", "selected")
+        table = labels_file.label_table(file)
     return frame.assign(
         pseudo_label=table["class_index"],
         confidence=table["confidence"],
-        selected=table["selected"].astype(bool),
+        selected=table["selected"],
     )
 
 
-def _same_index(path: Path, provenance: dict[str, Any], index: str) -> None:
-    if provenance["index"] != index:
-        raise LpclipError(f"{path} belongs to the index {provenance['index']}, not to {index}.")
+def _check_same_index(path: Path, kind: str, index: str) -> None:
+    found = read_provenance(path, kind=kind)["index"]
+    if found != index:
+        raise LpclipError(f"{path} belongs to the index {found}, not to {index}.")
 
 
-def _beside(frame: pd.DataFrame, prefix: str, values: FloatArray) -> pd.DataFrame:
+def _with_columns(frame: pd.DataFrame, prefix: str, values: FloatArray) -> pd.DataFrame:
     columns = [f"{prefix}{number}" for number in range(values.shape[1])]
     return pd.concat([frame, pd.DataFrame(values, columns=columns)], axis=1)

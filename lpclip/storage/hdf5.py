@@ -39,14 +39,21 @@ Provenance = Mapping[str, str | int | float]
 
 
 @contextlib.contextmanager
-def create(path: Path, *, kind: str, provenance: Provenance) -> Iterator[h5py.File]:
-    """New file of a kind that appears at ``path`` when the block ends without an error."""
+def create(
+    path: Path, *, kind: str, provenance: Provenance, content: str | float | None = None
+) -> Iterator[h5py.File]:
+    """Create a file that appears at ``path`` when the block ends without an error.
+
+    Args:
+        path: the file.
+        kind: what it holds; the module of ``lpclip.storage`` that writes it gives the name.
+        provenance: attributes.
+        content: part of the record of what the file was made from, see ``made_from.stamp``.
+    """
     with atomic_path(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["kind"] = kind
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs.update(provenance)
-        # Two indices may have the same settings and other images.
-        content = provenance.get("index") if kind == "samples" else None
         made_from.stamp(file, content=content)
         yield file
         checksums.seal(file)

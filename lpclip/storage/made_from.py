@@ -109,12 +109,12 @@ def stamp(file: h5py.File, *, content: str | float | None = None) -> None:
         file["made_from"] = text
 
 
-def path_beside(output: Path) -> Path:
+def record_path(output: Path) -> Path:
     """Where the record of a file that is not HDF5 lies."""
     return output.with_name(output.name + ENDING)
 
 
-def write_beside(output: Path, record: Record, files: Iterable[Path] = ()) -> None:
+def write_record(output: Path, record: Record, files: Iterable[Path] = ()) -> None:
     """Write the record of files that are not HDF5 next to the main one.
 
     Args:
@@ -124,7 +124,7 @@ def write_beside(output: Path, record: Record, files: Iterable[Path] = ()) -> No
             one that was exchanged or edited is found.
     """
     contents = {os.path.relpath(path, output.parent): _hash_of_file(path) for path in files}
-    with atomic_path(path_beside(output)) as temporary:
+    with atomic_path(record_path(output)) as temporary:
         whole = {**record, "files": contents} if contents else record
         temporary.write_text(json.dumps(whole, sort_keys=True, indent=1) + "\n")
 
@@ -134,7 +134,7 @@ def read_record(path: Path) -> Record | None:
 
     A file that cannot be read has none either: whoever reads it for its contents says why.
     """
-    place = path if path.suffix == ".h5" else path_beside(path)
+    place = path if path.suffix == ".h5" else record_path(path)
     try:
         status = place.stat()
     except OSError:

@@ -1,18 +1,15 @@
-"""Probes, linear heads on unit-length features: the file of all rounds and seeds, and one probe.
+"""Probes, linear heads on unit-length features: the file of all rounds and seeds of a method.
 
 logits = scale * features @ weight.T + bias. Zero-shot CLIP is the probe whose weights are the
-text features. The last round of an ensemble has members, probes whose probabilities are averaged:
-no linear head gives this average, so ``weight`` and ``bias`` then hold the mean of the members.
+text features. The last round of an ensemble has members, probes whose probabilities are averaged.
+No linear head gives that average; ``weight`` and ``bias`` then hold the mean of the members.
 """
 
-from __future__ import annotations
-
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -22,7 +19,6 @@ from scipy.special import log_softmax, logsumexp
 from lpclip.errors import LpclipError
 from lpclip.storage import checksums
 from lpclip.storage.attributes import Attributes
-from lpclip.storage.features import normalise
 from lpclip.storage.hdf5 import Provenance, create, open_file, provenance_of
 from lpclip.storage.opening import make_again
 from lpclip.storage.pandas_frames import Frames, fixed_length
@@ -30,48 +26,13 @@ from lpclip.storage.shapes import check_shapes
 from lpclip.storage.tables import read_table, write_table
 from lpclip.types import BoolArray, FloatArray, IntArray
 
-if TYPE_CHECKING:
-    import torch
-
-
-@dataclass(frozen=True)
-class Probe:
-    """One linear head.
-
-    Attributes:
-        weight: ``[C, D]`` float32.
-        bias: ``[C]`` float32.
-        scale: what cosines are multiplied with.
-        class_names: C names.
-        provenance: what the file says about its making.
-    """
-
-    weight: FloatArray
-    bias: FloatArray
-    scale: float
-    class_names: tuple[str, ...]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    def logits(self, features: FloatArray) -> FloatArray:
-        """Logits ``[..., C]`` of features ``[..., D]``, which need not have unit length.
-
-        >>> probe = Probe(np.eye(2, dtype="f4"), np.zeros(2, "f4"), 10.0, ("a", "b"))
-        >>> probe.logits(np.array([[3.0, 0.0]])).tolist()
-        [[10.0, 0.0]]
-        """
-        unit = normalise(np.asarray(features, dtype=np.float32))
-        logits: FloatArray = self.scale * (unit @ self.weight.T) + self.bias
-        return logits
-
-    def to_linear(self) -> torch.nn.Linear:
-        """The probe as a layer that turns unit-length features into logits."""
-        import torch
-
-        linear = torch.nn.Linear(self.weight.shape[1], self.weight.shape[0])
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(self.scale * self.weight))
-            linear.bias.copy_(torch.from_numpy(self.bias))
-        return linear.requires_grad_(False)
+KIND, TABLE = "probes", "rounds"
+_GUARD = "guard"
+# Provenance that describes the model, enough to load it again; less where it is precomputed.
+MODEL = (
+    "model", "architecture", "pretrained", "weights", "preprocessing", "force_quick_gelu",
+    "force_image_size",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -151,19 +112,19 @@ def mean_of_members(logits: FloatArray) -> FloatArray:
     return mean.astype(logits.dtype)
 
 
-# Where, on the way from round 0 to a trained head, the guard listens and foreign images are told.
+# Interpolation strength of the head for the guard's evidence and for out-of-distribution scores.
 HALF_WAY = 0.5
 
 
 def between(zero_shot: FloatArray, adapted: FloatArray, strength: float) -> FloatArray:
-    """Weights or biases on the way from zero-shot (0) to the adapted head (1)."""
+    """Interpolate weights or biases between zero-shot (0) and the adapted head (1)."""
     way: FloatArray = (1 - strength) * zero_shot + strength * adapted
     return way
 
 
 def write_probes(path: Path, probes: Probes, provenance: Provenance) -> None:
     """Store probes; the file appears when it is whole."""
-    with create(path, kind="probes", provenance=provenance) as file:
+    with create(path, kind=KIND, provenance=provenance) as file:
         file.attrs["class_names"] = json.dumps(list(probes.class_names))
         file.attrs["seeds"] = json.dumps(list(probes.seeds))
         file.attrs["scale"] = probes.scale
@@ -175,14 +136,14 @@ def write_probes(path: Path, probes: Probes, provenance: Provenance) -> None:
         if probes.member_weight is not None and probes.member_bias is not None:
             file["member_weight"] = probes.member_weight.astype(np.float32)
             file["member_bias"] = probes.member_bias.astype(np.float32)
-        write_table(file, "rounds", probes.rounds)
+        write_table(file, TABLE, probes.rounds)
         if probes.pseudo_labels is not None and probes.selected is not None:
             file["pseudo_labels"] = probes.pseudo_labels.astype(np.int32)
             file["selected"] = probes.selected
         if probes.labels_seen is not None:
             file["labels_seen"] = probes.labels_seen
         if probes.guard is not None:
-            write_table(file, "guard", probes.guard)
+            write_table(file, _GUARD, probes.guard)
         _add_frames(file, probes)
 
 
@@ -222,9 +183,9 @@ def read_probes(path: Path) -> tuple[Probes, Attributes]:
     """Probes and provenance of a file.
 
     Raises:
-        LpclipError: as ``cache.open_file``, or its arrays do not fit together.
+        LpclipError: as ``open_file``, or its arrays do not fit together.
     """
-    with open_file(path, kind="probes") as file:
+    with open_file(path, kind=KIND) as file:
 
         def stored(name: str) -> Any:
             return checksums.read(file[name]) if name in file else None
@@ -240,10 +201,10 @@ def read_probes(path: Path) -> tuple[Probes, Attributes]:
             scale=provenance.number("scale"),
             class_names=names,
             seeds=tuple(seeds),
-            rounds=read_table(file, "rounds"),
+            rounds=read_table(file, TABLE),
             pseudo_labels=stored("pseudo_labels"),
             selected=stored("selected"),
-            guard=read_table(file, "guard") if "guard" in file else None,
+            guard=read_table(file, _GUARD) if _GUARD in file else None,
             n_labels=int(provenance.number("n_labels")),
             labels_seen=stored("labels_seen"),
             strong_policy=str(provenance["strong_policy"]),
@@ -266,61 +227,3 @@ def place(path: Path, probes: Probes, *, round: int, seed: int | None) -> tuple[
     if not -n_rounds <= round < n_rounds:
         raise LpclipError(f"{path} has no round {round}. Rounds: 0 to {n_rounds - 1}.")
     return round % n_rounds, 0 if seed is None else probes.seeds.index(seed)
-
-
-def load_probe(
-    path: str | Path, *, round: int = -1, seed: int = 0, member: int | None = None
-) -> Probe:
-    """One probe of a file: a single linear head.
-
-    >>> import lpclip
-    >>> probe = lpclip.load_probe("results/tiny/digits/lp_clip/probes.h5", seed=1)
-    >>> probe.class_names, probe.weight.shape, probe.provenance["method"]
-    (('eight', 'nine'), (2, 3), 'lp_clip')
-    >>> features = lpclip.read_frame("cache/tiny/images/digits-test/clean.h5")[["d0", "d1", "d2"]]
-    >>> [probe.class_names[best] for best in probe.logits(features.to_numpy()).argmax(axis=1)]
-    ['eight', 'eight', 'nine']
-
-    Args:
-        path: a ``probes.h5``.
-        round: counted from 0, the zero-shot head; -1 is the last.
-        seed: one of the seeds that the method was run with.
-        member: of the last round of an ensemble, counted from 0.
-
-    Raises:
-        LpclipError: no such file, round, seed or member; an ensemble without a member, since the
-            mean of its members' probabilities is not that of any linear head.
-    """
-    path = Path(path)
-    probes, provenance = read_probes(path)
-    round, seed_index = place(path, probes, round=round, seed=seed)
-    weight, bias = probes.weight[round, seed_index], probes.bias[round, seed_index]
-    if probes.member_weight is not None and round == len(probes.weight) - 1:
-        assert probes.member_bias is not None
-        n_members = probes.member_weight.shape[1]
-        if member is None or not 0 <= member < n_members:
-            raise LpclipError(
-                f"{path} is an ensemble, whose probabilities are the mean of those of "
-                f"{n_members} members; no single head gives them. "
-                f"Load one with member=0 to {n_members - 1}."
-            )
-        weight, bias = (
-            probes.member_weight[seed_index, member],
-            probes.member_bias[seed_index, member],
-        )
-    elif member is not None:
-        raise LpclipError(f"{path}: this round is one probe and has no member {member}.")
-    return Probe(
-        weight=weight,
-        bias=bias,
-        scale=probes.scale,
-        class_names=probes.class_names,
-        provenance=provenance,
-    )
-
-
-# What a probes file says of the model, enough to load it again; less where it is precomputed.
-MODEL = (
-    "model", "architecture", "pretrained", "weights", "preprocessing", "force_quick_gelu",
-    "force_image_size",
-)  # fmt: skip

@@ -1,8 +1,29 @@
 """Pseudo-labels of an unlabelled set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import h5py
+import numpy as np
+import pandas as pd
+
+from lpclip.storage import checksums
+from lpclip.storage.hdf5 import (
+    Provenance,
+    check_provenance,
+    columns,
+    create,
+    open_file,
+    provenance_of,
+)
+from lpclip.storage.pandas_frames import Frames, fixed_length
+from lpclip.storage.shapes import check_shapes
+from lpclip.storage.tables import read_table, write_table
 from lpclip.types import BoolArray, FloatArray, IntArray
+
+KIND, TABLE = "pseudo_labels", "pseudo_labels"
+_PROBABILITIES = "probabilities"
 
 
 @dataclass(frozen=True)
@@ -13,7 +34,7 @@ class PseudoLabels:
         probabilities: ``[..., N, C]`` float32, after the prior.
         class_index: ``[..., N]`` int32, the most probable class.
         confidence: ``[..., N]`` float32, its probability.
-        selected: ``[..., N]``, which samples are sure enough to learn from.
+        selected: ``[..., N]``, which samples are confident enough to learn from.
     """
 
     probabilities: FloatArray
@@ -22,10 +43,75 @@ class PseudoLabels:
     selected: BoolArray
 
     def of_seed(self, seed_index: int) -> "PseudoLabels":
-        """Those of one place of the leading axis."""
+        """Return those of one position of the leading axis."""
         return PseudoLabels(
             self.probabilities[seed_index],
             self.class_index[seed_index],
             self.confidence[seed_index],
             self.selected[seed_index],
         )
+
+
+def write_pseudo_labels(
+    path: Path,
+    labels: PseudoLabels,
+    *,
+    ids: Sequence[str],
+    class_names: Sequence[str],
+    provenance: Provenance,
+) -> None:
+    """Write the table (id, class_index, confidence, selected) and float16 probabilities.
+
+    Args:
+        path: the file.
+        labels: of N samples.
+        ids: of the samples.
+        class_names: C names, the columns of the probabilities for pandas.
+        provenance: attributes.
+    """
+    table = pd.DataFrame(
+        {
+            "id": ids,
+            "class_index": labels.class_index,
+            "confidence": labels.confidence,
+            "selected": labels.selected,
+        }
+    )
+    with create(path, kind=KIND, provenance=provenance) as file:
+        write_table(file, TABLE, table)
+        file[_PROBABILITIES] = labels.probabilities.astype(np.float16)
+        frames = Frames(file, fixed_length(ids))
+        frames.add(_PROBABILITIES, file[_PROBABILITIES], columns=class_names)
+
+
+def read_pseudo_labels(path: Path, *, expected: Provenance) -> PseudoLabels:
+    """Read the pseudo-labels of a file.
+
+    Raises:
+        LpclipError: its provenance is not the expected one, or it is damaged.
+    """
+    with open_file(path, kind=KIND) as file:
+        check_provenance(path, provenance_of(file), expected)
+        table = label_table(file)
+        probabilities = stored_probabilities(file, len(table))
+    return PseudoLabels(
+        probabilities,
+        table["class_index"].to_numpy(),
+        table["confidence"].to_numpy(),
+        table["selected"].to_numpy(),
+    )
+
+
+def label_table(file: h5py.File) -> pd.DataFrame:
+    """Read the table of an open file: id, class_index, confidence, selected (bool)."""
+    path = Path(file.filename)
+    names = ("id", "class_index", "confidence", "selected")
+    table = columns(path, read_table(file, TABLE), *names)
+    return table.assign(selected=table["selected"].astype(bool))
+
+
+def stored_probabilities(file: h5py.File, n_samples: int) -> FloatArray:
+    """Read the probabilities of an open file, float32 ``[N, C]``."""
+    check_shapes(file, {_PROBABILITIES: "NC"}, {"N": n_samples})
+    probabilities: FloatArray = checksums.read(file[_PROBABILITIES]).astype(np.float32)
+    return probabilities

@@ -2,24 +2,46 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
-from lpclip.storage.hdf5 import columns, open_file
-from lpclip.storage.tables import read_table
+from lpclip.storage.attributes import Attributes
+from lpclip.storage.hdf5 import Provenance, columns, create, open_file, provenance_of
+from lpclip.storage.tables import read_table, stored_table, write_table
+from lpclip.types import IntArray
 
-# What an index says of an image, but for its label.
+KIND, TABLE = "samples", "samples"
+_SKIPPED = "skipped"
+
+# Columns that describe an image without its label.
 IMAGE_COLUMNS = ("id", "path", "size")
 
 
-def fingerprint(samples: pd.DataFrame) -> str:
-    """Hash of the ids and paths of an index, and of its files' sizes, 16 hexadecimal digits.
+class Sizes(NamedTuple):
+    """Some rows of an index, evenly spaced.
 
-    Labels are not part of it: what is derived from the images must not depend on them.
+    Attributes:
+        paths: of the images.
+        sizes: bytes of their files.
+        n_rows: rows of the whole index.
+        n_listed: images that the source listed when the index was made.
+    """
+
+    paths: list[str]
+    sizes: IntArray
+    n_rows: int
+    n_listed: int
+
+
+def fingerprint(samples: pd.DataFrame) -> str:
+    """Hash of the ids, paths and file sizes of an index, 16 hexadecimal digits.
+
+    It leaves labels out: what is derived from the images must not depend on them.
 
     Args:
-        samples: ``id``, ``path`` and, in an index of image files, ``size``; other columns are not
-            looked at.
+        samples: ``id``, ``path`` and, in an index of image files, ``size``; other columns are
+            ignored.
     """
     columns = [column for column in IMAGE_COLUMNS if column in samples]
     digest = sha256()
@@ -28,15 +50,64 @@ def fingerprint(samples: pd.DataFrame) -> str:
     return digest.hexdigest()[:16]
 
 
+def write_samples(
+    path: Path,
+    samples: pd.DataFrame,
+    provenance: Provenance,
+    *,
+    skipped: pd.DataFrame | None = None,
+) -> None:
+    """Write an index.
+
+    Args:
+        path: the index.
+        samples: N rows: id, path, label (int32), size in bytes (int64).
+        provenance: attributes; ``index`` is the fingerprint of the rows.
+        skipped: images that were left out: id, path, reason; None where none may be.
+    """
+    # Two indices may have the same settings and different images.
+    content = provenance.get("index")
+    with create(path, kind=KIND, provenance=provenance, content=content) as file:
+        write_table(file, TABLE, samples)
+        if skipped is not None:
+            write_table(file, _SKIPPED, skipped, listed=False)
+
+
 def read_samples(path: Path, *, labels: bool) -> pd.DataFrame:
-    """Index of a dataset: id, path, size in bytes and, where asked for, label (-1 for none).
+    """Read an index: id, path, size in bytes and, if requested, label (-1 for none).
 
     Raises:
         LpclipError: as ``open_file``, or a column is missing.
     """
-    with open_file(path, kind="samples") as file:
-        frame = read_table(file, "samples")
+    with open_file(path, kind=KIND) as file:
+        frame = read_table(file, TABLE)
     if labels:
         return frame
     sizes = ["size"] if "size" in frame else []  # older indices have none
     return columns(path, frame, "id", "path", *sizes)
+
+
+def read_skipped(path: Path) -> pd.DataFrame:
+    """Read the images that an index leaves out: id, path, reason, dataset.
+
+    Raises:
+        LpclipError: as ``open_file``, or the index was made without ``on_bad_image: skip``.
+    """
+    with open_file(path, kind=KIND) as file:
+        return read_table(file, _SKIPPED).assign(dataset=provenance_of(file)["dataset"])
+
+
+def read_sizes(path: Path, *, at_most: int) -> Sizes | None:
+    """Read the paths and sizes of some rows of an index; None for an older index without sizes."""
+    with open_file(path, kind=KIND) as file:
+        table = stored_table(file, TABLE)
+        if "size" not in table.dtype.names:
+            return None
+        rows = table[:: max(1, -(-len(table) // at_most))]
+        listed = int(provenance_of(file).get("listed", len(table)))
+        return Sizes([p.decode() for p in rows["path"]], rows["size"], len(table), listed)
+
+
+def class_names_of(provenance: Attributes) -> tuple[str, ...] | None:
+    """Class names in the provenance of an index; None for an unlabelled dataset."""
+    return None if provenance.json("class_names") is None else provenance.texts("class_names")

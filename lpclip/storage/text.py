@@ -6,21 +6,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 
 from lpclip.storage import checksums
-from lpclip.storage.hdf5 import (
-    Provenance,
-    columns,
-    create,
-    open_file,
-    provenance_of,
-)
+from lpclip.storage.hdf5 import Provenance, columns, create, open_file, provenance_of
 from lpclip.storage.pandas_frames import Frames, fixed_length
 from lpclip.storage.shapes import check_shapes
 from lpclip.storage.tables import read_table, write_table
 from lpclip.types import FloatArray
+
+KIND, TABLE = "text", "classes"
+_FEATURES = "features"
 
 
 def write_text(
@@ -38,13 +36,13 @@ def write_text(
         class_names: C names.
         provenance: attributes, among them the model's ``scale`` and ``bias``.
     """
-    with create(path, kind="text", provenance=provenance) as file:
-        file["features"] = features
+    with create(path, kind=KIND, provenance=provenance) as file:
+        file[_FEATURES] = features
         names = pd.DataFrame(
             {"class_index": np.arange(len(class_names), dtype=np.int32), "name": list(class_names)}
         )
-        write_table(file, "classes", names, listed=False)
-        Frames(file, fixed_length(class_names)).add("features", file["features"])
+        write_table(file, TABLE, names, listed=False)
+        Frames(file, fixed_length(class_names)).add(_FEATURES, file[_FEATURES])
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,22 @@ def text_fingerprint(features: FloatArray) -> str:
     return sha256(np.ascontiguousarray(features, dtype=np.float32).tobytes()).hexdigest()[:16]
 
 
+def stored_features(file: h5py.File, n_classes: int) -> h5py.Dataset:
+    """Return the data set of text features, ``[C, D]``, of an open text cache.
+
+    Raises:
+        LpclipError: it has another shape.
+    """
+    check_shapes(file, {_FEATURES: "CD"}, {"C": n_classes})
+    return file[_FEATURES]
+
+
 def read_head(text: Path) -> tuple[ZeroShotHead, dict[str, Any]]:
-    """The zero-shot head of a text cache, and the cache's provenance."""
-    with open_file(text, kind="text") as file:
+    """Read the zero-shot head of a text cache, and the cache's provenance."""
+    with open_file(text, kind=KIND) as file:
         provenance = provenance_of(file)
-        names = tuple(columns(text, read_table(file, "classes"), "name")["name"])
-        check_shapes(file, {"features": "CD"}, {"C": len(names)})
-        weight = checksums.read(file["features"])
+        names = tuple(columns(text, read_table(file, TABLE), "name")["name"])
+        weight = checksums.read(stored_features(file, len(names)))
     head = ZeroShotHead(
         weight=weight,
         bias=provenance.number("bias"),

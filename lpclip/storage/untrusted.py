@@ -26,7 +26,7 @@ _Identity = tuple[int, int, int, int]
 _passed: set[_Identity] = set()
 
 
-def check_foreign(path: Path) -> None:
+def check_untrusted(path: Path) -> None:
     """Refuse an HDF5 file that crashes the library, or leads to other files; once per process.
 
     Args:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from lpclip.errors import LpclipError
 from lpclip.storage import checksums
 from lpclip.storage.hdf5 import open_file
-from lpclip.storage.untrusted import check_foreign
+from lpclip.storage.untrusted import check_untrusted
 
 
 class Verified(NamedTuple):
@@ -51,7 +51,7 @@ def _files(path: Path) -> list[Path]:
 
 def _verified(path: Path) -> Verified:
     try:
-        check_foreign(path)
+        check_untrusted(path)
         with open_file(path) as file:
             damages = checksums.damages(file)
             stored = checksums.arrays(file).values()

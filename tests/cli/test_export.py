@@ -19,7 +19,7 @@ from lpclip.cli.inspect import describe
 from lpclip.cli.predict import predict
 from lpclip.errors import LpclipError
 from lpclip.models.tiny.weights import write_plain
-from lpclip.storage.probes import load_probe
+from lpclip.storage.probe import load_probe
 from tests.helpers.trained import NAMES, write_trained
 
 FEATURES = np.random.default_rng(0).normal(scale=9, size=(17, 128)).astype(np.float32)

@@ -18,7 +18,7 @@ from lpclip.errors import LpclipError
 from lpclip.metrics import mahalanobis
 from lpclip.models.tiny.weights import write_plain
 from lpclip.storage.frames import read_frame
-from lpclip.storage.probes import load_probe
+from lpclip.storage.probe import load_probe
 from tests.helpers.trained import NAMES, write_trained
 
 

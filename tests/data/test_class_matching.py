@@ -15,8 +15,7 @@ from lpclip.data.class_matching import (
     read_labels,
 )
 from lpclip.errors import LpclipError
-from lpclip.storage.hdf5 import create
-from lpclip.storage.tables import write_table
+from lpclip.storage.samples import write_samples
 
 DIGITS = ["zero", "one", "two"]
 
@@ -30,8 +29,7 @@ def write_index(path, labels, names, paths=None, kind="folder"):
         }
     )
     provenance = {"class_names": json.dumps(names), "source": json.dumps({"kind": kind})}
-    with create(path, kind="samples", provenance=provenance) as file:
-        write_table(file, "samples", samples)
+    write_samples(path, samples, provenance)
     return path
 
 

@@ -19,9 +19,8 @@ from lpclip.models.clip import Model, load_model
 from lpclip.models.spec import ModelSpec
 from lpclip.storage.chunks import Parts
 from lpclip.storage.features import views as names_of_views
-from lpclip.storage.hdf5 import create, open_file, read_provenance
-from lpclip.storage.samples import read_samples
-from lpclip.storage.tables import write_table
+from lpclip.storage.hdf5 import open_file, read_provenance
+from lpclip.storage.samples import read_samples, write_samples
 from tests.helpers.published_sets import write_imagenet_c
 
 MODEL = ModelSpec("tiny", "lpclip-tiny", "embedded")
@@ -323,8 +322,7 @@ def test_labels_of_the_index_do_not_change_a_byte(undisturbed, run, samples, tmp
     frame = read_samples(samples, labels=True)
     frame["label"] = frame["label"].to_numpy()[::-1]
     provenance = read_provenance(samples)
-    with create(tmp_path / "s.h5", kind="samples", provenance=provenance) as file:
-        write_table(file, "samples", frame)
+    write_samples(tmp_path / "s.h5", frame, provenance)
     found = run(tmp_path / "f.h5", samples=tmp_path / "s.h5")
     assert found.read_bytes() == undisturbed.read_bytes()
 

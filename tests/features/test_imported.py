@@ -15,9 +15,9 @@ from lpclip.features.imported import copy_features, copy_text
 from lpclip.features.text import embed_text
 from lpclip.models.clip import load_model
 from lpclip.models.spec import ModelSpec
-from lpclip.storage.hdf5 import create, open_file, provenance_of, read_provenance
-from lpclip.storage.samples import fingerprint, read_samples
-from lpclip.storage.tables import read_table, write_table
+from lpclip.storage.hdf5 import open_file, provenance_of, read_provenance
+from lpclip.storage.samples import fingerprint, read_samples, write_samples
+from lpclip.storage.tables import read_table
 
 N, D = 20, 128
 VALUES = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
@@ -231,8 +231,7 @@ def test_rows_follow_the_index(tmp_path):
     copied(tmp_path)
     order = np.random.default_rng(1).permutation(N)
     frame = read_samples(tmp_path / "s.h5", labels=True).iloc[order]
-    with create(tmp_path / "p.h5", kind="samples", provenance={}) as file:
-        write_table(file, "samples", pd.DataFrame(frame))
+    write_samples(tmp_path / "p.h5", pd.DataFrame(frame), {})
     copy_features(
         samples=tmp_path / "p.h5",
         output=tmp_path / "p-clean.h5",

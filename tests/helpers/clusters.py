@@ -11,9 +11,8 @@ from lpclip.methods.kinds.self_training import Settings, fit
 from lpclip.methods.labelling.pseudo_labels import Labelling, label, mean_prediction
 from lpclip.methods.training.student import Optimisation
 from lpclip.storage.features import normalise, read_features, write_features
-from lpclip.storage.hdf5 import create
+from lpclip.storage.pseudo_labels import write_pseudo_labels
 from lpclip.storage.samples import fingerprint
-from lpclip.storage.tables import write_table
 from lpclip.storage.text import ZeroShotHead, text_fingerprint
 
 
@@ -81,17 +80,13 @@ class World:
             "labelling": json.dumps(vars(labelling), sort_keys=True),
             **more,
         }
-        with create(self.first, kind="pseudo_labels", provenance=provenance) as file:
-            table = pd.DataFrame(
-                {
-                    "id": [f"s{i}" for i in range(N)],
-                    "class_index": made.class_index,
-                    "confidence": made.confidence,
-                    "selected": made.selected,
-                }
-            )
-            write_table(file, "pseudo_labels", table)
-            file["probabilities"] = made.probabilities.astype(np.float16)
+        write_pseudo_labels(
+            self.first,
+            made,
+            ids=[f"s{i}" for i in range(N)],
+            class_names=self.head.class_names,
+            provenance=provenance,
+        )
         return made
 
     def fit(self, settings=SETTINGS, seeds=(0, 1), class_index=None):

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lpclip.methods.base import Inputs
+from lpclip.storage import samples as samples_file
 from lpclip.storage.features import read_features, write_features
-from lpclip.storage.hdf5 import create
-from lpclip.storage.tables import write_table
 from lpclip.storage.text import ZeroShotHead
 
 D, SCALE = 6, 10.0
@@ -48,8 +47,7 @@ def write_samples(path, labels, names):
         {"id": [f"s{i}" for i in range(len(labels))], "path": "x", "label": labels.astype(np.int32)}
     )
     provenance = {"class_names": json.dumps(list(names))}
-    with create(path, kind="samples", provenance=provenance) as file:
-        write_table(file, "samples", samples)
+    samples_file.write_samples(path, samples, provenance)
     return samples
 
 

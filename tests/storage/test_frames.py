@@ -143,7 +143,7 @@ def test_the_other_kinds_give_their_tables(folder):
 def test_a_file_of_no_known_kind_is_refused(folder):
     with create(folder / "odd.h5", kind="odd", provenance={}) as file:
         file["x"] = 1
-    with pytest.raises(LpclipError, match="holds odd, of which no table"):
+    with pytest.raises(LpclipError, match="holds odd, which cannot be read as a table"):
         read_frame(folder / "odd.h5")
 
 

@@ -10,22 +10,23 @@ from lpclip.storage.made_from import (
     changed_input,
     hash_in,
     made_from_something_else,
-    path_beside,
     read_record,
     record_of,
+    record_path,
     recording,
-    write_beside,
+    write_record,
 )
+from lpclip.storage.samples import write_samples
 from lpclip.storage.tables import write_table
 
 SAMPLES = pd.DataFrame({"id": ["a"], "path": ["a.png"], "size": [7]})
 SETTINGS = {"dataset": "d", "views": {"clean": {}, "weak": {"versions": 2}}, "code": "1"}
 
 
-def make(path, settings, *inputs, kind="text", **provenance):
+def make(path, settings, *inputs, **provenance):
     with (
         recording(record_of("stage", settings, inputs, output=path)),
-        create(path, kind=kind, provenance=provenance) as file,
+        create(path, kind="text", provenance=provenance) as file,
     ):
         write_table(file, "samples", SAMPLES)
     return path
@@ -79,9 +80,13 @@ def test_a_stage_refuses_files_that_do_not_belong_together(tmp_path):
 
 
 def test_indices_of_other_images_differ_with_the_same_settings(tmp_path):
-    one = make(tmp_path / "1/samples.h5", SETTINGS, kind="samples", index="aaaa")
-    other = make(tmp_path / "2/samples.h5", SETTINGS, kind="samples", index="bbbb")
-    same = make(tmp_path / "3/samples.h5", SETTINGS, kind="samples", index="aaaa")
+    def write(name, index):
+        path, rows = tmp_path / name / "samples.h5", pd.DataFrame({"id": ["a"], "path": ["a"]})
+        with recording(record_of("index_samples", SETTINGS, [], output=path)):
+            write_samples(path, rows, {"index": index})
+        return path
+
+    one, other, same = write("1", "aaaa"), write("2", "bbbb"), write("3", "aaaa")
     assert hash_in(one) == hash_in(same) != hash_in(other)
 
 
@@ -101,8 +106,8 @@ def test_a_table_has_its_record_next_to_it(tmp_path):
     assert read_record(table) is None
     assert made_from_something_else(table, SETTINGS) == "something that it does not name"
     record = record_of("stage", SETTINGS, [], output=table)
-    write_beside(table, record)
-    assert path_beside(table).name == "table.csv.made_from.json"
+    write_record(table, record)
+    assert record_path(table).name == "table.csv.made_from.json"
     assert read_record(table) == record
     assert made_from_something_else(table, SETTINGS) is None
 
@@ -112,7 +117,7 @@ def test_tables_that_were_edited_or_exchanged_are_found(tmp_path):
     for path in (table, second):
         path.write_text("a\n1\n")
     record = record_of("stage", SETTINGS, [], output=table)
-    write_beside(table, record, [table, second])
+    write_record(table, record, [table, second])
     assert made_from_something_else(table, SETTINGS) is None
     second.write_text("a\n2\n")
     assert made_from_something_else(table, SETTINGS) == (
@@ -126,7 +131,7 @@ def test_a_sibling_of_another_run_of_the_job_is_found(tmp_path):
     table, sibling = tmp_path / "comparisons.csv", tmp_path / "predictions.h5"
     table.write_text("a\n1\n")
     make(sibling, SETTINGS)
-    write_beside(table, record_of("stage", SETTINGS, [], output=table), [table])
+    write_record(table, record_of("stage", SETTINGS, [], output=table), [table])
     assert made_from_something_else(table, SETTINGS, siblings=[sibling]) is None
     make(sibling, {**SETTINGS, "dataset": "e"})
     found = made_from_something_else(table, SETTINGS, siblings=[sibling])
@@ -135,7 +140,7 @@ def test_a_sibling_of_another_run_of_the_job_is_found(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000])
 def test_a_damaged_record_is_none(tmp_path, text):
-    path_beside(tmp_path / "table.csv").write_text(text)
+    record_path(tmp_path / "table.csv").write_text(text)
     assert read_record(tmp_path / "table.csv") is None
 
 

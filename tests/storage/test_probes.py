@@ -7,7 +7,8 @@ import torch
 import lpclip
 from lpclip.errors import LpclipError
 from lpclip.methods.training.rounds import Round, rounds_table
-from lpclip.storage.probes import Probes, load_probe, read_probes, write_probes
+from lpclip.storage.probe import load_probe
+from lpclip.storage.probes import Probes, read_probes, write_probes
 
 R, S, C, D, N = 3, 2, 4, 6, 7
 NAMES = ("zero", "eins", "двa", "三")

@@ -66,7 +66,7 @@ def test_what_lies_in_another_file_or_nowhere_is_refused_by_every_reader(feature
     with h5py.File(features, "r+") as file:
         add(file)
     for read in (
-        lambda: untrusted.check_foreign(features),
+        lambda: untrusted.check_untrusted(features),
         lambda: read_features(features, "clean", expected={}),
         lambda: lpclip.map_features(features),
         lambda: describe(features),
@@ -87,7 +87,7 @@ def test_what_stays_within_the_file_is_read(features):
         file.create_virtual_dataset("frame", layout)
         reference = file.create_dataset("reference", (1,), h5py.ref_dtype)
         reference[0] = file["samples"].ref
-    untrusted.check_foreign(features)
+    untrusted.check_untrusted(features)
     assert "again" not in walk_of(features)
     assert read_features(features, "clean", expected={}).shape == (6, 4)
 
@@ -152,7 +152,7 @@ def test_a_file_that_ends_its_reader_is_a_sentence(
     monkeypatch.setattr(walk, "__file__", str(tmp_path / "walk.py"))
     monkeypatch.setattr(untrusted, "WAIT_SECONDS", 0.3 if "sleep" in program else 60.0)
     with pytest.raises(LpclipError, match=sentence):
-        untrusted.check_foreign(features)
+        untrusted.check_untrusted(features)
 
 
 def test_files_that_are_named_by_users_are_opened_in_a_child_first(features, monkeypatch):
@@ -172,13 +172,13 @@ def test_files_that_are_named_by_users_are_opened_in_a_child_first(features, mon
 def test_a_file_is_checked_once_and_again_after_it_changed(features, monkeypatch):
     calls = []
     monkeypatch.setattr(untrusted, "_in_child", lambda *_: calls.append(1) or (0, b"null", b""))
-    untrusted.check_foreign(features)
-    untrusted.check_foreign(features)
+    untrusted.check_untrusted(features)
+    untrusted.check_untrusted(features)
     assert len(calls) == 1
     os.utime(features, ns=(1, 1))
-    untrusted.check_foreign(features)
+    untrusted.check_untrusted(features)
     assert len(calls) == 2
-    untrusted.check_foreign(features.with_name("not-there.h5"))
+    untrusted.check_untrusted(features.with_name("not-there.h5"))
 
 
 # The same walk in a process that forks for every file: starting Python for each of them would
@@ -290,7 +290,7 @@ def test_changed_bytes_are_read_or_refused_in_a_sentence(
         patch.setattr(untrusted, "_passed", set())
         patch.setattr(opening, "_checked", {})
         try:
-            untrusted.check_foreign(path)
+            untrusted.check_untrusted(path)
         except LpclipError:
             return
         read_all(path)

@@ -8,9 +8,7 @@ import pytest
 
 from lpclip.cli.command import _parse_settings, main
 from lpclip.errors import LpclipError
-from lpclip.storage.hdf5 import create
-from lpclip.storage.samples import read_samples
-from lpclip.storage.tables import write_table
+from lpclip.storage.samples import read_samples, write_samples
 from lpclip.utils.printing import Formatter, show_data, visible
 
 EVIL = "a\x1b[2J\x9b31m\u202egnp.exe\x07"
@@ -34,8 +32,7 @@ def test_controls_and_marks_of_direction_are_shown(character):
 def test_ids_in_a_cache_cannot_steer_the_terminal_of_inspect(tmp_path, capsys):
     path = tmp_path / "samples.h5"
     frame = pd.DataFrame({"id": [EVIL], "path": [EVIL + "\nlabel"], "label": np.int32([0])})
-    with create(path, kind="samples", provenance={"dataset": EVIL}) as file:
-        write_table(file, "samples", frame)
+    write_samples(path, frame, {"dataset": EVIL})
     main(["inspect", str(path)])
     shown = capsys.readouterr().out
     assert f"dataset: {SHOWN}" in shown

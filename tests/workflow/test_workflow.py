@@ -13,10 +13,9 @@ import pytest
 import yaml
 
 import lpclip
-from lpclip.storage.hdf5 import create, read_provenance
+from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.made_from import read_record, recording
-from lpclip.storage.samples import read_samples
-from lpclip.storage.tables import write_table
+from lpclip.storage.samples import read_samples, write_samples
 from tests.helpers import ROOT
 from tests.helpers.warm import environment
 
@@ -287,8 +286,8 @@ def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
     record = read_record(index)  # otherwise the index would be remade
     del record["content"]
     provenance = read_provenance(index)
-    with recording(record), create(index, kind="samples", provenance=provenance) as file:
-        write_table(file, "samples", samples)
+    with recording(record):
+        write_samples(index, samples, provenance)
     os.utime(index, times)  # otherwise Snakemake would embed the same images again
     paths = [f"{RESULTS}/{name}/probes.h5" for name in ("lp_clip", "supervised")]
     done = snakemake(other, "--forcerun", "pseudo_labels", "train_probe", "--", *paths)

@@ -21,11 +21,10 @@ from lpclip.methods.training.pool import Pool, read_pool
 from lpclip.methods.training.rounds import OK, STOPPED, Collapse, Round, judge_round, rounds_table
 from lpclip.methods.training.streaming import Streamed
 from lpclip.methods.training.student import Optimisation, Student, train_student
-from lpclip.storage import checksums
-from lpclip.storage.hdf5 import check_provenance, open_file, provenance_of, read_provenance
+from lpclip.storage.features import view_settings
+from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import Probes
-from lpclip.storage.pseudo_labels import PseudoLabels
-from lpclip.storage.tables import read_table
+from lpclip.storage.pseudo_labels import PseudoLabels, read_pseudo_labels
 from lpclip.storage.text import ZeroShotHead, text_fingerprint
 from lpclip.types import BoolArray, FloatArray
 from lpclip.utils.progress import progress
@@ -154,23 +153,13 @@ def self_train(
 
 
 def _read_pseudo_labels(inputs: Inputs, head: ZeroShotHead, labelling: Labelling) -> PseudoLabels:
-    path = inputs.path("pseudo_labels")
     expected = {
         **head.expected,
         "text": text_fingerprint(head.weight),
         "index": read_provenance(inputs.path("adapt"), kind="features")["index"],
         "labelling": described(labelling),
     }
-    with open_file(path, kind="pseudo_labels") as file:
-        check_provenance(path, provenance_of(file), expected)
-        table = read_table(file, "pseudo_labels")
-        probabilities = checksums.read(file["probabilities"]).astype(np.float32)
-    return PseudoLabels(
-        probabilities,
-        table["class_index"].to_numpy(),
-        table["confidence"].to_numpy(),
-        table["selected"].to_numpy().astype(bool),
-    )
+    return read_pseudo_labels(inputs.path("pseudo_labels"), expected=expected)
 
 
 def _stack(labels: Sequence[PseudoLabels]) -> PseudoLabels:
@@ -181,8 +170,7 @@ def _stack(labels: Sequence[PseudoLabels]) -> PseudoLabels:
 
 
 def _policy(adapt: Path) -> str:
-    views = read_provenance(adapt, kind="features").json("views")
-    return str(views["strong"].get("policy", "disjoint"))
+    return str(view_settings(adapt)["strong"].get("policy", "disjoint"))
 
 
 def _nothing_kept(labels: PseudoLabels) -> PseudoLabels:

@@ -11,19 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from scipy.special import softmax
 
 from lpclip.methods.labelling.priors import apply_prior
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature
-from lpclip.storage import checksums
-from lpclip.storage.features import read_features
-from lpclip.storage.hdf5 import create, open_file, provenance_of, read_provenance
-from lpclip.storage.pandas_frames import Frames, fixed_length
-from lpclip.storage.pseudo_labels import PseudoLabels
-from lpclip.storage.shapes import check_shapes
-from lpclip.storage.tables import read_table, write_table
-from lpclip.storage.text import text_fingerprint
+from lpclip.storage.features import read_features, read_rows
+from lpclip.storage.hdf5 import read_provenance
+from lpclip.storage.pseudo_labels import PseudoLabels, write_pseudo_labels
+from lpclip.storage.text import read_head, text_fingerprint
 from lpclip.types import FloatArray, IntArray, OutputFile
 
 log = logging.getLogger(__name__)
@@ -81,41 +76,28 @@ def pseudo_labels(
     Raises:
         LpclipError: the caches do not come from the same model.
     """
-    with open_file(text, kind="text") as file:
-        check_shapes(file, {"features": "CD"})
-        weight = checksums.read(file["features"])
-        classes = list(read_table(file, "classes")["name"]) if "classes" in file else None
-        source = provenance_of(file)
+    head, _ = read_head(text)
     images = read_provenance(features, kind="features")
-    expected = {key: source[key] for key in ("model", "weights")}
-    values = read_features(features, view, expected=expected)
+    values = read_features(features, view, expected=head.expected)
     views = values[None] if values.ndim == 2 else values
-    logits = source.number("scale") * (views @ weight.T) + source.number("bias")
+    logits = head.scale * (views @ head.weight.T) + head.bias
     made = label_views(logits, labelling, Structure(views))
-    with open_file(features, kind="features") as file:
-        samples = read_table(file, "samples")
     provenance = {
-        **expected,
-        "text": text_fingerprint(weight),
+        **head.expected,
+        "text": text_fingerprint(head.weight),
         "dataset": images["dataset"],
         "index": images["index"],
         "labelling": described(labelling),
         "view": view,
     }
-    with create(output, kind="pseudo_labels", provenance=provenance) as file:
-        table = pd.DataFrame(
-            {
-                "id": samples["id"],
-                "class_index": made.class_index,
-                "confidence": made.confidence,
-                "selected": made.selected,
-            }
-        )
-        write_table(file, "pseudo_labels", table)
-        file["probabilities"] = made.probabilities.astype(np.float16)
-        frames = Frames(file, fixed_length(samples["id"]))
-        frames.add("probabilities", file["probabilities"], columns=classes)
-    log.info("kept %d of %d pseudo-labels", made.selected.sum(), len(samples))
+    write_pseudo_labels(
+        output,
+        made,
+        ids=list(read_rows(features)["id"]),
+        class_names=head.class_names,
+        provenance=provenance,
+    )
+    log.info("kept %d of %d pseudo-labels", made.selected.sum(), len(made.selected))
 
 
 def label_views(logits: FloatArray, labelling: Labelling, structure: Structure) -> PseudoLabels:

@@ -5,27 +5,23 @@ the memory budget allows, and every seed shuffles the rows of such a group for i
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lpclip.storage import checksums
-from lpclip.storage.features import stored_view, unit
-from lpclip.storage.hdf5 import check_provenance, open_file, provenance_of
+from lpclip.storage.features import ReadRows, open_versions, verify_versions
 from lpclip.types import BoolArray, FloatArray, IntArray
 
 # Rows of one view that follow each other and stay together: read from the disk as one.
 BLOCK_ROWS = 1024
 
 CPU = torch.device("cpu")
-
-# (version, rows of the view) -> unit-length features ``[n, D]`` float32
-Read: TypeAlias = Callable[[int, slice], FloatArray]
 
 
 class Views(Protocol):
@@ -87,7 +83,7 @@ class Streamed:
         device: where they are learned from.
     """
 
-    open: Callable[[], AbstractContextManager[Read]]
+    open: Callable[[], AbstractContextManager[ReadRows]]
     versions: int
     samples: IntArray = field(repr=False)
     dim: int
@@ -134,7 +130,7 @@ class Streamed:
             for start in range(0, n, BLOCK_ROWS)
         ]
 
-    def _read(self, read: Read, version: int, rows: slice) -> FloatArray:
+    def _read(self, read: ReadRows, version: int, rows: slice) -> FloatArray:
         """Rows of the chosen samples, which may lie apart in the file."""
         stored = self.samples[rows]
         found = read(version, slice(int(stored[0]), int(stored[-1]) + 1))
@@ -162,24 +158,11 @@ def stream_cache(
     Raises:
         LpclipError: a view is damaged.
     """
-
-    @contextmanager
-    def opened() -> Iterator[Read]:
-        with open_file(path, kind="features") as file:
-            check_provenance(path, provenance_of(file), expected)
-            data = [stored_view(path, file, view) for view, _ in versions]
-
-            def read(place: int, rows: slice) -> FloatArray:
-                one = data[place]
-                return unit(one[rows] if one.ndim == 2 else one[versions[place][1], rows])
-
-            yield read
-
-    with open_file(path, kind="features") as file:
-        n_samples, dim = stored_view(path, file, versions[0][0]).shape[-2:]
-        for view, version in versions:
-            data = stored_view(path, file, view)
-            checksums.verify(data, (version,) if data.ndim == 3 else ())
+    n_samples, dim = verify_versions(path, versions)
     return Streamed(
-        opened, len(versions), np.arange(n_samples), dim, int(memory_gb * 1e9 / (4 * dim))
+        partial(open_versions, path, versions, expected=expected),
+        len(versions),
+        np.arange(n_samples),
+        dim,
+        int(memory_gb * 1e9 / (4 * dim)),
     )

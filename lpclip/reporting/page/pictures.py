@@ -22,10 +22,10 @@ from lpclip.data.registry import open_source
 from lpclip.evaluation.common import checked_labels, views_of
 from lpclip.features.images import LARGEST_CIFAR_PIXELS
 from lpclip.storage.attributes import Attributes
-from lpclip.storage.hdf5 import open_file, read_provenance
+from lpclip.storage.features import read_rows, view_settings
+from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import read_probes
 from lpclip.storage.samples import read_samples
-from lpclip.storage.tables import read_table
 from lpclip.transforms.corruptions.registry import FAMILIES, corrupt
 from lpclip.types import FloatArray, OutputFile
 from lpclip.utils.atomic import atomic_path
@@ -61,8 +61,7 @@ def pictures(
     """
     settings = dict(source)
     opened = open_source(settings.pop("kind"), settings)
-    with open_file(features[0], kind="features") as file:
-        index = read_table(file, "samples")
+    index = read_rows(features[0])
     provenance = read_provenance(probes[0], kind="probes")
     names = {key: provenance[key] for key in ("model", "benchmark")}
     first = index.iloc[0]
@@ -166,8 +165,7 @@ def _official_examples(path: Path, source: Mapping[str, Any] | None) -> Iterator
         return
     settings = dict(source)
     opened = open_source(settings.pop("kind"), settings)
-    with open_file(path, kind="features") as file:
-        first = read_table(file, "samples").iloc[0]
+    first = read_rows(path).iloc[0]
     for name, options in views:
         paths = paths_of_views(opened, [str(first["path"])], {name: options})
         images = [_as_model_sees(opened.read(place), provenance) for place in paths]
@@ -182,7 +180,7 @@ def _official_examples(path: Path, source: Mapping[str, Any] | None) -> Iterator
 
 def _views_of(provenance: Attributes, *, official: bool) -> list[tuple[str, Mapping[str, Any]]]:
     """A cache's corruptions with their settings, in the order of the published list."""
-    views = provenance.json("views")
+    views = view_settings(provenance.path)
     return [
         (name, views[name])
         for names in FAMILIES.values()

@@ -11,9 +11,8 @@ from lpclip.data.index import index_samples
 from lpclip.data.registry import has_images, open_source
 from lpclip.errors import LpclipError
 from lpclip.storage.features import write_features
-from lpclip.storage.hdf5 import create, read_provenance
-from lpclip.storage.samples import fingerprint, read_samples
-from lpclip.storage.tables import write_table
+from lpclip.storage.hdf5 import read_provenance
+from lpclip.storage.samples import fingerprint, read_samples, write_samples
 
 N = 6
 VALUES = np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32)
@@ -102,8 +101,7 @@ def test_an_lpclip_cache_with_its_index_is_a_labelled_dataset(tmp_path):
     )
     names = {"class_names": json.dumps(["a", "b"])}
     for name, provenance in (("s.h5", index), ("other.h5", {"index": "77"})):
-        with create(tmp_path / name, kind="samples", provenance=provenance | names) as file:
-            write_table(file, "samples", samples.assign(label=np.arange(N) % 2))
+        write_samples(tmp_path / name, samples.assign(label=np.arange(N) % 2), provenance | names)
 
     def opened(name):
         where = {"path": str(tmp_path / name), "key": "label"}

@@ -16,8 +16,9 @@ from lpclip.methods.training.pool import half_of_each, read_pool
 from lpclip.methods.training.rounds import Collapse
 from lpclip.methods.training.streaming import Streamed
 from lpclip.storage.features import write_features
-from lpclip.storage.hdf5 import create, open_file
+from lpclip.storage.hdf5 import open_file
 from lpclip.storage.tables import read_table
+from lpclip.storage.text import write_text
 from tests.helpers.clusters import MODEL, SCALE, SETTINGS, C, D, N, World, plain
 from tests.helpers.streamed import stream_array
 
@@ -306,8 +307,12 @@ def test_class_weighting_of_nothing_is_nothing(world, importances):
 def test_labels_made_by_the_stage_and_by_self_training_are_the_same(world, tmp_path, labelling):
     settings = replace(SETTINGS, labelling=labelling, rounds=2)
     text = tmp_path / "text.h5"
-    with create(text, kind="text", provenance={**MODEL, "scale": SCALE, "bias": 0.0}) as file:
-        file["features"] = world.head.weight
+    write_text(
+        text,
+        features=world.head.weight,
+        class_names=world.head.class_names,
+        provenance={**MODEL, "scale": SCALE, "bias": 0.0},
+    )
     pseudo_labels(text=text, features=world.adapt, output=world.first, labelling=labelling)
     inputs = Inputs(pseudo_labels=world.first, adapt=world.adapt)
     given = fit(world.head, inputs, settings, [0, 1])

@@ -19,10 +19,10 @@ from lpclip.methods.labelling.pseudo_labels import (
 )
 from lpclip.methods.labelling.structure import Structure
 from lpclip.storage.features import normalise, write_features
-from lpclip.storage.hdf5 import create, open_file, provenance_of
+from lpclip.storage.hdf5 import open_file, provenance_of
 from lpclip.storage.samples import fingerprint
 from lpclip.storage.tables import read_table
-from lpclip.storage.text import text_fingerprint
+from lpclip.storage.text import text_fingerprint, write_text
 
 
 def plain(**changes):
@@ -202,15 +202,18 @@ def test_temperature_auto_is_as_sure_as_neighbours_agree(structure):
     assert made.confidence.mean() == pytest.approx(agreement, abs=0.02)
 
 
+def write_head(folder, features, provenance):
+    write_text(
+        folder / "text.h5", features=features, class_names=list("xyz"), provenance=provenance
+    )
+
+
 @pytest.fixture
 def caches(tmp_path):
     rng = np.random.default_rng(0)
     text = rng.normal(size=(3, 8)).astype(np.float32)
     text /= np.linalg.norm(text, axis=1, keepdims=True)
-    with create(
-        tmp_path / "text.h5", kind="text", provenance={**MODEL, "scale": 4.0, "bias": -1.0}
-    ) as file:
-        file["features"] = text
+    write_head(tmp_path, text, {**MODEL, "scale": 4.0, "bias": -1.0})
     samples = pd.DataFrame({"id": list("abcdefghij"), "path": list("abcdefghij")})
     views = rng.normal(size=(3, 10, 8)).astype(np.float16)
     write_features(
@@ -259,8 +262,7 @@ def test_the_stage_labels_by_zero_shot_on_its_view(caches, view, rows):
 def test_the_stage_refuses_features_of_other_weights(caches):
     folder, _, _ = caches
     other = {**MODEL, "weights": "77c1", "scale": 20.0, "bias": 0.0}
-    with create(folder / "text.h5", kind="text", provenance=other) as file:
-        file["features"] = np.eye(3, 8, dtype=np.float32)
+    write_head(folder, np.eye(3, 8, dtype=np.float32), other)
     with pytest.raises(LpclipError, match=r"adapt\.h5 was made with weights '3f9a', not '77c1'"):
         run(folder, labelling=plain())
     assert not (folder / "out.h5").exists()

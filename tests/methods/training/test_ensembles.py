@@ -12,6 +12,7 @@ from lpclip.methods.kinds.batch_ensemble import rank_one
 from lpclip.methods.registry import needs, sees_labels
 from lpclip.methods.training.student import Optimisation
 from lpclip.storage import probes
+from lpclip.storage.probe import load_probe
 from tests.helpers.labelled import SCALE, softmax, world
 
 SHORT = Optimisation(epochs=30, batch_size=32, learning_rate=0.01, patience=3)
@@ -127,16 +128,16 @@ def test_a_member_is_loaded_and_the_ensemble_as_one_head_is_refused(tmp_path):
     found, _ = probes.read_probes(path)
     np.testing.assert_array_equal(found.member_weight, fitted.member_weight)
     np.testing.assert_array_equal(found.member_bias, fitted.member_bias)
-    member = probes.load_probe(path, member=2)
+    member = load_probe(path, member=2)
     np.testing.assert_array_equal(member.weight, fitted.member_weight[0, 2])
     np.testing.assert_array_equal(member.bias, fitted.member_bias[0, 2])
-    np.testing.assert_array_equal(probes.load_probe(path, round=0).weight, head.weight)
+    np.testing.assert_array_equal(load_probe(path, round=0).weight, head.weight)
     with pytest.raises(LpclipError, match=r"is an ensemble.*Load one with member=0 to 2"):
-        probes.load_probe(path)
+        load_probe(path)
     with pytest.raises(LpclipError, match="Load one with member=0 to 2"):
-        probes.load_probe(path, member=3)
+        load_probe(path, member=3)
     with pytest.raises(LpclipError, match="has no member 1"):
-        probes.load_probe(path, round=0, member=1)
+        load_probe(path, round=0, member=1)
 
 
 @pytest.mark.parametrize("kind", ["deep_ensemble", "mc_dropout", "batch_ensemble"])
