@@ -60,8 +60,8 @@ def imagenet_c(root):
 
 
 def pool(root):
-    foreign = {"source": webdataset(root), "foreign": True}
-    return {"kind": "pool", "parts": [{"source": folder(root)}, foreign]}
+    ood = {"source": webdataset(root), "ood": True}
+    return {"kind": "pool", "parts": [{"source": folder(root)}, ood]}
 
 
 @pytest.mark.parametrize("make", [folder, table, webdataset, huggingface, pool])

@@ -77,12 +77,12 @@ def test_parts_of_a_pool_that_share_files_are_refused(root):
     (root / "t.csv").write_text("path\nlink.png\n")
     folder = {"kind": "folder", "root": str(root / "set")}
     table = {"kind": "table", "path": str(root / "t.csv")}
-    parts = [{"source": folder}, {"source": table, "foreign": True}]
+    parts = [{"source": folder}, {"source": table, "ood": True}]
     refused("pool", r"parts\.0 and parts\.1 both take .*ant\.png and .*link", parts=parts)
     parts[0]["classes"] = ["bee"]
     assert len(open_source("pool", {"parts": parts}).samples()) == 2
-    inner = [{"source": {"kind": "pool", "parts": [{"source": folder, "foreign": True}]}}]
-    refused("pool", r"both take .*link\.png", parts=[{**inner[0], "foreign": True}, parts[1]])
+    inner = [{"source": {"kind": "pool", "parts": [{"source": folder, "ood": True}]}}]
+    refused("pool", r"both take .*link\.png", parts=[{**inner[0], "ood": True}, parts[1]])
 
 
 def test_overlapping_slices_are_refused_and_arrays_of_one_file_differ(tmp_path):
@@ -91,7 +91,7 @@ def test_overlapping_slices_are_refused_and_arrays_of_one_file_differ(tmp_path):
 
     def part(key, start, stop):
         source = {"kind": "arrays", "path": str(tmp_path / "x.npz"), "key": key}
-        return {"source": {**source, "slice": [start, stop]}, "foreign": True}
+        return {"source": {**source, "slice": [start, stop]}, "ood": True}
 
     refused(
         "pool",

@@ -120,7 +120,7 @@ def huggingface_paths(root):
 
 
 def pool(root):
-    return {"kind": "pool", "parts": [{"source": webdataset(root), "foreign": True}]}
+    return {"kind": "pool", "parts": [{"source": webdataset(root), "ood": True}]}
 
 
 def image_folder(root):

@@ -44,7 +44,7 @@ def test_a_pool_of_one_whole_part_is_that_part_but_for_its_paths():
 
 
 def test_ids_of_several_parts_begin_with_the_number_of_the_part():
-    found = samples({"source": DIGITS, "n": 2}, {"source": PHOTOS, "n": 1, "foreign": True})
+    found = samples({"source": DIGITS, "n": 2}, {"source": PHOTOS, "n": 1, "ood": True})
     assert [sample.id[:8] for sample in found] == ["0-digit-", "0-digit-", "1-patch-"]
     assert [sample.path[:2] for sample in found] == ["0:", "0:", "1:"]
 
@@ -78,7 +78,7 @@ def test_what_is_kept_follows_the_seed_and_is_nested():
 
 def test_the_choice_in_a_part_depends_on_no_other_part():
     alone = samples({"source": DIGITS, "keep": 0.5})
-    mixed = samples({"source": DIGITS, "keep": 0.5}, {"source": PHOTOS, "foreign": True})
+    mixed = samples({"source": DIGITS, "keep": 0.5}, {"source": PHOTOS, "ood": True})
     assert [sample.path for sample in mixed[: len(alone)]] == [sample.path for sample in alone]
 
 
@@ -101,10 +101,10 @@ def test_classes_choose_and_order_the_labels():
     assert 0.3 * SIZES[2] < counts(found)[1] < 0.7 * SIZES[2]
 
 
-def test_a_class_may_be_foreign_to_the_others():
+def test_a_class_may_be_out_of_distribution():
     made = pool(
         {"source": DIGITS, "classes": list(range(9))},
-        {"source": DIGITS, "classes": [9], "foreign": True},
+        {"source": DIGITS, "classes": [9], "ood": True},
     )
     assert list(made.class_names) == list("012345678")
     expected = {**{label: SIZES[label] for label in range(9)}, UNLABELLED: SIZES[9]}
@@ -113,27 +113,27 @@ def test_a_class_may_be_foreign_to_the_others():
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.3])
 def test_a_share_is_that_of_the_whole_pool(share):
-    found = samples({"source": DIGITS}, {"source": LETTERS, "share": share, "foreign": True})
+    found = samples({"source": DIGITS}, {"source": LETTERS, "share": share, "ood": True})
     assert abs(counts(found)[UNLABELLED] - share * len(found)) <= 0.5
     assert len(found) - counts(found)[UNLABELLED] == 898
 
 
-def test_a_foreign_part_may_be_thinned_by_its_own_classes():
+def test_an_ood_part_may_be_thinned_by_its_own_classes():
     found = samples(
         {"source": DIGITS, "n": 1},
-        {"source": LETTERS, "classes": ["A", "C"], "per_class": 3, "foreign": True},
+        {"source": LETTERS, "classes": ["A", "C"], "per_class": 3, "ood": True},
     )
     assert counts(found)[UNLABELLED] == 6
 
 
-def test_a_pool_of_foreign_images_has_no_classes():
-    assert pool({"source": PHOTOS, "foreign": True}).class_names is None
+def test_a_pool_of_ood_images_has_no_classes():
+    assert pool({"source": PHOTOS, "ood": True}).class_names is None
 
 
-def test_a_pool_in_a_pool_keeps_its_foreign_images_foreign():
+def test_a_pool_in_a_pool_keeps_its_ood_images():
     inner = {
         "kind": "pool",
-        "parts": [{"source": DIGITS}, {"source": PHOTOS, "foreign": True}],
+        "parts": [{"source": DIGITS}, {"source": PHOTOS, "ood": True}],
     }
     found = samples({"source": inner, "keep": {"linear": 0.08}, "per_class": 20})
     assert counts(found) == {**dict.fromkeys(range(10), 20), UNLABELLED: 30}
@@ -142,7 +142,7 @@ def test_a_pool_in_a_pool_keeps_its_foreign_images_foreign():
 
 def test_images_are_those_of_the_parts_in_any_order():
     painted = {**DIGITS, "paint": "photographs", "seed": 4}
-    parts = [{"source": painted, "n": 5}, {"source": LETTERS, "n": 5, "foreign": True}]
+    parts = [{"source": painted, "n": 5}, {"source": LETTERS, "n": 5, "ood": True}]
     found = samples(*parts)
     sources = [
         open_source("digits", {"split": "adapt", "paint": "photographs", "seed": 4}),
@@ -161,6 +161,7 @@ def test_images_are_those_of_the_parts_in_any_order():
         ({"source": DIGITS, "kep": 1}, r"parts\.0 has no setting 'kep'\. Did you mean 'keep'"),
         ({}, r"parts\.0 lacks the setting 'source'"),
         ("digits", r"parts: Input should be a valid dictionary, but got 'digits'"),
+        ({"source": PHOTOS, "foreign": True}, "parts.0: 'foreign' is now called 'ood'"),
         ({"source": {"split": "adapt"}}, r"parts\.0\.source lacks the setting 'kind'"),
         ({"source": {"kind": "digts"}}, r"parts\.0: Unknown.*Did you mean 'digits'"),
         ({"source": {**DIGITS, "split": "tset"}}, r"parts\.0: .*Did you mean 'test'"),
@@ -174,14 +175,14 @@ def test_images_are_those_of_the_parts_in_any_order():
         ({"source": DIGITS, "keep": "half"}, r"parts\.0: keep: .*but got 'half'"),
         ({"source": DIGITS, "classes": ["ten"]}, r"parts\.0 has no class 'ten'\. Available: 0, 1"),
         ({"source": DIGITS, "classes": [1, 1]}, "each once"),
-        ({"source": PHOTOS}, r"parts\.0 has no classes\. Set foreign: true"),
-        ({"source": PHOTOS, "foreign": True, "classes": ["a"]}, "no classes to choose from"),
-        ({"source": PHOTOS, "foreign": True, "keep": [1]}, "must be one probability"),
-        ({"source": PHOTOS, "foreign": True, "per_class": 3}, "per_class needs classes"),
+        ({"source": PHOTOS}, r"parts\.0 has no classes\. Set ood: true"),
+        ({"source": PHOTOS, "ood": True, "classes": ["a"]}, "no classes to choose from"),
+        ({"source": PHOTOS, "ood": True, "keep": [1]}, "must be one probability"),
+        ({"source": PHOTOS, "ood": True, "per_class": 3}, "per_class needs classes"),
         ({"source": DIGITS, "per_class": 0}, "at least 1"),
         ({"source": DIGITS, "n": -1}, "at least 0"),
         ({"source": DIGITS, "share": 1.0}, r"share must be in \[0, 1\)"),
-        ({"source": DIGITS, "share": 0.5}, "beside a part without share"),
+        ({"source": DIGITS, "share": 0.5}, "one part must have no share"),
     ],
 )
 def test_an_impossible_part_is_refused_with_a_sentence(part, expected):
@@ -209,10 +210,10 @@ def test_parts_that_do_not_go_together_are_refused(parts, expected):
     ("parts", "expected"),
     [
         ([{"source": DIGITS, "keep": 0}], "The pool has no images"),
-        ([{"source": DIGITS}, {"source": DIGITS, "foreign": True}], "both take 'digit-0003'"),
+        ([{"source": DIGITS}, {"source": DIGITS, "ood": True}], "both take 'digit-0003'"),
         (
-            [{"source": DIGITS}, {"source": PHOTOS, "share": 0.1, "foreign": True}],
-            r"parts\.1 has 30 images, but a share of 0\.1 beside 898 .* takes 100",
+            [{"source": DIGITS}, {"source": PHOTOS, "share": 0.1, "ood": True}],
+            r"parts\.1 has 30 images, but a share of 0\.1 next to 898 .* takes 100",
         ),
     ],
 )
@@ -245,7 +246,7 @@ def test_a_pool_is_indexed_like_any_dataset(tmp_path):
 
 def test_the_code_of_a_pool_is_that_of_its_parts_at_any_depth():
     inner = {"kind": "pool", "parts": [{"source": LETTERS}]}
-    source = {"kind": "pool", "parts": [{"source": DIGITS}, {"source": inner, "foreign": True}]}
+    source = {"kind": "pool", "parts": [{"source": DIGITS}, {"source": inner, "ood": True}]}
     names = modules(source)
     assert names == [
         "lpclip.data.sources.digits",
@@ -258,7 +259,7 @@ def test_the_code_of_a_pool_is_that_of_its_parts_at_any_depth():
 
 def test_the_check_of_the_configuration_opens_the_parts(pytestconfig):
     config = yaml.safe_load((pytestconfig.rootpath / "config.yaml").read_text())
-    parts = [{"source": DIGITS}, {"source": {"kind": "glyfs"}, "foreign": True}]
+    parts = [{"source": DIGITS}, {"source": {"kind": "glyfs"}, "ood": True}]
     config["datasets"]["digits-adapt"] = {"source": {"kind": "pool", "parts": parts}}
     schema = pytestconfig.rootpath / "workflow/schemas/config.schema.yaml"
     with pytest.raises(LpclipError, match=r"datasets\.digits-adapt: parts\.1: .*mean 'glyphs'"):
