@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.models import tiny
 from lpclip.models.spec import FOLDER, HUB, PRECOMPUTED, is_checkpoint, is_transformers_clip
+from lpclip.utils.packages import package_folder
 
 _ONLY_PRECOMPUTED = ("scale", "bias", "weights")
 
@@ -58,10 +58,7 @@ def complete_models(config: Mapping[str, Any]) -> None:
 @cache
 def architectures() -> tuple[str, ...]:
     """Names of all architectures, found without importing open_clip, which takes seconds."""
-    package = find_spec("open_clip")
-    assert package is not None
-    assert package.origin is not None
-    folder = Path(package.origin).with_name("model_configs")
+    folder = package_folder("open_clip") / "model_configs"
     return (tiny.ARCHITECTURE, *sorted(path.stem for path in folder.glob("*.json")))
 
 

@@ -4,16 +4,15 @@ Files are read here, before the first job, so that what is in them is part of th
 stages that use it: an edited file runs these again and no others.
 """
 
-import importlib.util
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
 from lpclip.storage.text_tables import read_text
+from lpclip.utils.packages import zero_shot_metadata
 
 IMAGENET = "imagenet"
 N_IMAGENET = 1000
@@ -57,7 +56,7 @@ def complete_prompts(config: Mapping[str, Any]) -> None:
 def _class_names(where: str, given: str | Sequence[str]) -> list[str]:
     if given == IMAGENET:
         # As published: two pairs of classes share a name.
-        return list(_open_clips("IMAGENET_CLASSNAMES"))
+        return list(zero_shot_metadata()["IMAGENET_CLASSNAMES"])
     names = _lines(where, given, {IMAGENET}) if isinstance(given, str) else list(given)
     if len(names) < 2:
         raise LpclipError(f"{where} needs two names or more, one per class.")
@@ -67,7 +66,7 @@ def _class_names(where: str, given: str | Sequence[str]) -> list[str]:
 
 def _templates(where: str, given: str | Sequence[str]) -> list[str]:
     if isinstance(given, str) and given in _TEMPLATES:
-        return [template("{}") for template in _open_clips(_TEMPLATES[given])]
+        return [template("{}") for template in zero_shot_metadata()[_TEMPLATES[given]]]
     lines = _lines(where, given, set(_TEMPLATES)) if isinstance(given, str) else list(given)
     place = f"{where} ({given})" if isinstance(given, str) else where
     if not lines:
@@ -190,18 +189,3 @@ def _check_same(where: str, prompts: Mapping[str, Any], names: Sequence[str]) ->
                 f"{where} describes '{name}', which is not among the class names. "
                 f"{did_you_mean(name, names)}"
             )
-
-
-@cache
-def _open_clips(name: str) -> Any:
-    """A list of open_clip's, from the module that holds no more; the package takes seconds."""
-    package = importlib.util.find_spec("open_clip")
-    assert package is not None
-    assert package.origin is not None
-    path = Path(package.origin).with_name("zero_shot_metadata.py")
-    spec = importlib.util.spec_from_file_location("zero_shot_metadata", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, name)

@@ -1,19 +1,18 @@
-"""ImageNet's 1000 classes: WordNet ids as timm lists them, names as open_clip does.
+"""ImageNet's 1000 classes: WordNet ids from timm, names from open_clip.
 
-Both are read from the packages' own files, since importing the packages imports torch, which the
-check of the configuration does without.
+Both are read from the packages' files: importing the packages imports torch, which the check of the
+configuration avoids.
 """
 
-import runpy
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
+
+from lpclip.utils.packages import package_folder, zero_shot_metadata
 
 
 @cache
 def synsets(subset: str = "imagenet") -> tuple[str, ...]:
-    """WordNet ids in the order of ImageNet's labels, or those of a published subset.
+    """Return the WordNet ids in the order of ImageNet's labels, or those of a published subset.
 
     Args:
         subset: ``imagenet``, ``imagenet_a`` or ``imagenet_r``.
@@ -21,20 +20,19 @@ def synsets(subset: str = "imagenet") -> tuple[str, ...]:
     >>> len(synsets()), synsets()[0], len(synsets("imagenet_r"))
     (1000, 'n01440764', 200)
     """
-    return tuple((_folder("timm") / f"data/_info/{subset}_synsets.txt").read_text().split())
+    return tuple((package_folder("timm") / f"data/_info/{subset}_synsets.txt").read_text().split())
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """One name per class, in the same order; two of them occur twice."""
-    found = runpy.run_path(str(_folder("open_clip") / "zero_shot_metadata.py"))
-    return tuple(found["IMAGENET_CLASSNAMES"])
+    """Return one name per class, in the same order; two of them occur twice."""
+    return tuple(zero_shot_metadata()["IMAGENET_CLASSNAMES"])
 
 
 def is_imagenet(class_names: Sequence[str]) -> bool:
-    """Whether these are ImageNet's classes, in its order: WordNet ids, or open_clip's names.
+    """Whether these are ImageNet's classes in their order: WordNet ids, or open_clip's names.
 
-    Names that open_clip has twice may be told apart in any way.
+    Names that occur twice in open_clip's list may be made distinct in any way.
 
     >>> is_imagenet(names()), is_imagenet(names()[:200])
     (True, False)
@@ -47,10 +45,3 @@ def is_imagenet(class_names: Sequence[str]) -> bool:
         for given, name in zip(class_names, known, strict=True)
         if known.count(name) == 1
     )
-
-
-def _folder(package: str) -> Path:
-    spec = find_spec(package)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent

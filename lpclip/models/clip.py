@@ -17,11 +17,12 @@ from torch import Tensor
 
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.models import tiny
+from lpclip.models.hub import tokenizer
 from lpclip.models.malloc import keep_freed_memory
 from lpclip.models.resampling import Resampling, resampling_of
 from lpclip.models.spec import EMBEDDED, FOLDER, HUB, PRECISIONS, PRECOMPUTED, ModelSpec
 from lpclip.models.tiny.weights import expand, read_compact
-from lpclip.models.weights import create, quiet, tokenizer
+from lpclip.models.weights import create, quiet
 from lpclip.types import FloatArray
 
 _LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}

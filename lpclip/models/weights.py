@@ -10,29 +10,30 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import open_clip
 import torch
-from huggingface_hub import constants, try_to_load_from_cache
-from huggingface_hub.utils._http import get_session
-from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+from open_clip.constants import HF_SAFE_WEIGHTS_NAME
 
 from lpclip.errors import LpclipError
 from lpclip.models import transformers_clip
 from lpclip.models.checkpoints import check_bytes, read_checkpoint
+from lpclip.models.hub import (
+    CONFIGURATION,
+    hub_files,
+    is_tag,
+    look_for_hub,
+    missing_extra,
+    missing_on_hub,
+)
 from lpclip.models.positions import check_positions, mismatch
 from lpclip.models.published import check_activation, check_weights, preprocessing, published
 from lpclip.models.spec import FOLDER, HUB, ModelSpec
 
 log = logging.getLogger(__name__)
-
-_CONFIGURATION = "open_clip_config.json"
-# Without a network, the hub's client waits 24 seconds for every file before it looks for a copy.
-_SECONDS_TO_ANSWER = 5
 
 
 @dataclass
@@ -65,9 +66,9 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
         _check_image_size(spec)
         known = published(spec.architecture)
         check_weights(spec, known)
-        if not _is_tag(spec):
+        if not is_tag(spec):
             wanted = preprocessing(spec, known)
-    if _from_hub(spec):
+    if hub_files(spec):
         look_for_hub()
     read = _Read()
     try:
@@ -88,7 +89,7 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
         where = str(read.path or spec.pretrained or spec.architecture)
         if read.remark:
             log.warning("model '%s': %s", spec.name, read.remark)
-        if not _is_tag(spec):
+        if not is_tag(spec):
             check_positions(spec, where, read.shapes, clip)
             check_activation(spec, where, clip, read.quick_gelu)
         _check_finite(where, clip)
@@ -132,7 +133,7 @@ def _built_by_open_clip(spec: ModelSpec) -> Iterator[tuple[str, Path | None]]:
     config = transformers_clip.open_clip_config(folder)
     weights = transformers_clip.weights_in(folder)
     with TemporaryDirectory() as name:
-        (Path(name) / _CONFIGURATION).write_text(json.dumps(config))
+        (Path(name) / CONFIGURATION).write_text(json.dumps(config))
         (Path(name) / HF_SAFE_WEIGHTS_NAME).touch()
         yield f"{FOLDER}{name}", weights
 
@@ -160,73 +161,12 @@ def _check_image_size(spec: ModelSpec) -> None:
         )
 
 
-def tokenizer(spec: ModelSpec) -> Any:
-    """The model's own tokenizer: texts -> token numbers ``[B, L]``.
-
-    Raises:
-        LpclipError: it is a file that is not at hand, or needs a package that is not there.
-    """
-    config: Any = None
-    try:
-        if (folder := transformers_clip.folder_of(spec.architecture)) is not None:
-            text = transformers_clip.open_clip_config(folder)["model_cfg"]["text_cfg"]
-            return open_clip.SimpleTokenizer(context_length=text["context_length"])
-        config = open_clip.get_model_config(spec.architecture)
-        if "hf_tokenizer_name" in config["text_cfg"] and not spec.architecture.startswith(FOLDER):
-            look_for_hub()
-        return open_clip.get_tokenizer(spec.architecture)
-    except Exception as error:
-        name = (config or {}).get("text_cfg", {}).get("hf_tokenizer_name")
-        place = spec.architecture.removeprefix(FOLDER).removeprefix(HUB)
-        if name and not spec.architecture.startswith(FOLDER):
-            place = name
-        raise LpclipError(
-            f"Model '{spec.name}': {_extra(error) or _no_tokenizer(place, error)}"
-        ) from error
-
-
-def look_for_hub() -> None:
-    """Where the hub does not answer, have its client use local copies at once."""
-    if not constants.HF_HUB_OFFLINE:
-        try:
-            get_session().head(constants.ENDPOINT, timeout=_SECONDS_TO_ANSWER)
-        except Exception as error:  # of several libraries, all of them: no answer
-            log.info("the hub %s does not answer (%s)", constants.ENDPOINT, error)
-            constants.HF_HUB_OFFLINE = True
-
-
-def _is_tag(spec: ModelSpec) -> bool:
-    return bool(open_clip.is_pretrained_cfg(spec.architecture, spec.pretrained))
-
-
-def _from_hub(spec: ModelSpec) -> list[tuple[str, tuple[str, ...]]]:
-    """Repository and, in any of several names, file of all that the hub's cache has to hold."""
-    files: list[tuple[str, tuple[str, ...]]] = []
-    weights = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
-    if spec.architecture.startswith(HUB):
-        repository = spec.architecture.removeprefix(HUB)
-        return [(repository, (_CONFIGURATION,)), (repository, weights)]
-    if (
-        spec.architecture.startswith(FOLDER)
-        and transformers_clip.folder_of(spec.architecture) is not None
-    ):
-        return []
-    if _is_tag(spec):
-        settings = open_clip.get_pretrained_cfg(spec.architecture, spec.pretrained)
-        repository, _, name = settings["hf_hub"].rpartition("/")
-        files.append((repository, (name,) if name else weights))
-    config = open_clip.get_model_config(spec.architecture) or {}
-    if text_encoder := config.get("text_cfg", {}).get("hf_model_name"):
-        files.append((text_encoder, ("config.json",)))
-    return files
-
-
 def _reason(spec: ModelSpec, read: _Read, error: Exception) -> str:
     """What went wrong, from where the weights should have come, and what to do."""
     text = " ".join(str(error).split())
-    if extra := _extra(error):
+    if extra := missing_extra(error):
         return extra
-    if missing := _missing_on_hub(spec):
+    if missing := missing_on_hub(spec):
         return missing
     where = str(read.path or spec.pretrained or spec.architecture.removeprefix(FOLDER))
     if "Weights only load failed" in text and re.search(r"GLOBAL|[Uu]nsupported", text):
@@ -248,55 +188,6 @@ def _reason(spec: ModelSpec, read: _Read, error: Exception) -> str:
         f"{where} cannot be loaded as the weights of {spec.architecture} ({text[:200]}). The file "
         "may be truncated, no checkpoint, or another model's; get it again, or give another."
     )
-
-
-def _missing_on_hub(spec: ModelSpec) -> str:
-    """What has to be in the hub's cache and is not, empty if nothing or the hub can be reached."""
-    if not constants.HF_HUB_OFFLINE:
-        return ""
-    missing = [
-        (repository, names[0])
-        for repository, names in _from_hub(spec)
-        if not any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
-    ]
-    if not missing:
-        return ""
-    repository = missing[0][0]
-    files = [name for where, name in missing if where == repository]
-    what = f"'{spec.pretrained}' of {spec.architecture}"
-    other = "give the path of a checkpoint as 'pretrained'"
-    if spec.architecture.startswith(HUB):
-        what = f"of {spec.architecture}"
-        other = (
-            "give a folder with these files, and the tokenizer's, as 'architecture: local-dir:…'"
-        )
-    elif files == ["config.json"]:
-        other = f"take an architecture whose text encoder is not {repository}"
-    return (
-        f"the weights {what} need the file{'s' * (len(files) > 1)} {' and '.join(files)} of "
-        f"{repository}, not in the local hub cache, and the hub cannot be reached: either put "
-        f"into {constants.HF_HUB_CACHE} what is missing (where there is a network: "
-        f"hf download {repository} {' '.join(files)}), or {other}."
-    )
-
-
-def _no_tokenizer(place: str, error: Exception) -> str:
-    text = " ".join(str(error).split())[:200]
-    return (
-        f"its tokenizer {place} cannot be loaded ({text}). Put it into the hub cache "
-        f"{constants.HF_HUB_CACHE} (where there is a network: hf download {place} --include "
-        "'*token*' --include '*.model' --include config.json), or give a folder with "
-        "open_clip_config.json, weights and tokenizer as 'architecture: local-dir:…'."
-    )
-
-
-def _extra(error: Exception) -> str:
-    """What to install, where that is amiss; without a network errors name transformers, too."""
-    text = str(error).lower()
-    absent = isinstance(error, ImportError) or find_spec("transformers") is None
-    if absent and ("transformers" in text or "sentencepiece" in text):
-        return "its text encoder needs transformers. Run: pip install 'lpclip[transformers]'."
-    return ""
 
 
 @contextmanager

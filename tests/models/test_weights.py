@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from lpclip.errors import LpclipError
 from lpclip.features.text import text_features
 from lpclip.models.clip import load_model
+from lpclip.models.hub import tokenizer
 from lpclip.models.spec import ModelSpec
-from lpclip.models.weights import tokenizer
 from tests.helpers.clip_folders import clip_folder, siglip_folder
 
 OPENAI = "timm/vit_base_patch32_clip_224.openai"
