@@ -56,3 +56,12 @@ def did_you_mean(name: str, available: Iterable[str]) -> str:
     hint = f"Did you mean '{near[0]}'? " if near else ""
     shown = names if len(names) <= 50 else [*names[:10], f"… ({len(names):,} in all)"]
     return f"{hint}Available: {', '.join(shown) or 'none'}."
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, for the text of an error.
+
+    >>> listed(["a", "b"]), listed("abcdefghijklmn")[-9:]
+    ('a, b', 'k, l, …')
+    """
+    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")

@@ -16,7 +16,7 @@ import numpy as np
 
 from lpclip.data.base import ALTERNATIVES, UNLABELLED
 from lpclip.data.imagenet import is_imagenet, synsets
-from lpclip.errors import LpclipError
+from lpclip.errors import LpclipError, listed
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.opening import make_again
 from lpclip.storage.samples import class_names_of, read_samples
@@ -218,8 +218,8 @@ def _places(names: Sequence[str], class_names: Sequence[str]) -> Mapping[str, in
     else:
         advice = "Tell with 'class_map' which is which, or call classes and names alike."
     raise LpclipError(
-        f"it has {len(names)} classes ({_listed(names)}), the benchmark {len(class_names)} class "
-        f"names ({_listed(class_names)}), and no name is in both. {advice}"
+        f"it has {len(names)} classes ({listed(names)}), the benchmark {len(class_names)} class "
+        f"names ({listed(class_names)}), and no name is in both. {advice}"
     )
 
 
@@ -238,9 +238,5 @@ def _not_found(name: str, class_names: Sequence[str]) -> str:
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return (
         f"its class '{name}' is not among the benchmark's {len(class_names)} class names "
-        f"({_listed(class_names)}).{hint}"
+        f"({listed(class_names)}).{hint}"
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from lpclip.data.base import UNLABELLED, Sample
 from lpclip.data.incomplete import problems_of
 from lpclip.data.registry import open_source
 from lpclip.data.repeated import file_identity, place_identity, refuse_repeated
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import LpclipError, did_you_mean, listed
 from lpclip.utils.rng import sample_key
 from lpclip.utils.settings import build
 
@@ -185,8 +185,3 @@ class OpenPart:
                 "last is at least 1."
             )
         return [value ** (-c / max(1, n_classes - 1)) for c in range(n_classes)]
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first names as text."""
-    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")

@@ -18,6 +18,7 @@ from lpclip.errors import LpclipError
 from lpclip.features.text_checks import check_distinct, warn_of_cut
 from lpclip.models.clip import Model, load_model
 from lpclip.models.spec import ModelSpec
+from lpclip.storage.attributes import LONGEST_ATTRIBUTE
 from lpclip.storage.features import normalise
 from lpclip.storage.text import write_text
 from lpclip.types import FloatArray, OutputFile
@@ -25,7 +26,6 @@ from lpclip.types import FloatArray, OutputFile
 log = logging.getLogger(__name__)
 
 _BATCH = 64
-_LONGEST_ATTRIBUTE = 60_000
 
 
 def embed_text(
@@ -88,7 +88,7 @@ def embed_text(
 def _stored_texts(templates: Sequence[str], prompts: Sequence[Sequence[str]]) -> dict[str, str]:
     """The texts as an attribute, which holds 64 KB; of more, their hash."""
     text = json.dumps(list(prompts or templates))
-    if len(text) > _LONGEST_ATTRIBUTE:
+    if len(text) > LONGEST_ATTRIBUTE:
         text = f"sha256 {sha256(text.encode()).hexdigest()}"
     return {"prompts" if prompts else "templates": text}
 

@@ -10,6 +10,9 @@ from lpclip.errors import LpclipError
 from lpclip.storage.json_text import parse_json
 from lpclip.storage.opening import make_again
 
+# An attribute of an HDF5 file holds 64 KB at most.
+LONGEST_ATTRIBUTE = 60_000
+
 
 class Attributes(dict[str, Any]):
     """Attributes of a file by name, as plain values.

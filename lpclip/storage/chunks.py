@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lpclip.errors import LpclipError
-from lpclip.storage.json_text import parse_json
+from lpclip.storage.json_text import read_object
 from lpclip.types import FloatArray
 from lpclip.utils.writers import this_writer
 
@@ -53,7 +53,7 @@ class Parts:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writing: Future[None] | None = None
         left = list(folder.iterdir())
-        note = _read_note(folder / "identity.json")
+        note = read_object(folder / "identity.json")
         found = note.get("identity")
         if found == self._identity and isinstance(note.get("batch_size"), int):
             self.batch_size = self._noted = note["batch_size"]
@@ -146,14 +146,6 @@ def _load(path: Path) -> FloatArray:
         )
     features: FloatArray = np.load(io.BytesIO(content), allow_pickle=False)
     return features
-
-
-def _read_note(path: Path) -> dict[str, Any]:
-    try:
-        found = parse_json(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _difference(found: object, identity: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""JSON text of any origin."""
+"""JSON text from any source."""
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Pairs = list[tuple[str, Any]]
@@ -10,21 +11,30 @@ Pairs = list[tuple[str, Any]]
 def parse_json(
     text: str | bytes, *, pairs: Callable[[Pairs], Any] | None = None, finite: bool = False
 ) -> Any:
-    """The value of a JSON text.
+    """Return the value of a JSON text.
 
     Args:
         text: the text.
-        pairs: makes the value of an object of its keys and values, see ``json.loads``.
-        finite: refuse NaN and Infinity, which are no JSON, but which Python takes.
+        pairs: builds the value of an object from its keys and values, see ``json.loads``.
+        finite: refuse NaN and Infinity, which are not JSON, although Python accepts them.
 
     Raises:
-        ValueError: it is none, or is nested deeper than Python follows.
+        ValueError: it is not JSON, or nested too deeply for Python.
     """
     try:
         constant = _refuse if finite else None
         return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file; return an empty one if the file is missing or damaged."""
+    try:
+        found = parse_json(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _refuse(name: str) -> None:

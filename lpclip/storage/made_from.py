@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import h5py
 
 from lpclip.errors import LpclipError
+from lpclip.storage.attributes import LONGEST_ATTRIBUTE
 from lpclip.storage.json_text import parse_json
 from lpclip.utils.atomic import atomic_path
 
@@ -30,8 +31,6 @@ ATTRIBUTES = ("made_from", "made_from_hash")
 # Settings of a rule that are no part of what a file was made from: code and versions change
 # without changing what was asked for; Snakemake compares them by itself.
 NOT_RECORDED = ("code", "versions")
-# An attribute of an HDF5 file holds 64 KB at most; a longer record is a data set of its own.
-_LONGEST_ATTRIBUTE = 60_000
 # A longer value is recorded as its first entries and its hash: nobody reads a thousand prompts.
 _LONGEST_VALUE = 8_000
 _SHOWN = 3
@@ -103,9 +102,9 @@ def stamp(file: h5py.File, *, content: str | float | None = None) -> None:
         record = {**record, "content": content}
     text = _text(record)
     file.attrs["made_from_hash"] = hash_of(record)
-    if len(text) <= _LONGEST_ATTRIBUTE:
+    if len(text) <= LONGEST_ATTRIBUTE:
         file.attrs["made_from"] = text
-    else:  # one that gathers the predictions of hundreds of experiments
+    else:  # such as that of the predictions of hundreds of experiments
         file["made_from"] = text
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lpclip.errors import LpclipError
-from lpclip.storage.json_text import parse_json
+from lpclip.storage.json_text import read_object
 from lpclip.utils.atomic import atomic_path
 
 # Bytes of a file that is read whole to tell it from others, and what is read of a larger one.
@@ -25,7 +25,7 @@ def marks_of(paths: Iterable[Path], *, known: Path | None = None) -> dict[str, s
         paths: of the files.
         known: a JSON file that remembers the marks of files whose size and time did not change.
     """
-    before = _known_marks(known)
+    before: dict[str, list[Any]] = {} if known is None else read_object(known)
     found, marks = dict[str, Any](), dict[str, str]()
     for path in paths:
         with contextlib.suppress(OSError):
@@ -38,14 +38,6 @@ def marks_of(paths: Iterable[Path], *, known: Path | None = None) -> dict[str, s
         with contextlib.suppress(LpclipError, OSError), atomic_path(known) as temporary:
             temporary.write_text(json.dumps({**before, **found}))
     return marks
-
-
-def _known_marks(known: Path | None) -> dict[str, list[Any]]:
-    try:
-        found = parse_json(known.read_text()) if known is not None else {}
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _mark_of(path: Path, size: int) -> str:

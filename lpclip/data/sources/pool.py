@@ -8,9 +8,9 @@ from PIL.Image import Image
 from lpclip.data.base import UNLABELLED, Sample, read_encoded, size_of
 from lpclip.data.base import Source as ImageSource
 from lpclip.data.incomplete import problems_of
-from lpclip.data.pool_part import OpenPart, listed
+from lpclip.data.pool_part import OpenPart
 from lpclip.data.repeated import refuse_in_two_parts
-from lpclip.errors import LpclipError
+from lpclip.errors import LpclipError, listed
 
 
 class Source:
