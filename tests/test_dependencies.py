@@ -1,6 +1,9 @@
 """pyproject.toml, constraints.txt and environment.yml name the same packages."""
 
+import ast
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from itertools import chain
 
 import yaml
@@ -36,6 +39,21 @@ def test_every_dependency_is_constrained_to_a_version_in_its_range():
     for text in [*project["dependencies"], *chain(*project["optional-dependencies"].values())]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(tested[canonicalize_name(requirement.name)]), text
+
+
+def test_every_package_that_the_code_imports_is_a_dependency():
+    project = _project()
+    extras = [each for name, each in project["optional-dependencies"].items() if name != "dev"]
+    listed = [*project["dependencies"], *chain(*extras)]
+    without = {"lpclip", *sys.stdlib_module_names}
+    packages = packages_distributions()
+    named = {canonicalize_name(Requirement(text).name) for text in listed}
+    for path in (ROOT / "lpclip").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for name in {name.partition(".")[0] for name in names} - without:
+                assert named & {canonicalize_name(each) for each in packages[name]}, (path, name)
 
 
 def test_constraints_hold_names_and_versions_only():

@@ -1,1 +1,1 @@
-"""From images and class names to their features, embedded by a model or read from files."""
+"""Features of images and class names, embedded by a model or imported from files."""

@@ -1,4 +1,4 @@
-"""From decoded images to features: views, encoder, and fewer images at once where memory ends."""
+"""Embed the views of decoded images; halve the batch size when memory runs out."""
 
 import logging
 import math
@@ -28,8 +28,8 @@ class Views:
     Attributes:
         name: name of the view in the cache.
         versions: 0 for a view without versions, stored ``[N, D]``; else stored ``[V, N, D]``.
-        make: ``(pixels [B, 3, H, W], ids, version) -> pixels [B, 3, H, W]``: takes uint8, gives
-            uint8 or float32 in 0..1.
+        make: ``(pixels [B, 3, H, W], ids, version) -> pixels [B, 3, H, W]``; from uint8 to uint8
+            or float32 in 0..1.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Views:
 
 
 def automatic_batch_size(model: Model) -> int:
-    """As many images as are encoded fastest at once on a CPU; elsewhere a chunk, if it fits.
+    """Return the fastest batch size on a CPU; a whole chunk on other devices.
 
-    A CPU is fastest while its caches hold what a batch makes: about 32 images of 224 pixels.
+    A CPU is fastest while a batch fits its caches: about 32 images of 224 pixels.
     """
     if model.device.type != "cpu":
         return CHUNK_ROWS
@@ -58,13 +58,13 @@ def encode_all(
     views: Sequence[Views],
     workers: int,
 ) -> list[BadImageError]:
-    """Encode the chunks of rows that have no part yet.
+    """Embed the chunks of rows that have no part yet.
 
-    Where the images are several versions of n rows, each chunk comes once in every version.
+    If the images are several versions of n rows, each chunk occurs once per version.
 
     Returns:
-        Images that cannot be read. From the first of them on nothing is encoded, but all others
-        are decoded, so that one run finds them all.
+        Images that cannot be read. After the first one, the rest is decoded but not embedded, so
+        that one run finds all unreadable images.
     """
     n, starts = len(ids), [number * CHUNK_ROWS for number in parts.missing]
     on_cpu = model.device.type == "cpu"
@@ -79,7 +79,7 @@ def encode_all(
     versions: list[FloatArray] = []
 
     def finish(waiting: int) -> None:
-        """Hand over what was encoded, but for the last few chunks."""
+        """Store the embedded chunks, except the last few."""
         while len(encoded) > waiting:
             fetch, batch_size = encoded.popleft()
             with shown.spending("encode"):
@@ -112,7 +112,7 @@ def encode_all(
                 pixels, ids[start : start + len(chunk)], parts, shown, model=model, views=views
             )
         )
-        # A GPU works on one chunk while the one before it is fetched and written.
+        # A GPU embeds one chunk while the previous one is fetched and written.
         finish(0 if on_cpu else 1)
     finish(0)
     return bad
@@ -127,7 +127,7 @@ def _encode_what_fits(
     model: Model,
     views: Sequence[Views],
 ) -> tuple[Callable[[], FloatArray], int]:
-    """``_encode``, and with how many images at once: half as many whenever memory runs out."""
+    """Run ``_encode``, halving the batch size whenever memory runs out; also return the size."""
     while True:
         size = parts.batch_size
         try:
@@ -138,7 +138,7 @@ def _encode_what_fits(
             if size == 1:
                 raise LpclipError(
                     f"Model '{model.spec.name}': the memory of {model.device} does not hold one "
-                    "image at a time. End what else runs there, or set another device."
+                    "image at a time. Stop other programs there, or set another device."
                 ) from error
         parts.batch_size = (size + 1) // 2
         log.warning(
@@ -160,18 +160,18 @@ def _encode(
     batch_size: int,
     shown: Progress,
 ) -> Callable[[], FloatArray]:
-    """Start to make features of all views of one chunk.
+    """Start to embed all views of one chunk.
 
     Args:
-        pixels: uint8 ``[n, 3, H, W]``, there already or not.
+        pixels: uint8 ``[n, 3, H, W]``, on the device or not.
         ids: of the n samples.
         model: the encoder.
-        views: what to make of each image.
-        batch_size: images that are encoded at once.
-        shown: is told what took how long.
+        views: the views of each image.
+        batch_size: images per forward pass.
+        shown: records the time spent on each step.
 
     Returns:
-        What waits for them: ``[sum of versions, n, D]`` float16.
+        A function that waits for the features, ``[sum of versions, n, D]`` float16.
     """
     if model.device.type == "cuda" and pixels.device.type == "cpu":
         pixels = pixels.pin_memory()

@@ -1,4 +1,4 @@
-"""Image features: one pass decodes each image of a dataset once and embeds all its views."""
+"""Embed a dataset: one pass decodes each image once and embeds all its views."""
 
 import importlib
 import json
@@ -27,7 +27,7 @@ from lpclip.utils.progress import progress
 
 log = logging.getLogger(__name__)
 
-# Models that take images this small get the corruption parameters published for CIFAR.
+# Up to this image size, models get the corruption parameters published for CIFAR.
 LARGEST_CIFAR_PIXELS = 64
 
 
@@ -45,7 +45,7 @@ def embed_images(
     device: str = "auto",
     timings: OutputFile | None = None,
 ) -> None:
-    """Write the feature cache of one pass; continue where a killed run of it stopped.
+    """Write the feature cache of one pass; resume an interrupted run.
 
     Args:
         samples: index of the dataset; its labels are not read.
@@ -56,18 +56,18 @@ def embed_images(
         views: name of each view -> its settings: ``clean`` (none), ``weak`` and ``strong`` (see
             ``lpclip.transforms.views.policies``; ``versions`` is their number), or a corruption
             (``severities``, ``parameters``: ``cifar``, ``imagenet`` or ``auto``, which follows the
-            image size; with ``official`` the published files are read and embedded as they are).
-        seed: seed of everything random, together with the sample's id and the view.
-        batch_size: images that are encoded at once, at most a chunk of the cache; fewer once
-            memory runs out. ``auto``: see ``automatic_batch_size``.
+            image size; with ``official`` the published files are read and embedded unchanged).
+        seed: of everything random, together with the sample's id and the view.
+        batch_size: images per forward pass, at most a chunk of the cache; halved when memory runs
+            out. ``auto``: see ``automatic_batch_size``.
         workers: processes that decode images; 0 decodes in threads of this one.
-        device: ``auto``, or a name that torch knows.
+        device: ``auto``, or a device name of torch.
         timings: a table of one row, separated by tabs: images of this run, images per second,
             device, and seconds spent on decoding, views, encoding and writing.
 
     Raises:
-        LpclipError: images that cannot be read, the first ten by path, or that were replaced since
-            the index was made; a model that cannot be loaded; a dataset of features without images.
+        LpclipError: images that cannot be read (the first ten by path) or were replaced since the
+            index was made; a model that cannot be loaded; a dataset of features without images.
     """
     if not has_images(source):
         raise LpclipError(
@@ -94,7 +94,7 @@ def embed_images(
         "dtype": "float16",
     }
     at_once = automatic_batch_size(loaded) if batch_size == "auto" else batch_size
-    # Published corruptions are other files, to be encoded as they are.
+    # Published corruptions are files of their own, embedded unchanged.
     official = len(paths) > len(index)
     made = [_CLEAN] if official else passes
     starts = range(0, len(index), CHUNK_ROWS)
@@ -145,15 +145,15 @@ def _views(name: str, settings: Mapping[str, Any], *, seed: int, size: int) -> V
         return _CLEAN
     if options.get("official"):
         return Views(name, len(options["severities"]), _CLEAN.make)
-    # Imported by name, since the hash of a pass's code covers what the pass uses and no more.
+    # Imported by name, so that the code hash of a pass covers only what the pass uses.
     keys = importlib.import_module("lpclip.utils.rng").keys
     if name in ("weak", "strong"):
         make = getattr(importlib.import_module("lpclip.transforms.views.policies"), name)
         versions = options.pop("versions")
 
         def view(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
-            drawn = keys(seed, ids, f"{name}/{version}").to(pixels.device)
-            changed: Tensor = make(pixels.float().div(255), drawn, **options)
+            of_version = keys(seed, ids, f"{name}/{version}").to(pixels.device)
+            changed: Tensor = make(pixels.float().div(255), of_version, **options)
             return changed
 
         return Views(name, versions, view)

@@ -1,7 +1,7 @@
-"""Features that were made before, copied into the caches that everything else reads.
+"""Import precomputed features into the caches that all later stages read.
 
-Without torch, unless the configuration says which weights made them: then the model is loaded to
-check the width and to take its hash, scale and bias.
+Without torch, unless the configuration names the weights that made them: then the model is loaded
+to check the width and to take its hash, scale and bias.
 """
 
 import json
@@ -26,7 +26,7 @@ from lpclip.types import FloatArray, OutputFile
 
 log = logging.getLogger(__name__)
 
-# Of OpenAI's models and of most others: the largest that their training allows.
+# Values of OpenAI's and most other models; the scale is the maximum in their training.
 SCALE, BIAS = 100.0, 0.0
 
 
@@ -50,8 +50,8 @@ def copy_features(
         key: which array of the file, see ``lpclip.data.sources.features``.
 
     Raises:
-        LpclipError: features that are not finite, have no length or do not fit float16, or that
-            another model made.
+        LpclipError: features that are not finite, are zero, do not fit float16, or were made by
+            another model.
     """
     arrays = open_arrays(path)
     name = arrays.pick(key, ndim=2, prefer=IMAGE_KEYS)
@@ -91,18 +91,18 @@ def copy_text(
     model: ModelSpec,
     key: str | None = None,
 ) -> None:
-    """Write a text cache of text features that were made before, one row per class.
+    """Write a text cache of precomputed text features, one row per class.
 
     Args:
-        output: text cache, as ``lpclip embed-text`` writes it; rows are given unit length.
+        output: text cache, as ``lpclip embed-text`` writes it; rows are normalised.
         path: file or folder that holds the features.
         class_names: C names, in the order of the rows.
         model: the model that made them.
         key: which array of the file.
 
     Raises:
-        LpclipError: not one row per class, rows that are not finite, have no length or are the
-            same for two classes, or features that another model made.
+        LpclipError: not one row per class; rows that are not finite, are zero, or are the same for
+            two classes; features of another model.
     """
     arrays = open_arrays(path)
     name = arrays.pick(key, ndim=2, prefer=TEXT_KEYS)
@@ -129,9 +129,9 @@ def copy_text(
 def _model(
     spec: ModelSpec, arrays: Arrays, width: int
 ) -> tuple[dict[str, str | int | float], float, float]:
-    """Provenance, scale and bias of the model that made the features.
+    """Return provenance, scale and bias of the model that made the features.
 
-    Files without provenance are taken at the configuration's word; those of lpclip have to agree.
+    Files without provenance are trusted; those of lpclip must agree with the configuration.
     """
     found = arrays.provenance
     if spec.pretrained == PRECOMPUTED:
@@ -145,7 +145,9 @@ def _model(
         scale = _agreed(arrays.path, "scale", spec.scale, found, SCALE)
         bias = _agreed(arrays.path, "bias", spec.bias, found, BIAS)
     else:
-        from lpclip.models.clip import load_model  # with torch, which the other branch does without
+        from lpclip.models.clip import (
+            load_model,  # imports torch, which the other branch does not need
+        )
 
         model = load_model(spec, device="cpu")
         if width != model.width:
@@ -166,18 +168,18 @@ def _model(
 def _agreed(
     path: Path, what: str, given: float | None, found: Mapping[str, Any], default: float
 ) -> float:
-    """Setting of a precomputed model: as given, else as found in an lpclip cache."""
+    """Return a setting of a precomputed model: as given, else from an lpclip cache."""
     if given is None or what not in found:
         return float(found.get(what, default) if given is None else given)
     if not np.isclose(given, found[what]):
         raise LpclipError(
-            f"{path} says {what} {found[what]}, the model {given}. Leave '{what}' out."
+            f"{path} has the {what} {found[what]}, but the model {given}. Leave '{what}' out."
         )
     return given
 
 
 def _halves(values: AnyArray, rows: AnyArray, place: str) -> Iterator[FloatArray]:
-    """Chunks ``[1, n, D]`` float16 of the rows, in their order."""
+    """Iterate over chunks ``[1, n, D]`` float16 of the rows, in their order."""
     for start in range(0, len(rows), CHUNK_ROWS):
         chosen = rows[start : start + CHUNK_ROWS]
         chunk = np.asarray(values[chosen])

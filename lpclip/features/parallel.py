@@ -1,4 +1,4 @@
-"""Rows in groups, by threads or by worker processes, in order and ahead of whoever asks."""
+"""Ordered parallel map over groups of rows, with prefetching, by threads or worker processes."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-# Rows of a group: more take long to come, and much of the memory that processes share.
+# Rows of a group: more would delay the first result and fill the shared memory.
 GROUP_ROWS = 16
 
 _Group = TypeVar("_Group")
@@ -21,25 +21,25 @@ def in_groups(
     workers: int,
     ahead: int,
 ) -> Iterator[list[_Group]]:
-    """What is made of the groups of rows of each chunk.
+    """Iterate over the results of each chunk, a list with one item per group of rows.
 
     Args:
-        make: the group of some rows.
-        chunks: gives the chunks, in order, whenever it is called.
-        workers: processes, which work ahead; they start at once. With 0, as many threads as torch
-            uses.
-        ahead: chunks that threads make before they are asked for.
+        make: computes the result of a group of rows.
+        chunks: returns an iterator over the chunks, in order.
+        workers: number of processes, which start at once and prefetch; with 0, as many threads as
+            torch uses.
+        ahead: chunks that threads prefetch.
     """
     return _by_processes(make, chunks, workers) if workers else _by_threads(make, chunks, ahead)
 
 
 def made_ahead(items: Generator[_Group], count: int) -> Generator[_Group]:
-    """The same items, none of them None, so many made by a thread before they are asked for."""
+    """Prefetch ``count`` items in a thread; none of the items may be None."""
     with ThreadPoolExecutor(1, "ahead") as thread:
-        asked = deque(thread.submit(next, items, None) for _ in range(count))
+        pending = deque(thread.submit(next, items, None) for _ in range(count))
         try:
-            while (item := asked.popleft().result()) is not None:
-                asked.append(thread.submit(next, items, None))
+            while (item := pending.popleft().result()) is not None:
+                pending.append(thread.submit(next, items, None))
                 yield item
         finally:
             thread.shutdown(cancel_futures=True)
@@ -47,7 +47,7 @@ def made_ahead(items: Generator[_Group], count: int) -> Generator[_Group]:
 
 
 class _Made(Dataset[_Group]):
-    """Groups by their rows, as DataLoader asks for them."""
+    """Map from groups of rows to results, for DataLoader."""
 
     def __init__(self, make: Callable[[range], _Group]) -> None:
         self._make = make
@@ -66,7 +66,7 @@ def _by_processes(
         num_workers=workers,
         collate_fn=_as_it_is,
     )
-    # They start here: of a thread that ends before them, they would not end well.
+    # Start the workers here: they must not outlive the thread that starts them.
     groups: Iterator[_Group] = iter(loader)
     return ([next(groups) for _ in _groups_of(chunk)] for chunk in chunks())
 
@@ -74,19 +74,19 @@ def _by_processes(
 def _by_threads(
     make: Callable[[range], _Group], chunks: Callable[[], Iterator[range]], ahead: int
 ) -> Iterator[list[_Group]]:
-    # Decoders work without Python's lock, so that threads do it side by side.
+    # Decoders release the GIL, so threads run in parallel.
     pool = ThreadPoolExecutor(torch.get_num_threads(), "decode")
-    asked: deque[list[Future[_Group]]] = deque()
+    pending: deque[list[Future[_Group]]] = deque()
 
     def first() -> list[_Group]:
-        return [future.result() for future in asked.popleft()]
+        return [future.result() for future in pending.popleft()]
 
     try:
         for chunk in chunks():
-            asked.append([pool.submit(make, rows) for rows in _groups_of(chunk)])
-            if len(asked) > ahead:
+            pending.append([pool.submit(make, rows) for rows in _groups_of(chunk)])
+            if len(pending) > ahead:
                 yield first()
-        while asked:
+        while pending:
             yield first()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,6 +1,6 @@
-"""Images of a dataset as pixels, decoded by threads of this process or by worker processes.
+"""Decode the images of a dataset, in threads of this process or in worker processes.
 
-Beside a GPU they are handed over as they come out of their files and resized there.
+With a GPU, images are copied there at their own size and resized there.
 """
 
 import logging
@@ -23,11 +23,11 @@ from lpclip.models.resampling import Resampling
 
 log = logging.getLogger(__name__)
 
-# Images of one size that a GPU resizes as one: more would take its memory and save no time.
+# Images of one size that a GPU resizes together: more would need memory and save no time.
 RESIZED_AT_ONCE = 64
-# Larger ones are resized by Pillow: chunks of them would fill the memory of a GPU.
+# Larger images are resized by Pillow: chunks of them would fill the memory of a GPU.
 LARGEST_PIXELS = 1 << 20
-# Chunks that are made ready ahead of a GPU, which is done with one in hundredths of a second.
+# Chunks that are prefetched for a GPU, which takes hundredths of a second for one.
 CHUNKS_AHEAD = 2
 
 _Pixels: TypeAlias = npt.NDArray[np.uint8] | LpclipError  # an image [H, W, 3]
@@ -36,13 +36,13 @@ _Chunks: TypeAlias = Callable[[], Iterator[range]]
 
 @dataclass(frozen=True)
 class _Packed:
-    """Images of many sizes, uint8: one after another in ``values``, each ``[H, W, 3]``."""
+    """Images of many sizes, uint8: concatenated in ``values``, each ``[H, W, 3]``."""
 
     values: Tensor
     sizes: list[tuple[int, int]]
 
     def on(self, device: torch.device) -> list[Tensor]:
-        """The images ``[3, H, W]`` on a device, in one copy."""
+        """Copy the images ``[3, H, W]`` to a device, all at once."""
         values = self.values.to(device, non_blocking=True)
         parts = torch.split(values, [3 * height * width for height, width in self.sizes])
         images = zip(parts, self.sizes, strict=True)
@@ -52,7 +52,7 @@ class _Packed:
 class Images:
     """Decoded, resized and cropped images by row: uint8 ``[H, W, 3]``.
 
-    An error is an item too: raised in a worker, it would come back with a traceback in its text.
+    Errors are returned as items: raised in a worker, they would have a traceback in their text.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Images:
             return error
 
     def at_own_size(self, row: int) -> Tensor | LpclipError:
-        """An image, uint8 ``[H, W, 3]``: not resized yet if it is a JPEG file of moderate size."""
+        """Decode an image, uint8 ``[H, W, 3]``; a JPEG file of moderate size is not resized yet."""
         try:
             encoded = read_encoded(self._source, self._paths[row])
         except LpclipError as error:
             return error
         pixels = decode_plain(encoded, largest=LARGEST_PIXELS) if encoded else None
         if pixels is not None:
-            return pixels.permute(1, 2, 0)  # as the decoder writes them
+            return pixels.permute(1, 2, 0)  # in the decoder's layout
         item = self[row]
         return item if isinstance(item, LpclipError) else torch.from_numpy(item.copy())
 
@@ -85,22 +85,22 @@ class Images:
 def decoded(
     images: Images, chunks: _Chunks, *, workers: int
 ) -> Iterator[Tensor | list[BadImageError]]:
-    """Pixels of chunks of rows, uint8 ``[n, 3, H, W]``, or the bad images of a chunk.
+    """Iterate over the pixels of chunks, uint8 ``[n, 3, H, W]``, or the bad images of a chunk.
 
     Args:
         images: what to decode.
-        chunks: gives the chunks, in order, whenever it is called.
-        workers: processes that decode, ahead of the caller; with 0, as many threads of this
-            process as torch uses, while the caller waits: they would take the encoder's cores.
+        chunks: returns an iterator over the chunks, in order.
+        workers: processes that decode ahead of the caller; with 0, as many threads as torch uses,
+            while the caller waits, so that they do not compete with the encoder for cores.
 
     Raises:
-        LpclipError: an error that is not an image's.
+        LpclipError: an error that does not concern an image.
     """
     for groups in in_groups(partial(_stacked, images), chunks, workers=workers, ahead=0):
         if errors := _bad_images(groups):
             yield errors
             continue
-        # Laid out as images made tensors one by one are: another layout rounds otherwise.
+        # The layout of images converted one by one: another layout rounds differently.
         pixels = torch.cat([group for group in groups if isinstance(group, Tensor)])
         yield pixels.permute(0, 3, 1, 2).contiguous()
 
@@ -108,25 +108,25 @@ def decoded(
 def decoded_on(
     device: torch.device, images: Images, chunks: _Chunks, resample: Resampling, *, workers: int
 ) -> Iterator[Tensor | list[BadImageError]]:
-    """As ``decoded``, always ahead of the caller, with pixels that the device has resized.
+    """As ``decoded``, but always prefetching, and resized on the device.
 
     Args:
         device: holds the pixels.
         images: what to decode.
-        chunks: gives the chunks, in order, whenever it is called.
-        resample: what ``images`` does to their size.
+        chunks: returns an iterator over the chunks, in order.
+        resample: resizing and cropping, as ``images`` does it.
         workers: processes that decode; with 0, as many threads as torch uses.
 
     Raises:
-        LpclipError: an error that is not an image's.
+        LpclipError: an error that does not concern an image.
     """
     on_cuda = device.type == "cuda"
-    # A worker process may not touch the GPU.
+    # A worker process must not use the GPU.
     make = partial(_packed, images, pinned=on_cuda and not workers)
     found = in_groups(make, chunks, workers=workers, ahead=CHUNKS_AHEAD)
 
     def made() -> Generator[Tensor | list[BadImageError]]:
-        # A stream of its own, since a copy waits for all that its stream has to do before.
+        # A separate stream, since a copy waits for all earlier work of its stream.
         stream = torch.cuda.Stream(device) if on_cuda else None  # type: ignore[no-untyped-call]
         at_once = RESIZED_AT_ONCE
         for groups in found:
@@ -147,9 +147,9 @@ def decoded_on(
 def _resampled_as_fits(
     groups: Sequence[_Packed], device: torch.device, resample: Resampling, at_once: int
 ) -> tuple[Tensor, int]:
-    """``_resampled``, and how many images at once: half as many whenever memory runs out.
+    """Run ``_resampled``, halving the batch size whenever memory runs out; also return the size.
 
-    Where it does not hold one, the encoder needs it: the host then resizes this chunk.
+    If not even one image fits, the host resizes this chunk.
     """
     while True:
         try:
@@ -167,7 +167,7 @@ def _resampled_as_fits(
 def _resampled(
     groups: Sequence[_Packed], device: torch.device, resample: Resampling, at_once: int
 ) -> Tensor:
-    """Images of many sizes in the model's."""
+    """Resize images of many sizes to the model's."""
     pixels = [image for group in groups for image in group.on(device)]
     order = sorted(range(len(pixels)), key=lambda number: pixels[number].shape)
     alike: list[list[Tensor]] = []
@@ -181,16 +181,16 @@ def _resampled(
 
 
 def _stacked(images: Images, rows: range) -> Tensor | list[LpclipError]:
-    """Pixels of some rows, uint8 ``[n, H, W, 3]``, or all errors among them."""
+    """Return the pixels of some rows, uint8 ``[n, H, W, 3]``, or all their errors."""
     items = [images[row] for row in rows]
     pixels = [item for item in items if not isinstance(item, LpclipError)]
     return _errors_among(items) or torch.from_numpy(np.stack(pixels))
 
 
 def _packed(images: Images, rows: range, *, pinned: bool) -> _Packed | list[LpclipError]:
-    """Images of some rows in one piece of memory, or all errors among them.
+    """Return the images of some rows in one block of memory, or all their errors.
 
-    Pinned memory is copied to a GPU without waiting, and torch uses it again.
+    Pinned memory is copied to a GPU asynchronously, and torch reuses it.
     """
     items = [images.at_own_size(row) for row in rows]
     if errors := _errors_among(items):
@@ -198,7 +198,7 @@ def _packed(images: Images, rows: range, *, pinned: bool) -> _Packed | list[Lpcl
     pixels = [item for item in items if isinstance(item, Tensor)]
     parts = [image.reshape(-1).numpy() for image in pixels]
     values = torch.empty(sum(map(len, parts)), dtype=torch.uint8, pin_memory=pinned)
-    np.concatenate(parts, out=values.numpy())  # in this thread, where torch would use its own
+    np.concatenate(parts, out=values.numpy())  # in this thread: torch would use several
     return _Packed(values, [(image.shape[0], image.shape[1]) for image in pixels])
 
 
@@ -207,7 +207,7 @@ def _errors_among(items: Iterable[object]) -> list[LpclipError]:
 
 
 def _bad_images(groups: Sequence[object]) -> list[BadImageError]:
-    """All errors of the groups, unless one is not an image's, which is raised."""
+    """Return all errors of the groups; raise one that does not concern an image."""
     errors = [error for group in groups if isinstance(group, list) for error in group]
     for error in errors:
         if not isinstance(error, BadImageError):

@@ -1,4 +1,4 @@
-"""Text features of the class names: the weights of the zero-shot head."""
+"""Embed the class names: text features are the weights of the zero-shot head."""
 
 import json
 import logging
@@ -39,24 +39,24 @@ def embed_text(
 ) -> None:
     """Write one unit vector per class: the mean of its prompts' unit vectors, normalised again.
 
-    The prompts of a class are the templates with its name in the place of {}, or descriptions of
-    its own. A text is cut at the length that the model takes, of which the log warns. All is
-    computed in float32, whatever the model's precision.
+    The prompts of a class are the templates with its name in place of {}, or descriptions of its
+    own. Texts are truncated to the length that the model takes, with a warning in the log.
+    Everything is computed in float32, whatever the model's precision.
 
     Args:
         output: text cache: ``features`` float32 ``[C, D]``, table ``classes``, and the scale and
             bias that turn cosines into the model's logits.
-        model: the CLIP model: ``name``, ``architecture`` (a name that open_clip knows,
+        model: the CLIP model: ``name``, ``architecture`` (a name of open_clip,
             hf-hub:org/name or local-dir:folder), ``pretrained`` (a tag, the path of a checkpoint
             or embedded), ``force_quick_gelu``, ``precision``, ``image_size``.
-        class_names: C names, as they stand in a sentence.
-        templates: sentences with {} in the place of the name; empty where there are prompts.
-        prompts: C lists of descriptions, in the order of the names, instead of templates.
-        device: auto, or a name that torch knows.
+        class_names: C names, as they are used in a sentence.
+        templates: sentences with {} in place of the name; empty with prompts.
+        prompts: C lists of descriptions in the order of the names, instead of templates.
+        device: auto, or a device name of torch.
 
     Raises:
-        LpclipError: a model that cannot be loaded, both templates and prompts or neither, not one
-            list of prompts per class, or classes that have the same text features.
+        LpclipError: a model that cannot be loaded; both templates and prompts, or neither; not one
+            list of prompts per class; classes with the same text features.
     """
     if bool(templates) == bool(prompts):
         raise LpclipError("lpclip embed-text needs either 'templates' or 'prompts'.")
@@ -86,7 +86,7 @@ def embed_text(
 
 
 def _stored_texts(templates: Sequence[str], prompts: Sequence[Sequence[str]]) -> dict[str, str]:
-    """The texts as an attribute, which holds 64 KB; of more, their hash."""
+    """Return the texts as an attribute; their hash if they are longer than an attribute may be."""
     text = json.dumps(list(prompts or templates))
     if len(text) > LONGEST_ATTRIBUTE:
         text = f"sha256 {sha256(text.encode()).hexdigest()}"
@@ -96,16 +96,16 @@ def _stored_texts(templates: Sequence[str], prompts: Sequence[Sequence[str]]) ->
 def text_features(
     model: Model, texts: Sequence[Sequence[str]], *, names: Sequence[str] = ()
 ) -> FloatArray:
-    """Unit vectors ``[C, D]`` float32: per class the mean of its texts' unit vectors, normalised.
+    """Return a unit vector per class, ``[C, D]`` float32: the mean of its texts', normalised.
 
     As ``open_clip.build_zero_shot_classifier``, for any number of texts per class. Batches are
-    encoded side by side, each by one thread: the rounding, and so every later result, would
-    depend on the number of threads that share a batch.
+    encoded in parallel, each by one thread: with several threads per batch, the rounding, and so
+    every later result, would depend on their number.
 
     Args:
-        model: encodes them.
+        model: the encoder.
         texts: C lists.
-        names: of the C classes, for a warning of texts that are cut; none without them.
+        names: of the C classes, to warn of truncated texts; no warning without them.
     """
     flat = list(chain.from_iterable(texts))
     batches = [flat[start : start + _BATCH] for start in range(0, len(flat), _BATCH)]
@@ -129,8 +129,8 @@ def text_features(
 def _warn_of_cut(
     model: Model, texts: Sequence[Sequence[str]], names: Sequence[str], tokens: Tensor
 ) -> None:
-    # Counting takes as long as tokenizing: only texts that fill their row, but for one token, which
-    # of some tokenizers ends all rows, can be cut.
+    # Counting takes as long as tokenizing, so only texts that fill their row are counted; some
+    # tokenizers end every row with one more token.
     empty = model.tokenizer([""])[0]
     full = (tokens[:, -2:] != empty[-2:]).any(dim=1).tolist()
     length = tokens.shape[1]
@@ -147,15 +147,15 @@ def _warn_of_cut(
 
 
 def token_count(tokenizer: Any, text: str) -> int:
-    """Tokens of a text, with those that begin and end it, if none were cut off.
+    """Return the number of tokens of a text before truncation, with start and end tokens.
 
     Args:
-        tokenizer: any of open_clip's.
+        tokenizer: of open_clip.
         text: one text.
     """
     if isinstance(tokenizer, open_clip.SimpleTokenizer):
         return len(tokenizer.encode(text)) + 2
-    # Both others wrap one of transformers', which they give the text in their own way.
+    # The other two wrap a tokenizer of transformers and preprocess the text in their own way.
     if isinstance(tokenizer, HFTokenizer):
         cleaned, framed = tokenizer.clean_fn(text), tokenizer.tokenizer_mode != "clips"
     else:
@@ -165,14 +165,15 @@ def token_count(tokenizer: Any, text: str) -> int:
 
 
 def _why_same(model: Model, first: Sequence[str], second: Sequence[str]) -> str:
-    """A sentence on why the prompts of two classes have the same features."""
+    """Explain in a sentence why the prompts of two classes have the same features."""
     one, two = (model.tokenizer(list(texts)) for texts in (first, second))
     if not torch.equal(one, two):
-        return f"Model '{model.spec.name}' takes their words for the same: it never learned them. "
+        return f"Model '{model.spec.name}' does not distinguish their words. "
     counts = [token_count(model.tokenizer, text) for text in (*first, *second)]
     if max(counts) > one.shape[1]:
         return (
-            f"Their prompts, of up to {max(counts)} tokens, are cut off at {one.shape[1]}, before "
-            "they differ. "
+            f"Their prompts, of up to {max(counts)} tokens, are truncated to {one.shape[1]}, "
+            "before they differ. "
         )
-    return f"To the model's tokenizer their prompts are alike ('{first[0]}', '{second[0]}'). "
+    same = f"'{first[0]}', '{second[0]}'"
+    return f"The tokenizer maps their prompts to the same tokens ({same}). "

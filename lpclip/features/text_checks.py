@@ -1,4 +1,4 @@
-"""What makes a zero-shot head worthless: classes with one text, prompts that are cut off."""
+"""Detect useless zero-shot heads: classes with the same text features, truncated prompts."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from lpclip.types import FloatArray
 
 log = logging.getLogger(__name__)
 
-# Cosines of classes. Rows that differ by rounding alone are within 1e-12 of 1 in single and 1e-6 in
-# half precision; the nearest of 226 genuine classes of three models have .955 (toy and miniature
+# Cosines of classes. Rows that differ only by rounding are within 1e-12 of 1 in single and 1e-6 in
+# half precision; the closest of 226 real classes of three models have .955 (toy and miniature
 # poodle).
 SAME, NEAR = 1 - 1e-6, 0.999
 _ROWS = 256
@@ -28,16 +28,16 @@ def check_distinct(
 ) -> None:
     """Refuse classes with the same text features, and warn of those with nearly the same.
 
-    Classes that have one name, as two pairs of ImageNet's published names have, are only warned of.
+    Classes with the same name, like two pairs of ImageNet's published names, only cause a warning.
 
     Args:
         features: ``[C, D]``, of unit length.
         names: of the C classes.
-        where: what holds the features, for the texts.
-        reason: gives a sentence on why two classes, named by their numbers, have the same.
+        where: what holds the features, for messages.
+        reason: explains in a sentence why two classes, given by index, have the same features.
 
     Raises:
-        LpclipError: classes of different names have the same features; names all of them.
+        LpclipError: classes with different names have the same features.
     """
     first_like, n_near, nearest = _close(np.asarray(features, dtype=np.float64))
     for first in np.unique(first_like[first_like != np.arange(len(names))]).tolist():
@@ -49,11 +49,11 @@ def check_distinct(
             why = reason(first, other) if reason is not None else ""
             raise LpclipError(
                 f"{where}: {len(rows)} classes have the same text features ({shown}{more}), so "
-                f"that no image can be told to be one or another of them. {why}"
+                f"the head cannot distinguish them. {why}"
                 "Give them names or prompts that differ to the model, or make them one class."
             )
         log.warning(
-            "%s: classes %s have one name, '%s', and the head cannot tell them apart",
+            "%s: classes %s have the same name, '%s', and the head cannot distinguish them",
             where,
             " and ".join(map(str, rows)),
             names[first],
@@ -61,7 +61,7 @@ def check_distinct(
     if n_near:
         log.warning(
             "%s: %d pair%s of classes with nearly the same text features, which the head hardly "
-            "tells apart: %s%s",
+            "distinguishes: %s%s",
             where,
             n_near,
             "s" * (n_near > 1),
@@ -73,13 +73,13 @@ def check_distinct(
 def warn_of_cut(
     found: Sequence[tuple[str, str, int]], *, where: str, length: int, total: int
 ) -> None:
-    """Log prompts that are longer than what the model reads.
+    """Warn of prompts that are longer than the model's context.
 
     Args:
         found: class, prompt and number of tokens of each.
-        where: what embeds them.
-        length: tokens that the model reads.
-        total: prompts in all.
+        where: what embeds them, for the message.
+        length: tokens that the model takes.
+        total: number of prompts.
     """
     if not found:
         return
@@ -88,8 +88,8 @@ def warn_of_cut(
         for name, text, count in found[:_SHOWN]
     )
     log.warning(
-        "%s: %d of %d prompts are longer than the %d tokens that the model reads, and are cut off "
-        "there: %s%s",
+        "%s: %d of %d prompts are longer than the %d tokens that the model takes, and are "
+        "truncated: %s%s",
         where,
         len(found),
         total,
@@ -102,7 +102,7 @@ def warn_of_cut(
 def _close(
     rows: FloatArray,
 ) -> tuple[npt.NDArray[np.intp], int, list[tuple[float, int, int]]]:
-    """Per row the first that is the same; of pairs that are nearly the same how many, and some."""
+    """Return per row the first equal row; the number of nearly equal pairs, and some of them."""
     first_like = np.arange(len(rows))
     n_near, nearest = 0, []
     for start in range(0, len(rows), _ROWS):

@@ -1,1 +1,1 @@
-"""CLIP models: what a configuration names, and how it is loaded."""
+"""CLIP models: their specification, weights, preprocessing and loading."""

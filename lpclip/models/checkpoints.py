@@ -1,8 +1,8 @@
-"""Checkpoint files of many layouts as tensors under open_clip's names; no code is ever run.
+"""Read checkpoint files of many layouts as tensors with open_clip's names, without running code.
 
 open_clip reads ``.safetensors`` and files of ``torch.save`` as they come from its own training.
-Here they are taken out of whatever other programs wrap them in, without a guess: a set of weights
-is where ``logit_scale`` is, which every CLIP has once.
+Here they are unwrapped from the containers of other programs, without guessing: a set of weights is
+where ``logit_scale`` is, which every CLIP has once.
 """
 
 import codecs
@@ -24,9 +24,9 @@ from lpclip.models import transformers_clip
 
 _SCALE = "logit_scale"
 _TOWERS = ("visual.", "vision_model.", "image_encoder.")
-# Names that torch's own wrappers put before or into the names of what they wrap.
+# Prefixes and infixes that torch's wrappers add to names.
 _WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-# Numbers that OpenAI's archives keep as tensors beside the weights.
+# Numbers that OpenAI's archives store as tensors next to the weights.
 _NUMBERS = ("input_resolution", "context_length", "vocab_size")
 _DEPTH = 4
 _LOOK = 1024
@@ -34,13 +34,13 @@ _LOOK = 1024
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """Content of a checkpoint file.
 
     Attributes:
         tensors: by open_clip's names.
-        quick_gelu: whether the file, or the configuration beside it, names QuickGELU; None where
-            nothing says so.
-        remark: what was left out of the file's tensors, empty if nothing.
+        quick_gelu: whether the file, or the configuration next to it, names QuickGELU; None if
+            neither states it.
+        remark: on tensors of the file that were left out; empty if none.
     """
 
     tensors: dict[str, Tensor]
@@ -49,14 +49,14 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The one set of CLIP weights in a file, on the CPU.
+    """Read the one set of CLIP weights in a file, on the CPU.
 
     Args:
         path: ``.safetensors``, or a file of ``torch.save`` or ``torch.jit.save``.
 
     Raises:
-        LpclipError: a web page or other text, no set of weights or several, or a model that
-            open_clip cannot build. Errors of torch and safetensors are passed on.
+        LpclipError: a web page or other text, no or several sets of weights, or a model that
+            open_clip cannot build. Errors of torch and safetensors pass through.
     """
     check_bytes(path)
     quick: bool | None = None
@@ -77,15 +77,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def check_bytes(path: Path) -> None:
-    """Refuse text, which a failed download leaves under the name of a checkpoint.
+    """Refuse text, which a failed download may leave under the name of a checkpoint.
 
     Raises:
-        LpclipError: a web page, Git LFS's stand-in, or other text.
+        LpclipError: a web page, a pointer of Git LFS, or other text.
     """
     with path.open("rb") as file:
         start = file.read(_LOOK)
     try:
-        # Incremental: the last character may be cut.
+        # Incremental: the last character may be incomplete.
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(start).strip()
     except UnicodeDecodeError:
         return
@@ -105,12 +105,12 @@ def check_bytes(path: Path) -> None:
 
 
 def _one_set(path: Path, content: Any) -> tuple[dict[str, Tensor], str]:
-    """The set of weights without what wraps it, and a remark on what was left out."""
+    """Return the unwrapped set of weights, and a remark on what was left out."""
     if not isinstance(content, Mapping):
         raise LpclipError(f"{path} holds a {type(content).__name__}, no state_dict of a model.")
     sets = list(_sets(content))
     if len(sets) > 1:
-        # As open_clip itself saves; beside it may be a second one, such as an average.
+        # The layout of open_clip; next to it may be a second set, such as an average.
         sets = [
             one for one in sets if one[0] == ("state_dict",) and one[1] in ("", "module.")
         ] or sets
@@ -150,7 +150,7 @@ def _one_set(path: Path, content: Any) -> tuple[dict[str, Tensor], str]:
 def _sets(
     content: Mapping[Any, Any], place: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], str, dict[str, Tensor]]]:
-    """Where sets of weights are: keys that lead to the mapping, prefix in it, its tensors."""
+    """Find sets of weights: keys that lead to the mapping, prefix in it, its tensors."""
     tensors = {
         _WRAPPERS.sub("", name): value
         for name, value in content.items()
@@ -171,7 +171,7 @@ def _sets(
 
 
 def _archive(path: Path) -> str | None:
-    """The folder in a zip file that holds a TorchScript module; None for any other file."""
+    """Return the folder in a zip file that holds a TorchScript module; None for other files."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as file:
@@ -183,14 +183,14 @@ def _archive(path: Path) -> str | None:
 
 
 class _Module:
-    """Stands for every module of a TorchScript archive: its attributes, without its code."""
+    """Placeholder for the modules of a TorchScript archive: attributes without code."""
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.attributes = state
 
 
 def _tensors_of(module: _Module, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """As in the module's ``state_dict``."""
+    """Return the tensors as in the module's ``state_dict``."""
     for name, value in module.attributes.items():
         if isinstance(value, Tensor):
             yield f"{prefix}{name}", value
@@ -201,7 +201,7 @@ def _tensors_of(module: _Module, prefix: str = "") -> Iterator[tuple[str, Tensor
 def _tensor(
     storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
 ) -> Tensor:
-    return torch.as_strided(storage, size, stride, offset)  # refuses what is outside the storage
+    return torch.as_strided(storage, size, stride, offset)  # refuses views outside the storage
 
 
 class _Unpickler(pickle.Unpickler):
@@ -235,19 +235,19 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _read_torchscript(path: Path, folder: str) -> tuple[dict[str, Tensor], bool | None]:
-    """Tensors by name, and whether the code in the archive, which is not run, is QuickGELU's."""
+    """Return tensors by name, and whether the archive's code (not run) contains QuickGELU."""
     try:
         with zipfile.ZipFile(path) as archive:
             unpickler = _Unpickler(archive, folder)
             module = unpickler.load()
             code = [archive.read(name) for name in archive.namelist() if name.endswith(".py")]
-        # TorchScript also keeps the causal mask, which open_clip makes anew.
+        # TorchScript also stores the causal mask, which open_clip builds itself.
         tensors = {
             name: tensor
             for name, tensor in _tensors_of(module)
             if name.rpartition(".")[2] != "attn_mask"
         }
-    except Exception as error:  # zip and pickle raise many kinds for damaged files
+    except Exception as error:  # zip and pickle raise many types for damaged files
         reason = " ".join(str(error).split())[:120]
         raise LpclipError(
             f"{path} is a TorchScript archive from which no tensors can be read ({reason}). It may "

@@ -1,4 +1,4 @@
-"""CLIP models: built and loaded by open_clip, with what lpclip needs to know of them."""
+"""CLIP models, built and loaded by open_clip, with their preprocessing and provenance."""
 
 import json
 from collections.abc import Callable
@@ -33,19 +33,19 @@ class Model:
     """A loaded CLIP model, frozen. Text is always encoded in float32.
 
     Attributes:
-        spec: what was asked for.
+        spec: the requested model.
         clip: the open_clip model.
         encode_image: its image encoder, compiled or not.
         to_pixels: PIL image -> float32 ``[3, H, W]`` in 0..1: open_clip's own preprocessing
             without the normalisation, which comes after views and corruptions.
         mean: per channel.
         std: per channel.
-        preprocessing: open_clip's description of it, as JSON.
-        scale: what the model multiplies cosines with.
-        bias: what it adds to them (0 for most).
+        preprocessing: open_clip's description of the preprocessing, as JSON.
+        scale: factor of the cosines.
+        bias: of the logits (0 for most models).
         weights: hash of all tensors, 16 hexadecimal digits.
         device: where it runs.
-        precision: what images are encoded in: ``fp32``, ``bf16`` or ``fp16``.
+        precision: of the image encoder: ``fp32``, ``bf16`` or ``fp16``.
     """
 
     spec: ModelSpec
@@ -62,13 +62,13 @@ class Model:
     precision: str
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """Features ``[B, D]`` float32 of pixels, not normalised.
+        """Embed pixels: features ``[B, D]`` float32, not normalised.
 
         Args:
             pixels: ``[B, 3, H, W]``, uint8, or float32 in 0..1.
 
         Raises:
-            LpclipError: numbers too large for the precision.
+            LpclipError: overflow in the precision.
         """
         features = self.features(pixels)
         self.check(features)
@@ -76,7 +76,7 @@ class Model:
 
     @torch.inference_mode()
     def features(self, pixels: Tensor) -> Tensor:
-        """As ``embed``, but unchecked: a GPU is not waited for."""
+        """As ``embed``, but unchecked and without waiting for a GPU."""
         if pixels.dtype == torch.uint8:
             pixels = pixels.float().div_(255)
         mean, std = self._normalisation
@@ -96,14 +96,14 @@ class Model:
 
     @property
     def prepare(self) -> Callable[[Image], Image]:
-        """``to_pixels`` but for its last step: a PIL image of the model's size."""
+        """``to_pixels`` without its last step: returns a PIL image of the model's size."""
         *steps, _ = self.to_pixels.transforms
         prepare: Callable[[Image], Image] = type(self.to_pixels)(steps)
         return prepare
 
     @property
     def resampling(self) -> Resampling | None:
-        """What ``prepare`` does to an image, for a device; None where only Pillow can do it."""
+        """``prepare`` for images on a device; None if only Pillow can do it."""
         return resampling_of(self.to_pixels.transforms)
 
     @cached_property
@@ -115,7 +115,7 @@ class Model:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Its own tokenizer, loaded when it is first asked for: images need none."""
+        """The model's tokenizer, loaded on first use: images need none."""
         return tokenizer(self.spec)
 
     @property
@@ -126,14 +126,14 @@ class Model:
 
     @property
     def width(self) -> int:
-        """Numbers per feature."""
+        """Dimension of the features."""
         size = self.clip.visual.image_size
         height, width = (size, size) if isinstance(size, int) else size
         return self.embed(torch.zeros(1, 3, height, width, device=self.device)).shape[1]
 
     @property
     def provenance(self) -> dict[str, str | int | float]:
-        """What a cache made with this model says about it."""
+        """Provenance of caches that are made with this model."""
         return {
             "model": self.spec.name,
             "architecture": self.spec.architecture,
@@ -149,19 +149,18 @@ class Model:
 
 
 def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
-    """Load a model for inference; on a CPU, this process then keeps the memory that it frees.
+    """Load a model for inference; on a CPU, the process then keeps freed memory.
 
     Args:
-        spec: which one.
-        device: ``auto`` (a GPU where there is one), or a name that torch knows.
+        spec: the model.
+        device: ``auto`` (a GPU if available), or a device name of torch.
 
     Raises:
-        LpclipError: unknown architecture, weights that cannot be had or are others, or a device
-            that is not there.
+        LpclipError: unknown architecture, unavailable or wrong weights, or an unavailable device.
     """
     if spec.pretrained == PRECOMPUTED:
         raise LpclipError(
-            f"Model '{spec.name}' is precomputed: only features that it made are at hand, and "
+            f"Model '{spec.name}' is precomputed: only its features are available, and "
             "nothing can be embedded with it. Give its weights as 'pretrained'."
         )
     open_clip.add_model_config(tiny.CONFIG)
@@ -178,12 +177,12 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
     bias = getattr(clip, "logit_bias", None)
     weights, precision = weights_hash(clip), _precision(spec, place)
     if precision in _LOW:
-        # What autocast does to frozen weights in every batch, once: the same features.
+        # Done once instead of by autocast in every batch: the features are the same.
         convert_weights_to_lp(clip.visual, _LOW[precision])
     clip = clip.to(place)
     if place.type == "cpu":
         keep_freed_memory()
-    # ResNets are up to 1.3 times as fast with channels last, the others as fast.
+    # ResNets are up to 1.3 times faster with channels last, other models equally fast.
     clip.visual.to(memory_format=torch.channels_last)
     encode = clip.encode_image
     return Model(
@@ -203,7 +202,7 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
 
 
 def weights_hash(module: torch.nn.Module) -> str:
-    """Hash of names, types, shapes and bytes of all tensors, 16 hexadecimal digits."""
+    """Return a hash of the names, types, shapes and bytes of all tensors, 16 hexadecimal digits."""
     digest = sha256()
     for name, tensor in sorted(module.state_dict().items()):
         array = tensor.detach().cpu().contiguous()
@@ -233,7 +232,7 @@ def _create(spec: ModelSpec) -> tuple[Any, Any]:
 
 
 def _compiled(encode: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """It compiles anew for batches of every other size, so sizes are powers of two."""
+    """Compile; pad batches to powers of two, since every new size compiles again."""
     compiled: Callable[[Tensor], Tensor] = torch.compile(encode, dynamic=False)
 
     def padded(images: Tensor) -> Tensor:
@@ -250,7 +249,7 @@ def _device(spec: ModelSpec, name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except Exception as error:  # torch raises several kinds
+    except Exception as error:  # torch raises several types
         reason = " ".join(str(error).split())[:120]
         raise LpclipError(
             f"Model '{spec.name}': the device '{name}' cannot be used ({reason}). Set device: "

@@ -1,4 +1,4 @@
-"""The model whose features a probe was trained on, found by what the probes file says of it."""
+"""Load the CLIP model that a probes file was trained on, from its provenance."""
 
 import json
 from collections.abc import Mapping
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 def load_encoder(
     probes: Path, provenance: Mapping[str, Any], *, checkpoint: Path | None, device: str
 ) -> "Model":
-    """The model whose features probes were trained on.
+    """Load the model whose features probes were trained on.
 
     Args:
-        probes: the file, for error texts.
+        probes: the file, for errors.
         provenance: of the probes.
-        checkpoint: weights to load in place of what the provenance names.
-        device: where to.
+        checkpoint: weights to load instead of those in the provenance.
+        device: to load it to.
 
     Raises:
-        LpclipError: it cannot be loaded, or is another model.
+        LpclipError: it cannot be loaded, or is not the same model.
     """
-    from lpclip.models.clip import load_model  # with torch, which caches do without
+    from lpclip.models.clip import load_model  # imports torch, which caches do not need
 
     missing = [key for key in ("architecture", "pretrained", "weights") if key not in provenance]
     if missing:
-        raise LpclipError(f"{probes} does not say which model it needs: it lacks {missing[0]}.")
+        raise LpclipError(f"{probes} does not state which model it needs: it lacks {missing[0]}.")
     name, expected = provenance["model"], provenance["weights"]
     if expected == PRECOMPUTED or (provenance["pretrained"] == PRECOMPUTED and not checkpoint):
         raise LpclipError(
-            f"{probes} was trained on features made before, by a model of which lpclip knows no "
+            f"{probes} was trained on precomputed features, of a model without known "
             "weights. Give a feature cache (.h5) in place of images"
             + (", or its weights as --model-checkpoint." if expected != PRECOMPUTED else ".")
         )

@@ -1,4 +1,4 @@
-"""The Hugging Face hub as a place of weights and tokenizers, its local cache, and missing files."""
+"""Weights and tokenizers from the Hugging Face hub or its cache, and what is missing there."""
 
 import logging
 from importlib.util import find_spec
@@ -21,12 +21,12 @@ _SECONDS_TO_ANSWER = 5
 
 
 def look_for_hub() -> None:
-    """Where the hub does not answer, have its client use local copies at once."""
+    """If the hub does not respond, make its client use local copies at once."""
     if not constants.HF_HUB_OFFLINE:
         try:
             get_session().head(constants.ENDPOINT, timeout=_SECONDS_TO_ANSWER)
-        except Exception as error:  # of several libraries, all of them: no answer
-            log.info("the hub %s does not answer (%s)", constants.ENDPOINT, error)
+        except Exception as error:  # types of several libraries
+            log.info("the hub %s does not respond (%s)", constants.ENDPOINT, error)
             constants.HF_HUB_OFFLINE = True
 
 
@@ -36,7 +36,7 @@ def is_tag(spec: ModelSpec) -> bool:
 
 
 def hub_files(spec: ModelSpec) -> list[tuple[str, tuple[str, ...]]]:
-    """Repository and, in any of several names, file of all that the hub's cache has to hold."""
+    """Return the files needed from the hub: repository and alternative file names of each."""
     files: list[tuple[str, tuple[str, ...]]] = []
     weights = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
     if spec.architecture.startswith(HUB):
@@ -58,7 +58,7 @@ def hub_files(spec: ModelSpec) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def missing_on_hub(spec: ModelSpec) -> str:
-    """What has to be in the hub's cache and is not, empty if nothing or the hub can be reached."""
+    """Describe what is missing in the hub's cache; empty if nothing is or the hub is online."""
     if not constants.HF_HUB_OFFLINE:
         return ""
     missing = [
@@ -88,10 +88,10 @@ def missing_on_hub(spec: ModelSpec) -> str:
 
 
 def tokenizer(spec: ModelSpec) -> Any:
-    """The model's own tokenizer: texts -> token numbers ``[B, L]``.
+    """Load the model's tokenizer: texts -> token ids ``[B, L]``.
 
     Raises:
-        LpclipError: it is a file that is not at hand, or needs a package that is not there.
+        LpclipError: it needs a file or a package that is not available.
     """
     config: Any = None
     try:
@@ -123,7 +123,7 @@ def _no_tokenizer(place: str, error: Exception) -> str:
 
 
 def missing_extra(error: Exception) -> str:
-    """What to install, where that is amiss; without a network errors name transformers, too."""
+    """Name the extra to install, if it is missing; offline errors mention transformers, too."""
     text = str(error).lower()
     absent = isinstance(error, ImportError) or find_spec("transformers") is None
     if absent and ("transformers" in text or "sentencepiece" in text):

@@ -1,6 +1,6 @@
-"""Whether a checkpoint is of the image size and the length of text that its architecture takes.
+"""Check that a checkpoint has the image size and context length of its architecture.
 
-open_clip resamples positions that do not fit, which makes another model of it without a word.
+open_clip silently resamples positional embeddings that do not fit, which changes the model.
 """
 
 import math
@@ -18,7 +18,7 @@ Shapes = Mapping[str, Sequence[int]]
 _IMAGE = "visual.positional_embedding"
 _TEXT = ("positional_embedding", "text.positional_embedding")
 _POOL, _TIMM = "visual.attnpool.positional_embedding", "visual.trunk.pos_embed"
-_POOL_PIXELS = 32  # of a position of a ResNet's attention pool
+_POOL_PIXELS = 32  # per position of a ResNet's attention pool
 _DIFFERS = re.compile(
     r"size mismatch for ([\w.]+): copying a param with shape torch\.Size\(\[([\d, ]*)\]\) from "
     r"checkpoint, the shape in current model is torch\.Size\(\[([\d, ]*)\]\)"
@@ -26,16 +26,16 @@ _DIFFERS = re.compile(
 
 
 def check_positions(spec: ModelSpec, where: str, shapes: Shapes, clip: Any) -> None:
-    """Refuse weights whose positions open_clip resampled, unless an image size was asked for.
+    """Refuse weights whose positions open_clip resampled, unless an image size is configured.
 
     Args:
-        spec: what was asked for.
+        spec: the requested model.
         where: the checkpoint.
         shapes: of its tensors, by open_clip's names.
         clip: the loaded model.
 
     Raises:
-        LpclipError: another number of positions of the image or of the text.
+        LpclipError: another number of image or text positions.
     """
     own = {name: tuple(tensor.shape) for name, tensor in clip.state_dict().items()}
     resampled = _IMAGE in shapes and shapes[_IMAGE][0] != own[_IMAGE][0]
@@ -51,7 +51,7 @@ def check_positions(spec: ModelSpec, where: str, shapes: Shapes, clip: Any) -> N
         found = shapes.get(name)
         expected = next((own[name] for name in _TEXT if name in own), None)
         if found is not None and expected is not None and found[0] != expected[0]:
-            length = found[0] - (expected[0] - clip.context_length)  # without a token of the class
+            length = found[0] - (expected[0] - clip.context_length)  # without the class token
             raise LpclipError(
                 f"{where} holds {found[0]} positions of text, {spec.architecture} has "
                 f"{expected[0]}. Name the architecture that it is of, or give it in a folder whose "
@@ -60,10 +60,10 @@ def check_positions(spec: ModelSpec, where: str, shapes: Shapes, clip: Any) -> N
 
 
 def mismatch(spec: ModelSpec, where: str, shapes: Shapes, error: str) -> str:
-    """What open_clip's or torch's error says of positions or other shapes; empty if nothing.
+    """Explain an error of open_clip or torch about positions or other shapes; else empty.
 
     Args:
-        spec: what was asked for.
+        spec: the requested model.
         where: the checkpoint.
         shapes: of its tensors, by open_clip's names.
         error: text of the error.
@@ -118,7 +118,7 @@ def _cure(spec: ModelSpec, pixels: int) -> str:
 
 
 def _others(spec: ModelSpec, pixels: int | None = None) -> str:
-    """Architectures of open_clip's that differ from one in the image size alone, in brackets."""
+    """List the architectures that differ only in the image size, in parentheses."""
     if spec.architecture.startswith((HUB, FOLDER)):
         return ""
 

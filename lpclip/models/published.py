@@ -1,7 +1,7 @@
-"""What open_clip knows of published weights, and what follows for a copy of them in a file.
+"""QuickGELU and preprocessing from open_clip's registry of published weights.
 
-A checkpoint file says neither which activation its model was trained with nor how its images are
-prepared. Both would be silently wrong.
+A checkpoint file states neither the activation of its model nor the preprocessing of its images; a
+wrong choice of either would go unnoticed.
 """
 
 import logging
@@ -23,21 +23,21 @@ _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 
 
 def published(architecture: str) -> Published:
-    """Settings of the published weights of an architecture, by their tags."""
-    # A name that ends in -quickgelu has only those tags that were trained with it.
+    """Return the settings of the published weights of an architecture, by tag."""
+    # A name that ends in -quickgelu lists only the tags that were trained with it.
     base = architecture.removesuffix(_QUICK)
     tags = open_clip.list_pretrained_tags_by_model(base)
     return {tag: open_clip.get_pretrained_cfg(base, tag) for tag in tags}
 
 
 def check_weights(spec: ModelSpec, known: Published) -> None:
-    """Refuse what is neither a tag nor a file, and weights trained with another activation.
+    """Refuse weights that are neither a tag nor a file, or were trained with another activation.
 
-    Whether a file was trained with QuickGELU is taken from its path, where that names a tag;
-    ``force_quick_gelu`` settles it.
+    Whether a file was trained with QuickGELU is inferred from a tag in its path;
+    ``force_quick_gelu`` overrides it.
 
     Raises:
-        LpclipError: no such tag or file, or one of the other activation.
+        LpclipError: no such tag or file, or one with the other activation.
     """
     is_tag = open_clip.is_pretrained_cfg(spec.architecture, spec.pretrained)
     if not is_tag and not is_checkpoint(spec.pretrained):
@@ -69,13 +69,13 @@ def check_weights(spec: ModelSpec, known: Published) -> None:
 
 
 def check_activation(spec: ModelSpec, where: str, clip: Any, trained: bool | None) -> None:
-    """Refuse a model of another activation than its checkpoint names; warn where it names none.
+    """Refuse a model with another activation than its checkpoint states; warn if it states none.
 
     Args:
-        spec: what was asked for; ``force_quick_gelu`` settles it.
+        spec: the requested model; ``force_quick_gelu`` overrides the check.
         where: the checkpoint.
         clip: the loaded model.
-        trained: whether the checkpoint says that it was trained with QuickGELU; None: nothing.
+        trained: whether the checkpoint states that it was trained with QuickGELU; None if neither.
 
     Raises:
         LpclipError: the activations differ.
@@ -105,10 +105,10 @@ def check_activation(spec: ModelSpec, where: str, clip: Any, trained: bool | Non
 
 
 def preprocessing(spec: ModelSpec, known: Published) -> dict[str, Any]:
-    """How the images of a checkpoint file are prepared: mean, std, interpolation, resize mode.
+    """Return the preprocessing for a checkpoint file: mean, std, interpolation, resize mode.
 
-    As for the published weights that the file's path names, else as for all of its architecture if
-    they agree, else, with a warning, open_clip's default, which is an empty answer.
+    It is that of the published weights whose tag is in the path, or that of all published weights
+    of the architecture if they agree; else, with a warning, open_clip's default (empty).
     """
     tag = _tag_in(spec.pretrained, known)
     ways = [
@@ -129,6 +129,6 @@ def preprocessing(spec: ModelSpec, known: Published) -> dict[str, Any]:
 
 
 def _tag_in(pretrained: str, known: Published) -> str | None:
-    """The tag that a tag or the path of a file names, the longest if there are several."""
+    """Return the longest tag that a tag or a file path contains."""
     text = pretrained.lower().replace("-", "_")
     return max((tag for tag in known if tag in text), key=len, default=None)

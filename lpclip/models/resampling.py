@@ -1,8 +1,8 @@
-"""A model's resize and crop on a device: Pillow's arithmetic as products of matrices.
+"""Resize and crop on a device: Pillow's arithmetic as matrix products.
 
 Pillow resizes images of 8 bits in two passes, along the rows and along the columns, with weights
-rounded to 22 bits, and rounds to 8 bits after each (its src/libImaging/Resample.c). So does this.
-Sums are of float32, so that one value in some ten thousand falls to the other side of a half.
+rounded to 22 bits, and rounds to 8 bits after each (src/libImaging/Resample.c). This module does
+the same with sums in float32, which rounds about one value in ten thousand differently.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class Resampling:
     filter: InterpolationMode
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images of the model's size, uint8 ``[n, 3, h, w]``, of images of one size.
+        """Resize and crop images of one size to the model's: uint8 ``[n, 3, h, w]``.
 
         Args:
             images: uint8 ``[n, 3, H, W]``, on any device.
@@ -48,7 +48,7 @@ class Resampling:
         return self.in_order(images, height_first=_height_first(self, height, width))
 
     def in_order(self, images: Tensor, *, height_first: bool) -> Tensor:
-        """As the call, with one of the two passes first."""
+        """Resize and crop with one of the two passes first."""
         sizes = images.shape[-2:]
         rows, columns = (
             _weights(old, new, length, self.filter, images.device)
@@ -62,7 +62,7 @@ class Resampling:
         return changed.add_(0.5).clamp_(0, 255).to(torch.uint8)
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width before the crop, rounded as by torchvision's ``Resize``."""
+        """Return height and width before the crop, rounded as by torchvision's ``Resize``."""
         if not isinstance(self.resize, int):
             return self.resize
         if height <= width:
@@ -71,7 +71,7 @@ class Resampling:
 
 
 def resampling_of(steps: Sequence[Any]) -> Resampling | None:
-    """What open_clip's preprocessing does to the size of an image; None if it is something else.
+    """Return the resizing and cropping of open_clip's preprocessing; None if it is another kind.
 
     Args:
         steps: its transforms, the first of which resize and crop.
@@ -97,18 +97,18 @@ def _bilinear(x: FloatArray) -> FloatArray:
     return np.maximum(1 - x, 0.0)
 
 
-# Weight at a distance in new pixels, and the distance where it ends.
+# Weight as a function of the distance in new pixels, and its support.
 _FILTERS: dict[InterpolationMode, tuple[Callable[[FloatArray], FloatArray], float]] = {
     InterpolationMode.BICUBIC: (_bicubic, 2.0),
     InterpolationMode.BILINEAR: (_bilinear, 1.0),
 }
 
 
-@lru_cache(maxsize=512)  # of less than 1 MB each; a copy would wait for all that a GPU does
+@lru_cache(maxsize=512)  # less than 1 MB each; copying would wait for all queued work of a GPU
 def _weights(
     old: int, new: int, crop: int, filter: InterpolationMode, device: torch.device
 ) -> Tensor:
-    """Weight of each old pixel in each new one of the middle, float32 ``[crop, old]``."""
+    """Weight of each old pixel in each new pixel of the crop, float32 ``[crop, old]``."""
     function, reach = _FILTERS[filter]
     scale = old / new
     wider = max(1.0, scale)
@@ -120,16 +120,16 @@ def _weights(
     weights = function(np.abs((place - middle + 0.5) / wider))
     weights *= (start <= place) & (place < end)
     weights /= weights.sum(axis=1, keepdims=True)
-    # Of so many bits, a float32 holds each exactly.
+    # A float32 holds numbers of so many bits exactly.
     rounded = np.round(weights * 2.0**_BITS) / 2.0**_BITS
     return torch.from_numpy(rounded.astype(np.float32)).to(device)
 
 
 @lru_cache(maxsize=4096)
 def _height_first(resampling: Resampling, height: int, width: int) -> bool:
-    """Whether Pillow changes the height before the width: of some high images it does.
+    """Whether Pillow resizes the height first, as it does for some tall images.
 
-    Which ones is its own affair, so it is asked, with noise: no two orders make the same of it.
+    Its rule is not documented, so it is tested on noise, for which the two orders differ.
     """
     if height <= width:
         return False

@@ -1,7 +1,7 @@
-"""CLIP as Hugging Face's transformers saves it, in open_clip's terms: configuration and tensors.
+"""Convert CLIP models saved by Hugging Face's transformers to open_clip: configuration and tensors.
 
-The two libraries build the same network under other names. What open_clip cannot build the same is
-refused.
+The two libraries build the same network with different names. Models that open_clip cannot build
+identically are refused.
 """
 
 import json
@@ -26,7 +26,7 @@ _CONFIG, _IMAGES = "config.json", "preprocessor_config.json"
 _VOCABULARIES = ("vocab.json", "tokenizer.json")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
-# What transformers takes where a configuration leaves it out (CLIPTextConfig, CLIPVisionConfig).
+# Defaults of transformers for missing settings (CLIPTextConfig, CLIPVisionConfig).
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "text_config": {
         "vocab_size": TOKENS,
@@ -52,8 +52,8 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 _PROJECTION = 512
-_ARGMAX, _END = 2, TOKENS - 1  # both mean: the text ends at its largest token
-_INTERPOLATION = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
+_ARGMAX, _END = 2, TOKENS - 1  # both mean that the text ends at its largest token
+_INTERPOLATION = {2: "bilinear", 3: "bicubic"}  # Pillow's constants
 
 _NAMES = {
     r"logit_scale": "logit_scale",
@@ -81,17 +81,17 @@ _COUNTERS = re.compile(r"(text|vision)_model\.embeddings\.position_ids")
 
 
 def is_of_transformers(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether tensors have the names that transformers gives to those of an image encoder."""
+    """Whether tensors have transformers' names of an image encoder."""
     return "vision_model.embeddings.patch_embedding.weight" in tensors
 
 
 def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of transformers' ``CLIPModel`` under open_clip's names.
+    """Rename the tensors of transformers' ``CLIPModel`` to open_clip's names.
 
-    The projections are transposed, and the three of every attention become one.
+    Projections are transposed, and the three projections of every attention are joined.
 
     Raises:
-        LpclipError: tensors that a CLIP of transformers' does not have, such as SigLIP's.
+        LpclipError: tensors that transformers' CLIP does not have, such as SigLIP's.
     """
     found: dict[str, Tensor] = {}
     attention: dict[str, dict[str, Tensor]] = {}
@@ -115,13 +115,13 @@ def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             )
         found[new] = tensor.T.contiguous() if name.endswith("_projection.weight") else tensor
     for name, parts in attention.items():
-        if len(parts) == len(_ATTENTION):  # else open_clip names what is missing
+        if len(parts) == len(_ATTENTION):  # otherwise open_clip reports what is missing
             found[name] = torch.cat([parts[part] for part in _ATTENTION])
     return found
 
 
 def quick_gelu(folder: Path) -> bool | None:
-    """Whether the configuration beside weights names QuickGELU; None where there is none."""
+    """Whether the configuration next to weights names QuickGELU; None without a configuration."""
     if not is_transformers_clip(folder):
         return None
     config = _read(folder / _CONFIG)
@@ -129,7 +129,7 @@ def quick_gelu(folder: Path) -> bool | None:
 
 
 def folder_of(architecture: str) -> Path | None:
-    """Folder of a CLIP that transformers saved, fetched from the hub; None for any other model."""
+    """Return the folder of a CLIP saved by transformers, fetched from the hub; None for others."""
     if architecture.startswith(FOLDER):
         folder = Path(architecture.removeprefix(FOLDER))
         return folder if is_transformers_clip(folder) else None
@@ -150,10 +150,10 @@ def folder_of(architecture: str) -> Path | None:
 
 
 def weights_in(folder: Path) -> Path:
-    """The file of weights in a folder that transformers saved.
+    """Return the weights file in a folder saved by transformers.
 
     Raises:
-        LpclipError: there is none, or they are in parts.
+        LpclipError: there is none, or the weights are split.
     """
     for name in _WEIGHTS:
         if (folder / name).is_file():
@@ -167,14 +167,15 @@ def weights_in(folder: Path) -> Path:
 
 
 def open_clip_config(folder: Path) -> dict[str, Any]:
-    """What ``open_clip_config.json`` would hold for a folder that transformers saved.
+    """Return the equivalent of ``open_clip_config.json`` for a folder saved by transformers.
 
     Args:
-        folder: with ``config.json`` and, where images are prepared otherwise than transformers
-            does by default, ``preprocessor_config.json``.
+        folder: with ``config.json`` and, unless the preprocessing is transformers' default,
+            ``preprocessor_config.json``.
 
     Raises:
-        LpclipError: a model that open_clip cannot build the same, or a tokenizer other than CLIP's.
+        LpclipError: a model that open_clip cannot build identically, or another tokenizer than
+            CLIP's.
     """
     config = _read(folder / _CONFIG)
     text, vision = _part(config, "text_config"), _part(config, "vision_config")
@@ -206,10 +207,10 @@ def open_clip_config(folder: Path) -> dict[str, Any]:
 
 
 def _fetched(repository: str, name: str) -> Path | None:
-    """A file of a repository in the hub's cache; None where there is none, or no answer."""
+    """Return a file of a repository, through the hub's cache; None if unavailable."""
     try:
         return Path(hf_hub_download(repository, name))
-    except Exception as error:  # of the hub's client and of several libraries under it
+    except Exception as error:  # types of the hub's client and its libraries
         log.info("%s of %s: %s", name, repository, " ".join(str(error).split())[:200])
         return None
 
@@ -225,7 +226,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Configuration of a tower; older files have a second one, which then is the valid one."""
+    """Return the configuration of a tower; a second one in older files takes precedence."""
     return {**DEFAULTS[name], **(config.get(name) or {}), **(config.get(f"{name}_dict") or {})}
 
 
@@ -234,7 +235,7 @@ def _tower(part: Mapping[str, Any]) -> dict[str, Any]:
     found = {
         "width": width,
         "layers": part["num_hidden_layers"],
-        # open_clip rounds the product down: half a unit more keeps it whole.
+        # open_clip rounds the product down; half a unit more keeps it exact.
         "mlp_ratio": (part["intermediate_size"] + 0.5) / width,
     }
     if part["layer_norm_eps"] != 1e-5:
@@ -251,7 +252,7 @@ def _check(where: Path, what: str, found: Any, allowed: tuple[Any, ...]) -> None
 
 
 def _check_tokenizer(folder: Path) -> None:
-    """Refuse a vocabulary other than CLIP's, which open_clip would not use."""
+    """Refuse a vocabulary other than CLIP's, which open_clip would ignore."""
     for name in _VOCABULARIES:
         if not (folder / name).is_file():
             continue
@@ -267,7 +268,7 @@ def _check_tokenizer(folder: Path) -> None:
 
 
 def _preprocessing(folder: Path, image_size: int) -> dict[str, Any]:
-    """As ``preprocessor_config.json`` says; empty, open_clip's default, is transformers' too."""
+    """Return the preprocessing of ``preprocessor_config.json``; both libraries share defaults."""
     path = folder / _IMAGES
     if not path.is_file():
         return {}

@@ -1,6 +1,6 @@
-"""Weights by way of open_clip, and a sentence where they cannot be had.
+"""Load weights through open_clip, with a clear error if that fails.
 
-No code is unpickled, see ``lpclip.models.checkpoints``, which reads the files.
+No code is unpickled: ``lpclip.models.checkpoints`` reads the files.
 """
 
 import json
@@ -38,13 +38,13 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Read:
-    """The checkpoint that open_clip read.
+    """The checkpoint that open_clip read, if any.
 
     Attributes:
         path: its file; None before it is read.
         shapes: of its tensors, by open_clip's names, before open_clip changes any.
-        quick_gelu: whether it says that it was trained with QuickGELU; None: it says nothing.
-        remark: what was left out of it.
+        quick_gelu: whether it states that it was trained with QuickGELU; None without a statement.
+        remark: on what was left out.
     """
 
     path: Path | None = None
@@ -54,12 +54,12 @@ class _Read:
 
 
 def create(spec: ModelSpec) -> tuple[Any, Any]:
-    """The open_clip model, float32 on the CPU, and its preprocessing.
+    """Create the open_clip model, float32 on the CPU, and its preprocessing.
 
     Raises:
-        LpclipError: weights that cannot be had, that are not those of the architecture, that hold
-            code or nan, that were trained with another activation, or that are of another image
-            size (which a configured one settles) or length of text.
+        LpclipError: weights that are unavailable, are not those of the architecture, hold code or
+            nan, were trained with another activation, or have another image size (unless one is
+            configured) or context length.
     """
     wanted: dict[str, Any] = {}
     if not spec.architecture.startswith((HUB, FOLDER)):
@@ -72,7 +72,7 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
         look_for_hub()
     read = _Read()
     try:
-        if spec.pretrained.endswith(".npz"):  # which open_clip reads itself
+        if spec.pretrained.endswith(".npz"):  # read by open_clip itself
             check_bytes(Path(spec.pretrained))
         with (
             quiet(),
@@ -94,7 +94,7 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
             check_activation(spec, where, clip, read.quick_gelu)
         _check_finite(where, clip)
     except Exception as error:
-        # open_clip, the hub and torch raise many kinds; what they mean depends on the source.
+        # open_clip, the hub and torch raise many types, whose meaning depends on the source.
         text = str(error) if isinstance(error, LpclipError) else _reason(spec, read, error)
         raise LpclipError(f"Model '{spec.name}': {text}") from error
     return clip, preprocess
@@ -102,10 +102,10 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
 
 @contextmanager
 def _own_reader(weights: Path | None) -> Iterator[_Read]:
-    """Within the block lpclip reads the checkpoints that open_clip finds, which takes only paths.
+    """Replace open_clip's reader of checkpoints, which takes only paths, inside the block.
 
     Args:
-        weights: what to read instead of what open_clip finds.
+        weights: file to read instead of the one that open_clip finds.
     """
     read, theirs = _Read(), open_clip.factory.load_state_dict
 
@@ -125,7 +125,7 @@ def _own_reader(weights: Path | None) -> Iterator[_Read]:
 
 @contextmanager
 def _built_by_open_clip(spec: ModelSpec) -> Iterator[tuple[str, Path | None]]:
-    """Name by which open_clip builds the architecture; the weights, where it cannot find them."""
+    """Yield open_clip's name of the architecture, and the weights if open_clip cannot find them."""
     folder = transformers_clip.folder_of(spec.architecture)
     if folder is None:
         yield spec.architecture, None
@@ -140,7 +140,7 @@ def _built_by_open_clip(spec: ModelSpec) -> Iterator[tuple[str, Path | None]]:
 
 def _check_finite(where: str, clip: Any) -> None:
     tensors = {k: v for k, v in clip.state_dict().items() if v.is_floating_point()}
-    # A sum needs no memory, and is finite only if all of its terms are.
+    # A sum needs no extra memory, and is finite only if all its terms are.
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.sum())]
     broken = [name for name in broken if not torch.isfinite(tensors[name]).all()]
     if broken:
@@ -151,7 +151,7 @@ def _check_finite(where: str, clip: Any) -> None:
 
 
 def _check_image_size(spec: ModelSpec) -> None:
-    """Refuse images that do not hold a patch: what PyTorch says of them names neither."""
+    """Refuse images smaller than a patch; PyTorch's own error is unclear."""
     config: Any = open_clip.get_model_config(spec.architecture)
     patch = config["vision_cfg"].get("patch_size") or 0
     if spec.image_size is not None and spec.image_size < patch:
@@ -162,7 +162,7 @@ def _check_image_size(spec: ModelSpec) -> None:
 
 
 def _reason(spec: ModelSpec, read: _Read, error: Exception) -> str:
-    """What went wrong, from where the weights should have come, and what to do."""
+    """Explain what went wrong with which file, and what to do."""
     text = " ".join(str(error).split())
     if extra := missing_extra(error):
         return extra
@@ -171,7 +171,7 @@ def _reason(spec: ModelSpec, read: _Read, error: Exception) -> str:
     where = str(read.path or spec.pretrained or spec.architecture.removeprefix(FOLDER))
     if "Weights only load failed" in text and re.search(r"GLOBAL|[Uu]nsupported", text):
         return (
-            f"{where} holds pickled objects beside tensors, which could run code and are never "
+            f"{where} holds pickled objects next to tensors, which could run code and are never "
             "loaded. Save its state_dict as .safetensors."
         )
     differs = re.search(
@@ -192,7 +192,7 @@ def _reason(spec: ModelSpec, read: _Read, error: Exception) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the root logger's and torch's remarks: what matters of them is an error here."""
+    """Silence the root logger and warnings: whatever matters of them is an error here."""
     level = logging.root.level
     logging.root.setLevel(logging.CRITICAL)
     try:

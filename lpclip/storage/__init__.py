@@ -1,1 +1,1 @@
-"""Files that lpclip writes and reads: what they hold, and how it is known to be right."""
+"""Files that lpclip reads and writes: one module per layout, checksums, provenance, locks."""

@@ -1,4 +1,4 @@
-"""What a file states of itself: a part that is missing or cannot be understood is a sentence."""
+"""Attributes of a file, with a clear error for one that is missing or malformed."""
 
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ LONGEST_ATTRIBUTE = 60_000
 
 
 class Attributes(dict[str, Any]):
-    """Attributes of a file by name, as plain values.
+    """Attributes by name, as plain Python values.
 
     Attributes:
         path: the file, for errors.
     """
 
     def __init__(self, path: Path, values: h5py.AttributeManager) -> None:
-        # A name that is no UTF-8 comes as bytes.
+        # A name that is not UTF-8 comes as bytes.
         super().__init__(
             (key.decode(errors="backslashreplace") if isinstance(key, bytes) else key, plain(value))
             for key, value in values.items()
@@ -33,10 +33,10 @@ class Attributes(dict[str, Any]):
         raise LpclipError(f"{self.path} lacks the attribute '{key}'.{make_again(self.path)}")
 
     def number(self, key: str) -> float:
-        """An attribute that is a number.
+        """Return an attribute that must be a number.
 
         Raises:
-            LpclipError: it is missing or something else.
+            LpclipError: it is missing or of another type.
         """
         value = self[key]
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -44,10 +44,10 @@ class Attributes(dict[str, Any]):
         return float(value)
 
     def json(self, key: str) -> Any:
-        """What an attribute holds as JSON text.
+        """Return the value of an attribute that holds JSON text.
 
         Raises:
-            LpclipError: it is missing or no JSON text.
+            LpclipError: it is missing or not JSON text.
         """
         text = self[key]
         if not isinstance(text, str):
@@ -58,10 +58,10 @@ class Attributes(dict[str, Any]):
             raise self._wrong(key, f"no JSON text ({error})") from error
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """What an attribute holds as a JSON list of texts.
+        """Return the value of an attribute that holds a JSON list of strings.
 
         Raises:
-            LpclipError: it is missing or something else.
+            LpclipError: it is missing or of another type.
         """
         found = self.json(key)
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
@@ -75,5 +75,5 @@ class Attributes(dict[str, Any]):
 
 
 def plain(value: Any) -> Any:
-    """An attribute's value without NumPy's types, where there is such a value."""
+    """Convert a NumPy scalar to a Python value."""
     return value.item() if isinstance(value, np.generic) else value

@@ -1,9 +1,9 @@
-"""Checksums of the arrays in an HDF5 file, so that a bit that flips on the disk is found.
+"""Checksums of the arrays in an HDF5 file, which reveal bits that flipped on the disk.
 
-Every array carries XXH3 sums (64 bits) in its attribute ``xxh3_64``: one of the whole, or one per
-item of the first axis (version, round) where it has more than two axes, so that a version can be
-read and verified alone. They cover type, shape and bytes. A sum of all attributes is in the root's
-``attributes_xxh3_64``. Files of earlier versions have none and are read unverified.
+Every array has XXH3 sums (64 bits) in its attribute ``xxh3_64``: one sum, or one per item of the
+first axis (version, round) if it has more than two axes, so that a version can be read and verified
+alone. They cover type, shape and bytes. The root's ``attributes_xxh3_64`` is the sum of all
+attributes. Files of earlier versions have none and are read unverified.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from lpclip.storage.opening import make_again
 SUMS = "xxh3_64"
 ATTRIBUTES = "attributes_xxh3_64"
 
-# Bytes that are read at once where a sum is made of what is on the disk.
+# Bytes read at a time to compute the sum of stored data.
 _BLOCK = 4 << 20
 
 AnyArray: TypeAlias = npt.NDArray[Any]
@@ -30,7 +30,7 @@ Part: TypeAlias = tuple[int, ...]
 
 
 class Sum:
-    """Running checksum of one part of an array, updated in the order in which it is stored."""
+    """Running checksum of one part of an array, updated in storage order."""
 
     def __init__(self, data: h5py.Dataset, part: Part) -> None:
         self._data, self._part = data, part
@@ -38,15 +38,15 @@ class Sum:
         self._hash = xxh3_64(f"{data.dtype.descr} {shape}".encode())
 
     def update(self, block: AnyArray) -> None:
-        """Add the next elements; how many at once does not matter."""
+        """Add the next elements, in blocks of any size."""
         self._hash.update(np.ascontiguousarray(block, dtype=self._data.dtype).data)
 
     def value(self) -> int:
-        """The sum so far."""
+        """Return the sum so far."""
         return self._hash.intdigest()
 
     def verify(self) -> None:
-        """Compare with the sum in the file, if there is one.
+        """Compare with the sum in the file, if it has one.
 
         Raises:
             LpclipError: they differ.
@@ -61,13 +61,13 @@ class Sum:
             path = Path(self._data.file.filename)
             raise LpclipError(
                 f"{path} is damaged: the array "
-                f"'{self._data.name.strip('/')}'{which} is not what was written, its checksum "
+                f"'{self._data.name.strip('/')}'{which} is not what was written: its checksum "
                 f"differs.{make_again(path)}"
             )
 
 
 def parts(data: h5py.Dataset) -> list[Part]:
-    """Places in an array that have a sum each."""
+    """Return the parts of an array that have a sum each."""
     return [(item,) for item in range(data.shape[0])] if data.ndim > 2 else [()]
 
 
@@ -77,7 +77,7 @@ def store(data: h5py.Dataset, sums: list[Sum]) -> None:
 
 
 def read(data: h5py.Dataset, part: Part = ()) -> AnyArray:
-    """An array, or one of its ``parts``, after verifying what was read.
+    """Read and verify an array, or one of its ``parts``.
 
     Raises:
         LpclipError: the checksum differs.
@@ -91,7 +91,7 @@ def read(data: h5py.Dataset, part: Part = ()) -> AnyArray:
 
 
 def verify(data: h5py.Dataset, part: Part = ()) -> None:
-    """Compare an array on the disk, or one of its ``parts``, with what was written, in blocks.
+    """Verify an array on the disk, or one of its ``parts``, in blocks.
 
     Raises:
         LpclipError: the checksum differs.
@@ -101,7 +101,7 @@ def verify(data: h5py.Dataset, part: Part = ()) -> None:
 
 
 def seal(file: h5py.File) -> None:
-    """Write the sums that are missing: of arrays without one, and of all attributes.
+    """Write the missing sums: of arrays without one, and of all attributes.
 
     Arrays are read from the file in blocks, whatever their size.
     """
@@ -112,7 +112,7 @@ def seal(file: h5py.File) -> None:
 
 
 def damages(file: h5py.File) -> list[str]:
-    """What differs from what was written: one sentence per array, one for the attributes."""
+    """List what differs from what was written: a sentence per array, one for the attributes."""
     found = []
     for data in arrays(file).values():
         try:
@@ -128,7 +128,7 @@ def damages(file: h5py.File) -> list[str]:
 
 
 def arrays(file: h5py.File) -> Mapping[str, h5py.Dataset]:
-    """Arrays that are stored in the file, each under one name; views of others are left out."""
+    """Return the arrays stored in the file, each under one name, without virtual ones."""
     return {
         name: item
         for name, item in _objects(file)
@@ -137,7 +137,7 @@ def arrays(file: h5py.File) -> Mapping[str, h5py.Dataset]:
 
 
 def _objects(file: h5py.File) -> Iterator[tuple[str, Any]]:
-    """Groups and data sets, each once; those that pandas has links to by the names of lpclip."""
+    """Iterate over groups and data sets, each once, preferring lpclip's names to pandas' links."""
     seen = set()
     waiting: list[tuple[str, Any]] = [("", file["/"])]
     while waiting:
@@ -148,7 +148,7 @@ def _objects(file: h5py.File) -> Iterator[tuple[str, Any]]:
         seen.add(place)
         yield name, item
         if isinstance(item, h5py.Group):
-            # The last is the next to be visited, so 'frames', all links, comes last of all.
+            # The last entry is visited next, so 'frames', which holds links, comes last.
             # Names that are not UTF-8 come as bytes.
             names = sorted(item, key=lambda key: (key != "frames" or bool(name), str(key)))
             waiting += [(f"{name}/{key}".lstrip("/"), item[key]) for key in names]
@@ -176,12 +176,12 @@ def _blocks(data: h5py.Dataset, place: Part) -> Iterator[AnyArray]:
 
 
 def _of_attributes(file: h5py.File) -> np.uint64:
-    """Sum of the names of all objects and of their attributes, but for what is written last."""
+    """Sum of the names and attributes of all objects, except those that are written last."""
     total = xxh3_64()
     for name, item in sorted(_objects(file), key=lambda pair: pair[0]):
         total.update(f"\0{name}\0".encode())
         for number in range(h5py.h5a.get_num_attrs(item.id)):
-            attribute = h5py.h5a.open(item.id, index=number)  # in the order of names
+            attribute = h5py.h5a.open(item.id, index=number)  # sorted by name
             if not name and attribute.name in (ATTRIBUTES.encode(), b"complete"):
                 continue
             total.update(attribute.name + b"\0" + _bytes(item, attribute))
@@ -189,7 +189,7 @@ def _of_attributes(file: h5py.File) -> np.uint64:
 
 
 def _bytes(item: h5py.HLObject, attribute: Any) -> bytes:
-    """Type, shape and value of an attribute, by the low-level functions: a file has hundreds."""
+    """Type, shape and value of an attribute, by low-level functions: a file has hundreds."""
     if attribute.get_space().get_simple_extent_type() == h5py.h5s.NULL:
         return b""
     type_ = attribute.get_type()

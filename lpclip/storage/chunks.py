@@ -1,7 +1,7 @@
-"""Finished parts of a feature cache: one file per chunk of rows, which outlive a kill.
+"""Finished parts of a feature cache: one file per chunk of rows, which survive a crash.
 
 A part is a ``.npy`` file followed by its checksum. A part that is damaged or missing when a run
-continues is made again, it alone.
+resumes is made again, and no other.
 """
 
 import io
@@ -28,27 +28,27 @@ _CHECKSUM_BYTES = 4
 
 
 class Parts:
-    """The parts in a folder, written one after another by a thread while the next is made.
+    """The parts in a folder; a thread writes each while the next one is made.
 
     Attributes:
         missing: numbers of the parts that are not there yet, ascending.
-        batch_size: images that are encoded at once. What was made smaller because memory ran out
-            stays so in a run that continues: another batch size rounds otherwise.
+        batch_size: images per forward pass. A size that was reduced because memory ran out is kept
+            by a run that resumes: another batch size rounds differently.
     """
 
     def __init__(
         self, folder: Path, *, count: int, identity: Mapping[str, Any], batch_size: int
     ) -> None:
-        """Carry on what is in the folder if it was made for this very cache, else empty it.
+        """Resume from the folder if its parts were made for this very cache, else empty it.
 
         Args:
             folder: where the parts are.
             count: how many there are when all are made.
-            identity: everything that shapes the parts.
-            batch_size: to begin with; part of the identity.
+            identity: everything that the content of the parts depends on.
+            batch_size: initial value; part of the identity.
         """
         self._folder, self._count = folder, count
-        # Through JSON, as the note is read.
+        # Through JSON, to be comparable with the note that is read.
         self._identity = json.loads(json.dumps({**identity, "batch_size": batch_size}))
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writing: Future[None] | None = None
@@ -62,7 +62,7 @@ class Parts:
         else:
             if left:
                 log.warning(
-                    "%s: starting anew, since %s", folder, _difference(found, self._identity)
+                    "%s: starting again, since %s", folder, _difference(found, self._identity)
                 )
             self.batch_size, self.missing, known = batch_size, list(range(count)), set()
         for path in left:
@@ -72,22 +72,22 @@ class Parts:
             self._note(batch_size)
 
     def add(self, features: FloatArray, *, batch_size: int) -> None:
-        """Write the first missing part, ``[sum of versions, n, D]``; wait for the one before it.
+        """Start to write the first missing part ``[sum of versions, n, D]``; wait for the previous.
 
         Raises:
-            OSError: that could not be written.
+            OSError: the part before could not be written.
         """
         self.wait()
         self._writing = self._writer.submit(self._write, features, self.missing.pop(0), batch_size)
 
     def wait(self) -> None:
-        """Return when all parts are on the disk; errors as in ``add``."""
+        """Wait until all parts are on the disk; errors as in ``add``."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()
 
     def __iter__(self) -> Iterator[FloatArray]:
-        """All parts, in order.
+        """Iterate over all parts, in order.
 
         Raises:
             LpclipError: a part was damaged since it was written.
@@ -124,7 +124,7 @@ class Parts:
     def _write(self, features: FloatArray, number: int, batch_size: int) -> None:
         if batch_size != self._noted:
             self._note(batch_size)
-        # By way of memory: NumPy's own writing to a file forgets why a disk refused it.
+        # Through memory: NumPy's own writing to a file loses the disk's error.
         buffer = io.BytesIO()
         np.save(buffer, features, allow_pickle=False)
         buffer.write(zlib.crc32(buffer.getbuffer()).to_bytes(_CHECKSUM_BYTES, "big"))
@@ -141,23 +141,23 @@ def _load(path: Path) -> FloatArray:
     content, checksum = memoryview(data)[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
     if zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "big") != checksum:
         raise LpclipError(
-            f"{path} is damaged: its checksum is another one. Run the same command again, which "
-            "makes it anew and keeps the other parts."
+            f"{path} is damaged: its checksum differs. Run the same command again, which makes "
+            "it again and keeps the other parts."
         )
     features: FloatArray = np.load(io.BytesIO(content), allow_pickle=False)
     return features
 
 
 def _difference(found: object, identity: Mapping[str, Any]) -> str:
-    """Why the parts of an interrupted run are of no use."""
+    """Explain why the parts of an interrupted run cannot be used."""
     if not isinstance(found, dict):
-        return "nothing readable tells what its parts were made for"
+        return "it has no readable note of what its parts were made for"
     keys = sorted(key for key in {*found, *identity} if found.get(key) != identity.get(key))
     return f"its parts were made with another {', '.join(keys)}"
 
 
 def _replace(path: Path, data: bytes | memoryview) -> None:
-    # Under a name of this process alone: one that was suspended must not write in its heir's file.
+    # Under a name of this process alone: once suspended, it must not write to its successor's file.
     temporary = path.with_name(f"{path.name}.{this_writer()}")
     with temporary.open("wb") as file:
         file.write(data)

@@ -1,4 +1,4 @@
-"""The contents of an HDF5 file of lpclip, of whatever kind: its arrays, tables and attributes."""
+"""The contents of any HDF5 file of lpclip: its arrays, tables and attributes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from lpclip.storage.tables import read_table
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds.
+    """Contents of a file.
 
     Attributes:
         kind: of the file.
@@ -35,7 +35,7 @@ class Contents:
 
 
 def read_contents(path: Path) -> Contents:
-    """Read what a file holds; of its arrays, the shapes alone."""
+    """Read the contents of a file; only the types and shapes of its arrays."""
     with open_file(path) as file:
         kind = str(file.attrs["kind"])
         found = {

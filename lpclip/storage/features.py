@@ -1,4 +1,4 @@
-"""Feature caches: one array per view, written in chunks, read in unit length."""
+"""Feature caches: one array per view, written in chunks and read with unit length."""
 
 import errno
 import json
@@ -31,7 +31,7 @@ _READ_ROWS = 512
 # (position in a list of versions, rows) -> unit-length features ``[n, D]`` float32
 ReadRows: TypeAlias = Callable[[int, slice], FloatArray]
 
-# Every half-precision number in single precision: looking it up beats NumPy's conversion.
+# Every float16 number as float32: looking it up is faster than NumPy's conversion.
 _SINGLE = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
 
 
@@ -89,7 +89,7 @@ def write_features(
 
 
 def _gathered(parts: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    """The same rows in parts of some megabytes: few large writes are faster than many small."""
+    """Join parts to some megabytes each: few large writes are faster than many small ones."""
     waiting, size = list[FloatArray](), 0
     for part in parts:
         waiting.append(part)
@@ -102,19 +102,19 @@ def _gathered(parts: Iterable[FloatArray]) -> Iterator[FloatArray]:
 
 
 def _check_space(path: Path, size: int) -> None:
-    """Refuse to begin what the disk cannot hold."""
+    """Fail at once if the disk has no room for the file."""
     if shutil.disk_usage(path.parent).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _create_view(file: h5py.File, view: str, count: int, n: int, dim: int) -> h5py.Dataset:
-    # In one piece, neither chunked nor compressed: benchmarks/README.md says what that saves.
+    # Contiguous, neither chunked nor compressed; measured in benchmarks/README.md.
     shape = (count, n, dim) if count else (n, dim)
     return file.create_dataset(f"features/{view}", shape=shape, dtype=np.float16)
 
 
 def views(file: h5py.File) -> list[str]:
-    """Names of the views in an open feature cache, sorted.
+    """Return the names of the views in an open feature cache, sorted.
 
     Raises:
         LpclipError: the file has no group of views.
@@ -122,8 +122,10 @@ def views(file: h5py.File) -> list[str]:
     group = file["features"]
     if not isinstance(group, h5py.Group):
         path = Path(file.filename)
-        raise LpclipError(f"{path} is damaged: 'features' is no group of views.{make_again(path)}")
-    return sorted(name for name in group if isinstance(name, str))  # bytes: no UTF-8
+        raise LpclipError(
+            f"{path} is damaged: 'features' is not a group of views.{make_again(path)}"
+        )
+    return sorted(name for name in group if isinstance(name, str))  # bytes if not UTF-8
 
 
 def read_rows(path: Path) -> pd.DataFrame:
@@ -140,7 +142,7 @@ def view_settings(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def versions_of(path: Path, view: str) -> int:
-    """How many versions a view has; 1 for one that has none.
+    """Return the number of versions of a view; 1 for a view without versions.
 
     Raises:
         LpclipError: there is no such view.
@@ -151,10 +153,10 @@ def versions_of(path: Path, view: str) -> int:
 
 
 def stored_view(path: Path, file: h5py.File, view: str) -> h5py.Dataset:
-    """A view of an open feature cache, ``[N, D]`` or ``[V, N, D]`` as it is stored.
+    """Return the data set of a view in an open feature cache, ``[N, D]`` or ``[V, N, D]``.
 
     Raises:
-        LpclipError: there is no such view, or it is not what a view is.
+        LpclipError: there is no such view, or it is damaged.
     """
     if view not in (names := views(file)):
         raise LpclipError(f"{path} has no view '{view}'. {did_you_mean(view, names)}")
@@ -169,10 +171,10 @@ def stored_view(path: Path, file: h5py.File, view: str) -> h5py.Dataset:
 
 
 def read_features(path: Path, view: str, *, expected: Provenance) -> FloatArray:
-    """Features of one view, unit length, float32, ``[N, D]`` or ``[V, N, D]``.
+    """Read the features of one view, unit length, float32, ``[N, D]`` or ``[V, N, D]``.
 
     Raises:
-        LpclipError: the cache is not what ``expected`` says, or has no such view.
+        LpclipError: the provenance is not the expected one, or there is no such view.
     """
     with open_file(path, kind=KIND) as file:
         check_provenance(path, provenance_of(file), expected)
@@ -216,7 +218,7 @@ def verify_versions(path: Path, versions: Sequence[tuple[str, int]]) -> tuple[in
 
 
 def unit_length(data: h5py.Dataset) -> FloatArray:
-    """All of a view, unit length, float32; beside the result, little memory is used."""
+    """Read a view, unit length, float32, using little memory besides the result."""
     values = np.empty(data.shape, dtype=np.float32)
     for version in checksums.parts(data):
         read, of_version = checksums.Sum(data, version), values[version or ...]
@@ -230,12 +232,12 @@ def unit_length(data: h5py.Dataset) -> FloatArray:
 
 
 def unit(stored: npt.NDArray[np.float16]) -> FloatArray:
-    """Features as they are stored, ``[..., D]``, in unit length and float32."""
+    """Convert stored features ``[..., D]`` to unit length and float32."""
     return normalise(np.take(_SINGLE, stored.view(np.uint16), mode="clip"))
 
 
 def normalise(features: FloatArray) -> FloatArray:
-    """Rows divided by their length; a row of zeros stays zero."""
+    """Divide rows by their length; a row of zeros stays zero."""
     norm = np.linalg.norm(features, axis=-1, keepdims=True)
     unit: FloatArray = features / np.maximum(norm, np.finfo(np.float32).tiny)
     return unit

@@ -1,8 +1,8 @@
-"""The HDF5 files of lpclip: written and read here alone, so that a file always knows what it is.
+"""The common frame of all HDF5 files of lpclip: kind, provenance, checksums, completeness.
 
-Every file carries ``kind``, ``schema_version``, its provenance (model, weights, view settings,
-fingerprint of the index, versions, …) as attributes, and ``complete``; every array a checksum.
-``pandas.read_hdf`` opens tables and frames. No file holds a date or a host, so equal contents are
+Every file has ``kind``, ``schema_version``, its provenance (model, weights, view settings,
+fingerprint of the index, versions, …) as attributes, and ``complete``; every array has a checksum.
+``pandas.read_hdf`` opens tables and frames. Files hold no date or host name, so equal contents are
 equal bytes.
 """
 
@@ -62,11 +62,11 @@ def create(
 
 @contextlib.contextmanager
 def open_file(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
-    """Whole file of a kind (any where None), for reading.
+    """Open a complete file of a kind (any kind if None) for reading.
 
     Raises:
-        LpclipError: missing, truncated, not a file of lpclip's, of another kind, or one that
-            ``open_hdf5`` refuses.
+        LpclipError: missing, truncated, not written by lpclip, of another kind, or refused by
+            ``open_hdf5``.
     """
     if not path.is_file():
         raise LpclipError(f"{path} does not exist. Run Snakemake, which makes it.")
@@ -88,13 +88,13 @@ def open_file(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
 
 
 def read_provenance(path: Path, *, kind: str | None = None) -> Attributes:
-    """Attributes of a file, without those that every file has."""
+    """Read the attributes of a file, without those that every file has."""
     with open_file(path, kind=kind) as file:
         return provenance_of(file)
 
 
 def provenance_of(file: h5py.File, *, every: bool = False) -> Attributes:
-    """Attributes of an open file, without those that every file has unless these are wanted."""
+    """Return the attributes of an open file, with ``every`` also those that every file has."""
     found = Attributes(Path(file.filename), file.attrs)
     for key in () if every else _COMMON:
         found.pop(key, None)
@@ -102,12 +102,12 @@ def provenance_of(file: h5py.File, *, every: bool = False) -> Attributes:
 
 
 def check_provenance(path: Path, found: Provenance, expected: Provenance) -> None:
-    """Refuse a file that is not what it is asked to be.
+    """Refuse a file whose provenance is not the expected one.
 
     Args:
         path: the file that ``found`` was read from.
         found: provenance of the file.
-        expected: fields that must be equal; others are not looked at.
+        expected: fields that must be equal; others are ignored.
 
     Raises:
         LpclipError: names the first field that differs and both values.
@@ -121,7 +121,7 @@ def check_provenance(path: Path, found: Provenance, expected: Provenance) -> Non
 
 
 def columns(path: Path, frame: pd.DataFrame, *names: str) -> pd.DataFrame:
-    """Columns of a table that was read from a file.
+    """Select columns of a table that was read from a file.
 
     Raises:
         LpclipError: one of them is missing.

@@ -1,9 +1,9 @@
-"""New HDF5 files on disks that may fill up: the HDF5 library never sees a write that failed.
+"""Create HDF5 files so that a failed write (disk full) is an error and not a crash.
 
-The library cannot recover from a failed write. It tries again when the file is closed and once more
-when the process ends, and then crashes. Here it writes to an object that keeps the first error for
-the caller and from then on drops what it is given. An interrupt (Ctrl-C) waits until the library is
-not inside such a write.
+The HDF5 library cannot recover from a failed write: it tries again when the file is closed and when
+the process ends, and then crashes. Here it writes to an object that keeps the first error for the
+caller and drops all later writes. An interrupt (Ctrl-C) is delayed while the library is inside such
+a write.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ from types import FrameType
 
 import h5py
 
-# An interrupt that meets the library inside a write is sent again after this long.
+# Delay after which an interrupt that arrived inside a write is sent again.
 RETRY_SECONDS = 0.02
 
 
 @contextlib.contextmanager
 def new_hdf5(path: Path) -> Iterator[h5py.File]:
-    """New HDF5 file at ``path``, open for writing while the block runs.
+    """Create an HDF5 file, open for writing while the block runs.
 
     Raises:
         OSError: the first write that failed (disk full, quota, size limit, damaged disk).
@@ -32,7 +32,7 @@ def new_hdf5(path: Path) -> Iterator[h5py.File]:
         with _interrupts_between_calls(), h5py.File(output, "w") as file:
             yield file
     except Exception as error:
-        # What could not be written cannot be read again either.
+        # Reading back data that was dropped fails, too: report the first error.
         if output.error is None:
             raise
         raise output.error from error
@@ -43,10 +43,10 @@ def new_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 class _Output:
-    """A file as ``h5py`` uses it: seek, then read or write.
+    """A file object for ``h5py``: seek, then read or write.
 
     Attributes:
-        error: the first error of the disk, if any.
+        error: the first error of a read or write, if any.
     """
 
     def __init__(self, path: Path) -> None:
@@ -118,13 +118,13 @@ _CALLBACKS = {
 
 
 def _drops_exceptions(frame: FrameType) -> bool:
-    """Whether the library, or Python (of what a weak reference calls), catches what is raised."""
+    """Whether an exception raised in this frame is swallowed, by HDF5 or by a weak reference."""
     return frame.f_code in _CALLBACKS or frame.f_globals.get("__name__") == "weakref"
 
 
 @contextlib.contextmanager
 def _interrupts_between_calls() -> Iterator[None]:
-    """Put off interrupts that would raise an exception where it does not reach the caller."""
+    """Delay interrupts whose exception would not reach the caller."""
     previous = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(previous):
         yield  # no exception is raised here

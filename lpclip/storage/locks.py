@@ -1,7 +1,7 @@
 """HDF5's file lock: wait while another program has a file open for writing, and name the program.
 
-The HDF5 library locks a file with ``flock``: shared for readers, exclusive for whoever opens it for
-writing, which ``pandas.HDFStore(path)`` does by default.
+The HDF5 library locks a file with ``flock``: shared for readers, exclusive for writers.
+``pandas.HDFStore(path)`` opens for writing by default.
 """
 
 import errno
@@ -17,15 +17,15 @@ from lpclip.errors import LpclipError
 WAIT_SECONDS = 5.0  # how long readers wait for a writer to close a file
 _PAUSE_SECONDS = 0.1
 
-# What file systems answer that have no locks: NFS without its lock daemon, some FUSE.
+# Errors of file systems without locks: NFS without its lock daemon, some FUSE.
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 def wait_for_writers(path: Path, opened: IO[bytes]) -> None:
-    """Return once no program holds the exclusive lock of a file; at once where there are no locks.
+    """Wait until no program holds the exclusive lock of a file.
 
-    The lock is tried and given back: readers of lpclip hold none, so that whatever opens the file
-    next to them, for reading or with a default that asks for writing, can do so.
+    The lock is acquired and released at once: lpclip holds no lock while it reads, so that other
+    programs can open the file meanwhile. Without locks, return at once.
 
     Args:
         path: the file, for the error.
@@ -35,18 +35,18 @@ def wait_for_writers(path: Path, opened: IO[bytes]) -> None:
         LpclipError: it is still locked after ``WAIT_SECONDS``; names the lock and its holders.
     """
     if os.environ.get("HDF5_USE_FILE_LOCKING", "").upper() in ("FALSE", "0"):
-        return  # the library's own switch: there may be a lock that nobody can release
+        return  # HDF5's own switch: there may be a lock that cannot be released
     end = time.monotonic() + WAIT_SECONDS
     while not _is_free(opened):
         holders = list(_holders(opened))
-        # A program that waits for itself waits in vain.
+        # Waiting for a lock that this process holds would never end.
         if time.monotonic() >= end or os.getpid() in holders:
             raise LpclipError(locked(path, holders))
         time.sleep(_PAUSE_SECONDS)
 
 
 def locked(path: Path, holders: list[int]) -> str:
-    """Sentences for a file that is open for writing elsewhere."""
+    """Describe a file that is open for writing in another program."""
     who = ", ".join(map(_described, holders)) or (
         "a program that cannot be seen from here, perhaps on another machine"
     )
@@ -59,7 +59,7 @@ def locked(path: Path, holders: list[int]) -> str:
 
 
 def without_locks(path: Path) -> str:
-    """Sentences for a file system without locks where the library insists on them."""
+    """Describe a file system without locks where the environment requires them."""
     return (
         f"{path} lies on a file system without file locks, but HDF5_USE_FILE_LOCKING="
         f"{os.environ.get('HDF5_USE_FILE_LOCKING', '')} requires one. "
@@ -81,10 +81,10 @@ def _is_free(opened: IO[bytes]) -> bool:
 
 
 def _holders(opened: IO[bytes]) -> Iterator[int]:
-    """Processes of this machine that have the file locked for writing, where Linux lists them.
+    """Find the processes on this machine that hold a write lock on the file (Linux only).
 
-    Each descriptor's entry in ``/proc`` tells its locks. This finds the file also where the numbers
-    of ``/proc/locks`` are not those of ``stat``, as on overlay file systems in containers.
+    ``/proc`` lists the locks of every descriptor. Unlike ``/proc/locks``, this also works where the
+    inode numbers differ from those of ``stat``, as on overlay file systems in containers.
     """
     status = os.fstat(opened.fileno())
     for entry in Path("/proc").glob("[0-9]*/fd/*"):
@@ -94,7 +94,7 @@ def _holders(opened: IO[bytes]) -> Iterator[int]:
                 continue
             info = (entry.parents[1] / "fdinfo" / entry.name).read_text()
         except OSError:
-            continue  # closed by now, or another user's
+            continue  # closed meanwhile, or another user's
         if "WRITE" in info:
             yield int(entry.parents[1].name)
 

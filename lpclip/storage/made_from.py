@@ -1,9 +1,9 @@
-"""What a file was made from, recorded in it, so that no file is believed by its name.
+"""Records of what a file was made from, so that no file is trusted by its name.
 
 A record holds the stage, its settings and, for every file that the stage read, the hash of that
-file's own record. So the hash of a record covers everything upstream: other class names at the
-beginning of a run are another hash at its end. HDF5 files hold their record as attributes; CSV,
-JSON and HTML files have one file next to them, ``{name}.made_from.json``.
+file's own record. So the hash of a record covers everything upstream: changing the class names at
+the start of a run changes the hash at its end. HDF5 files hold their record as attributes; CSV,
+JSON and HTML files have a file next to them, ``{name}.made_from.json``.
 """
 
 import contextlib
@@ -26,15 +26,14 @@ from lpclip.utils.atomic import atomic_path
 Record: TypeAlias = dict[str, Any]
 
 ENDING = ".made_from.json"
-# Of HDF5 files: the record, and its hash.
+# Attributes of HDF5 files: the record, and its hash.
 ATTRIBUTES = ("made_from", "made_from_hash")
-# Settings of a rule that are no part of what a file was made from: code and versions change
-# without changing what was asked for; Snakemake compares them by itself.
+# Settings of a rule that are not recorded: code and versions are compared by Snakemake itself.
 NOT_RECORDED = ("code", "versions")
-# A longer value is recorded as its first entries and its hash: nobody reads a thousand prompts.
+# A longer value, such as a thousand prompts, is recorded as its first entries and its hash.
 _LONGEST_VALUE = 8_000
 _SHOWN = 3
-# Parts of a record that all files of a job share.
+# Parts of a record that all outputs of a job share.
 _OF_JOB = ("stage", "settings", "inputs")
 
 _current: ContextVar[Record | None] = ContextVar("made_from", default=None)
@@ -43,17 +42,17 @@ _current: ContextVar[Record | None] = ContextVar("made_from", default=None)
 def record_of(
     stage: str, settings: Mapping[str, Any], inputs: Iterable[Path], *, output: Path
 ) -> Record:
-    """Record of a file that is about to be made.
+    """Return the record of a file that is about to be made.
 
     Args:
         stage: name of the stage.
-        settings: of the stage, as JSON values; those of ``NOT_RECORDED`` are left out.
-        inputs: files that the stage reads; they are noted by their paths relative to the output,
-            so that a moved project is the same project.
+        settings: of the stage, as JSON values; those in ``NOT_RECORDED`` are left out.
+        inputs: files that the stage reads; their paths are recorded relative to the output, so that
+            a project can be moved.
         output: the stage's main output.
 
     Raises:
-        LpclipError: one of the inputs was made from another version of another one.
+        LpclipError: one input was made from another version of another input.
     """
     paths = sorted(set(inputs))
     _check_together(paths)
@@ -65,18 +64,18 @@ def record_of(
 
 
 def recorded_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a record holds them: without code and versions, long values shortened."""
+    """Return settings as recorded: without code and versions, long values shortened."""
     return {key: _shortened(value) for key, value in settings.items() if key not in NOT_RECORDED}
 
 
 def hash_of(record: Mapping[str, Any]) -> str:
-    """Hash of a record, 16 hexadecimal digits."""
+    """Return the hash of a record, 16 hexadecimal digits."""
     return sha256(_text(record).encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
 def recording(record: Record) -> Iterator[None]:
-    """HDF5 files that are created inside the block get this record."""
+    """Give HDF5 files that are created inside the block this record."""
     token = _current.set(record)
     try:
         yield
@@ -85,15 +84,12 @@ def recording(record: Record) -> Iterator[None]:
 
 
 def stamp(file: h5py.File, *, content: str | float | None = None) -> None:
-    """Give a file that is being created the record of the block it is created in, if any.
-
-    Outside ``recording`` there is none: a function that is called by hand has no settings to
-    record.
+    """Store the record of the enclosing ``recording`` block, if any, in a new file.
 
     Args:
         file: open for writing.
-        content: what tells apart files with the same settings and inputs, such as the fingerprint
-            of images that lie outside the workflow.
+        content: what distinguishes files with the same settings and inputs, such as the
+            fingerprint of images outside the workflow.
     """
     record = _current.get()
     if record is None:
@@ -109,18 +105,18 @@ def stamp(file: h5py.File, *, content: str | float | None = None) -> None:
 
 
 def record_path(output: Path) -> Path:
-    """Where the record of a file that is not HDF5 lies."""
+    """Return the path of the record of a file that is not HDF5."""
     return output.with_name(output.name + ENDING)
 
 
 def write_record(output: Path, record: Record, files: Iterable[Path] = ()) -> None:
-    """Write the record of files that are not HDF5 next to the main one.
+    """Write the record of files that are not HDF5 next to the main file.
 
     Args:
         output: the main file; it need not be one of the files.
         record: of the stage.
-        files: tables and JSON files that it wrote; the hashes of what is in them are noted, so that
-            one that was exchanged or edited is found.
+        files: tables and JSON files that the stage wrote; their hashes are recorded, so that a
+            replaced or edited file is noticed.
     """
     contents = {os.path.relpath(path, output.parent): _hash_of_file(path) for path in files}
     with atomic_path(record_path(output)) as temporary:
@@ -129,9 +125,9 @@ def write_record(output: Path, record: Record, files: Iterable[Path] = ()) -> No
 
 
 def read_record(path: Path) -> Record | None:
-    """Record of a file, from its attributes or from the file next to it; None where it has none.
+    """Read the record of a file, from its attributes or from the file next to it; None without one.
 
-    A file that cannot be read has none either: whoever reads it for its contents says why.
+    An unreadable file has none either: the error is raised where its contents are read.
     """
     place = path if path.suffix == ".h5" else record_path(path)
     try:
@@ -142,7 +138,7 @@ def read_record(path: Path) -> Record | None:
 
 
 def hash_in(path: Path) -> str:
-    """Hash of a file's record; "" for a file without one."""
+    """Return the hash of a file's record; "" for a file without one."""
     record = read_record(path)
     return "" if record is None else hash_of(record)
 
@@ -154,13 +150,13 @@ def made_from_something_else(
     siblings: Iterable[Path] = (),
     known: dict[Path, Path | None] | None = None,
 ) -> str | None:
-    """What a file was made from that is no longer so, in words; None where all is the same.
+    """Describe what a file was made from that has changed since; None if nothing has.
 
     Args:
-        path: a file that is there; one that cannot be read is left to whoever reads it.
-        settings: what its stage would be given now.
+        path: an existing file; an unreadable one gives None, since its reader raises the error.
+        settings: those that its stage would get now.
         siblings: HDF5 files that the same job wrote.
-        known: what ``changed_input`` found for other files; it is added to.
+        known: cache of ``changed_input``, which is extended.
     """
     record = read_record(path)
     if record is None:
@@ -182,14 +178,13 @@ def made_from_something_else(
 
 
 def changed_input(path: Path, known: dict[Path, Path | None] | None = None) -> Path | None:
-    """The first input of a file, or of its inputs, that is not what the file was made from.
+    """Return the first input of a file, or of its inputs, that changed since the file was made.
 
-    Inputs that are not there are passed over: they were removed to save space, or the file was
-    copied to another place.
+    Missing inputs are ignored: they were removed to save space, or the file was copied elsewhere.
 
     Args:
         path: the file.
-        known: what was found for other files; it is added to.
+        known: results for other files, which are extended.
     """
     known = {} if known is None else known
     if path not in known:
@@ -207,22 +202,22 @@ def changed_input(path: Path, known: dict[Path, Path | None] | None = None) -> P
 
 
 def changed_settings(found: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """What differs between a record's settings and others, as ``key: 0.5, not 0.7``."""
+    """List the differences between a record's settings and others, as ``key: 0.5, not 0.7``."""
     before, now = found.get("settings", {}), json.loads(_text(recorded_settings(settings)))
     return list(_differences(before, now, ""))
 
 
 def _inputs(path: Path) -> dict[Path, str]:
-    """Hashes of what a file was made from, by the places where that was then."""
+    """Return the hashes of the inputs of a file, by their paths."""
     inputs = (read_record(path) or {}).get("inputs", {})
     return {Path(os.path.normpath(path.parent / name)): inputs[name] for name in inputs}
 
 
 def _check_together(paths: Sequence[Path]) -> None:
-    """Refuse files of which one was made from another version of another one.
+    """Refuse files of which one was made from another version of another.
 
-    Only the files that a stage is given are opened: their records name others, such as an index
-    with its labels, that the stage has no right to read.
+    Only the files that a stage is given are opened: their records name others that the stage must
+    not read, such as an index with labels.
     """
     given = {path.resolve(): path for path in paths}
     for path in paths:
@@ -282,7 +277,7 @@ def _hash_of_file(path: Path) -> str:
 
 @lru_cache(maxsize=100_000)
 def _read(place: Path, *_state: int) -> Record | None:
-    """``_state``: of the file, so that one that is made again is read again."""
+    """Read a record; ``_state`` of the file is in the cache's key, so that a new file is read."""
     try:
         if place.suffix == ".h5":
             with h5py.File(place, "r", locking=False) as file:

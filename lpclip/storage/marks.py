@@ -1,4 +1,4 @@
-"""What tells whether a file that a user gave was replaced, found quickly and without dates."""
+"""Fingerprints that change when a user's file is replaced, found quickly and without dates."""
 
 import contextlib
 import json
@@ -11,19 +11,19 @@ from lpclip.errors import LpclipError
 from lpclip.storage.json_text import read_object
 from lpclip.utils.atomic import atomic_path
 
-# Bytes of a file that is read whole to tell it from others, and what is read of a larger one.
+# Files up to this size are read whole; of larger ones, so many blocks.
 _SMALL = 16_000_000
 _BLOCKS, _BLOCK_BYTES = 64, 4096
 
 
 def marks_of(paths: Iterable[Path], *, known: Path | None = None) -> dict[str, str]:
-    """For each file that is there, what changes when it is replaced; no dates: a copy is the same.
+    """Return a fingerprint of every existing file; a copy has the same one, whatever its date.
 
-    A file of up to 16 MB is read whole, of a larger one 64 blocks that are spread evenly.
+    Files of up to 16 MB are read whole, larger ones in 64 evenly spaced blocks.
 
     Args:
-        paths: of the files.
-        known: a JSON file that remembers the marks of files whose size and time did not change.
+        paths: the files.
+        known: a JSON file that caches the fingerprints of files whose size and time did not change.
     """
     before: dict[str, list[Any]] = {} if known is None else read_object(known)
     found, marks = dict[str, Any](), dict[str, str]()

@@ -1,9 +1,9 @@
-"""An HDF5 file, opened for reading: what is wrong with it, if anything, becomes a sentence.
+"""Open HDF5 files for reading, with a clear error for whatever is wrong with a file.
 
-Reading takes no lock. Outputs of lpclip are written under a temporary name and renamed, so a file
-that is open here is never one that lpclip writes to. Another program may write to it in place: its
-lock is waited for before the file is opened (``lpclip.storage.locks``), and a file that changed
-while it was read is not believed.
+Reading takes no lock. lpclip writes its outputs under a temporary name and renames them, so it
+never writes to a file that is open here. Another program may write to it in place: its lock is
+waited for before the file is opened (``lpclip.storage.locks``), and a file that changed while it
+was read is refused.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ _MARK_BYTES = 1 << 16
 
 
 def make_again(path: Path) -> str:
-    """What to do about an output of the workflow that cannot be used; nothing for other files.
+    """Advise to make an unusable output of the workflow again; empty for other files.
 
-    Nothing is to be deleted: the new file replaces the old one when it is whole.
+    Nothing needs to be deleted: the new file replaces the old one when it is complete.
 
     >>> make_again(Path("a.h5")).partition(" with ")[2]
     '--forcerun a.h5 (before its --).'
@@ -44,11 +44,11 @@ def make_again(path: Path) -> str:
 
 @contextlib.contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """File of any program, for reading, without parts that lie in other files.
+    """Open an HDF5 file of any program for reading; parts in other files are refused.
 
     Raises:
-        LpclipError: locked by a writer, not readable, truncated, damaged, not HDF5, changed while
-            it was read, or with links to or storage in other files.
+        LpclipError: locked by a writer, unreadable, truncated, damaged, not HDF5, changed while it
+            was read, or with links to or storage in other files.
     """
     with open_bytes(path) as opened:
         wait_for_writers(path, opened)
@@ -64,7 +64,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """A file, open for reading.
+    """Open a file for reading.
 
     Raises:
         LpclipError: it cannot be opened.
@@ -78,8 +78,7 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def _open(path: Path) -> h5py.File:
-    # In one process the library opens a file twice only with the same wish for locks; None is what
-    # h5py does by default.
+    # A process can open a file twice only with the same locking option; None is h5py's default.
     wishes = (False, None, True, "best-effort")
     for wish in wishes:
         try:
@@ -90,7 +89,7 @@ def _open(path: Path) -> h5py.File:
                 continue
             if "unable to lock" not in text:
                 raise
-            # HDF5_USE_FILE_LOCKING=TRUE overrides what programs wish.
+            # HDF5_USE_FILE_LOCKING=TRUE overrides the option.
             if error.errno in NO_LOCKS or any(f"errno = {code}," in text for code in NO_LOCKS):
                 raise LpclipError(without_locks(path)) from error
             raise LpclipError(locked(path, [])) from error
@@ -98,12 +97,12 @@ def _open(path: Path) -> h5py.File:
 
 
 class _Mark(NamedTuple):
-    """What tells whether a file was written to.
+    """State of a file, to notice that it was written to.
 
     Attributes:
         time: of its last change, in nanoseconds.
         size: in bytes.
-        ends: checksum of its first and last bytes, where HDF5 keeps where everything else is.
+        ends: checksum of its first and last bytes, where HDF5 keeps its directory.
     """
 
     time: int
@@ -112,8 +111,8 @@ class _Mark(NamedTuple):
 
 
 def _mark(opened: IO[bytes]) -> _Mark:
-    # The time alone is too strict: opening for writing changes it, though no byte changes. Values
-    # that are overwritten in place in the middle of a large file are found by their checksums.
+    # The time alone is too strict: opening for writing changes it without changing a byte. Values
+    # overwritten in the middle of a large file are found by their checksums.
     status = os.fstat(opened.fileno())
     ends = zlib.crc32(os.pread(opened.fileno(), _MARK_BYTES, 0))
     last = max(status.st_size - _MARK_BYTES, 0)
@@ -136,10 +135,7 @@ def _check_structure(path: Path, file: h5py.File, mark: _Mark) -> None:
 
 @contextlib.contextmanager
 def _sentences(path: Path) -> Iterator[None]:
-    """Turn what the HDF5 library raises of a file into a sentence.
-
-    Errors of the code that uses the file pass: they are not the file's.
-    """
+    """Turn errors of the HDF5 library into sentences; errors of the calling code pass through."""
     try:
         yield
     except Exception as error:
@@ -157,6 +153,6 @@ def _raised_by_hdf5(error: BaseException) -> bool:
 
 
 def _is_of_writing(error: Exception) -> bool:
-    """Whether another file, which is written at the same time, is at fault."""
+    """Whether the error concerns another file, which is being written at the same time."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return full or "write failed" in str(error)

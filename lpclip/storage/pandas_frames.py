@@ -1,8 +1,8 @@
-"""Arrays of an HDF5 file as DataFrames that ``pandas.read_hdf`` opens, without a second copy.
+"""Arrays of an HDF5 file as DataFrames for ``pandas.read_hdf``, without a second copy.
 
-pandas' fixed format of one block: the names of the rows and columns, and values that are a hard
-link to the stored array, or a virtual data set over one version of it in the same file. Attributes
-are those that pandas writes (``pandas.io.pytables.FrameFixed``, ``SeriesFixed``).
+This is pandas' fixed format of one block: the names of the rows and columns, and values that are a
+hard link to the stored array, or a virtual data set over one version of it. Attributes are those
+that pandas writes (``pandas.io.pytables.FrameFixed``, ``SeriesFixed``).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,16 +17,16 @@ from lpclip.storage.checksums import Part
 
 GROUP = "frames"
 
-# As PyTables writes a text without characters, and None.
+# How PyTables writes an empty string, and None.
 EMPTY = h5py.Empty(h5py.string_dtype("utf-8", 1))
 NONE = np.bytes_(b"N.")
 
 
 class Frames:
-    """Frames of one file whose rows have the same names; what they share is stored once."""
+    """Frames of one file with the same row names; what they share is stored once."""
 
     def __init__(self, file: h5py.File, rows: npt.NDArray[np.bytes_]) -> None:
-        """Nothing is written before the first frame.
+        """Prepare frames; nothing is written before the first one.
 
         Args:
             file: open for writing.
@@ -49,12 +49,12 @@ class Frames:
         Args:
             key: below ``frames``.
             values: ``[..., N, D]``, in the same file.
-            part: place on the leading axes; of an array without them, all of it.
-            columns: D names, the same for all frames; 0 to D - 1 where they are None or repeat.
+            part: position on the leading axes; empty for an array without them.
+            columns: D names, the same for all frames; 0 to D - 1 if None or not unique.
         """
         frame = self._group(key, "frame", ("axis0", "axis1", "block0_items"))
         frame.attrs["nblocks"], frame.attrs["ndim"] = 1, 2
-        if columns is None or len(set(columns)) < len(columns):  # pandas refuses repeated ones
+        if columns is None or len(set(columns)) < len(columns):  # pandas refuses repeated names
             frame["axis0"] = self._named("columns", np.arange(values.shape[-1]), "integer")
         else:
             frame["axis0"] = self._named("columns", fixed_length(columns), "string")
@@ -65,12 +65,12 @@ class Frames:
     def add_versions(
         self, key: str, values: h5py.Dataset, numbers: Sequence[int] | None = None
     ) -> None:
-        """One frame of an array ``[N, D]``; of ``[V, N, D]`` one per version, ``{key}/{number}``.
+        """Add a frame of an array ``[N, D]``; of ``[V, N, D]`` one per version, ``{key}/{number}``.
 
         Args:
             key: below ``frames``.
             values: in the same file.
-            numbers: of the versions (severities); by default 0 to V - 1.
+            numbers: names of the versions (severities); by default 0 to V - 1.
         """
         if values.ndim == 2:
             self.add(key, values)
@@ -79,7 +79,7 @@ class Frames:
             self.add(f"{key}/{number}", values, part=(place,))
 
     def add_series(self, key: str, values: h5py.Dataset, *, part: Part) -> None:
-        """The same of an array ``[..., N]`` as a Series."""
+        """Add an array ``[..., N]`` as a Series; arguments as in ``add``."""
         series = self._group(key, "series", ("index",))
         series.attrs["name"] = NONE
         series["index"] = self._named("rows", self._rows, "string")
@@ -93,19 +93,19 @@ class Frames:
         return group
 
     def _named(self, name: str, values: npt.NDArray[Any], kind: str) -> h5py.Dataset:
-        """Array of names, to be linked from every frame: without a name of its own."""
+        """Store an array of names, to be linked from every frame, under no name of its own."""
         if name not in self._stored:
             data = self._file.create_dataset(None, data=values)
             _describe(data)
             set_attributes(data, {"kind": kind, "name": NONE})
             if kind == "string":
-                data.attrs["nan_rep"] = EMPTY  # no text stands for a missing one
+                data.attrs["nan_rep"] = EMPTY  # no text means "missing"
             self._stored[name] = data
         return self._stored[name]
 
 
 def pandas_keys(file: h5py.File) -> list[str]:
-    """What ``HDFStore.keys()`` lists, without the leading slash."""
+    """Return what ``HDFStore.keys()`` lists, without the leading slash."""
     found: list[str] = []
 
     def visit(name: str, item: Any) -> None:
@@ -117,14 +117,14 @@ def pandas_keys(file: h5py.File) -> list[str]:
 
 
 def fixed_length(texts: Iterable[Any]) -> npt.NDArray[np.bytes_]:
-    """Texts in UTF-8, all as long as the longest."""
+    """Encode texts as UTF-8 of fixed length."""
     encoded = [str(text).encode() for text in texts]
     return np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
 
 
 def set_attributes(item: h5py.HLObject, attributes: Mapping[str, Any]) -> None:
-    """Attributes, texts as PyTables reads them (of fixed length, UTF-8), and an empty title."""
-    # By the low-level functions: a file has hundreds, and h5py renames each after writing it.
+    """Write attributes as PyTables reads them (text: fixed length, UTF-8), and an empty title."""
+    # Low-level functions: h5py renames each of the hundreds of attributes after writing it.
     scalar = h5py.h5s.create(h5py.h5s.SCALAR)
     for key, value in attributes.items():
         if isinstance(value, str):
@@ -157,7 +157,7 @@ def _attach(group: h5py.Group, name: str, values: h5py.Dataset, part: Part) -> N
     space, source = h5py.h5s.create_simple(shape), h5py.h5s.create_simple(values.shape)
     source.select_hyperslab((*part, *(0 for _ in shape)), (*(1 for _ in part), *shape))
     settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    settings.set_obj_track_times(False)  # h5py's own functions for virtual data sets store a date
+    settings.set_obj_track_times(False)  # h5py's functions for virtual data sets store a date
     settings.set_virtual(space, b".", values.name.encode(), source)
     type_ = values.id.get_type()
     _describe(h5py.Dataset(h5py.h5d.create(group.id, name.encode(), type_, space, settings)))

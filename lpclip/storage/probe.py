@@ -25,7 +25,7 @@ class Probe:
     Attributes:
         weight: ``[C, D]`` float32.
         bias: ``[C]`` float32.
-        scale: what cosines are multiplied with.
+        scale: factor of the cosines.
         class_names: C names.
         provenance: attributes of its file.
     """

@@ -42,21 +42,21 @@ class Probes:
     Attributes:
         weight: ``[R, S, C, D]`` float32; round 0 is the zero-shot head.
         bias: ``[R, S, C]`` float32.
-        scale: what cosines are multiplied with.
+        scale: factor of the cosines.
         class_names: C names.
         seeds: S seeds.
-        rounds: one row per round and seed: what the round kept and how sure it was.
-        pseudo_labels: class that each unlabelled sample had as its target, int32 ``[R, S, N]``;
-            None for a method without pseudo-labels. Row 0 is empty of meaning (-1).
-        selected: bool ``[R, S, N]``, which samples the round learned from.
-        n_labels: true labels that the method saw, with each seed.
-        labels_seen: bool ``[S, N]``, which images of the adapt set they belong to; None for a
-            method that saw none.
-        strong_policy: policy of the strong views that it learned from; empty for none.
-        guard: what the guard found and decided, one row per strength; None for a method without.
-        student_view: views of unlabelled samples that it learned from; empty for none.
-        member_weight: ``[S, M, C, D]`` float32, the last round's members; None where a round is
-            one probe.
+        rounds: one row per round and seed: how many samples it kept, and their confidence.
+        pseudo_labels: target class of each unlabelled sample, int32 ``[R, S, N]``; None for a
+            method without pseudo-labels. Round 0 has none (-1).
+        selected: bool ``[R, S, N]``, samples that the round was trained on.
+        n_labels: true labels used per seed.
+        labels_seen: bool ``[S, N]``, images of the adapt set whose labels were used; None for a
+            label-free method.
+        strong_policy: policy of the strong views in training; empty for none.
+        guard: evidence and decision of the guard, one row per strength; None without a guard.
+        student_view: views of unlabelled samples in training; empty for none.
+        member_weight: ``[S, M, C, D]`` float32, members of the last round; None unless it is an
+            ensemble.
         member_bias: ``[S, M, C]`` float32.
     """
 
@@ -77,15 +77,15 @@ class Probes:
     member_bias: FloatArray | None = None
 
     def last(self) -> tuple[FloatArray, FloatArray]:
-        """Weight ``[S, M, C, D]`` and bias ``[S, M, C]`` of the last round; M = 1 for one probe."""
+        """Return weight ``[S, M, C, D]`` and bias ``[S, M, C]`` of the last round."""
         if self.member_weight is None or self.member_bias is None:
             return self.weight[-1][:, None], self.bias[-1][:, None]
         return self.member_weight, self.member_bias
 
     def logits(self, features: FloatArray, round: int, seed_index: int) -> FloatArray:
-        """Logits ``[N, C]``, whose softmax are the probabilities.
+        """Return logits ``[N, C]``, whose softmax are the probabilities.
 
-        Those of members are the logarithm of the mean of the members' probabilities.
+        For an ensemble: the logarithm of the mean of the members' probabilities.
 
         Args:
             features: ``[N, D]`` of unit length.
@@ -100,7 +100,7 @@ class Probes:
 
 
 def mean_of_members(logits: FloatArray) -> FloatArray:
-    """Logarithm of the mean of the members' probabilities.
+    """Return the logarithm of the mean of the members' probabilities.
 
     Args:
         logits: ``[M, N, C]``.
@@ -123,7 +123,7 @@ def between(zero_shot: FloatArray, adapted: FloatArray, strength: float) -> Floa
 
 
 def write_probes(path: Path, probes: Probes, provenance: Provenance) -> None:
-    """Store probes; the file appears when it is whole."""
+    """Write the probes of a method."""
     with create(path, kind=KIND, provenance=provenance) as file:
         file.attrs["class_names"] = json.dumps(list(probes.class_names))
         file.attrs["seeds"] = json.dumps(list(probes.seeds))
@@ -148,9 +148,9 @@ def write_probes(path: Path, probes: Probes, provenance: Provenance) -> None:
 
 
 def _add_frames(file: h5py.File, probes: Probes) -> None:
-    """For pandas: ``frames/weight/round_0/seed_1``, rows the classes, and ``frames/bias/…``.
+    """Add frames for pandas: ``frames/weight/round_0/seed_1``, one row per class, and ``bias/…``.
 
-    Where a round has members, each has its frames (``…/seed_1/member_0``): their mean is no head.
+    Each member of an ensemble has its own (``…/seed_1/member_0``): their mean is no head.
     """
     frames = Frames(file, fixed_length(probes.class_names))
     n_rounds = len(probes.weight)
@@ -180,7 +180,7 @@ _AXES = {
 
 
 def read_probes(path: Path) -> tuple[Probes, Attributes]:
-    """Probes and provenance of a file.
+    """Read the probes and provenance of a file.
 
     Raises:
         LpclipError: as ``open_file``, or its arrays do not fit together.
@@ -193,7 +193,7 @@ def read_probes(path: Path) -> tuple[Probes, Attributes]:
         provenance = provenance_of(file)
         names, seeds = provenance.texts("class_names"), provenance.json("seeds")
         if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
-            raise LpclipError(f"{path} is damaged: its seeds are no list.{make_again(path)}")
+            raise LpclipError(f"{path} is damaged: its seeds are not a list.{make_again(path)}")
         check_shapes(file, _AXES, {"C": len(names), "S": len(seeds)})
         probes = Probes(
             weight=checksums.read(file["weight"]),
@@ -216,7 +216,7 @@ def read_probes(path: Path) -> tuple[Probes, Attributes]:
 
 
 def place(path: Path, probes: Probes, *, round: int, seed: int | None) -> tuple[int, int]:
-    """Round, counted from 0, and seed_index of a seed; the first seed where it is None.
+    """Return the round, counted from 0, and the seed_index of a seed (the first if None).
 
     Raises:
         LpclipError: no such round or seed.

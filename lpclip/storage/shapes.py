@@ -1,4 +1,4 @@
-"""Arrays of one file that have to fit together."""
+"""Check that the arrays of one file fit together."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,17 +12,17 @@ from lpclip.storage.opening import make_again
 def check_shapes(
     file: h5py.File, axes: Mapping[str, str], sizes: Mapping[str, int] | None = None
 ) -> None:
-    """Refuse arrays of numbers whose sizes differ where they have to be equal.
+    """Refuse arrays whose sizes differ along axes that must be equal.
 
     Args:
         file: an open file.
-        axes: name of an array -> one letter per axis; equal letters are equal sizes. What the file
-            lacks is not looked at.
-        sizes: sizes that are known already, by letter.
+        axes: name of an array -> one letter per axis; equal letters mean equal sizes. Missing
+            arrays are ignored.
+        sizes: known sizes, by letter.
 
     Raises:
-        LpclipError: other numbers of axes, sizes that differ, no numbers, or an axis but N of
-            length 0.
+        LpclipError: another number of axes, sizes that differ, no numbers, or an axis other than N
+            of length 0.
     """
     known = dict(sizes or {})
     for name, letters in axes.items():

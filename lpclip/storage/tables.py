@@ -1,8 +1,8 @@
 """Tables in an HDF5 file: compound data sets, which ``pandas.read_hdf`` opens.
 
-Those that a file is about are in pandas' table format (``pandas.io.pytables``): a group with the
+Main tables are in pandas' table format (``pandas.io.pytables``): a group with the
 compound data set ``table``, so that ``where=`` and ``columns=`` work and ``HDFStore.keys()`` lists
-them. The others, which name the rows of arrays, are the data set alone.
+them. Tables that name the rows of arrays are the data set alone.
 """
 
 import pickle
@@ -19,7 +19,7 @@ from lpclip.storage import checksums
 from lpclip.storage.opening import make_again
 from lpclip.storage.pandas_frames import NONE, fixed_length, set_attributes
 
-# The number of the row, which pandas stores as a column of its own.
+# The row number, which pandas stores as a column.
 _ROW = "index"
 
 
@@ -30,7 +30,7 @@ def write_table(file: h5py.Group, name: str, frame: pd.DataFrame, *, listed: boo
         file: file or group.
         name: of the table.
         frame: its index is not stored.
-        listed: whether it is in pandas' table format, rather than a plain data set.
+        listed: whether to use pandas' table format instead of a plain data set.
     """
     columns: dict[str, npt.NDArray[Any]] = {}
     for column in frame.columns:
@@ -42,8 +42,7 @@ def write_table(file: h5py.Group, name: str, frame: pd.DataFrame, *, listed: boo
     table = np.empty(len(frame), dtype=[(key, value.dtype) for key, value in columns.items()])
     for key, value in columns.items():
         table[key] = value
-    # Extensible, since the chunks of any other table may not be longer than the table, not even
-    # if it is empty.
+    # Extensible: chunks may not be longer than a table of fixed size, not even an empty one.
     chunks = (max(1, min(len(table), 4096)),)
     data = file.create_dataset(
         f"{name}/table" if listed else name, data=table, chunks=chunks, maxshape=(None,)
@@ -53,11 +52,10 @@ def write_table(file: h5py.Group, name: str, frame: pd.DataFrame, *, listed: boo
 
 
 def read_table(file: h5py.Group, name: str) -> pd.DataFrame:
-    """The frame that ``write_table`` stored.
+    """Read a frame that ``write_table`` stored.
 
     Raises:
-        LpclipError: the file has no such table, one that ``write_table`` did not store, or one
-            whose checksum differs.
+        LpclipError: no such table, one that ``write_table`` did not store, or a wrong checksum.
     """
     table = checksums.read(stored_table(file, name))
     try:
@@ -72,15 +70,15 @@ def read_table(file: h5py.Group, name: str) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         path = Path(file.file.filename)
         raise LpclipError(
-            f"{path} is damaged: a text of its table '{name}' is no UTF-8.{make_again(path)}"
+            f"{path} is damaged: a text of its table '{name}' is not UTF-8.{make_again(path)}"
         ) from error
 
 
 def stored_table(file: h5py.Group, name: str) -> h5py.Dataset:
-    """The compound data set of a table, as it is stored.
+    """Return the compound data set of a table.
 
     Raises:
-        LpclipError: it is none that ``write_table`` stored.
+        LpclipError: ``write_table`` did not store it.
     """
     found = file[name]
     stored = found.get("table") if isinstance(found, h5py.Group) else found
@@ -89,19 +87,19 @@ def stored_table(file: h5py.Group, name: str) -> h5py.Dataset:
     types = [type_ for type_, *_ in fields.values()] if fields else []
     if not types or stored.ndim != 1 or any(t.kind not in "biufS" or t.shape for t in types):
         path = Path(file.file.filename)
-        raise LpclipError(f"{path} is damaged: '{name}' is no table.{make_again(path)}")
+        raise LpclipError(f"{path} is damaged: '{name}' is not a table.{make_again(path)}")
     return stored
 
 
 def columns_of(file: h5py.Group, name: str) -> list[str]:
-    """Names of the columns of a table, without the number of the row."""
+    """Return the column names of a table, without the row number."""
     listed = isinstance(file[name], h5py.Group)
     names = stored_table(file, name).dtype.names
     return [key for key in names if not (listed and key == _ROW)]
 
 
 def _describe(group: h5py.Group, data: h5py.Dataset, names: list[str]) -> None:
-    """Attributes by which pandas knows the table as its own, all columns searchable."""
+    """Write the attributes that pandas expects of its tables; all columns are searchable."""
     info: dict[int | str, Any] = {1: {"names": [None], "type": "Index"}, _ROW: {}}
     info |= {key: {} for key in names}
     set_attributes(
@@ -145,8 +143,5 @@ def _describe(group: h5py.Group, data: h5py.Dataset, names: list[str]) -> None:
 
 
 def _literal(value: Any) -> np.bytes_:
-    """Lists and texts as PyTables stores them: pickled, here without anything that could run.
-
-    lpclip itself never reads them.
-    """
+    """Pickle lists and texts as PyTables does; they hold no code, and lpclip never reads them."""
     return np.bytes_(pickle.dumps(value, protocol=0))

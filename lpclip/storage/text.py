@@ -1,4 +1,4 @@
-"""Text caches: the features of the class names, which are the zero-shot head."""
+"""Text caches: the features of the class names, which form the zero-shot head."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def write_text(
     class_names: Sequence[str],
     provenance: Provenance,
 ) -> None:
-    """Store text features: ``features``, their frame by class name, and the table ``classes``.
+    """Write text features: ``features``, their frame by class name, and the table ``classes``.
 
     Args:
         path: the text cache.
@@ -51,10 +51,10 @@ class ZeroShotHead:
 
     Attributes:
         weight: ``[C, D]`` float32, unit rows.
-        bias: what the model adds to its logits.
-        scale: what the model multiplies cosines with.
+        bias: of the logits.
+        scale: factor of the cosines.
         class_names: C names.
-        expected: model and weights, which every cache that is used with the head must name.
+        expected: model and weights that every cache used with the head must have.
     """
 
     weight: FloatArray
@@ -64,14 +64,14 @@ class ZeroShotHead:
     expected: dict[str, Any]
 
     def as_round(self, n_seeds: int) -> tuple[FloatArray, FloatArray]:
-        """Weight ``[S, C, D]`` and bias ``[S, C]`` of round 0."""
+        """Return weight ``[S, C, D]`` and bias ``[S, C]`` of round 0."""
         n_classes, dim = self.weight.shape
         weight = np.broadcast_to(self.weight, (n_seeds, n_classes, dim))
         return weight, np.full((n_seeds, n_classes), self.bias, dtype=np.float32)
 
 
 def text_fingerprint(features: FloatArray) -> str:
-    """Hash of text features, 16 hexadecimal digits: other names or templates, another hash."""
+    """Return a hash of text features, 16 hexadecimal digits; names and templates change it."""
     return sha256(np.ascontiguousarray(features, dtype=np.float32).tobytes()).hexdigest()[:16]
 
 

@@ -1,7 +1,7 @@
-"""Text files that people wrote: encoding by its mark, columns by the header, cells as they are.
+"""Text tables and lists: encoding by byte order mark, separator by the header, cells as text.
 
-Nothing is guessed. A file without a byte order mark is UTF-8; what separates columns is seen from
-the names in the first line; every line has as many cells as that one.
+Nothing is guessed. A file without a byte order mark is UTF-8; the separator is the one that splits
+the first line into names; every line has as many cells as the first.
 """
 
 import bz2
@@ -18,11 +18,11 @@ from typing import IO, Any, NamedTuple
 from lpclip.errors import LpclipError, did_you_mean
 
 SEPARATORS = (",", ";", "\t")
-# Columns of a list: a path in every line and, after a tab or blanks, perhaps a label.
+# Columns of a list: a path in every line and, after a tab or blanks, an optional label.
 LIST_COLUMNS = ("path", "label")
 
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_MARKS = (  # that of UTF-16 begins that of UTF-32
+_MARKS = (  # the mark of UTF-16 is a prefix of that of UTF-32
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -40,8 +40,8 @@ class Header(NamedTuple):
     """The first line of a table.
 
     Attributes:
-        names: of the columns, in their order; one may be there twice.
-        separator: what separates cells.
+        names: of the columns, in their order, perhaps with repetitions.
+        separator: between cells.
     """
 
     names: list[str]
@@ -49,23 +49,23 @@ class Header(NamedTuple):
 
 
 def encoding_of(path: Path) -> str:
-    """Encoding of a text file, compressed or not, by its byte order mark; UTF-8 without one."""
+    """Return the encoding of a text file, compressed or not: by its mark, else UTF-8."""
     with open_bytes(path) as file:
         start = file.read(4)
     return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """A file of text as its bytes, decompressed by the ending of its name (gz, bz2, xz)."""
+    """Open a text file as bytes, decompressed by its suffix (gz, bz2, xz)."""
     return _opener(path)(path, "rb")
 
 
 @contextlib.contextmanager
 def open_text(path: Path) -> Iterator[IO[str]]:
-    """A text file, decompressed by the ending of its name (gz, bz2, xz).
+    """Open a text file, decompressed by its suffix (gz, bz2, xz).
 
     Raises:
-        LpclipError: it cannot be opened or decompressed, or is no text in its encoding.
+        LpclipError: it cannot be opened, decompressed or decoded.
     """
     try:
         encoding = encoding_of(path)
@@ -82,26 +82,26 @@ def open_text(path: Path) -> Iterator[IO[str]]:
 
 
 def read_text(path: Path) -> str:
-    """The whole text of a file; errors as of ``open_text``."""
+    """Read the whole text of a file; errors as in ``open_text``."""
     with open_text(path) as file:
         return file.read()
 
 
 def read_header(path: Path, needed: Sequence[str] = ()) -> Header:
-    """Names of the columns of a table, and what separates them.
+    """Read the column names of a table, and find the separator.
 
-    Of comma, semicolon and tab, it is the one by which the first line has the needed names, or,
-    where none are given, several names at all. A ``.tsv`` file has tabs.
+    The separator is the one of comma, semicolon and tab that splits the first line into the needed
+    names or, if none are needed, into several names. A ``.tsv`` file has tabs.
 
     Raises:
-        LpclipError: no text, no first line, or more than one separator would do.
+        LpclipError: no text, no first line, or more than one possible separator.
     """
     separators = ("\t",) if ".tsv" in map(str.lower, path.suffixes) else SEPARATORS
     headers, errors = list[Header](), list[LpclipError]()
     for each in separators:
         try:
             headers.append(Header(_first_row(path, each), each))
-        except LpclipError as error:  # what is in quotes ends where it does by one separator alone
+        except LpclipError as error:  # quotes may only close properly with one of the separators
             errors.append(error)
     if not headers:
         raise errors[0]
@@ -115,10 +115,10 @@ def read_header(path: Path, needed: Sequence[str] = ()) -> Header:
 
 
 def position(path: Path, names: Sequence[str], column: str) -> int:
-    """Place of a column.
+    """Return the position of a column.
 
     Raises:
-        LpclipError: there is none of that name, or more than one.
+        LpclipError: no column, or more than one, has that name.
     """
     places = [place for place, name in enumerate(names) if name == column]
     if not places:
@@ -132,11 +132,10 @@ def position(path: Path, names: Sequence[str], column: str) -> int:
 
 
 def read_columns(path: Path, header: Header, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Columns of a table as text, cells as they are; lines without any character are left out.
+    """Read columns of a table as text; empty lines are left out.
 
     Raises:
-        LpclipError: a column that is not there or there twice; a line with more or fewer cells
-            than the first one.
+        LpclipError: a column is missing or repeated; a line has more or fewer cells than the first.
     """
     places = [position(path, header.names, column) for column in columns]
     found: list[list[str]] = [[] for _ in columns]
@@ -155,10 +154,10 @@ def read_columns(path: Path, header: Header, columns: Sequence[str]) -> dict[str
 
 
 def read_list(path: Path) -> dict[str, list[str]]:
-    """Columns ``path`` and, where lines have one, ``label`` of a list without a header.
+    """Read a list without a header: columns ``path`` and, if lines have one, ``label``.
 
     Raises:
-        LpclipError: a line of more words than two, or of another number than the first line.
+        LpclipError: a line has more than two words, or another number than the first line.
     """
     rows: list[list[str]] = []
     with open_text(path) as file:
@@ -175,7 +174,7 @@ def read_list(path: Path) -> dict[str, list[str]]:
                 )
             rows.append([row[0], *map(str.strip, row[1:])])
     if rows and tuple(rows[0]) == LIST_COLUMNS[: len(rows[0])]:
-        del rows[0]  # a header after all
+        del rows[0]  # it has a header after all
     width = len(rows[0]) if rows else len(LIST_COLUMNS)
     return {name: [row[i] for row in rows] for i, name in enumerate(LIST_COLUMNS[:width])}
 
@@ -189,7 +188,7 @@ def _first_row(path: Path, separator: str) -> list[str]:
 
 
 def _rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Line in which a row ends, and its cells."""
+    """Iterate over rows: the line in which each ends, and its cells."""
     with open_text(path) as file:
         reader = csv.reader(file, delimiter=separator, strict=True)
         try:

@@ -1,8 +1,8 @@
-"""HDF5 files of unknown origin: read in a child process first, since the library can crash.
+"""Check HDF5 files of unknown origin in a child process, since the HDF5 library can crash.
 
-Bytes that were changed by chance or on purpose can end the process that reads them (the HDF5
-library is C). A child that ends that way becomes a sentence. It costs a quarter of a second per
-file, the start of Python and h5py; the workflow's own caches are opened without.
+Damaged or malicious bytes can crash the process that reads them (the HDF5 library is C); the crash
+of a child becomes a clear error. The check costs a quarter of a second per file, the start of
+Python and h5py; caches of the workflow are opened without it.
 """
 
 import json
@@ -17,8 +17,8 @@ from lpclip.storage import walk
 from lpclip.storage.locks import wait_for_writers
 from lpclip.storage.opening import open_bytes
 
-# Changed bytes can also keep the library busy for ever: a file may take these seconds, and what
-# reading its size at this rate takes.
+# Changed bytes can also make the library run forever: limit in seconds, plus the time to read a
+# file of this size at this rate.
 WAIT_SECONDS = 30.0
 _BYTES_PER_SECOND = 10e6
 
@@ -27,13 +27,13 @@ _passed: set[_Identity] = set()
 
 
 def check_untrusted(path: Path) -> None:
-    """Refuse an HDF5 file that crashes the library, or leads to other files; once per process.
+    """Refuse an HDF5 file that crashes the library or refers to other files; once per process.
 
     Args:
-        path: a file; nothing is done where there is none.
+        path: a file; a missing one is ignored.
 
     Raises:
-        LpclipError: says what is wrong with it.
+        LpclipError: the reason.
     """
     if not path.is_file():
         return
@@ -49,7 +49,7 @@ def check_untrusted(path: Path) -> None:
 
 
 def _walk(path: Path, seconds: float) -> str | None:
-    """Why a file must not be read, as the end of a sentence that begins with its name; or None."""
+    """Return why a file must not be read, as the end of a sentence that begins with its name."""
     try:
         status, shown, errors = _in_child(path, seconds)
     except subprocess.TimeoutExpired:
@@ -64,11 +64,11 @@ def _walk(path: Path, seconds: float) -> str | None:
 
 
 def _in_child(path: Path, seconds: float) -> tuple[int, bytes, bytes]:
-    """Status (minus the signal that ended it), output and errors of ``lpclip.storage.walk``."""
-    # By its path and with -P: neither lpclip nor what lies beside the script is imported.
+    """Run ``lpclip.storage.walk``; return its status (or minus the signal), output and errors."""
+    # By its path and with -P: neither lpclip nor modules next to the script are imported.
     command = [sys.executable, "-P", walk.__file__, str(path.absolute())]
     environment = {**os.environ, "HDF5_USE_FILE_LOCKING": "FALSE", "OPENBLAS_NUM_THREADS": "1"}
-    environment.pop("PYTHONFAULTHANDLER", None)  # what it prints of a crash is for nobody
+    environment.pop("PYTHONFAULTHANDLER", None)  # its report of a crash is not needed
     done = subprocess.run(
         command, env=environment, capture_output=True, timeout=seconds, check=False
     )

@@ -1,4 +1,4 @@
-"""Compare whole files with their checksums: what ``lpclip verify`` does."""
+"""Verify the checksums of whole files, for ``lpclip verify``."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,12 +11,12 @@ from lpclip.storage.untrusted import check_untrusted
 
 
 class Verified(NamedTuple):
-    """One file.
+    """Result for one file.
 
     Attributes:
         path: the file.
-        n_arrays: arrays whose checksums are right; 0 for a file of before there were checksums.
-        damages: sentences on what is wrong, none for a whole file.
+        n_arrays: arrays with a checksum; 0 for a file from before there were checksums.
+        damages: sentences on what is wrong; empty for an intact file.
     """
 
     path: Path
@@ -25,10 +25,10 @@ class Verified(NamedTuple):
 
 
 def verify(paths: Sequence[Path]) -> Iterator[Verified]:
-    """Read every array and attribute of HDF5 files; memory use does not depend on their size.
+    """Verify every array and attribute of HDF5 files; memory use does not depend on their size.
 
     Args:
-        paths: files, and folders, of which all files that end in ``.h5`` are taken.
+        paths: files, and folders, in which all files that end in ``.h5`` are verified.
 
     Raises:
         LpclipError: a path does not exist, or a folder without such files.
@@ -42,7 +42,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.exists():
         raise LpclipError(f"{path} does not exist. Name a file, or a folder of files.")
-    # Hidden ones are those that are being written.
+    # Hidden files are still being written.
     found = sorted(file for file in path.rglob("*.h5") if not file.name.startswith("."))
     if not found:
         raise LpclipError(f"{path} has no files that end in .h5, the only ones with checksums.")

@@ -1,7 +1,7 @@
-"""Walk through all of an HDF5 file and find what must not be read: other files, endless sizes.
+"""Walk through an HDF5 file to find what must not be read: links to other files, absurd sizes.
 
-Also a script, which ``lpclip.storage.untrusted`` runs in a process of its own; therefore nothing of
-lpclip is imported here.
+Also a script, which ``lpclip.storage.untrusted`` runs in a child process; so it imports nothing of
+lpclip.
 """
 
 import errno
@@ -14,28 +14,28 @@ from typing import Any
 import h5py
 
 MAX_OBJECTS = 200_000
-# Unread data may take this many bytes whatever the file's size is; beyond, it may be at most this
-# many times as large as the file, which deflate, the most that HDF5 compresses by, cannot exceed.
+# An array may declare this many bytes whatever the size of the file; a larger one at most this many
+# times the bytes that are stored, the limit of deflate compression.
 SMALL_BYTES = 1 << 26
 MAX_RATIO = 1100
 _READ_BYTES = 1 << 24
-# Of the disk or the network: the file itself may be whole.
+# Errors of the disk or the network: the file itself may be intact.
 _DEVICE = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN)
 
 
 def refusal(file: h5py.File, *, read: bool = False) -> str | None:
-    """Why a file must not be read, as the end of a sentence that begins with its name; or None.
+    """Return why a file must not be read, as the end of a sentence after its name; or None.
 
-    Refused are external links, data sets that are stored in or made of other files, and sizes that
-    are declared, but not in the file. Links within the file that end nowhere are left alone.
+    Refuses external links, data sets stored in or built from other files, and declared sizes that
+    the file cannot hold. Dangling links within the file are ignored.
 
     Args:
         file: the file, open.
-        read: also read all attributes and all data that are not plain bytes in one piece: what
-            the library must decode.
+        read: also read all attributes, and all data that the library has to decode (those that are
+            not contiguous plain bytes).
     """
     size = os.path.getsize(file.filename)  # noqa: PTH202 - the name is text
-    # The library's own functions: those of h5py.Group take ten times as long.
+    # Low-level functions: those of h5py.Group take ten times as long.
     seen, pending = set[Any](), [("", h5py.h5g.open(file.id, b"/"))]
     while pending:
         place, group = pending.pop()
@@ -51,7 +51,7 @@ def refusal(file: h5py.File, *, read: bool = False) -> str | None:
                     "follow. Copy the data into one file."
                 )
             if kind != h5py.h5l.TYPE_HARD:
-                continue  # where a link within the file leads is walked by its hard link
+                continue  # the target is reached by its hard link
             item = h5py.h5o.open(group, name)
             address = h5py.h5o.get_info(item).addr
             if address in seen:
@@ -72,7 +72,7 @@ def refusal(file: h5py.File, *, read: bool = False) -> str | None:
 
 
 def reason_of(error: Exception) -> str:
-    """What the HDF5 library says of a file, as the end of a sentence that begins with its name."""
+    """Describe an error of the HDF5 library, as the end of a sentence that begins with the file."""
     text = " ".join(str(error).split()).strip("'\"")[:200]
     if isinstance(error, MemoryError):
         return "declares more data than there is memory for."
@@ -87,8 +87,8 @@ def reason_of(error: Exception) -> str:
 
 
 def is_of_device(error: Exception) -> bool:
-    """Whether the disk or the network is at fault, and not what is in the file."""
-    # Either is known: the library sets no number in every case, and its text has it in most.
+    """Whether the error comes from the disk or the network and not from the file's content."""
+    # The library does not always set the number, but its text mostly has it.
     known = {error.errno} if isinstance(error, OSError) else set()
     return any(code in known or f"errno = {code}," in str(error) for code in _DEVICE)
 
@@ -128,7 +128,7 @@ def _read_attributes(item: Any) -> None:
 
 def _read_data(data: h5py.Dataset) -> None:
     if data.id.get_offset() is not None and not data.dtype.hasobject:
-        return  # plain bytes in one piece
+        return  # contiguous plain bytes
     if not data.shape:
         data[()]
         return
@@ -141,12 +141,12 @@ def _read_data(data: h5py.Dataset) -> None:
 
 
 def main(path: str) -> None:
-    """Print why a file must not be read as JSON text, ``null`` where nothing is found."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected, and leaves nothing
+    """Print as JSON why a file must not be read, ``null`` if nothing is found."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must leave no core dump
     try:
         with h5py.File(path, "r", locking=False) as file:
             reason = refusal(file, read=True)
-    except Exception as error:  # the library raises kinds of many sorts
+    except Exception as error:  # the library raises many types
         reason = reason_of(error)
     print(json.dumps(reason))
 

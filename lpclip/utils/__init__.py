@@ -1,1 +1,1 @@
-"""Tools that have nothing to do with CLIP: files, randomness, progress, hashes of code."""
+"""Tools that are independent of CLIP: files, randomness, progress, hashes of code."""

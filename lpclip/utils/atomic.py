@@ -1,7 +1,8 @@
-"""Nothing half-written: outputs appear under their own name only when they are whole.
+"""Atomic outputs, and a working directory that survives a crash and is resumed.
 
-Temporary names carry their writer, so two writers of one output never share a file. What a killed
-process left behind is swept, or carried on, by the next writer of the same output.
+Outputs appear under their own name only when they are complete. Temporary names identify their
+writer, so two writers of one output never share a file. What a killed process left behind is
+removed, or resumed, by the next writer of the same output.
 """
 
 import contextlib
@@ -21,12 +22,12 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Temporary path beside ``target``; renamed to it, once on disk, if the block ends well.
+    """Yield a temporary path next to ``target``, which is synced and renamed after the block.
 
-    The folder is made where it is missing. An error inside the block removes the temporary file.
+    A missing folder is created. An error inside the block removes the temporary file.
 
     Raises:
-        LpclipError: the disk is full or the folder cannot be written; the target is no file; the
+        LpclipError: the disk is full or the folder is not writable; the target is not a file; the
             temporary file was removed by another run.
     """
     with disk_errors(target):
@@ -51,14 +52,14 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def resumable_folder(target: Path) -> Iterator[Path]:
-    """Folder beside ``target`` for work that outlives a kill; removed if the block ends well.
+    """Yield a working directory next to ``target`` that survives a crash and is resumed.
 
-    The folder of a writer that is gone is taken over, with what is in it; an error inside the
-    block leaves it for the next attempt.
+    The directory of a dead writer is taken over with its content. It is removed after the block;
+    an error inside the block leaves it for the next attempt.
 
     Raises:
-        LpclipError: as in ``atomic_path``; another run has taken the folder over, since this
-            process was suspended for so long that it counted as gone.
+        LpclipError: as in ``atomic_path``; another run has taken the directory over, since this
+            process was suspended for so long that it was considered dead.
     """
     with disk_errors(target):
         target = file_to_write(target)
@@ -68,7 +69,7 @@ def resumable_folder(target: Path) -> Iterator[Path]:
             if folder.exists():
                 _sweep(leftover, writer)
             else:
-                # Two heirs may try at once: the rename of one of them finds nothing.
+                # Two successors may try at once: the rename of one of them fails.
                 with contextlib.suppress(FileNotFoundError):
                     leftover.rename(folder)
                     log.info("%s: taken over from %s, which is gone", leftover, writer)
@@ -84,11 +85,11 @@ def resumable_folder(target: Path) -> Iterator[Path]:
 
 
 def file_to_write(target: Path) -> Path:
-    """The file that a path stands for: a symbolic link is followed, as a shell's ``>`` does.
+    """Return the file that a path refers to: symbolic links are followed, as a shell's ``>`` does.
 
     Raises:
-        LpclipError: it is a folder, a device, a pipe or a socket, which is not to be replaced.
-        OSError: the path cannot be looked up.
+        LpclipError: it is a folder, a device, a pipe or a socket, which must not be replaced.
+        OSError: the path cannot be resolved.
     """
     path = Path(os.path.realpath(target)) if target.is_symlink() else target
     try:
@@ -109,12 +110,12 @@ def file_to_write(target: Path) -> Path:
 
 
 def temporary_name(target: Path, suffix: str) -> Path:
-    """Hidden name beside ``target`` that only this process uses."""
+    """Return a hidden name next to ``target`` that only this process uses."""
     return target.with_name(f".{target.name}.{this_writer()}.{suffix}")
 
 
 def leftovers(target: Path, suffix: str) -> dict[Path, Writer]:
-    """Temporary files or folders of ``target`` whose writers are gone, in the order of names."""
+    """Return the temporary files or folders of ``target`` whose writers are dead, sorted."""
     prefix, ending = f".{target.name}.", f".{suffix}"
     mine = temporary_name(target, suffix)
     found = {}
@@ -160,7 +161,7 @@ _SENTENCES = {
 
 
 def _concerns(error: OSError, target: Path) -> bool:
-    """Whether an error is of the target or of its folders, not of a file that is read meanwhile."""
+    """Whether an error concerns the target or its folders, not a file that the block reads."""
     if not isinstance(error.filename, str):
         return True
     path, folder = Path(error.filename).absolute(), target.parent.absolute()
@@ -168,7 +169,7 @@ def _concerns(error: OSError, target: Path) -> bool:
 
 
 def _sweep(leftover: Path, writer: Writer) -> None:
-    """Remove what a writer left that is gone; what cannot be removed stays."""
+    """Remove what dead writers left, if possible."""
     try:
         if leftover.is_dir():
             shutil.rmtree(leftover)

@@ -1,4 +1,4 @@
-"""Why jobs of a run failed, in the sentences of their logs, without the commands around them."""
+"""Find in the logs why jobs of a run failed."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,11 @@ _LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (?P<level>[A-Z]+) ")
 
 
 def failures(logs: Path, *, since: float) -> dict[Path, str]:
-    """The last error in each log that was written since a run began, by the path of the log.
+    """Return the last error of each log that was written since a run began, by path.
 
     Args:
         logs: folder of logs as ``lpclip --log`` writes them.
-        since: seconds since the epoch; older logs are of other runs.
+        since: seconds since the epoch; older logs belong to other runs.
     """
     found = {}
     for path in sorted(logs.rglob("*.log")):
@@ -23,12 +23,12 @@ def failures(logs: Path, *, since: float) -> dict[Path, str]:
 
 
 def _last_error(lines: list[str]) -> str:
-    """Text of the last message, all of its lines, if it is an error."""
+    """Return the text of the last message if it is an error, else ""."""
     starts = [number for number, line in enumerate(lines) if _LINE.match(line)]
     if not starts or _LINE.match(lines[starts[-1]])["level"] != "ERROR":  # type: ignore[index]
         return ""
     first, *rest = lines[starts[-1] :]
-    # A traceback is for the log; its last line says what happened.
+    # Of a traceback, the last line states the error.
     if "Traceback (most recent call last):" in rest:
         rest = [rest[-1]]
     return "\n".join([_LINE.sub("", first), *rest])

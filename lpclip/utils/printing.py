@@ -1,28 +1,28 @@
-"""Text for terminals and logs: what would steer the terminal is shown instead of obeyed.
+"""Text for terminals and logs, with control characters escaped.
 
 Ids, paths and class names come from files of any origin. An escape sequence in one of them could
 move the cursor, hide lines or change the title of the window, and a mark of writing direction could
-turn letters around. Files that lpclip writes hold such names exactly as they are.
+reverse letters. Files that lpclip writes hold such names unchanged.
 """
 
 import logging
 import sys
 import unicodedata
 
-# Marks and overrides of the writing direction, and what has neither width nor use in a name.
+# Marks and overrides of the writing direction, and invisible characters.
 _INVISIBLE = frozenset(
     "\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 )
-# Controls (C0 and C1), halves of surrogate pairs, and separators of lines and paragraphs.
+# Controls (C0 and C1), lone surrogates, and separators of lines and paragraphs.
 _CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str, *, keep: str = "\n") -> str:
-    r"""Text with what would steer a terminal written as in Python's source.
+    r"""Escape the characters that would control a terminal, as in Python source.
 
     Args:
         text: the text.
-        keep: characters that stay.
+        keep: characters that are not escaped.
 
     >>> print(visible("a\x1b[2Jb\u202ec\n数字 é"))
     a\x1b[2Jb\u202ec
@@ -39,18 +39,18 @@ def _shown(character: str) -> str:
 
 
 def show(text: str) -> None:
-    """Print text for people."""
+    """Print text, escaped."""
     print(visible(text))
 
 
 def show_data(text: str) -> None:
-    """Print lines of data: visibly on a terminal, exactly into a file or another program."""
+    """Print lines of data: escaped on a terminal, unchanged to a file or pipe."""
     sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
 
 
 class Formatter(logging.Formatter):
-    """Lines of a log: people look at logs in terminals."""
+    """Log formatter that escapes control characters, since logs are read in terminals."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record, as ``logging.Formatter`` writes it."""
+        """Format a record as ``logging.Formatter`` does, escaped."""
         return visible(super().format(record), keep="\n\t")

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with a rate on a terminal, lines with a rate in a log."""
+"""Progress of long tasks: a bar on a terminal, lines in a log, both with a rate."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Counts units of work; see ``progress``."""
+    """Counter of units of work, see ``progress``."""
 
     def __init__(self, total: int, unit: str, label: str, initial: int, device: str) -> None:
         self._bar: tqdm[Any] = tqdm(
@@ -32,7 +32,7 @@ class Progress:
         self._total, self._unit, self._label = total, unit, label
         self._done, self._initial, self._device = initial, initial, device
         self._spent: dict[str, float] = {}
-        self._written = -1  # how much was done when the last line was written
+        self._written = -1  # count at the last line
         self._start = self._last = time.monotonic()
 
     def add(self, count: int) -> None:
@@ -47,7 +47,7 @@ class Progress:
 
     @contextmanager
     def spending(self, on: str) -> Iterator[None]:
-        """Count the time that the block takes as spent on something."""
+        """Add the duration of the block to the time spent on something."""
         start = time.perf_counter()
         try:
             yield
@@ -55,13 +55,13 @@ class Progress:
             self._spent[on] = self._spent.get(on, 0.0) + time.perf_counter() - start
 
     def close(self) -> None:
-        """End the bar and log the rate of the whole, unless the last line said it."""
+        """Close the bar and log the overall rate, unless the last line was complete."""
         self._bar.close()
         if self._written != self._done or self._spent:
             self._write()
 
     def figures(self) -> dict[str, int | float | str]:
-        """What was done so far, how fast, where, and the seconds spent on each thing."""
+        """Return the count so far, the rate, the device, and the seconds spent on each thing."""
         seconds = time.monotonic() - self._start
         done = self._done - self._initial
         return {
@@ -73,7 +73,7 @@ class Progress:
         }
 
     def _shares(self) -> str:
-        """On which device, and where the time went: the largest share first."""
+        """Describe the device and the shares of time, the largest first."""
         if not self._spent:
             return ""
         seconds = max(time.monotonic() - self._start, 1e-9)
@@ -102,7 +102,7 @@ class Progress:
 
 
 def _three_digits(rate: float) -> str:
-    """At least three significant digits, never an exponent for what is fast.
+    """Format with at least three significant digits and no exponent.
 
     >>> _three_digits(0.12345), _three_digits(45.678), _three_digits(12345.6)
     ('0.123', '45.7', '12346')
@@ -114,14 +114,14 @@ def _three_digits(rate: float) -> str:
 def progress(
     *, total: int, unit: str, label: str, initial: int = 0, device: str = ""
 ) -> Iterator[Progress]:
-    """Show how far a loop is, how fast it goes and how long it will take.
+    """Show the progress of a loop, its rate and the remaining time.
 
     Args:
-        total: units of work in all.
-        unit: what is counted, in the plural.
-        label: what is being done.
-        initial: units that an earlier, interrupted run had finished.
-        device: where it is done.
+        total: number of units.
+        unit: name of the units, in the plural.
+        label: name of the task.
+        initial: units that an interrupted run had finished before.
+        device: where it runs.
     """
     shown = Progress(total, unit, label, initial, device)
     try:

@@ -1,8 +1,8 @@
-"""Random choices that depend on (seed, sample id, view) and on nothing else.
+"""Random numbers that depend on (seed, sample id, view) alone.
 
-`sample_key` hashes the three into 64 bits. `Stream` turns a batch of such keys into random
-numbers with a counter-based generator: number j of sample i is a function of (key i, name of the
-stream, j) alone, so batches, order, workers and interruptions cannot change it.
+`sample_key` hashes the three into 64 bits. `Stream` turns a batch of keys into random numbers with
+a counter-based generator: number j of sample i is a function of (key i, name of the stream, j)
+alone, so batches, order, workers and interruptions cannot change it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOW_24 = 2**24 - 1
 
 
 def sample_key(seed: int, sample_id: str, view: str) -> int:
-    """64-bit key of everything random about one view of one sample.
+    """Return the 64-bit key of everything random about one view of one sample.
 
     >>> sample_key(0, "digit-0001", "weak") == sample_key(0, "digit-0001", "weak")
     True
@@ -39,12 +39,12 @@ def sample_key(seed: int, sample_id: str, view: str) -> int:
 
 
 def keys(seed: int, ids: Sequence[str], view: str) -> Tensor:
-    """Keys of one view of many samples: int64 [B], the bits of `sample_key`.
+    """Return the keys of one view of many samples: int64 [B], the bits of `sample_key`.
 
     >>> keys(0, ["a", "b"], "weak").shape
     torch.Size([2])
     """
-    import torch  # here, so that stages without images start without torch
+    import torch  # imported here, so that stages without images start without torch
 
     values = [_signed(sample_key(seed, sample_id, view)) for sample_id in ids]
     return torch.tensor(values, dtype=torch.int64)
@@ -54,8 +54,8 @@ def keys(seed: int, ids: Sequence[str], view: str) -> Tensor:
 class Stream:
     """Independent random numbers for every sample of a batch.
 
-    Each method reads its numbers from the start of the stream, so two calls give the same
-    numbers. Draw independent quantities from named sub-streams:
+    Every method starts at the beginning of the stream, so two calls return the same numbers.
+    Sample independent quantities from named sub-streams:
 
     >>> stream = Stream(keys(0, ["a", "b"], "weak"))
     >>> stream["shift"].uniform(2).shape
@@ -89,7 +89,7 @@ class Stream:
         size = _size(shape)
         numbers = _unit_interval(*self._halves(size))[:, :size]
         if (low, high) != (0.0, 1.0):
-            # The product may round up to `high`; a cosine or a shift does not mind.
+            # The product may round up to `high`, which does no harm to a cosine or a shift.
             numbers = numbers * (high - low) + low
         return numbers.reshape(len(self.keys), *shape)
 
@@ -99,7 +99,7 @@ class Stream:
 
         size = _size(shape)
         high, low = self._halves(size)
-        # log(0) is kept out by the half step.
+        # The half step avoids log(0).
         radius = high.float().add_(0.5).mul_(2.0**-24).log_().mul_(-2.0).sqrt_()
         angle = low.float().mul_(2.0 * torch.pi * 2.0**-24)
         pair = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
@@ -122,7 +122,7 @@ class Stream:
         return (exponentials / exponentials.sum(dim=-1, keepdim=True)).float()
 
     def pick(self, table: AliasTable, rows: Tensor) -> Tensor:
-        """Draw from a table of distributions: int64, shaped like `rows`.
+        """Sample from a table of distributions: int64, shaped like `rows`.
 
         Args:
             table: R distributions over 0..K-1.
@@ -140,7 +140,7 @@ class Stream:
         )
 
     def _halves(self, size: int) -> tuple[Tensor, Tensor]:
-        """Two independent 24-bit numbers out of each word: int64 [B, ceil(size / 2)] each."""
+        """Split each word into two independent 24-bit numbers: int64 [B, ceil(size / 2)] each."""
         words = self.words((size + 1) // 2)
         return (words >> 40).bitwise_and_(_LOW_24), words.bitwise_and_(_LOW_24)
 
@@ -149,23 +149,23 @@ class Stream:
 class AliasTable:
     """R distributions over K outcomes, prepared for `Stream.pick` (Walker's alias method).
 
-    Outcome k of row r is kept where a 24-bit number is below a threshold; else it becomes the
-    row's alias of k. Probabilities are exact up to 2^-24 / K.
+    Outcome k of row r is kept if a 24-bit number is below a threshold; else it becomes the row's
+    alias of k. Probabilities are exact up to 2^-24 / K.
     """
 
     packed: Tensor  # int64 [R * K], threshold << 24 | alias
     size: int  # K
 
     def to(self, device: torch.device) -> AliasTable:
-        """The same table on another device."""
+        """Return the table on another device."""
         return AliasTable(self.packed.to(device), self.size)
 
 
 def poisson_table(rates: Sequence[float]) -> AliasTable:
     """Poisson distributions with the given rates, one row each.
 
-    Outcomes go up to rate + 12 sqrt(rate) + 25 of the largest rate; what lies above has less
-    than 1e-15 of probability.
+    Outcomes go up to rate + 12 sqrt(rate) + 25 of the largest rate; the rest has a
+    probability below 1e-15.
     """
     import numpy as np
     from scipy.stats import poisson

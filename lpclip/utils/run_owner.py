@@ -1,7 +1,7 @@
-"""Whose lock a folder has: one of a run that was killed is removed, so that the next run goes on.
+"""Owner of Snakemake's lock of a folder, so that the lock of a killed run is removed.
 
-Snakemake locks its folder but does not note who holds the lock, so that after a kill somebody has
-to say ``--unlock``. Here a run notes its process, and the next one looks whether that is gone.
+Snakemake does not record which process holds its lock, so that a killed run requires ``--unlock``.
+Here a run records its process, and the next run checks whether that is still alive.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ OWNER = Path(".snakemake/lpclip_run.json")
 
 
 def note_owner(folder: Path) -> None:
-    """Note that this process has the lock of a folder; to be called once it has."""
+    """Record that this process holds the lock of a folder; call it once it does."""
     process = psutil.Process()
     note = {"machine": _machine(), "process": process.pid, "started": process.create_time()}
     with atomic_path(folder / OWNER) as temporary:
@@ -26,11 +26,11 @@ def note_owner(folder: Path) -> None:
 
 
 def remove_lock_of_killed_run(folder: Path) -> bool:
-    """Remove the lock of a folder if the process that noted itself as its owner is gone.
+    """Remove the lock of a folder if its recorded owner is dead.
 
     Returns:
-        Whether there was such a lock. One that is newer than the note, or of another machine, may
-        belong to a run that is alive, and stays.
+        Whether there was such a lock. One that is newer than the record, or of another machine,
+        may belong to a living run, and stays.
     """
     locks = list((folder / LOCKS).glob("*.lock"))
     try:
@@ -41,9 +41,9 @@ def remove_lock_of_killed_run(folder: Path) -> bool:
         if newest > noted or note["machine"] != _machine() or _is_alive(note):
             return False
     except (OSError, ValueError, KeyError, TypeError):
-        return False  # no lock, or no note that could be read
+        return False  # no lock, or no readable record
     for lock, state in seen.items():
-        # Another run may have removed it and taken its own, at the same time.
+        # Another run may have removed it and locked the folder at the same time.
         with contextlib.suppress(OSError):
             if _state(lock) == state:
                 lock.unlink()
@@ -62,14 +62,14 @@ def _is_alive(note: dict[str, float]) -> bool:
         return False
     except psutil.AccessDenied:
         return True
-    # The number may have been given to another process since.
+    # The process number may have been reused.
     return abs(started - note["started"]) < 1
 
 
 def _machine() -> list[str]:
-    """What tells apart machines, and containers on one, that share a folder; a restart as well."""
+    """Identify the container and the machine since its last boot."""
     found = [socket.gethostname()]
-    with contextlib.suppress(OSError):  # elsewhere than on Linux the name has to do
+    with contextlib.suppress(OSError):  # other systems than Linux: the host name
         found.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
         found.append(str(Path("/proc/self/ns/pid").readlink()))
     return found

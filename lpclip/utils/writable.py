@@ -1,4 +1,4 @@
-"""Whether there can be written, checked before the work: by a run of the workflow, by a command."""
+"""Check before the work starts that outputs can be written, for the workflow and for commands."""
 
 import contextlib
 import os
@@ -13,14 +13,14 @@ FOLDERS = ("cache", "logs", "results", ".snakemake")
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse to run where nothing can be written.
+    """Refuse to run in a folder that is not writable.
 
     Args:
-        folder: working directory of the run. It need not be writable itself where all of
-            ``FOLDERS`` are there already.
+        folder: working directory of the run. It need not be writable itself if all ``FOLDERS``
+            exist.
 
     Raises:
-        LpclipError: names the folder that is closed.
+        LpclipError: names the folder that is not writable.
     """
     inside = [folder / name for name in FOLDERS]
     needed = [path for path in inside if path.exists()]
@@ -35,14 +35,14 @@ def check_writable(folder: Path) -> None:
 
 
 def check_output_file(path: Path) -> None:
-    """Refuse a file that could not be written once the work is done.
+    """Refuse an output file that could not be written when the work is done.
 
     Args:
-        path: of the file; neither it nor its folder need exist.
+        path: the file; neither it nor its folder need exist.
 
     Raises:
-        LpclipError: no permission, a disk that can only be read or is full; a folder, a device, a
-            pipe or a socket; a file in the place of a folder; a name that is too long.
+        LpclipError: no permission, a read-only or full disk; a folder, a device, a pipe or a
+            socket; a file in the place of a folder; a name that is too long.
     """
     with disk_errors(path):
         target = file_to_write(path)
@@ -53,7 +53,7 @@ def check_output_file(path: Path) -> None:
 
 
 def check_output_folder(path: Path) -> None:
-    """Refuse a folder in which no file could be written; arguments and errors as above."""
+    """Refuse an output folder that is not writable; errors as in ``check_output_file``."""
     with disk_errors(path):
         if path.exists() and not path.is_dir():
             raise LpclipError(f"{path} is a file. Name a folder.")
@@ -61,7 +61,7 @@ def check_output_folder(path: Path) -> None:
 
 
 def _check_folder(path: Path, folder: Path) -> None:
-    """Try to make a file in the nearest folder that exists; nobody else sees it."""
+    """Try to create a hidden file in the nearest existing folder."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
@@ -70,7 +70,7 @@ def _check_folder(path: Path, folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        # Named by what is to be written, not by the name of a trial.
+        # The error names the output, not the trial file.
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 

@@ -1,9 +1,9 @@
-"""Who writes a temporary file, and whether that process lives: looked up here, or by its heartbeat.
+"""The writers of temporary files, and whether they are alive: by process number or heartbeat.
 
-A process of this machine (and of this container) is looked up. Any other one is observed: while it
-holds a temporary file, a small process beside it changes the file's time every few seconds, so a
-writer that computes without a pause lives. What counts is whether the time changes, as seen from
-here; the clocks of two machines are never compared.
+A process of this machine (and container) is looked up by its number. Any other one is observed:
+while it holds a temporary file, a small helper process updates the file's time every few seconds,
+even if the writer computes without a pause. Only changes of the time count, as seen from here; the
+clocks of two machines are never compared.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from typing import NamedTuple
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 10.0
-# Network file systems may show another machine's change only after a minute.
+# Network file systems may show a change by another machine only after a minute.
 SILENCE_SECONDS = 90.0
 POLL_SECONDS = 1.0
 _UNKNOWN_PLACE = "0" * 8
@@ -51,12 +51,12 @@ _NAME = re.compile(
 
 
 class Writer(NamedTuple):
-    """A process that writes, as the names of its temporary files give it.
+    """A writing process, parsed from the names of its temporary files.
 
     Attributes:
         host: name of its machine, for people.
         process: its number.
-        started: when the machine started it, in ticks; 0 if unknown.
+        started: its start time in ticks since boot; 0 if unknown.
         place: hash of machine and container.
     """
 
@@ -70,14 +70,14 @@ class Writer(NamedTuple):
 
 
 def this_writer() -> str:
-    """Part of a file's name, without a dot, that no other process has."""
+    """Return part of a file name, without a dot, that is unique to this process."""
     host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
     process = os.getpid()
     return f"{host}-{process}-{_started(process) or 0}-{_place()}"
 
 
 def parse_writer(name: str) -> Writer | None:
-    """The writer of a file from the part of its name that ``this_writer`` gave."""
+    """Parse the writer from the part of a file name that ``this_writer`` returned."""
     found = _NAME.fullmatch(name)
     if found is None:
         return None
@@ -87,10 +87,10 @@ def parse_writer(name: str) -> Writer | None:
 
 
 def without_writer(files: Mapping[Path, Writer]) -> list[Path]:
-    """Those of the files whose writers are gone.
+    """Return the files whose writers are dead.
 
-    Returns at once where all writers can be looked up. Others are observed together: until each
-    has given a sign of life, or for ``SILENCE_SECONDS``.
+    Immediate if all writers can be looked up. Others are observed together, until each has shown a
+    heartbeat or for ``SILENCE_SECONDS``.
     """
     alive = {path: _lives_here(writer) for path, writer in files.items()}
     unknown = [path for path, lives in alive.items() if lives is None]
@@ -99,7 +99,7 @@ def without_writer(files: Mapping[Path, Writer]) -> list[Path]:
     for path in files:
         if path not in gone:
             log.warning(
-                "%s: %s is writing the same output. This run goes on beside it.",
+                "%s: %s is writing the same output. This run continues next to it.",
                 path,
                 files[path],
             )
@@ -108,12 +108,11 @@ def without_writer(files: Mapping[Path, Writer]) -> list[Path]:
 
 @contextlib.contextmanager
 def heartbeat(path: Path, *, at_once: bool) -> Iterator[None]:
-    """Show others that the writer of a file or folder lives, for as long as the block runs.
+    """Keep up the heartbeat of a file or folder while the block runs.
 
     Args:
-        path: what is written.
-        at_once: from the start; else once the block has run for ``BEAT_SECONDS``, since most
-            files are written sooner.
+        path: the file or folder that is being written.
+        at_once: start at once; else after ``BEAT_SECONDS``, since most files are written sooner.
     """
     beating: list[subprocess.Popen[bytes]] = []
     lock, ended = threading.Lock(), threading.Event()
@@ -146,7 +145,7 @@ def heartbeat(path: Path, *, at_once: bool) -> Iterator[None]:
 
 
 def _start_beating(path: Path) -> "subprocess.Popen[bytes]":
-    # A process, not a thread: no long computation here keeps it from running.
+    # A process, not a thread, so that long computations here cannot delay it.
     arguments = [str(path.absolute()), str(BEAT_SECONDS), str(os.getpid())]
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _BEAT, *arguments],
@@ -157,7 +156,7 @@ def _start_beating(path: Path) -> "subprocess.Popen[bytes]":
 
 
 def _lives_here(writer: Writer) -> bool | None:
-    """Whether a process lives; None if that cannot be looked up from here."""
+    """Whether a process is alive; None if that cannot be looked up from here."""
     if writer.place == _UNKNOWN_PLACE or writer.place != _place():
         return None
     try:
@@ -165,7 +164,7 @@ def _lives_here(writer: Writer) -> bool | None:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it lives, or its number was given to another user's process
+        pass  # alive, or its number was reused by another user's process
     started = _started(writer.process)
     if started is None or not writer.started:
         return None
@@ -173,7 +172,7 @@ def _lives_here(writer: Writer) -> bool | None:
 
 
 def _silent(paths: Sequence[Path], writers: Mapping[Path, Writer]) -> list[Path]:
-    """Files whose times do not change while they are observed; a file that vanishes is not one."""
+    """Return files whose times do not change while observed, without those that vanish."""
     log.info(
         "waiting up to %.0f s for a sign that the writers of unfinished files live: %s",
         SILENCE_SECONDS,
@@ -185,15 +184,15 @@ def _silent(paths: Sequence[Path], writers: Mapping[Path, Writer]) -> list[Path]
         before = time.monotonic()
         time.sleep(POLL_SECONDS)
         waiting = [path for path in waiting if _time_of(path) == first[path]]
-        # While the file system hangs, for all alike, nobody can give a sign of life.
+        # While the file system hangs, no writer can show a heartbeat.
         silence += min(time.monotonic() - before, 2 * POLL_SECONDS)
     return waiting
 
 
 def _time_of(path: Path) -> int | None:
-    """When a file or folder changed last, in nanoseconds of its file server; None if it is gone."""
+    """Modification time of a file or folder in nanoseconds; None if it does not exist."""
     try:
-        # Network file systems ask the server again when a file is opened.
+        # Opening a file makes network file systems refresh its time.
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
@@ -208,21 +207,21 @@ def _time_of(path: Path) -> int | None:
 
 
 def _place() -> str:
-    """Hash of what a process number counts in: the machine since it started, and the container."""
+    """Hash of the scope of process numbers: the machine since its last boot, and the container."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()
         numbers = Path("/proc/self/ns/pid").readlink()
     except OSError:
         return _UNKNOWN_PLACE
-    # The name too: copies of a virtual machine may share all else.
+    # Also the host name: copies of a virtual machine may share everything else.
     text = "\0".join([socket.gethostname(), boot, str(numbers)])
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _started(process: int) -> int | None:
-    """When a process was started, in ticks since the machine was; 0 once it has ended.
+    """Start time of a process in ticks since boot; 0 once it has ended.
 
-    None if that cannot be read: no ``/proc``, one of another container, or a hidden process.
+    None if it cannot be read: no ``/proc``, another container's, or a hidden process.
     """
     try:
         if Path("/proc/self").readlink().name != str(os.getpid()):

@@ -183,7 +183,7 @@ def test_of_finished_parts_one_that_is_damaged_is_made_again_and_no_other(
     damage(part)
     assert interrupt(run, output, monkeypatch, after=3) == 2
     assert output.read_bytes() == undisturbed.read_bytes()
-    said = f"{part} is damaged: its checksum is another one."
+    said = f"{part} is damaged: its checksum differs."
     assert (said in caplog.text) == (damage is not Path.unlink)
 
 
@@ -195,7 +195,7 @@ def test_a_note_that_is_damaged_means_a_new_start_and_is_said(
     (note,) = tmp_path.glob(".f.h5.*.parts/identity.json")
     note.write_text(note.read_text()[:40])
     assert interrupt(run, output, monkeypatch, after=3) == 3
-    assert "starting anew, since nothing readable" in caplog.text
+    assert "starting again, since it has no readable note" in caplog.text
     assert output.read_bytes() == undisturbed.read_bytes()
 
 

@@ -120,7 +120,9 @@ def test_an_lpclip_cache_carries_its_own_weights(tmp_path):
         assert list(before["samples"]["id"]) == list(after["samples"]["id"])
     with pytest.raises(LpclipError, match=f"weights {weights} of model 'tiny', not 77 of 'mine'"):
         copy(ModelSpec("mine", "x", "precomputed", weights="77"))
-    with pytest.raises(LpclipError, match=r"says scale .*, the model 3\.0\. Leave 'scale' out"):
+    with pytest.raises(
+        LpclipError, match=r"has the scale .*, but the model 3\.0\. Leave 'scale' out"
+    ):
         copy(ModelSpec("mine", "x", "precomputed", scale=3.0))
 
 

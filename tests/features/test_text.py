@@ -91,25 +91,26 @@ LONG = "a photo taken by hand of the number and of nothing but the number which 
         (
             ["dog", "zero", "cat", "person"],
             "a photo of a {}.",
-            "3 classes have the same text features ('dog', 'cat', 'person'), so that no image can "
-            "be told to be one or another of them. Model 'tiny' takes their words for the same: it "
-            "never learned them. Give them",
+            "3 classes have the same text features ('dog', 'cat', 'person'), so the head cannot "
+            "distinguish them. Model 'tiny' does not distinguish their words. Give them",
         ),
         (
             ["zero", "seven"],
             LONG,
-            "('zero', 'seven'), so that no image can be told to be one or another of them. Their "
-            "prompts, of up to 21 tokens, are cut off at 16, before they differ. ",
+            "('zero', 'seven'), so the head cannot distinguish them. Their prompts, of up to 21 "
+            "tokens, are truncated to 16, before they differ. ",
         ),
         (
             ["Zero", "zero"],
             "{}",
-            "To the model's tokenizer their prompts are alike ('Zero', 'zero'). ",
+            "The tokenizer maps their prompts to the same tokens ('Zero', 'zero'). ",
         ),
-        (["zero", "one"], "a photo of a {c}.", "alike ('a photo of a {c}.', 'a photo of a {c}.')"),
+        (["zero", "one"], "a photo of a {c}.", "tokens ('a photo of a {c}.', 'a photo of a {c}.')"),
     ],
 )
-def test_classes_that_the_model_cannot_tell_apart_are_refused(tmp_path, names, template, sentence):
+def test_classes_that_the_model_does_not_distinguish_are_refused(
+    tmp_path, names, template, sentence
+):
     with pytest.raises(LpclipError) as error:
         head(tmp_path / "t.h5", names=names, templates=[template])
     assert str(error.value).startswith("model 'tiny': ")
@@ -117,7 +118,7 @@ def test_classes_that_the_model_cannot_tell_apart_are_refused(tmp_path, names, t
     assert not (tmp_path / "t.h5").exists()
 
 
-def test_a_prompt_that_is_cut_off_is_named_where_users_look(tmp_path, capsys):
+def test_a_truncated_prompt_is_named_where_users_look(tmp_path, capsys):
     settings = {
         "model": {"name": "tiny", "architecture": "lpclip-tiny", "pretrained": "embedded"},
         "class_names": NAMES,
@@ -126,8 +127,8 @@ def test_a_prompt_that_is_cut_off_is_named_where_users_look(tmp_path, capsys):
     log, output = str(tmp_path / "t.log"), str(tmp_path / "t.h5")
     main(["embed-text", "--settings", json.dumps(settings), "--output", output, "--log", log])
     said = (
-        "model 'tiny': 1 of 4 prompts are longer than the 16 tokens that the model reads, and are "
-        f"cut off there: '{LONG.replace('{}', 'seven')}' of class 'seven' (21 tokens)\n"
+        "model 'tiny': 1 of 4 prompts are longer than the 16 tokens that the model takes, and are "
+        f"truncated: '{LONG.replace('{}', 'seven')}' of class 'seven' (21 tokens)\n"
     )
     assert capsys.readouterr().err == f"lpclip: warning: {said}"
     assert f"WARNING {said}" in (tmp_path / "t.log").read_text()

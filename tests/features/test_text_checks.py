@@ -39,7 +39,7 @@ def test_all_classes_of_a_kind_are_named_wherever_they_are(rows, by):
         check_distinct(rows, NAMES, where="t.npz: 'text'")
     assert str(error.value).startswith(
         "t.npz: 'text': 4 classes have the same text features ('class 2', 'class 10', 'class 300', "
-        "'class 599'), so that "
+        "'class 599'), so the head "
     )
 
 
@@ -52,7 +52,7 @@ def test_a_row_in_half_precision_is_the_row(rows):
 def test_the_reason_is_given_for_two_classes_of_other_names(rows):
     rows[5] = rows[4] = rows[1]
     names = [*NAMES[:4], NAMES[1], *NAMES[5:]]
-    with pytest.raises(LpclipError, match=r"of them\. Why 1 5\? Give them"):
+    with pytest.raises(LpclipError, match=r"distinguish them\. Why 1 5\? Give them"):
         check_distinct(rows, names, where="w", reason=lambda a, b: f"Why {a} {b}? ")
 
 
@@ -61,9 +61,9 @@ def test_nearly_the_same_classes_are_named_the_nearest_first(rows, caplog):
         rows[row] = turned(rows[like], by=by)
     check_distinct(rows, NAMES, where="w")
     assert caplog.messages == [
-        "w: 3 pairs of classes with nearly the same text features, which the head hardly tells "
-        "apart: 'class 8' and 'class 401' (cosine 0.999990); 'class 7' and 'class 100' (cosine "
-        "0.999900); 'class 9' and 'class 400' (cosine 0.999100)"
+        "w: 3 pairs of classes with nearly the same text features, which the head hardly "
+        "distinguishes: 'class 8' and 'class 401' (cosine 0.999990); 'class 7' and 'class 100' "
+        "(cosine 0.999900); 'class 9' and 'class 400' (cosine 0.999100)"
     ]
 
 
@@ -71,7 +71,7 @@ def test_a_name_that_stands_for_two_classes_is_warned_of(rows, caplog):
     rows[300] = rows[2]
     names = [*NAMES[:300], NAMES[2], *NAMES[301:]]
     check_distinct(rows, names, where="w")
-    assert "w: classes 2 and 300 have one name, 'class 2'" in caplog.text
+    assert "w: classes 2 and 300 have the same name, 'class 2'" in caplog.text
 
 
 def test_no_more_than_a_few_pairs_are_listed(rows, caplog):

@@ -105,7 +105,7 @@ def test_a_part_that_is_missing_is_named(folder):  # noqa: F811
     with h5py.File(folder / "samples.h5", "r+") as file:
         del file["samples"]
         file["samples"] = np.arange(3)
-    with pytest.raises(LpclipError, match=r"samples\.h5 is damaged: 'samples' is no table"):
+    with pytest.raises(LpclipError, match=r"samples\.h5 is damaged: 'samples' is not a table"):
         read_samples(folder / "samples.h5", labels=True)
     with h5py.File(folder / "text.h5", "r+") as file:
         del file["features"]

@@ -78,7 +78,7 @@ class Source:
         self._format = next((e for e in reversed(endings) if e in _ENDINGS), "")
         if not self._format:
             raise LpclipError(
-                f"{path} has no ending that tells its format. Available: {', '.join(_ENDINGS)}."
+                f"{path} has no suffix of a known format. Available: {', '.join(_ENDINGS)}."
             )
         if root is not None and not Path(root).is_dir():
             raise LpclipError(f"the folder '{root}' does not exist. Check 'root'.")

@@ -1,9 +1,8 @@
 """The embedded CLIP: a small model in open_clip's own architecture, trained by this project.
 
-``weights.py`` opens the weights, ``train.py`` made them; ``CARD.md`` says from what and how good
-they are. Images are normalised with open_clip's default mean and standard deviation, the ones that
-``open_clip.create_model_and_transforms`` uses for a checkpoint file, so no argument can be
-forgotten.
+``weights.py`` reads the weights, ``benchmarks/tiny/train.py`` made them; ``CARD.md`` describes the
+training data and the accuracy. Images are normalised with open_clip's default mean and standard
+deviation, so ``open_clip.create_model_and_transforms`` needs no arguments for them.
 """
 
 from pathlib import Path

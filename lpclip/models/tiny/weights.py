@@ -1,8 +1,8 @@
 """The weights file of the embedded CLIP: compact on disk, plain open_clip in memory.
 
 All but about a hundred of the 49,408 tokens never occur in a caption of the training set, so the
-compact file keeps the rows of the token embedding that were trained, with their ids, and nothing
-of the others. Numbers are float16 on disk.
+compact file stores only the rows of the token embedding that were trained, with their ids. Numbers
+are float16 on disk.
 """
 
 import json
@@ -23,7 +23,7 @@ TOKEN_IDS = "token_ids"
 
 
 def expand(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Full open_clip state dict from a compact one.
+    """Return the full open_clip state dict of a compact one.
 
     Args:
         state_dict: tensors of a compact file; ``token_ids`` int [T], ascending, and
@@ -31,10 +31,10 @@ def expand(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Returns:
         The same tensors in float32 (integers as they are), without ``token_ids`` and with
-        ``token_embedding.weight`` [vocabulary, width], zero for tokens that were never seen.
+        ``token_embedding.weight`` [vocabulary, width], zero for tokens outside the training set.
 
     Raises:
-        LpclipError: ``token_ids`` or the embedding is missing, or they do not fit each other.
+        LpclipError: ``token_ids`` or the embedding is missing, or they do not match.
     """
     full = {
         name: tensor.float() if tensor.is_floating_point() else tensor.clone()
@@ -56,7 +56,7 @@ def expand(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def compact(state_dict: Mapping[str, Tensor], token_ids: Tensor) -> dict[str, Tensor]:
-    """What the compact file stores of a full open_clip state dict; the inverse of ``expand``.
+    """Return the compact form of a full open_clip state dict; the inverse of ``expand``.
 
     Args:
         state_dict: a full state dict.
@@ -76,10 +76,10 @@ def compact(state_dict: Mapping[str, Tensor], token_ids: Tensor) -> dict[str, Te
 
 
 def read_compact(path: Path = WEIGHTS) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a compact file.
+    """Read tensors and metadata of a compact file.
 
     Raises:
-        LpclipError: no such file, or not a whole safetensors file.
+        LpclipError: no such file, or not a complete safetensors file.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -93,7 +93,7 @@ def read_compact(path: Path = WEIGHTS) -> tuple[dict[str, Tensor], dict[str, str
 
 
 def write_compact(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file, whole or not at all."""
+    """Write a safetensors file atomically."""
     with atomic_path(path) as partial:
         save_file(dict(tensors), partial, metadata=dict(metadata))
 
@@ -105,7 +105,7 @@ def write_plain(path: Path, weights: Path = WEIGHTS) -> None:
     ``open_clip.create_model_and_transforms("lpclip-tiny", pretrained=str(path))``.
 
     Args:
-        path: file to write; name it ``*.safetensors``, by which open_clip knows the format.
+        path: file to write; name it ``*.safetensors``, by which open_clip recognises the format.
         weights: compact file to read.
     """
     tensors, metadata = read_compact(weights)

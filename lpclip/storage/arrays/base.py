@@ -1,4 +1,4 @@
-"""What every format offers: the names and shapes of its arrays, and the arrays one by one."""
+"""The interface of every format: the names and shapes of its arrays, and the arrays themselves."""
 
 import contextlib
 from abc import ABC, abstractmethod
@@ -20,9 +20,9 @@ class Arrays(ABC):
 
     Attributes:
         path: the file or folder.
-        ids: name of the array that identifies the rows; None where the format has none.
-        provenance: what a file of lpclip's says about its making; empty for any other.
-        typed: whether the format has types; otherwise every column is text.
+        ids: name of the array that identifies the rows; None if the format has none.
+        provenance: of a file that lpclip wrote; empty for any other.
+        typed: whether the format stores types; otherwise every column is text.
     """
 
     ids: str | None = None
@@ -33,26 +33,26 @@ class Arrays(ABC):
         self.provenance: Mapping[str, Any] = {}
 
     def refused(self) -> dict[str, str]:
-        """Names that may be asked for and are not read -> why, as the end of a sentence."""
+        """Return arrays that cannot be read: name -> reason, as the end of a sentence."""
         return {}
 
     @abstractmethod
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name of every array -> its shape."""
+        """Return the shape of every array by name."""
 
     @abstractmethod
     def read(self, name: str) -> AnyArray:
-        """One array; text has NumPy's type ``U``."""
+        """Read one array; text has NumPy's type ``U``."""
 
     def files(self) -> list[Path]:
-        """The files that hold the arrays."""
+        """Return the files that hold the arrays."""
         return [self.path]
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one array.
+        """Return the shape of one array.
 
         Raises:
-            LpclipError: there is none of that name; names the nearest.
+            LpclipError: there is none of that name; suggests the nearest.
         """
         shapes = self.shapes()
         if name not in shapes:
@@ -62,20 +62,20 @@ class Arrays(ABC):
         return shapes[name]
 
     def column(self, name: str) -> AnyArray:
-        """An array ``[N]``, also where it is stored as ``[N, 1]``."""
+        """Read an array ``[N]`` that may be stored as ``[N, 1]``."""
         return self.read(name).reshape(-1)
 
     def pick(self, key: str | None, *, ndim: int, prefer: Sequence[str] = ()) -> str:
-        """Name of the array that a key, or the lack of one, means.
+        """Return the name of the array that a key, or a missing key, refers to.
 
         Args:
             key: a name, or None for the only array of ``ndim`` axes.
             ndim: 2 for features; 1 for ids and labels, which may also be ``[N, 1]``, see
                 ``column``.
-            prefer: names that are taken first where no key is given.
+            prefer: names to prefer without a key.
 
         Raises:
-            LpclipError: no such array, no or several candidates, another number of axes, no rows.
+            LpclipError: no such array, no unique candidate, another number of axes, or no rows.
         """
         shapes = self.shapes()
         fitting = _of_axes(shapes, ndim)
@@ -99,10 +99,10 @@ class Arrays(ABC):
         return key
 
     def features(self, name: str) -> AnyArray:
-        """Features ``[N, D]`` as they are stored: float16, float32 or float64.
+        """Read features ``[N, D]`` as stored: float16, float32 or float64.
 
         Raises:
-            LpclipError: another type of number.
+            LpclipError: they have another type.
         """
         values = self.read(name)
         if values.dtype.name not in _FLOATS:
@@ -114,7 +114,7 @@ class Arrays(ABC):
 
 
 def _of_axes(shapes: Mapping[str, tuple[int, ...]], ndim: int) -> list[str]:
-    """Names of the arrays of so many axes; a column ``[N, 1]`` is one of a single axis first."""
+    """Return the arrays with so many axes; ``[N, 1]`` counts as one axis if possible."""
     plain = [name for name, shape in shapes.items() if len(shape) == ndim]
     columns = [name for name, shape in shapes.items() if _is_column(shape)]
     if ndim == 1:
@@ -128,14 +128,14 @@ def _is_column(shape: tuple[int, ...]) -> bool:
 
 @contextlib.contextmanager
 def readable(path: Path, name: str | None = None) -> Iterator[None]:
-    """Turn what the libraries say of a broken file into a sentence."""
+    """Turn errors that libraries raise for a broken file into a sentence."""
     what = f"{path}: '{name}'" if name else str(path)
     try:
         yield
     except LpclipError:
         raise
     except Exception as error:
-        # Every library raises kinds of its own; all mean that the file is not what it should be.
+        # Every library raises its own types; all mean that the file is broken.
         text = " ".join(str(error).split())
         if "pickle" in text or "Python objects in dtype" in text:
             raise LpclipError(

@@ -63,10 +63,10 @@ class ClipRetrieval(Arrays):
 
 
 def _parts(folder: Path) -> dict[int, Path]:
-    """Number -> file ``{anything}_{number}.npy`` or ``.parquet``, in the order of numbers.
+    """Return the files ``{anything}_{number}.npy`` or ``.parquet`` by number, sorted.
 
     Raises:
-        LpclipError: two files of one number.
+        LpclipError: two files have the same number.
     """
     found: dict[int, Path] = {}
     for path in sorted(folder.glob("[!.]*")):

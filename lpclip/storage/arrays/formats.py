@@ -11,18 +11,18 @@ import numpy as np
 from lpclip.errors import LpclipError
 from lpclip.storage.arrays.base import AnyArray, Arrays, readable
 
-MAPPED_BYTES = 2**20  # smaller arrays are read, and their checksum is looked at
+MAPPED_BYTES = 2**20  # smaller arrays are read, and the archive's checksum is verified
 
 
 class Npy(Arrays):
-    """One array, which has no name of its own."""
+    """One array, which is called ``array``."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {"array": self.read("array").shape}
 
     def read(self, name: str) -> AnyArray:
         with readable(self.path, name):
-            # Not np.load, which takes a broken file for a pickle.
+            # np.load would take a broken file for a pickle.
             values: AnyArray = np.lib.format.open_memmap(self.path, mode="r")
         return values
 
@@ -54,7 +54,7 @@ class Npz(Arrays):
         return values
 
     def _mapped(self, member: str) -> AnyArray | None:
-        """A large array that lies in the file as it is, mapped into memory."""
+        """Map a large uncompressed array into memory; None for any other."""
         with zipfile.ZipFile(self.path) as archive:
             info = archive.getinfo(member)
             if info.compress_type != zipfile.ZIP_STORED or info.file_size < MAPPED_BYTES:
@@ -65,7 +65,7 @@ class Npz(Arrays):
         if dtype.hasobject:
             return None
         with self.path.open("rb") as file:
-            # The local header may be longer than what the directory at the end knows of it.
+            # The local header may be longer than the one in the central directory.
             file.seek(info.header_offset + 26)
             lengths = np.frombuffer(file.read(4), dtype="<u2")
         start += info.header_offset + 30 + int(lengths.sum())
@@ -75,7 +75,7 @@ class Npz(Arrays):
 
 
 class Safetensors(Arrays):
-    """Tensors by name, of the types that NumPy has, and bfloat16 as float32, which is exact."""
+    """Tensors by name, of NumPy's types; bfloat16 becomes float32, which is exact."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         from safetensors import safe_open
@@ -100,7 +100,7 @@ class Safetensors(Arrays):
         return values
 
     def _single(self, name: str) -> AnyArray:
-        """A tensor that only torch reads, in single precision."""
+        """Read a tensor of a type that only torch has, as float32."""
         from safetensors import safe_open
 
         with safe_open(self.path, framework="pt") as file:
@@ -109,9 +109,9 @@ class Safetensors(Arrays):
 
 
 class Torch(Arrays):
-    """A tensor, or a dict of tensors and of lists of text or whole numbers, dicts within dicts.
+    """A tensor, or nested dicts of tensors and of lists of text or whole numbers.
 
-    Nothing but tensors and such lists is ever loaded; a tensor alone has no name of its own.
+    Nothing else is ever loaded; a single tensor is called ``array``.
     """
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -144,7 +144,7 @@ class Torch(Arrays):
                 weights_only=True,
                 mmap=zipfile.is_zipfile(self.path) or None,
             )
-        except Exception as error:  # of many kinds, whose texts advise to load what may run code
+        except Exception as error:  # of many types; their texts advise to load what may run code
             raise LpclipError(
                 f"{self.path} cannot be read as tensors: it is not whole, or holds Python objects, "
                 "which lpclip never unpickles. Save a tensor, or a dict of tensors, by torch.save."
@@ -171,10 +171,9 @@ class Torch(Arrays):
 
 
 class Hdf5(Arrays):
-    """Data sets of numbers or text in an HDF5 file that lpclip did not write, by path.
+    """Data sets of numbers or text, by path, in an HDF5 file that lpclip did not write.
 
-    Only what lies in the file itself is read: links to other files, data stored outside, and
-    virtual data sets of other files are refused by name.
+    Links to other files, data stored outside, and virtual data sets of other files are refused.
     """
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -195,7 +194,7 @@ class Hdf5(Arrays):
 
     @cached_property
     def _content(self) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-        """Shapes of what can be read, and why the rest cannot."""
+        """Shapes of the arrays that can be read, and reasons why the others cannot."""
         shapes: dict[str, tuple[int, ...]] = {}
         reasons: dict[str, str] = {}
         with readable(self.path), h5py.File(self.path, "r") as file:
@@ -226,7 +225,7 @@ _NO_LINK = "is a link to '{link}', and lpclip reads only what lies in the file i
 
 
 def _why_not(place: h5py.Dataset) -> str:
-    """Why a data set is not read, as the end of a sentence; "" if it is."""
+    """Return why a data set cannot be read, as the end of a sentence; "" if it can."""
     if place.external:
         return f"is stored outside the file, in '{place.external[0][0]}', which lpclip never opens."
     if place.is_virtual:
@@ -240,7 +239,7 @@ def _why_not(place: h5py.Dataset) -> str:
 
 
 def _plain_column(values: Sequence[Any]) -> AnyArray | None:
-    """A list of text, or of whole numbers, as an array; None for any other."""
+    """Convert a list of text or of whole numbers to an array; None for any other."""
     for kind in (str, int):
         if values and all(type(value) is kind for value in values):
             return np.array(values)
@@ -254,7 +253,7 @@ def _bfloat16() -> Any:
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether in Fortran's order, and type of an array, whose bytes follow in the file."""
+    """Read the shape, whether in Fortran order, and type of an array; its bytes follow."""
     first = np.lib.format.read_magic(file) == (1, 0)
     header = np.lib.format
     read = header.read_array_header_1_0 if first else header.read_array_header_2_0

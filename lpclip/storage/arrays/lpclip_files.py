@@ -1,4 +1,4 @@
-"""The HDF5 files of lpclip itself, as a source of features or of labels."""
+"""HDF5 files of lpclip itself, as a source of features or labels."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from lpclip.storage.untrusted import check_untrusted
 
 
 class Lpclip(Arrays):
-    """A feature cache (``clean``, ``weak/0``, …), a text cache, or an index of lpclip's."""
+    """A feature cache (arrays ``clean``, ``weak/0``, …), a text cache, or an index."""
 
     _TABLES = {module.KIND: module.TABLE for module in (features, text, samples)}  # noqa: RUF012
 

@@ -1,8 +1,8 @@
-"""Arrays that other programs wrote, picked by key: features, ids, labels, class names.
+"""Open arrays of other programs by key: features, ids, labels, class names.
 
 ``.npy``, ``.npz``, ``.parquet``, ``.safetensors``, ``.pt`` of tensors, ``.csv``, HDF5 files, those
-of lpclip itself among them, and an output folder of clip-retrieval. Names and shapes are known
-before an array is read, and nothing is ever unpickled.
+including those of lpclip, and an output folder of clip-retrieval. Names and shapes are available
+without reading an array, and nothing is ever unpickled.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from lpclip.storage.arrays.tables import Csv, Parquet
 
 __all__ = ["IMAGE_KEYS", "TEXT_KEYS", "AnyArray", "Arrays", "open_arrays"]
 
-# Arrays that are taken for the features where no key is given and several arrays would do.
+# Arrays that are preferred as features if no key is given and several would fit.
 IMAGE_KEYS = ("clean", "img_emb")
 TEXT_KEYS = ("features", "text_emb")
 
@@ -46,10 +46,10 @@ _COMPRESSED = (".gz", ".bz2", ".xz")
 
 
 def open_arrays(path: str | Path) -> Arrays:
-    """The arrays of a file or folder, by the ending of its name.
+    """Open a file or folder of arrays, by its suffix.
 
     Raises:
-        LpclipError: it does not exist, has an unknown ending, or is broken.
+        LpclipError: it does not exist, has an unknown suffix, or is broken.
     """
     path = Path(path)
     if path.is_dir():
@@ -61,6 +61,6 @@ def open_arrays(path: str | Path) -> Arrays:
         ending = inner
     if ending not in _FORMATS:
         raise LpclipError(
-            f"{path} has no ending that tells its format. {did_you_mean(path.suffix, _FORMATS)}"
+            f"{path} has no suffix of a known format. {did_you_mean(path.suffix, _FORMATS)}"
         )
     return _FORMATS[ending](path)

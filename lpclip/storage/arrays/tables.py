@@ -1,4 +1,4 @@
-"""Features in tables, Parquet and CSV: a column of lists, or one column for each dimension."""
+"""Features in Parquet and CSV tables: a column of lists, or one column per dimension."""
 
 import re
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from lpclip.errors import LpclipError
 from lpclip.storage.arrays.base import AnyArray, Arrays, readable
 from lpclip.storage.text_tables import Header, encoding_of, open_bytes, position, read_header
 
-# Name of the array of columns that have no other name than their number: 0, 1, ….
+# Name of the array of columns that are named by numbers alone: 0, 1, ….
 UNNAMED = "columns"
 TEXT, NUMBER = "text", "number"
 
 
 class Parquet(Arrays):
-    """Columns by name; numbered columns ``d0``, ``d1``, … are also one array, ``d``.
+    """Columns by name; numbered columns ``d0``, ``d1``, … also form one array, ``d``.
 
-    Numbers begin at 0, or at 1 where no column holds lists. Columns ``0``, ``1``, … are the array
+    Numbers start at 0, or at 1 if no column holds lists. Columns ``0``, ``1``, … are the array
     ``columns``.
     """
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        from pyarrow import parquet, types  # takes long to import
+        from pyarrow import parquet, types  # slow to import
 
         found: dict[str, tuple[int, ...]] = {}
         with readable(self.path), parquet.ParquetFile(self.path) as file:
@@ -85,9 +85,9 @@ class Parquet(Arrays):
 
 
 class Csv(Arrays):
-    """Columns of a text table by name, as text; numbered columns are one array of numbers.
+    """Columns of a text table by name, as text; numbered columns form one array of numbers.
 
-    Which encoding and separator, see ``lpclip.storage.text_tables``. Numbers have a decimal point.
+    For encoding and separator, see ``lpclip.storage.text_tables``. Numbers have a decimal point.
     """
 
     typed = False
@@ -123,7 +123,7 @@ class Csv(Arrays):
 
     @cached_property
     def _rows(self) -> int:
-        """Number of rows, counted by one column."""
+        """Number of rows, counted in one column."""
         names = self._header.names
         column = next((name for name in names if names.count(name) == 1), None)
         if column is None:
@@ -131,8 +131,8 @@ class Csv(Arrays):
         return int(self._table([column], "string").num_rows)
 
     def _table(self, columns: Sequence[str], kind: str) -> Any:
-        """Columns as an Arrow table; a line of more or fewer cells than the first is an error."""
-        from pyarrow import csv, type_for_alias  # takes long to import
+        """Read columns as an Arrow table; every line must have as many cells as the first."""
+        from pyarrow import csv, type_for_alias  # slow to import
 
         encoding = encoding_of(self.path).replace("utf-8-sig", "utf8")
         with readable(self.path), open_bytes(self.path) as file:
@@ -152,12 +152,12 @@ class Csv(Arrays):
 
 
 def cell_types(path: Path) -> dict[str, str]:
-    """What the columns of a Parquet file hold: ``text``, ``number``, or something else in words.
+    """Return what the columns of a Parquet file hold: ``text``, ``number``, or a description.
 
     Raises:
-        LpclipError: it is no Parquet file.
+        LpclipError: it is not a Parquet file.
     """
-    from pyarrow import parquet, types  # takes long to import
+    from pyarrow import parquet, types  # slow to import
 
     with readable(path):
         schema = parquet.read_schema(path)
@@ -184,15 +184,15 @@ def cell_types(path: Path) -> dict[str, str]:
 def numbered(
     columns: Sequence[str], *, firsts: Sequence[int] = (0, 1)
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Arrays that numbered columns are: two columns at least, without a gap.
+    """Find the arrays that numbered columns form: at least two columns without a gap.
 
     Args:
         columns: names; numbers may have leading zeros.
-        firsts: what the first number may be.
+        firsts: allowed first numbers.
 
     Returns:
-        Name of the array (what is before the numbers) -> its columns by number; and name -> why
-        numbered columns are none, as the end of a sentence.
+        Name of the array (the prefix of the numbers) -> its columns by number; and name -> why
+        numbered columns form no array, as the end of a sentence.
 
     >>> numbered(["id", "d1", "d0", "f_1", "f_3"])
     ({'d': ['d0', 'd1']}, {'f_': "lacks the column 'f_2'. Columns are numbered without a gap."})

@@ -219,5 +219,5 @@ def test_rubbish_is_refused_by_its_path(tmp_path, name):
 def test_a_table_that_is_not_there_or_of_no_known_format_is_refused(tmp_path):
     with pytest.raises(LpclipError, match=r"gone\.csv' does not exist\. Check 'path'"):
         source(tmp_path / "gone.csv")
-    with pytest.raises(LpclipError, match=r"t\.xlsx has no ending that tells its format"):
+    with pytest.raises(LpclipError, match=r"t\.xlsx has no suffix of a known format"):
         source(table(tmp_path, "path\n", "t.xlsx"))
