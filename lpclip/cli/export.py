@@ -1,4 +1,4 @@
-"""A probe as a file for programs that know nothing of lpclip, with a page on how to attach it."""
+"""Export a probe to a file for other programs, with instructions for its use."""
 
 import io
 import json
@@ -29,18 +29,18 @@ def export(
     seed: int | None = None,
     member: int | None = None,
 ) -> list[Path]:
-    """Write a head that gives the probe's logits, ``head.json`` and ``README.md``.
+    """Write a head that computes the probe's logits, ``head.json`` and ``README.md``.
 
     ``head.safetensors`` and ``head.pt`` are the state of a ``torch.nn.Linear`` for features of
-    unit length, the scale multiplied in. ``head.onnx`` takes ``features`` ``[N, D]`` of any length
-    and gives ``logits`` ``[N, C]``.
+    unit length, with the scale included. ``head.onnx`` maps ``features`` ``[N, D]`` of any length
+    to ``logits`` ``[N, C]``.
 
     Args:
         probes: a ``probes.h5``.
         to: ``safetensors``, ``torch`` or ``onnx``.
-        output: folder, made where it is missing.
+        output: folder, created if it is missing.
         round: counted from 0, the zero-shot head; -1 is the last.
-        seed: of the probe; None: the first that the method was run with.
+        seed: of the probe; None for the first seed of the method.
         member: of an ensemble, counted from 0.
 
     Returns:
@@ -48,7 +48,7 @@ def export(
 
     Raises:
         LpclipError: no such round, seed or member; an ensemble without a member; onnx is not
-            installed; the output is no folder or cannot be written.
+            installed; the output is not a folder or cannot be written.
     """
     check_output_folder(output)
     check_untrusted(probes)
@@ -91,14 +91,14 @@ def _safetensors(probe: Probe, about: Mapping[str, Any]) -> tuple[str, bytes]:
     from safetensors.torch import save
 
     state = probe.to_linear().state_dict()
-    # One key: the library writes several in an order that changes.
+    # One key: the library writes several in an unstable order.
     return "head.safetensors", save(dict(state), metadata={"head": _json(about)})
 
 
 def _torch(probe: Probe, _about: Mapping[str, Any]) -> tuple[str, bytes]:
     import torch
 
-    # By way of memory: a file's own name would become part of its contents.
+    # Through memory: the file name would become part of the contents.
     buffer = io.BytesIO()
     torch.save(dict(probe.to_linear().state_dict()), buffer)
     return "head.pt", buffer.getvalue()
@@ -117,7 +117,7 @@ def _onnx(probe: Probe, about: Mapping[str, Any]) -> tuple[str, bytes]:
         "weight": probe.weight,
         "bias": probe.bias,
         "axes": np.array([1], dtype=np.int64),
-        "smallest": np.array(np.finfo(np.float32).tiny),  # a feature of zeros stays zero
+        "smallest": np.array(np.finfo(np.float32).tiny),  # a zero feature stays zero
     }
     graph = helper.make_graph(
         [
@@ -178,7 +178,7 @@ def _readme(probe: Probe, about: Mapping[str, Any], to: str, name: str) -> str:
 
 {textwrap.fill(f"{length} {rest}", 100)}
 
-In this folder, beside an image:
+In this folder, next to an image:
 
 ```python
 {_snippet(about, to, name, dim, n_classes)}
@@ -224,10 +224,10 @@ for row in logits:
 
 
 def _features(about: Mapping[str, Any]) -> tuple[list[str], str]:
-    """Imports and lines that make ``features``, a tensor."""
+    """Return imports and lines that compute ``features``, a tensor."""
     pretrained = about.get("pretrained", PRECOMPUTED)
     if pretrained == PRECOMPUTED:
-        where = "# [N, D], of the model that made those that the head was trained on"
+        where = "# [N, D], of the model whose features the head was trained on"
         line = 'features = torch.from_numpy(np.load("features.npy"))'
         return ["import numpy as np"], f"{where}\n{line}"
     imports, prepare = ["import open_clip", "from PIL import Image, ImageOps"], ""
@@ -242,7 +242,7 @@ def _features(about: Mapping[str, Any]) -> tuple[list[str], str]:
     arguments = "".join(f"    {argument},\n" for argument in _arguments(about, pretrained))
     lines = f"""{prepare}model, _, preprocess = open_clip.create_model_and_transforms(
 {arguments})
-# Upright, as lpclip reads photographs; it also lays what is transparent on white.
+# Rotated as by lpclip, which also puts transparent areas on white.
 image = ImageOps.exif_transpose(Image.open("image.png"))
 pixels = preprocess(image.convert("RGB")).unsqueeze(0)
 with torch.inference_mode():
@@ -251,15 +251,15 @@ with torch.inference_mode():
 
 
 def _arguments(about: Mapping[str, Any], pretrained: str) -> list[str]:
-    """Arguments by which open_clip builds the very model that lpclip built."""
+    """Return the arguments with which open_clip builds the same model."""
     found: dict[str, Any] = {}
-    if pretrained:  # empty where the architecture brings its weights
+    if pretrained:  # empty if the architecture has its own weights
         found["pretrained"] = "lpclip-tiny.safetensors" if pretrained == EMBEDDED else pretrained
     for name, type_ in (("force_quick_gelu", bool), ("force_image_size", int)):
         if about.get(name):
             found[name] = type_(about[name])
     if pretrained != EMBEDDED and is_checkpoint(pretrained):
-        # A file does not say how its images are prepared.
+        # A file does not hold its preprocessing.
         prepared = json.loads(about.get("preprocessing", "{}"))
         for name in ("mean", "std", "interpolation", "resize_mode"):
             if name in prepared:

@@ -1,4 +1,4 @@
-"""What a file is, in a few lines: for every kind of file that lpclip writes."""
+"""Describe any file that lpclip writes, in a few lines."""
 
 import json
 import textwrap
@@ -20,23 +20,23 @@ _KEYS = 3
 
 _MEANINGS: Mapping[str, str] = {
     "samples": "the index of a dataset: its images in order, and their labels",
-    "text": "the features of the class names, which are the zero-shot head",
+    "text": "the features of the class names, which form the zero-shot head",
     "features": "the features of a dataset's images",
-    "pseudo_labels": "labels that zero-shot CLIP gave to unlabelled images",
+    "pseudo_labels": "pseudo-labels of zero-shot CLIP for unlabelled images",
     "probes": "the probe of every round and seed of one method",
     "predictions": "what every method predicted for the test images",
 }
 
 
 def describe(path: str | Path, *, rows: int = 5) -> str:
-    """What a file is, where it comes from, what is in it and the first rows of its table.
+    """Describe a file: kind, provenance, contents and the first rows of its table.
 
     Args:
         path: a file that lpclip wrote: ``.h5``, ``.csv``, ``.parquet`` or ``.safetensors``.
-        rows: how many rows are shown.
+        rows: number of rows to show.
 
     Raises:
-        LpclipError: missing, damaged, or not of lpclip's making.
+        LpclipError: missing, damaged, or not written by lpclip.
     """
     path = Path(path)
     readers = {
@@ -51,8 +51,8 @@ def describe(path: str | Path, *, rows: int = 5) -> str:
         raise LpclipError(f"{path} is a folder. Name a file in it.")
     if path.suffix.lower() not in readers:
         raise LpclipError(
-            f"{path}: nothing is known of files that end in '{path.suffix}'. "
-            f"Files of lpclip that can be looked at end in {', '.join(readers)}."
+            f"{path}: files that end in '{path.suffix}' cannot be inspected. "
+            f"Suffixes of lpclip's files: {', '.join(readers)}."
         )
     return "\n".join(readers[path.suffix.lower()](path, rows))
 
@@ -74,7 +74,7 @@ def _hdf5(path: Path, rows: int) -> list[str]:
 
 
 def _keys(keys: Sequence[str]) -> list[str]:
-    """Keys for ``pandas.read_hdf``, the first and last where a file has many frames."""
+    """List the keys for ``pandas.read_hdf``; the first and last of many."""
     shown = [f"  {key}" for key in keys]
     if len(keys) > 2 * _KEYS:
         shown[_KEYS:-_KEYS] = [f"  … {len(keys) - 2 * _KEYS} more …"]
@@ -86,7 +86,7 @@ def _csv(path: Path, rows: int) -> list[str]:
 
     columns = list(map(str, read_cells(path)))
     if _is_predictions(columns):
-        # A class called "7" or "NA" is text.
+        # A class "7" or "NA" is text.
         texts = {name: str for name in columns if name.startswith(_PREDICTED_TEXT)}
         table = read_csv(path, dtype=texts)
         return [*_title(path, "predictions", _PREDICTIONS), *_table(table, rows)]
@@ -136,7 +136,7 @@ def _safetensors(path: Path, _rows: int) -> list[str]:
             names = sorted(file.keys())
             shapes = [f"  {name}: {file.get_slice(name).get_shape()}" for name in names]
     except (OSError, ValueError, SafetensorError) as error:
-        raise LpclipError(f"{path} is damaged or no safetensors file ({error}).") from error
+        raise LpclipError(f"{path} is damaged or not a safetensors file ({error}).") from error
     if about is None:
         raise LpclipError(f"{path} is a safetensors file, but no head that lpclip exported.")
     title = _title(path, "head", "a probe that lpclip export wrote")
@@ -153,7 +153,7 @@ def _provenance(provenance: Any) -> list[str]:
 
 
 def _made_from(path: Path) -> list[str]:
-    """The record of the stage that made a file, if it has one."""
+    """Format the record of the stage that made a file, if it has one."""
     record = read_record(path)
     if record is None:
         return []
@@ -175,7 +175,7 @@ def _table(table: pd.DataFrame, rows: int) -> list[str]:
 
 
 def _column(values: "pd.Series[Any]", width: int) -> str:
-    """Type and range of a column, the values themselves where they are few."""
+    """Describe a column: its type and range, or its values if they are few."""
     known = values.dropna()
     if known.empty:
         return "empty"
@@ -198,7 +198,7 @@ def _cell(value: Any) -> str:
 def _rows(table: pd.DataFrame, rows: int) -> list[str]:
     if table.empty or rows < 1:
         return []
-    # Before the columns are set: what is shown of a control takes more room.
+    # Escape before the layout: escaped control characters are wider.
     first = table.head(rows).rename(columns=_cell)
     texts = first.select_dtypes(exclude=["number", "bool"]).columns
     first[texts] = first[texts].map(_cell)

@@ -1,4 +1,4 @@
-"""Predictions of a probe for images, or for features of images that are there already."""
+"""Predictions of a probe for images or for cached features."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ Batch: TypeAlias = "tuple[list[int], Tensor | None, list[BadImageError]]"
 
 
 class Image(NamedTuple):
-    """An image file: its id, which is its path below the folder that was given, and its path."""
+    """An image file: its id (its path below the given folder) and its path."""
 
     id: str
     path: str
@@ -41,11 +41,11 @@ class Image(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a probe makes of images.
+    """Predictions for images.
 
     Attributes:
-        table: one row per image that could be read, see ``predict``.
-        bad: why the others could not.
+        table: one row per readable image, see ``predict``.
+        bad: errors of the other images.
     """
 
     table: pd.DataFrame
@@ -66,40 +66,40 @@ def predict(
     device: str = "auto",
     output: Path | None = None,
 ) -> Predictions:
-    """Classes, confidence and OOD scores of images.
+    """Predict classes, confidence and OOD scores of images.
 
     Columns: id, path, prediction (the class), confidence (its probability); scores that are high
-    for images of the probe's classes and low for foreign ones: half_way_max_logit (of the head
-    half-way from zero-shot to the probe), max_logit, mcm, and with ``adapt`` nearest_neighbours and
-    mahalanobis (of an image of the adapt set: to the others of it); then class_2, confidence_2 and
-    so on, the next most probable classes.
+    for in-distribution and low for out-of-distribution (OOD) images: half_way_max_logit (of the
+    head half-way from zero-shot to the probe), max_logit, mcm, and with ``adapt``
+    nearest_neighbours and mahalanobis (an image of the adapt set is compared with the others of
+    it); then class_2, confidence_2, …, the next most probable classes.
 
-    Features are rounded to float16, as those of caches are, so that an image gets the numbers that
-    the workflow computes for it.
+    Features are rounded to float16 as in caches, so that an image gets the same numbers as in the
+    workflow.
 
     Args:
         probes: a ``probes.h5``.
         inputs: image files, folders of images, and feature caches (``.h5``, their clean view).
         round: of the probe, counted from 0, the zero-shot head; -1 is the last.
-        seed: of the probe; None: the first that the method was run with.
-        top_k: how many classes are listed.
-        adapt: feature cache of the unlabelled images that the probe was adapted on, for the scores
-            that are distances to them.
-        checkpoint: weights of the model, where they are no longer what the probes file names.
-        batch_size: images that are encoded at once.
+        seed: of the probe; None for the first seed of the method.
+        top_k: number of classes to list.
+        adapt: feature cache of the unlabelled images that the probe was adapted on, for the
+            distance scores.
+        checkpoint: weights of the model, if they are not where the probes file expects them.
+        batch_size: images per forward pass.
         workers: processes that decode images; 0 decodes in this one.
-        device: ``auto`` (a GPU where there is one), or a name that torch knows.
-        output: a ``.csv`` or ``.parquet`` file for the table, if any.
+        device: ``auto`` (a GPU if available), or a device name of torch.
+        output: a ``.csv`` or ``.parquet`` file for the table; None for none.
 
     Raises:
-        LpclipError: nothing there, no such round or seed, features of another model, or a model
-            that cannot be loaded or is another one; an output that cannot be written.
+        LpclipError: no images; no such round or seed; features of another model; a model that
+            cannot be loaded or is another one; an output that cannot be written.
     """
     if output is not None and output.suffix.lower() not in _WRITERS:
         raise LpclipError(f"{output} ends in neither {' nor '.join(_WRITERS)}.")
     if output is not None:
         check_output_file(output)
-    for path in (probes, *([] if adapt is None else [adapt]), *inputs):
+    for path in filter(None, (probes, adapt, *inputs)):
         if path.suffix.lower() == ".h5":
             check_untrusted(path)
     heads, provenance = read_probes(probes)
@@ -119,9 +119,8 @@ def predict(
     parts = (part for parts in found for part in parts)
     for is_cache, group in groupby(parts, key=lambda part: isinstance(part, Path)):
         if is_cache:
-            tables += [
-                _of_cache(path, scorer, provenance) for path in group if isinstance(path, Path)
-            ]
+            paths = (path for path in group if isinstance(path, Path))
+            tables += [_of_cache(path, scorer, provenance) for path in paths]
         else:
             assert model is not None
             images = [image for image in group if isinstance(image, Image)]
@@ -161,7 +160,7 @@ _WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
 
 
 class _Scorer:
-    """Rows of the table for features."""
+    """Computes rows of the table from features."""
 
     def __init__(
         self, heads: Probes, round: int, seed_index: int, top_k: int, *, keep: bool
@@ -172,17 +171,17 @@ class _Scorer:
         self._kept: list[FloatArray] | None = [] if keep else None
 
     def kept(self) -> FloatArray:
-        """Features ``[N, D]`` of all rows so far."""
+        """Return the features ``[N, D]`` of all rows so far."""
         found: FloatArray = np.concatenate(self._kept or [np.empty((0, self.width), np.float32)])
         return found
 
     def rows(self, ids: Sequence[str], paths: Sequence[str], unit: FloatArray) -> pd.DataFrame:
-        """One row per image; features ``[N, D]`` float32, of unit length."""
+        """Return one row per image; features ``[N, D]`` float32, of unit length."""
         if self._kept is not None:
             self._kept.append(unit)
         heads, (round, seed_index) = self._heads, self._place
         logits = heads.logits(unit, round, seed_index)
-        # Of an ensemble, the scores are those of the mean head, as in the evaluation.
+        # For an ensemble, scores are those of the mean head, as in the evaluation.
         weight, bias = heads.weight[round, seed_index], heads.bias[round, seed_index]
         half_weight = between(heads.weight[0, seed_index], weight, HALF_WAY)
         half_bias = between(heads.bias[0, seed_index], bias, HALF_WAY)
@@ -206,7 +205,7 @@ class _Scorer:
 
 
 def _images(path: Path) -> list[Image | Path]:
-    """What an argument names: images, or a feature cache as the path that it is."""
+    """Resolve an argument to images, or to the path of a feature cache."""
     if path.suffix.lower() == ".h5":
         return [path]
     if path.is_dir():
@@ -226,8 +225,8 @@ def _of_cache(path: Path, scorer: _Scorer, provenance: Mapping[str, Any]) -> pd.
 
 
 def _clean_features(path: Path, provenance: Mapping[str, Any]) -> FloatArray:
-    """Features of unit length, of the probe's model."""
-    # The hash is enough, but for features of which no weights are known.
+    """Read unit-length features of the probe's model."""
+    # The hash identifies the model, except for features without known weights.
     keys = ("weights", "model") if provenance.get("weights") == PRECOMPUTED else ("weights",)
     expected = {key: provenance[key] for key in keys if key in provenance}
     return read_features(path, "clean", expected=expected)
@@ -236,8 +235,7 @@ def _clean_features(path: Path, provenance: Mapping[str, Any]) -> FloatArray:
 def _of_images(
     images: Sequence[Image], model: "Model", scorer: _Scorer, batch_size: int, workers: int
 ) -> tuple[pd.DataFrame, list[BadImageError]]:
-    tables = []
-    bad: list[BadImageError] = []
+    tables, bad = [], list[BadImageError]()
     with progress(total=len(images), unit="images", label="predict") as shown:
         for rows, pixels, unread in _batches(images, model, batch_size, workers):
             if pixels is not None:
@@ -254,7 +252,7 @@ def _of_images(
 def _batches(
     images: Sequence[Image], model: "Model", batch_size: int, workers: int
 ) -> Iterator[Batch]:
-    """Rows and pixels ``[B, 3, H, W]`` of the images that can be read, and the errors of others."""
+    """Iterate over rows and pixels ``[B, 3, H, W]`` of readable images, and errors of others."""
     from torch.utils.data import DataLoader
 
     decode = _Decode([image.path for image in images], model.to_pixels)
@@ -268,7 +266,7 @@ def _batches(
 
 
 class _Decode:
-    """Row -> its pixels, or why it has none: an error raised in a worker would end the work."""
+    """Row -> pixels or error; returned, since an exception would stop the worker pool."""
 
     def __init__(self, paths: Sequence[str], to_pixels: Any) -> None:
         self._paths, self._to_pixels = paths, to_pixels

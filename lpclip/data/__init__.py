@@ -1,1 +1,1 @@
-"""Images and their labels: kinds of source, and the index that fixes the order of a dataset."""
+"""Images and labels: kinds of source, and the index that fixes the order of a dataset."""

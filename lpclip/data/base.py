@@ -1,4 +1,4 @@
-"""What an image source is, and how one image of it is read."""
+"""The interface of image sources, and functions that read one image of a source."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from lpclip.errors import BadImageError
 UNLABELLED = -1
 
 
-# A class of a dataset may be several of a benchmark's: "analog clock | digital clock".
+# Separates benchmark classes that one class of a dataset maps to: "analog clock | digital clock".
 ALTERNATIVES = " | "
 
 
@@ -21,9 +21,9 @@ class Sample(NamedTuple):
     """One image of a dataset.
 
     Attributes:
-        id: unique in the dataset, never changes, no more than a few dozen characters; the seed of
-            everything random that happens to the image.
-        path: what ``Source.read`` needs to find the pixels; a file path where there is a file.
+        id: unique in the dataset and stable, at most a few dozen characters; it seeds everything
+            random about the image.
+        path: argument of ``Source.read``; a file path if the image is a file.
         label: index into ``Source.class_names``, or ``UNLABELLED``.
     """
 
@@ -33,26 +33,26 @@ class Sample(NamedTuple):
 
 
 class Source(Protocol):
-    """What every kind of dataset offers. Making one is cheap: no image is read."""
+    """Interface of every kind of dataset. Opening a source is cheap: no image is read."""
 
     @property
     def class_names(self) -> Sequence[str] | None:
-        """Names of the classes that labels index, None for an unlabelled set."""
+        """Names of the classes that labels index; None for an unlabelled set."""
 
     def samples(self) -> list[Sample]:
-        """Every image, in an order that depends on the settings alone."""
+        """Return all images, in an order that depends on the settings alone."""
 
     def read(self, path: str) -> Image:
-        """The image at a sample's path, RGB, 8 bits per channel; several threads may call it."""
+        """Read the image at a sample's path, RGB, 8 bits per channel; must be thread-safe."""
 
 
 def read_encoded(source: Source, path: str) -> bytes | None:
-    """The file of an image as it is stored, from sources that offer it by a method ``encoded``.
+    """Read the encoded file of an image, from sources with a method ``encoded``.
 
-    It is the image that ``read`` gives; None from other sources, and where one has no file of it.
+    None for other sources, and for images without a file.
 
     Raises:
-        BadImageError, LpclipError: as of ``read_image``.
+        BadImageError, LpclipError: as in ``read_image``.
     """
     encoded: Callable[[str], bytes | None] | None = getattr(source, "encoded", None)
     with _named(path):
@@ -60,17 +60,16 @@ def read_encoded(source: Source, path: str) -> bytes | None:
 
 
 def size_of(source: Source, path: str) -> int:
-    """Bytes of the file of an image, as it lies there now, from sources with a method ``size``.
+    """Return the current size of an image's file in bytes, from sources with a method ``size``.
 
-    It is cheap, and found without opening the image; 0 from other sources, and where there is no
-    file.
+    This is cheap and does not open the image. 0 for other sources, and without a file.
     """
     size: Callable[[str], int] | None = getattr(source, "size", None)
     return size(path) if size else 0
 
 
 def size_of_file(path: str | Path) -> int:
-    """Bytes of a file; 0 where there is none."""
+    """Return the size of a file in bytes; 0 if there is none."""
     try:
         return os.stat(path).st_size  # noqa: PTH116  (a path object would take longer)
     except OSError:
@@ -78,11 +77,11 @@ def size_of_file(path: str | Path) -> int:
 
 
 def read_image(source: Source, path: str) -> Image:
-    """The image at a sample's path.
+    """Read the image at a sample's path.
 
     Raises:
-        BadImageError: it cannot be read, whatever the source raised.
-        LpclipError: a mistake that is not the image's.
+        BadImageError: it cannot be read.
+        LpclipError: an error that does not concern the image.
     """
     with _named(path):
         return source.read(path)
@@ -90,7 +89,7 @@ def read_image(source: Source, path: str) -> Image:
 
 @contextlib.contextmanager
 def _named(path: str) -> Iterator[None]:
-    """Turn what a source raises for an image into one error that names it."""
+    """Turn the errors that sources raise for an image into one that names it."""
     try:
         yield
     except (OSError, SyntaxError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Class names of a dataset whose folders are called otherwise: WordNet ids, numbers, synonyms."""
+"""Class names for datasets whose folders have other names: WordNet ids, numbers, synonyms."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -21,10 +21,10 @@ _COLUMNS = ("folder", "name")
 
 
 class MappedSource:
-    """A source whose classes are renamed; several with one new name become one class.
+    """A source with renamed classes; classes with the same new name are merged.
 
-    Classes keep their order, each new name in the place of the first class that has it. Those of
-    ``imagenet`` stay apart, since two pairs of its classes share a name.
+    Classes keep their order; a merged class takes the position of its first one. Those of
+    ``imagenet`` are never merged, since two pairs of its classes share a name.
 
     Args:
         source: labelled source.
@@ -43,12 +43,12 @@ class MappedSource:
         """The new names.
 
         Raises:
-            LpclipError: the source has no classes, or one that is not in the map.
+            LpclipError: the source has no classes, or one that the map lacks.
         """
         return self._new_names if self._apart else list(dict.fromkeys(self._new_names))
 
     def samples(self) -> list[Sample]:
-        """Every image with the label of its renamed class."""
+        """Return every image with the label of its renamed class."""
         names = self.class_names or ()
         first = {name: label for label, name in reversed(list(enumerate(names)))}
         table = [old if self._apart else first[name] for old, name in enumerate(self._new_names)]
@@ -67,7 +67,7 @@ class MappedSource:
         return problems_of(self._source)
 
     def read(self, path: str) -> Image:
-        """The image, as the source reads it."""
+        """Read the image from the source."""
         return self._source.read(path)
 
     def size(self, path: str) -> int:
@@ -76,7 +76,7 @@ class MappedSource:
 
     @cached_property
     def _new_names(self) -> list[str]:
-        """New name of every class of the source."""
+        """Return the new name of every class of the source."""
         names = self._source.class_names
         if names is None:
             raise LpclipError("class_map renames classes, but there are none. Remove it.")
@@ -89,15 +89,15 @@ class MappedSource:
 
 
 def read_class_map(class_map: ClassMap) -> dict[str, str]:
-    """Class name of each folder name.
+    """Read a map from folder names to class names.
 
     Args:
-        class_map: the mapping itself; ``imagenet``, WordNet ids as timm lists them to names as
-            open_clip does; or the path of a file: a JSON object, a CSV file with the columns
-            ``folder`` and ``name``, or any other text, a line ``folder name`` for each.
+        class_map: a mapping; ``imagenet`` (timm's WordNet ids to open_clip's names); or the path of
+            a file: a JSON object, a CSV file with the columns ``folder`` and ``name``, or text with
+            lines ``folder name``.
 
     Raises:
-        LpclipError: no such file, or one that is no map.
+        LpclipError: no such file, or not a map.
     """
     if not isinstance(class_map, str):
         return {str(folder): _name(name, "class_map") for folder, name in class_map.items()}
@@ -121,14 +121,14 @@ def read_class_map(class_map: ClassMap) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in rows:
         if len(row) != 2:
-            raise LpclipError(f"{place}: the line '{row[0]}' has no name beside the folder.")
+            raise LpclipError(f"{place}: the line '{row[0]}' has no name next to the folder.")
         if found.setdefault(row[0], _name(row[1], place)) != row[1].strip():
             raise LpclipError(f"{place} has the folder '{row[0]}' twice, with different names.")
     return found
 
 
 def _json_rows(text: str, place: str) -> list[list[str]]:
-    # As pairs: of a folder that is there twice, a dictionary keeps the last.
+    # As pairs, to find repeated folders: a dictionary keeps only the last.
     found = parse_json(text, pairs=lambda pairs: [list(pair) for pair in pairs])
     if not text.lstrip().startswith("{"):
         raise LpclipError(f"{place} must be an object of folders and names.")
@@ -136,7 +136,7 @@ def _json_rows(text: str, place: str) -> list[list[str]]:
 
 
 def _csv_rows(path: Path) -> list[list[str]]:
-    # As text: a folder called 007 is no number, and one called null is no missing value.
+    # As text: a folder "007" is not a number, and "null" is not a missing value.
     header = read_header(path, _COLUMNS)
     for column in _COLUMNS:
         position(path, header.names, column)

@@ -1,7 +1,7 @@
-"""Labels: which of a benchmark's classes a dataset's classes are.
+"""Map the classes of a dataset to those of a benchmark.
 
-A dataset knows its classes by names of its own, a benchmark by the names that it gives the text
-encoder. Every reader of true labels takes them from here.
+A dataset names its classes in its own way, a benchmark by what the text encoder gets. True labels
+are read only through this module.
 """
 
 import logging
@@ -24,7 +24,7 @@ from lpclip.types import FloatArray, IntArray
 
 log = logging.getLogger(__name__)
 
-# Sources that keep the order in which a test set was published, as CIFAR-10-C does.
+# Sources that keep the published order of a test set, as CIFAR-10-C does.
 _IN_PUBLISHED_ORDER = ("arrays", "torchvision")
 
 Groups = tuple[tuple[int, ...], ...]
@@ -35,9 +35,9 @@ class Labels:
     """The labels of a dataset.
 
     Attributes:
-        own: ``[N]``, classes of the dataset, UNLABELLED for none.
-        groups: for each of these classes the classes of the benchmark that it is, mostly one.
-        n_classes: of the benchmark.
+        own: ``[N]``, classes of the dataset, or UNLABELLED.
+        groups: for each of these classes the benchmark classes that it maps to, mostly one.
+        n_classes: number of benchmark classes.
     """
 
     own: IntArray
@@ -46,19 +46,19 @@ class Labels:
 
     @property
     def of_benchmark(self) -> IntArray:
-        """``[N]``, classes of the benchmark; UNLABELLED also for a class that is several."""
+        """``[N]``, benchmark classes; UNLABELLED also for a class that maps to several."""
         table = [group[0] if len(group) == 1 else UNLABELLED for group in self.groups]
         found: IntArray = np.array([*table, UNLABELLED], dtype=np.int64)[self.own]
         return found
 
     @property
     def is_subset(self) -> bool:
-        """Whether the dataset has other classes than all of the benchmark's, one each."""
+        """Whether the classes are not exactly those of the benchmark, one each."""
         return sorted(self.groups) != [(index,) for index in range(self.n_classes)]
 
     def restricted(self, other: IntArray) -> IntArray:
-        """Labels ``[N]`` in this dataset's classes of another one's ``of_benchmark``."""
-        table = np.full(self.n_classes + 1, UNLABELLED)  # the last entry is that of UNLABELLED
+        """Convert another dataset's ``of_benchmark`` to this dataset's classes, ``[N]``."""
+        table = np.full(self.n_classes + 1, UNLABELLED)  # the last entry is for UNLABELLED
         for own, group in enumerate(self.groups):
             table[list(group)] = own
         found: IntArray = table[other]
@@ -66,14 +66,14 @@ class Labels:
 
 
 def read_labels(samples: Path, class_names: Sequence[str]) -> Labels:
-    """Labels of a dataset whose classes are among the benchmark's.
+    """Read the labels of a dataset whose classes are among the benchmark's.
 
     Args:
         samples: its index.
         class_names: of the benchmark.
 
     Raises:
-        LpclipError: the dataset has no classes, or one that the benchmark does not have.
+        LpclipError: the dataset has no classes, or one that the benchmark lacks.
     """
     names = class_names_of(read_provenance(samples, kind="samples"))
     if names is None:
@@ -92,27 +92,27 @@ def read_labels(samples: Path, class_names: Sequence[str]) -> Labels:
 
 
 def labels_if_any(samples: Path, class_names: Sequence[str]) -> IntArray:
-    """Classes of the benchmark ``[N]``, UNLABELLED where a dataset does not tell them."""
+    """Read benchmark classes ``[N]``; all UNLABELLED if the dataset has no usable labels."""
     try:
         return read_labels(samples, class_names).of_benchmark
     except LpclipError as error:
-        log.info("no labels to judge by: %s", error)
+        log.info("no labels to evaluate with: %s", error)
         return np.full(len(read_samples(samples, labels=False)), UNLABELLED)
 
 
 def match_classes(names: Sequence[str], class_names: Sequence[str]) -> Groups:
-    """For each class of a dataset, the benchmark's classes that it is.
+    """Return for each class of a dataset the benchmark classes that it maps to.
 
-    By name, blanks, underscores and capitals aside, where any name is one of the benchmark's; by
-    WordNet id where the benchmark's classes are ImageNet's; by number where classes are numbers,
-    as many as the benchmark has.
+    Classes match by name, ignoring blanks, underscores and case, if any name matches; by WordNet id
+    if the benchmark's classes are ImageNet's; by number if classes are numbers, as many as the
+    benchmark has.
 
     Args:
         names: of the dataset's classes.
         class_names: of the benchmark.
 
     Raises:
-        LpclipError: a class that is none of the benchmark's, or two that are the same.
+        LpclipError: a class matches no benchmark class, or two match the same one.
 
     >>> match_classes(["dog", "Tabby_cat"], ["tabby cat", "dog", "cow"])
     ((1,), (0,))
@@ -137,7 +137,7 @@ def match_classes(names: Sequence[str], class_names: Sequence[str]) -> Groups:
 
 
 def check_same_images(official: Path, test: Path, class_names: Sequence[str]) -> None:
-    """Refuse published corruptions of other images than the test set's.
+    """Refuse published corruptions of images other than the test set's.
 
     Args:
         official: index of the corrupted set.
@@ -145,9 +145,8 @@ def check_same_images(official: Path, test: Path, class_names: Sequence[str]) ->
         class_names: of the benchmark.
 
     Raises:
-        LpclipError: as many images, but not as many of each class; an image of the same file name
-            with another label; or other labels at the same places of a set that keeps the
-            published order.
+        LpclipError: the same number of images, but not of each class; the same file name with
+            another label; or other labels at the same positions in a set with published order.
     """
     ours, theirs = (read_labels(path, class_names).of_benchmark for path in (official, test))
     again = "Check that both are of the same split, and that the labels belong to the images."
@@ -164,7 +163,7 @@ def check_same_images(official: Path, test: Path, class_names: Sequence[str]) ->
     ):
         raise LpclipError(f"{official} and {test} have other labels at the same places. {again}")
     clean = dict(zip(_file_names(test), theirs, strict=True))
-    if len(clean) < len(theirs):  # names such as 0001.png of every class tell nothing
+    if len(clean) < len(theirs):  # names such as 0001.png in every class identify no image
         return
     for name, label in zip(_file_names(official), ours, strict=True):
         if clean.get(name, label) != label:
@@ -172,14 +171,14 @@ def check_same_images(official: Path, test: Path, class_names: Sequence[str]) ->
 
 
 def group_logits(logits: FloatArray, groups: Groups) -> FloatArray:
-    """Logits ``[..., G]`` of groups of classes, each that of its best class.
+    """Return logits ``[..., G]`` of groups of classes, the maximum of each.
 
     The most probable group is that of the most probable class among all groups: a prediction is
-    right if it is any of the classes that an image may have.
+    correct if it is any of the classes that an image may have.
 
     Args:
         logits: ``[..., C]``.
-        groups: classes of each group; classes in none are left out.
+        groups: classes of each group; classes without a group are left out.
 
     >>> group_logits(np.array([3.0, 1.0, 2.0, 9.0]), ((1, 2), (0,))).tolist()
     [2.0, 3.0]
@@ -189,7 +188,7 @@ def group_logits(logits: FloatArray, groups: Groups) -> FloatArray:
 
 
 def _places(names: Sequence[str], class_names: Sequence[str]) -> Mapping[str, int]:
-    """Class of the benchmark for each name that has one."""
+    """Return the benchmark class of each name that has one."""
     plain = len({_folded(name) for name in class_names}) < len(set(class_names))
     keys = [name if plain else _folded(name) for name in class_names]
     known = {key: index for index, key in enumerate(keys)}
@@ -206,8 +205,8 @@ def _places(names: Sequence[str], class_names: Sequence[str]) -> Mapping[str, in
         return places
     if all(re.fullmatch(r"n\d{8}", name) for name in names) and is_imagenet(class_names):
         return {name: index for index, name in enumerate(synsets())}
-    # Numbers say no more than an order; 10 comes before 2 in the alphabet. The order of words is
-    # nobody's choice, so that to take classes by their places would be wrong in silence.
+    # Numbers only define an order; 10 sorts before 2 as text. Words have no inherent order, so that
+    # matching them by position would be silently wrong.
     if len(names) == len(class_names) and all(name.isdecimal() for name in names):
         return {name: place for place, name in enumerate(sorted(names, key=int))}
     if len(names) == len(class_names) + 1 and list(names) == [str(i) for i in range(len(names))]:
@@ -216,7 +215,7 @@ def _places(names: Sequence[str], class_names: Sequence[str]) -> Mapping[str, in
             "class 0 may be empty."
         )
     else:
-        advice = "Tell with 'class_map' which is which, or call classes and names alike."
+        advice = "Match them with 'class_map', or give classes and class names the same names."
     raise LpclipError(
         f"it has {len(names)} classes ({listed(names)}), the benchmark {len(class_names)} class "
         f"names ({listed(class_names)}), and no name is in both. {advice}"
@@ -224,12 +223,12 @@ def _places(names: Sequence[str], class_names: Sequence[str]) -> Mapping[str, in
 
 
 def _file_names(samples: Path) -> list[str]:
-    """The last part of every path."""
+    """Return the last part of every path."""
     return [str(path).rpartition("/")[2] for path in read_samples(samples, labels=False)["path"]]
 
 
 def _folded(name: str) -> str:
-    # Apple's file systems write an accent as a character of its own, keyboards do not.
+    # Apple's file systems store accents as separate characters, keyboards do not type them so.
     return unicodedata.normalize("NFC", re.sub(r"[\s_-]+", " ", name).strip().casefold())
 
 

@@ -1,4 +1,4 @@
-"""Columns of a dataset of arrays: ids, labels and class names, in the same file or in others."""
+"""Columns of an array dataset: ids, labels and class names, in the same file or in others."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from lpclip.storage.arrays.registry import open_arrays
 from lpclip.types import IntArray
 
 Reference: TypeAlias = str | Mapping[str, str]
-# Files of a single array that has no name of its own, so that their path alone is enough.
+# Files with a single unnamed array, for which the path is enough.
 SINGLE = (".npy", ".pt", ".pth")
 
 
@@ -24,18 +24,18 @@ class Column:
     Args:
         where: a key of the arrays, ``{path: …, key: …}`` in another file, or the path of a
             ``.npy`` or ``.pt`` file.
-        what: the setting, for the text of errors.
-        beside: the arrays that a key belongs to.
+        what: the setting, for errors.
+        default: the arrays that a plain key refers to.
 
     Raises:
         LpclipError: no such file or array.
     """
 
-    def __init__(self, where: Reference, what: str, beside: Arrays) -> None:
+    def __init__(self, where: Reference, what: str, default: Arrays) -> None:
         if isinstance(where, str) and Path(where).suffix in SINGLE:
             where = {"path": where}
         if isinstance(where, str):
-            self.arrays, self.key = beside, beside.pick(where, ndim=1)
+            self.arrays, self.key = default, default.pick(where, ndim=1)
             return
         for name in where:
             if name not in ("path", "key"):
@@ -48,7 +48,7 @@ class Column:
         self.key = self.arrays.pick(where.get("key"), ndim=1)
 
     def read(self) -> AnyArray:
-        """The values ``[N]``; bytes as text."""
+        """Read the values ``[N]``; bytes become text."""
         values = self.arrays.column(self.key)
         return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
 
@@ -59,11 +59,11 @@ class Columns:
     Args:
         arrays: file of the array.
         key: name of the array.
-        ids: text or numbers; where left out, ``row-000000``, ….
+        ids: text or numbers; by default ``row-000000``, ….
         labels: whole numbers (-1: none), or text; left out for an unlabelled set.
         class_names: names of the classes, as a list or a column: what whole numbers index, and
-            the order that text is numbered in. Where left out, text is numbered in the order of
-            the alphabet, and the names of numbers are the numbers.
+            the order that text is numbered in. By default text is numbered in alphabetical order,
+            and the names of numbers are the numbers.
 
     Raises:
         LpclipError: no such file or array, or columns that do not fit the rows.
@@ -96,7 +96,7 @@ class Columns:
         )
 
     def files(self) -> list[Path]:
-        """The files that hold the columns."""
+        """Return the files that hold the columns."""
         columns = (self.ids, self.labels, self._names)
         return [
             path
@@ -106,7 +106,7 @@ class Columns:
         ]
 
     def class_names(self) -> list[str] | None:
-        """Names as given, or made from the labels; None without labels."""
+        """Names as given, or derived from the labels; None without labels."""
         if self.labels is None:
             return None
         names = self._given_names()
@@ -114,7 +114,7 @@ class Columns:
         return named_classes(values, names, where=self._where)
 
     def row_ids(self) -> list[str]:
-        """Id of every row."""
+        """Return the id of every row."""
         if self.ids is None:
             return [f"row-{row:06d}" for row in range(self._n_rows)]
         values = self.ids.read()
@@ -126,7 +126,7 @@ class Columns:
         return [str(value) for value in values]
 
     def row_labels(self) -> IntArray:
-        """Label of every row ``[N]``, an index into the class names, -1 for none."""
+        """Return the label of every row ``[N]``, an index into the class names, or -1 for none."""
         if self.labels is None:
             return np.full(self._n_rows, UNLABELLED)
         values = self._label_values()

@@ -1,6 +1,6 @@
-"""The characters that the embedded CLIP learns, their names, and their shapes in many fonts.
+"""The characters that the embedded CLIP was trained on, their names, and their shapes in fonts.
 
-The fonts are those that matplotlib ships; only bitmaps are made from them.
+The fonts come with matplotlib; only bitmaps are made from them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SYMBOL_NAMES = {
     "~": "tilde",
 }
 
-# Fonts whose glyphs are what their code points say. The others that matplotlib ships hold
+# Fonts whose glyphs match their code points. The others that matplotlib ships hold
 # placeholders (LastResort), parts of large symbols (STIXSiz*, cmex10) or no Latin text (cmsy10,
 # STIXNonUni*, DejaVu*Display). TeX's text fonts have other symbols at ASCII positions, and cmmi10
 # also has old-style digits.
@@ -64,12 +64,12 @@ _FONT_SIZE = 42
 
 
 class Glyphs(NamedTuple):
-    """All masks, and where those of each character are.
+    """All masks, and the positions of each character's masks.
 
     Attributes:
         masks: float32 [M, 48, 48] in 0..1, 1 where there is ink, centred.
         first: int64 [82], index of the first mask of each of ``CHARACTERS``.
-        fonts: int64 [82], number of its masks, one a font.
+        fonts: int64 [82], number of its masks, one per font.
     """
 
     masks: Tensor
@@ -79,8 +79,8 @@ class Glyphs(NamedTuple):
 
 @lru_cache(maxsize=1)
 def glyphs() -> Glyphs:
-    """Masks of every character in every usable font; takes about a second, once a process."""
-    # Here, since every start of Snakemake opens the sources, which takes the names above alone.
+    """Return masks of every character in every usable font; takes a second, once per process."""
+    # Imported here, since every start of Snakemake opens the sources, which need only the names.
     import matplotlib
     import torch
     from matplotlib.ft2font import FT2Font
@@ -109,7 +109,7 @@ def glyphs() -> Glyphs:
 
 
 def phrases(character: str) -> list[str]:
-    """Ways to name a character in a caption.
+    """Return phrases that name a character in a caption.
 
     >>> phrases("7")
     ['the number seven', 'the number 7', 'the digit seven', 'the digit 7', 'a seven', 'a 7']
@@ -131,7 +131,7 @@ def phrases(character: str) -> list[str]:
 
 
 def _mask(font: ImageFont.FreeTypeFont, character: str) -> npt.NDArray[np.uint8]:
-    """uint8 [48, 48], the character's ink centred; wide glyphs are made to fit."""
+    """Render a character, centred, uint8 [48, 48]; wide glyphs are shrunk to fit."""
     left, top, right, bottom = font.getbbox(character)
     width, height = int(np.ceil(right - left)), int(np.ceil(bottom - top))
     side = max(width, height, MASK_SIZE)

@@ -1,6 +1,6 @@
-"""Draw characters as the embedded CLIP sees them in training: batched, varied, from a generator.
+"""Render characters in the styles that the embedded CLIP was trained on, in batches.
 
-Everything random is drawn from the ``torch.Generator`` given, so the same generator state gives
+Everything random is sampled from the given ``torch.Generator``, so the same generator state gives
 the same images.
 """
 
@@ -34,7 +34,7 @@ _PALETTE = torch.tensor(list(COLOURS.values()))
 
 
 class Style(NamedTuple):
-    """What the captions may say of a batch of images.
+    """Properties of a batch of images that captions may mention.
 
     Attributes:
         foreground: int64 [B], index into ``COLOURS``.
@@ -50,13 +50,13 @@ class Style(NamedTuple):
 
 
 def render(masks: Tensor, generator: Generator) -> tuple[Tensor, Style]:
-    """Training images of the embedded CLIP.
+    """Render training images of the embedded CLIP.
 
     Stroke width, affine and elastic distortion, colours, polarity, uneven backgrounds, low
-    resolution and noise, each drawn for each image.
+    resolution and noise are sampled for each image.
 
     Args:
-        masks: float32 [B, 48, 48] in 0..1, as ``glyphs()`` has them.
+        masks: float32 [B, 48, 48] in 0..1, from ``glyphs()``.
         generator: source of everything random.
 
     Returns:
@@ -69,7 +69,7 @@ def render(masks: Tensor, generator: Generator) -> tuple[Tensor, Style]:
     texture = F.interpolate(
         torch.randn(n, 3, 4, 4, generator=generator), SIZE, mode="bicubic", align_corners=False
     )
-    # White on black and black on white stay plain in half of the cases.
+    # Half of the images that are white on black or black on white stay plain.
     plain = (style.foreground <= BLACK) & (style.background <= BLACK)
     plain &= _uniform(n, generator, 0.0, 1.0) < 0.5
     strength = _uniform(n, generator, 0.0, 0.2) * ~plain
@@ -86,7 +86,7 @@ def render(masks: Tensor, generator: Generator) -> tuple[Tensor, Style]:
 def render_low_resolution(
     masks: Tensor, generator: Generator, *, distortion: float = 1.0
 ) -> Tensor:
-    """Grey 8x8 images made as the optical digits of UCI and scikit-learn were made.
+    """Render grey 8x8 images like the optical digits of UCI and scikit-learn.
 
     A distorted bitmap of 32x32 pixels, cut to its ink and enlarged to the full height (or to 28
     pixels of width, whichever is reached first), counted in blocks of 4x4 pixels (Alpaydin and
@@ -95,7 +95,7 @@ def render_low_resolution(
     Args:
         masks: float32 [B, 48, 48] in 0..1.
         generator: source of everything random.
-        distortion: factor on all geometric distortions; 0 leaves the printed shape.
+        distortion: factor on all geometric distortions; 0 keeps the printed shape.
 
     Returns:
         uint8 [B, 8, 8] in 0..16.
@@ -108,11 +108,11 @@ def render_low_resolution(
 
 
 def vary_stroke(masks: Tensor, generator: Generator) -> Tensor:
-    """Strokes from half a pixel thinner to two pixels thicker on each side; shape unchanged."""
+    """Make strokes up to half a pixel thinner or two pixels thicker per side; same shape."""
     thin = -F.max_pool2d(-masks[:, None], 3, 1, 1)
     thick = F.max_pool2d(masks[:, None], 3, 1, 1)
     levels = torch.cat([thin, masks[:, None], thick, F.max_pool2d(thick, 3, 1, 1)], dim=1)
-    # No more than half of the way to the eroded mask: hairlines would vanish.
+    # At most half-way to the eroded mask: hairlines would vanish.
     position = _uniform(len(masks), generator, 0.5, 3.0)[:, None]
     share = (1 - (position - torch.arange(4.0)).abs()).clamp(min=0)
     return torch.einsum("bl,blhw->bhw", share, levels)
@@ -133,7 +133,7 @@ def distort(
         generator: source of everything random.
         size: side of the result in pixels.
         distortion: factor on rotation, shear, stretch and bending.
-        spread: factor on the random scale and shift; 0 keeps every glyph in the middle.
+        spread: factor on the random scale and shift; 0 keeps every glyph centred.
 
     Returns:
         float32 [B, size, size].
@@ -156,7 +156,7 @@ def distort(
 
 
 def _draw_style(n: int, generator: Generator) -> Style:
-    """A quarter white on black, 15 % black on white, otherwise any two different colours."""
+    """Sample colours: 25 % white on black, 15 % black on white, else any two different colours."""
     first = torch.randint(len(COLOURS), (n,), generator=generator)
     step = torch.randint(1, len(COLOURS), (n,), generator=generator)
     second = (first + step) % len(COLOURS)
@@ -172,13 +172,13 @@ def _draw_style(n: int, generator: Generator) -> Style:
 
 
 def _jittered(colour: Tensor, plain: Tensor, generator: Generator) -> Tensor:
-    """RGB [B, 3, 1, 1] near the named colours; exactly the named one where ``plain``."""
+    """Return RGB [B, 3, 1, 1] near the named colours; exactly the named ones if ``plain``."""
     jitter = (torch.rand(len(colour), 3, generator=generator) - 0.5) * 0.2 * ~plain[:, None]
     return (_PALETTE[colour] + jitter)[:, :, None, None]
 
 
 def _reduce(images: Tensor, resolution: Tensor) -> Tensor:
-    """Every image at its resolution, enlarged to the size it had."""
+    """Reduce every image to its resolution and enlarge it to its former size."""
     reduced = images.clone()
     for side in RESOLUTIONS[:-1]:
         chosen = resolution == side
@@ -189,7 +189,7 @@ def _reduce(images: Tensor, resolution: Tensor) -> Tensor:
 
 
 def _fill_frame(image: Tensor) -> Tensor:
-    """Bitmap [32, 32] of 0 and 1 with the ink of a grey image [H, W] as large as it may be."""
+    """Return a bitmap [32, 32] of 0 and 1 that the ink of a grey image [H, W] fills."""
     rows, columns = torch.nonzero(image > 0.5, as_tuple=True)
     frame = image.new_zeros(SIZE, SIZE)
     if not len(rows):

@@ -1,7 +1,7 @@
-"""Whether the images that an index lists are still those that were there when it was made.
+"""Check that the images of an index were not replaced since it was made.
 
-They are told apart by their files' sizes, which are found without opening them. Dates are not
-looked at: equal images in two places are the same images.
+The check compares file sizes, without opening the files. It ignores dates, so that copies of the
+images are equivalent.
 """
 
 import contextlib
@@ -17,27 +17,27 @@ from lpclip.storage.opening import make_again
 from lpclip.storage.samples import read_samples, read_sizes
 from lpclip.types import IntArray
 
-# Files that are looked at when a run starts; of a larger set, so many, evenly spread.
+# Files that are checked when a run starts; of a larger set, so many, evenly spaced.
 AT_START = 5_000
 
 
 def sizes_of(source: Source, paths: Iterable[str]) -> IntArray:
-    """Bytes of the files of images, int64 ``[N]``; 0 where an image is in no file of its own."""
+    """Return the sizes of image files in bytes, int64 ``[N]``; 0 for images without a file."""
     return np.array([size_of(source, path) for path in paths], dtype=np.int64)
 
 
 def check_sizes(index: Path, source: Source, samples: pd.DataFrame) -> None:
     """Refuse images that were replaced since the index was made.
 
-    One that is not there, or cannot be read, is left to whoever reads it.
+    Missing or unreadable images are ignored: they are reported where they are read.
 
     Args:
-        index: the index, for the error's text.
+        index: the index, for the error.
         source: of the images.
-        samples: rows of the index; one of an older index, without sizes, is taken as it is.
+        samples: rows of the index; those of an older index without sizes are not checked.
 
     Raises:
-        LpclipError: names the first one and both sizes.
+        LpclipError: names the first one, with both sizes.
     """
     if "size" not in samples:
         return
@@ -51,18 +51,17 @@ def check_sizes(index: Path, source: Source, samples: pd.DataFrame) -> None:
 
 
 def changed_image(index: Path, source: Source, *, at_most: int = AT_START) -> str | None:
-    """What is different about the images of a source since the index was made.
+    """Describe how the images of a source changed since the index was made; None if they did not.
 
-    Images may be deleted once they are embedded; what counts is one that was replaced, or that the
-    index does not list.
+    Images may be deleted once they are embedded; replaced and new images count as changes.
 
     Args:
-        index: an index of the source; one without sizes is taken as it is.
-        source: of the images; one whose sizes take long to find, by its attribute
-            ``size_takes_long``, is left to ``check_sizes``.
-        at_most: so many images are looked at, evenly spread. A source that lists its images
-            quickly, by its attribute ``lists_quickly``, is listed where the index has no more, or
-            where some of them are gone.
+        index: an index of the source; one without sizes is not checked.
+        source: of the images; one with the attribute ``size_takes_long`` is left to
+            ``check_sizes``.
+        at_most: number of images to check, evenly spaced. A source with the attribute
+            ``lists_quickly`` is also listed if the index is no longer than this, or if images
+            are missing.
     """
     if not hasattr(source, "size") or getattr(source, "size_takes_long", False):
         return None
@@ -78,7 +77,7 @@ def changed_image(index: Path, source: Source, *, at_most: int = AT_START) -> st
     try:
         now = [sample.path for sample in source.samples()]
     except LpclipError:
-        return None  # left to the job that indexes it, if there is one
+        return None  # the job that indexes the source reports it
     if gone and n == listed:
         known = set(read_samples(index, labels=False)["path"])
         new = next((path for path in now if path not in known), None)
@@ -89,7 +88,7 @@ def changed_image(index: Path, source: Source, *, at_most: int = AT_START) -> st
 def _changes(
     source: Source, paths: Iterable[str], sizes: Iterable[int]
 ) -> Iterator[tuple[str, str]]:
-    """Images whose file is there with another size, and what is different."""
+    """Iterate over the images whose file has another size now, with a description."""
     for path, size in zip(paths, sizes, strict=True):
         if (now := size_of(source, path)) not in (0, size):
             yield path, f"{path} has {now} bytes, not {size}"

@@ -1,7 +1,7 @@
-"""Samples that lack their image or their label: listed by a source, left out or refused later.
+"""Incomplete samples, which lack their image or label.
 
-A source that may have such samples offers ``problems()``: path of the sample -> what is wrong, as
-a sentence. Whether they stop the run or are left out is for the policy ``on_bad_image``.
+A source that may have such samples has a method ``problems()``: path of the sample -> problem, as
+a sentence. The policy ``on_bad_image`` decides whether they stop the run or are left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,6 @@ from lpclip.data.base import Source
 
 
 def problems_of(source: Source) -> Mapping[str, str]:
-    """Path of every incomplete sample of a source -> what is wrong; most kinds have none."""
+    """Return the problem of every incomplete sample of a source, by path."""
     problems: Callable[[], Mapping[str, str]] | None = getattr(source, "problems", None)
     return problems() if problems else {}

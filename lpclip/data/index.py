@@ -1,9 +1,8 @@
-"""The index of a dataset: which images there are, in the order that everything after it keeps.
+"""Index a dataset: list its images in the order that all later stages keep.
 
-Which rows there are is decided here and nowhere else. So with ``on_bad_image: skip`` it is here
-that every image is read once, before it gets a row: ids, labels and the features of every model
-and pass then belong to the same rows. With ``error`` nothing is read; an image that cannot be read
-stops the first pass that meets it.
+Only this stage decides which rows exist. With ``on_bad_image: skip`` it therefore reads every image
+once, so that ids, labels and the features of every model and pass belong to the same rows. With
+``error`` it reads none, and the first pass that meets an unreadable image fails.
 """
 
 import json
@@ -50,15 +49,16 @@ def index_samples(
         dataset: name of the dataset.
         source: ``kind`` and the settings of that kind of image source.
         class_map: new names of the classes, see ``lpclip.data.class_maps``.
-        limit: at most so many images.
-        stratified: how much of every class to take, see ``lpclip.data.subsets``.
-        seed: of the choice of images by limit and stratified.
+        limit: maximum number of images.
+        stratified: how many images of every class to take, see ``lpclip.data.subsets``.
+        seed: of the choice of images by ``limit`` and ``stratified``.
         on_bad_image: ``skip`` reads every chosen image and leaves out those that cannot be read;
-            the table ``skipped`` of the index says which and why.
+            the table ``skipped`` of the index lists them with the reasons.
         workers: processes that read images; 0 reads in this one.
 
     Raises:
-        LpclipError: the source refuses its settings, is empty, or repeats an id; no image is left.
+        LpclipError: the source refuses its settings, is empty, or repeats an id; or no image is
+            left.
     """
     opened = open_dataset(source, class_map)
     names = opened.class_names
@@ -92,7 +92,7 @@ def index_samples(
 
 
 def open_dataset(source: Mapping[str, Any], class_map: ClassMap | None = None) -> Source:
-    """A dataset's source, its classes renamed where a map is given."""
+    """Open a dataset's source, with renamed classes if there is a map."""
     settings = dict(source)
     opened = open_source(settings.pop("kind"), settings)
     return opened if class_map is None else MappedSource(opened, class_map)
@@ -107,11 +107,11 @@ def _reasons(
     skip: bool,
     workers: int,
 ) -> list[str]:
-    """For each sample why it gets no row, "" if it does.
+    """Return for each sample the reason to leave it out; "" for none.
 
     Raises:
-        LpclipError: none gets a row; without ``skip``, a sample that is incomplete or that no index
-            can hold.
+        LpclipError: no sample is left; without ``skip``, a sample is incomplete or has a name that
+            is not UTF-8.
     """
     incomplete = [problems[sample.path] for sample in samples if sample.path in problems]
     if incomplete and not skip:
@@ -156,5 +156,5 @@ def _is_odd(sample: Sample) -> bool:
 
 
 def _printable(text: str) -> str:
-    """Text, with what is no character of UTF-8 (in names of old files) written as its number."""
+    """Escape what is not valid UTF-8 (in names of old files)."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,10 +1,10 @@
-"""Plain JPEG files, of which torchvision's decoder makes the same pixels as Pillow's.
+"""Decode plain JPEG files with torchvision, which gives the same pixels as Pillow.
 
-It lets other threads of Python run while it decodes, Pillow only in part. torchvision will drop it
-one day (it is deprecated since 0.29); Pillow then does all.
+torchvision's decoder releases the GIL entirely, Pillow's only in part. It is deprecated since 0.29;
+once it is gone, Pillow decodes all files.
 
-A file is plain by what is in it, part by part: a part that may change what Pillow makes of the file
-(EXIF, XMP and other applications' data) is read by Pillow itself, before it is called plain.
+A file is plain if no segment changes the result: segments that may (EXIF, XMP and other application
+data) are first read by Pillow.
 """
 
 import struct
@@ -18,17 +18,17 @@ from lpclip.data.read_image import MAX_PIXELS, MAX_RATIO, is_upright_jpeg
 
 _END, _SCAN = b"\xff\xd9", 0xDA
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, Huffman-coded
-_TABLES = (0xC4, 0xDB, 0xDD, 0xFE)  # of codes, quantization and restarts; and comments
+_TABLES = (0xC4, 0xDB, 0xDD, 0xFE)  # Huffman codes, quantization, restarts, comments
 _JFIF, _PROFILE, _ADOBE = 0xE0, 0xE2, 0xEE
 _APPLICATIONS = range(0xE0, 0xF0)
 
 
 def decode_plain(data: bytes, *, largest: int) -> Tensor | None:
-    """Pixels of a plain JPEG file, uint8 ``[3, H, W]``; None of others, which Pillow is to read.
+    """Decode a plain JPEG file, uint8 ``[3, H, W]``; return None for others, which Pillow reads.
 
     Args:
         data: the file.
-        largest: pixels of the largest image that is decoded.
+        largest: maximum number of pixels to decode.
     """
     decode: Callable[..., Tensor] | None = getattr(torchvision.io, "decode_jpeg", None)
     size = plain_size(data)
@@ -37,14 +37,14 @@ def decode_plain(data: bytes, *, largest: int) -> Tensor | None:
     try:
         encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         return decode(encoded, torchvision.io.ImageReadMode.RGB)
-    except RuntimeError:  # damaged: Pillow's reader says how
+    except RuntimeError:  # damaged: Pillow's reader reports the reason
         return None
 
 
 def plain_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a plain JPEG file; None of any other file.
+    """Return width and height of a plain JPEG file; None for any other file.
 
-    Plain is a whole file of 8 bits, grey or YCbCr, that Pillow reads and does not turn, within the
+    Plain is a complete file of 8 bits, grey or YCbCr, that needs no rotation and is within the
     limits of ``lpclip.data.read_image``.
     """
     if not data.startswith(b"\xff\xd8\xff") or not data.endswith(_END):
@@ -63,7 +63,7 @@ def plain_size(data: bytes) -> tuple[int, int] | None:
             if size is None:
                 return None
         elif kind == _ADOBE and segment.startswith(b"Adobe"):
-            # Adobe's transform 0 says that the three components are RGB themselves.
+            # Adobe's transform 0 means that the three components are RGB.
             if segment[11:12] != b"\x01":
                 return None
         elif kind in _APPLICATIONS:
@@ -75,7 +75,7 @@ def plain_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _changes_nothing(kind: int, segment: bytes) -> bool:
-    """Whether a part of an application's is one of those that neither turn nor spoil an image."""
+    """Whether an application segment neither rotates nor invalidates the image."""
     return (kind == _JFIF and segment.startswith(b"JFIF\0") and len(segment) >= 12) or (
         kind == _PROFILE and segment.startswith(b"ICC_PROFILE\0") and len(segment) >= 14
     )
@@ -85,7 +85,7 @@ def _size(frame: bytes) -> tuple[int, int] | None:
     if len(frame) < 9:
         return None
     bits, height, width, components = struct.unpack(">BHHB", frame[:6])
-    # Components that are called R, G, B are just that.
+    # Components with the ids R, G, B are RGB.
     rgb = components == 3 and bytes(frame[6::3][:3]) == b"RGB"
     whole = bits == 8 and components in (1, 3) and not rgb and min(width, height) > 0
     fits = width * height <= MAX_PIXELS and max(width, height) <= MAX_RATIO * min(width, height)

@@ -1,4 +1,4 @@
-"""Labels as they come, text or numbers, as indices into class names."""
+"""Convert labels, text or numbers, to indices into class names."""
 
 import logging
 import re
@@ -15,26 +15,25 @@ from lpclip.types import IntArray
 log = logging.getLogger(__name__)
 
 MOST_CLASSES = 100_000
-N_IMAGENET = 1000  # of whose published names two are there twice
+N_IMAGENET = 1000  # two of its published names occur twice
 # 7 and -1 are numbers; 07, +7 and 7.0 are names.
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,9}")
 
 
 def named_classes(values: AnyArray, names: Sequence[Any] | None, *, where: str) -> list[str]:
-    """The class names: those that are given, or made from the labels.
+    """Return the class names: the given ones, or derived from the labels.
 
     Args:
-        values: ``[N]``, whole numbers or text; ``""`` and -1 are no label.
+        values: ``[N]``, whole numbers or text; ``""`` and -1 mean no label.
         names: as given by the user.
-        where: what holds the labels, for the text of errors.
+        where: what holds the labels, for errors.
 
     Returns:
-        The names as given. Without names, text in the order of the alphabet; numbers are names of
-        their own, from 0 to the largest.
+        The given names. Without names: text in alphabetical order; numbers from 0 to the largest.
 
     Raises:
-        LpclipError: a name that is empty or there twice, labels of another type, a number too large
-            for an index of classes.
+        LpclipError: an empty or repeated name, labels of another type, or a number too large for a
+            class index.
     """
     if names is None:
         values = _checked(values, where)
@@ -67,17 +66,17 @@ def named_classes(values: AnyArray, names: Sequence[Any] | None, *, where: str) 
 
 
 def label_index(values: AnyArray, names: Sequence[str], *, where: str) -> IntArray:
-    """Index into the class names of every label, ``[N]``; -1 where there is none.
+    """Return the class index of every label, ``[N]``; -1 for none.
 
     Args:
-        values: ``[N]``, whole numbers, which are indices already, or text, which is a name.
+        values: ``[N]``, whole numbers (indices) or text (names).
         names: of the classes.
-        where: what holds the labels, for the text of errors.
+        where: what holds the labels, for errors.
 
     Raises:
-        LpclipError: a label that is no class, by its value.
+        LpclipError: a label that is not a class.
 
-    Warns of labels that begin at 1, which may be meant to count from 1.
+    Warns of labels that start at 1, which may count from 1 by mistake.
     """
     values = _checked(values, where)
     if values.dtype.kind != "U":
@@ -110,9 +109,9 @@ def label_index(values: AnyArray, names: Sequence[str], *, where: str) -> IntArr
 
 
 def numbers_or_text(labels: Iterable[str | None], names: Sequence[str] | None) -> AnyArray:
-    """Labels that were read as text: whole numbers where all are, unless they are class names.
+    """Convert labels read as text to whole numbers if all are, unless they are class names.
 
-    ``01`` and ``1.0`` are no numbers, since a number could not be written back in that way.
+    ``01`` and ``1.0`` are not numbers, since numbers are not written that way.
 
     >>> numbers_or_text(["0", None, "10"], None), numbers_or_text(["00", "01"], None)
     (array([ 0, -1, 10]), array(['00', '01'], dtype='<U2'))
@@ -128,7 +127,7 @@ def numbers_or_text(labels: Iterable[str | None], names: Sequence[str] | None) -
 
 
 def _checked(values: AnyArray, where: str) -> AnyArray:
-    """Labels as int64 or as text."""
+    """Return labels as int64 or as text."""
     if values.dtype.kind not in "iubU":
         raise LpclipError(f"{where} is {values.dtype.name}, but labels are whole numbers or text.")
     return values if values.dtype.kind == "U" else values.astype(np.int64)

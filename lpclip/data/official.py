@@ -1,8 +1,8 @@
-"""Published corruptions: sets that hold several versions of each image as files of their own.
+"""Published corruptions: sets with several stored versions of each image.
 
-Such a source lists each image once. ``corruptions`` names those that it has, each in severities
-1 to 5, and ``corrupted(path, corruption, severity)`` is the path of a version, which ``read``
-takes.
+Such a source lists each image once. Its attribute ``corruptions`` names the corruptions, each in
+severities 1 to 5, and ``corrupted(path, corruption, severity)`` returns the path of a version for
+``read``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from lpclip.errors import LpclipError, did_you_mean
 
 
 def official_corruptions(source: Source) -> Sequence[str]:
-    """Corruptions that a source of published corruptions has; none for any other source."""
+    """Return the corruptions of a source of published corruptions; none for other sources."""
     found: Sequence[str] = getattr(source, "corruptions", ())
     return found
 
@@ -21,18 +21,19 @@ def official_corruptions(source: Source) -> Sequence[str]:
 def paths_of_views(
     source: Source, paths: Sequence[str], views: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Paths of all images to be read for some views.
+    """Return the paths of all images to read for some views.
 
     Args:
         source: of the dataset.
         paths: of its N samples.
-        views: name -> settings; with ``official``, published versions of these severities.
+        views: name -> settings; with ``official``, published versions at these severities.
 
     Returns:
-        The N paths, or, of published corruptions, N for every version, one after the other.
+        The N paths; for published corruptions N paths per version, version by version.
 
     Raises:
-        LpclipError: published corruptions that the source does not have, or beside other views.
+        LpclipError: the source lacks these published corruptions, or they are mixed with other
+            views.
     """
     official = [name for name, settings in views.items() if settings.get("official")]
     if not official:

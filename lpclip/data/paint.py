@@ -1,4 +1,4 @@
-"""Colours and photographs behind images that are white on black, drawn anew for each image."""
+"""Random colours and photographs as backgrounds of images that are white on black."""
 
 import numpy as np
 from PIL import Image
@@ -10,15 +10,15 @@ from lpclip.utils.rng import sample_key
 
 PAINTS = ("none", "colours", "photographs")
 LEAST_CONTRAST = 0.35
-# Rec. 601 luma of RGB, which Pillow's conversion to grey uses as well.
+# Rec. 601 luma of RGB, as in Pillow's conversion to grey.
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
 def check_paint(name: str) -> str:
-    """The name of a paint.
+    """Return the name of a paint if it exists.
 
     Raises:
-        LpclipError: there is no such paint.
+        LpclipError: no such paint.
     """
     if name not in PAINTS:
         raise LpclipError(f"Unknown paint '{name}'. {did_you_mean(name, PAINTS)}")
@@ -26,17 +26,17 @@ def check_paint(name: str) -> str:
 
 
 def paint(image: Image.Image, name: str, *, seed: int, identifier: str) -> Image.Image:
-    """Paint an image; its grey values are the opacity of what it shows.
+    """Paint an image, taking its grey values as opacity.
 
     "colours": one random colour on another, at least ``LEAST_CONTRAST`` apart in luminance.
-    "photographs": white on a random patch of a photograph, which may be as bright.
+    "photographs": white on a random patch of a photograph, which may be bright, too.
     "none": the image itself.
 
     Args:
         image: RGB, white on black.
         name: one of ``PAINTS``.
         seed: of colours and patches, together with the identifier.
-        identifier: of the image; another one is painted independently.
+        identifier: of the image; images are painted independently.
 
     Returns:
         RGB, of the same size.
@@ -54,7 +54,7 @@ def paint(image: Image.Image, name: str, *, seed: int, identifier: str) -> Image
 
 
 def random_colours(generator: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """Two uniform RGB colours, each int64 [3] in 0..255, drawn until their contrast suffices."""
+    """Sample two uniform RGB colours, int64 [3] in 0..255, until their contrast suffices."""
     while True:
         pair = generator.integers(256, size=(2, 3))
         if contrast(pair[0], pair[1]) >= LEAST_CONTRAST:
@@ -62,7 +62,7 @@ def random_colours(generator: np.random.Generator) -> tuple[IntArray, IntArray]:
 
 
 def contrast(one: IntArray, other: IntArray) -> float:
-    """Difference in luminance (luma of Rec. 601) of two RGB colours [3], in 0..1.
+    """Return the difference in luminance (luma of Rec. 601) of two RGB colours [3], in 0..1.
 
     >>> round(contrast(np.array([255, 255, 255]), np.array([0, 0, 0])), 6)
     1.0

@@ -1,14 +1,14 @@
-"""From encoded files, arrays and Pillow's images to RGB of 8 bits: one place for every source.
+"""Decode files, arrays and Pillow images to 8-bit RGB, in the same way for every source.
 
-- The orientation in EXIF or XMP data or a TIFF tag is applied, so that people stand on their feet.
-- What is transparent lies on white, as in the sets that CLIP models were trained on.
-- 16 bits become the upper 8, which is what Pillow does to coloured PNG files, and so do 12 bits;
-  floats and 32-bit integers, whose range nobody knows, are refused.
-- Of an animation or a file of several pages, the first picture counts.
-- Colour profiles are not applied: what models were trained on did not have them applied either.
+- The orientation in EXIF or XMP data or a TIFF tag is applied.
+- Transparent areas become white, as in the training sets of CLIP models.
+- Of 16 and 12 bits the upper 8 are kept, as Pillow does for coloured PNG files; floats and 32-bit
+  integers, whose range is unknown, are refused.
+- Of an animation or a file of several pages, the first picture is read.
+- Colour profiles are ignored, as in the training of models.
 - More than ``MAX_PIXELS`` pixels, or a side ``MAX_RATIO`` times as long as the other, are refused
-  by the header, before anything is decoded; so is a format that is not in ``FORMATS``.
-- A truncated file is refused: half a picture is not the picture.
+  by the header, before decoding; so is a format that is not in ``FORMATS``.
+- Truncated files are refused.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from lpclip.errors import BadImageError, LpclipError
 
-# Formats of pictures. Others that Pillow knows run programs (EPS), or are not for photographs.
+# Accepted formats. Others of Pillow run programs (EPS), or are not for photographs.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's own limit, 9,459 x 9,459: 256 MiB once decoded
-MAX_RATIO = 200  # resized to a short side of 224, a thread of pixels would fill the memory
+MAX_RATIO = 200  # beyond, resizing the short side to 224 would fill the memory
 BACKGROUND = (255, 255, 255)
 
 _TURNS = {
@@ -42,23 +42,23 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Of grey PNG files of few bits, Pillow spreads the levels over 0..255, but not the transparent one.
+# Pillow scales the levels of grey PNG files of few bits to 0..255, but not the transparent level.
 _KEY_FACTORS = {"1": 255, "L;2": 85, "L;4": 17}
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
 def read_file(path: str | Path) -> Image.Image:
-    """The image in a file, RGB.
+    """Read an image file, RGB.
 
     Raises:
-        BadImageError: no such file, or none that is a whole image of a known format.
+        BadImageError: no such file, or not a complete image of a known format.
     """
     with _opened(path) as file:
         return decode(file, str(path))
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """What is in a file.
+    """Read the bytes of a file.
 
     Raises:
         BadImageError: no such file.
@@ -70,7 +70,7 @@ def read_bytes(path: str | Path) -> bytes:
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[IO[bytes]]:
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(Path(path).stat().st_mode):  # opening a pipe would block
             raise BadImageError(str(path), "not a file")
         with Path(path).open("rb") as file:
             yield file
@@ -79,14 +79,14 @@ def _opened(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def decode(data: bytes | IO[bytes], name: str) -> Image.Image:
-    """The image in an encoded file that is in memory or open, RGB.
+    """Decode an encoded file that is in memory or open, RGB.
 
     Args:
         data: the file or its bytes.
-        name: path or name, for the error's text.
+        name: path or name, for errors.
 
     Raises:
-        BadImageError: not a whole image of a known format.
+        BadImageError: not a complete image of a known format.
     """
     file = io.BytesIO(data) if isinstance(data, bytes) else data
     with _reasons(name):
@@ -98,16 +98,16 @@ def decode(data: bytes | IO[bytes], name: str) -> Image.Image:
 
 
 def is_upright_jpeg(data: bytes) -> bool:
-    """Whether bytes begin as a JPEG file of one picture, which ``decode`` does not turn."""
+    """Whether bytes start like a JPEG file of one picture that needs no rotation."""
     try:
         with _QUIET, Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             return image.format == "JPEG" and _turn(image) is None
-    except Exception:  # ``decode`` says what becomes of it
+    except Exception:  # ``decode`` reports it
         return False
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """An image of Pillow's, perhaps not decoded yet, as RGB.
+    """Convert a Pillow image, decoded or not, to RGB.
 
     Raises:
         BadImageError: it cannot be decoded.
@@ -117,7 +117,7 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
-    """The image of an array, RGB.
+    """Convert an array to an image, RGB.
 
     Args:
         array: uint8 ``[H, W]``, ``[H, W, 1]`` (grey), ``[H, W, 3]`` (RGB) or ``[H, W, 4]`` (RGBA).
@@ -136,19 +136,19 @@ def from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
 
 
 def is_image(path: str | Path) -> bool:
-    """Whether a file claims to be an image, by its first bytes and not by its name.
+    """Whether a file is an image by its first bytes, whatever its name.
 
     Raises:
         OSError: it cannot be opened.
     """
     with Path(path).open("rb") as file:
         start = file.read(32)
-        # An accepting function may also answer with a text: why it cannot read the format.
+        # Pillow's functions may also return a text: why they cannot read the format.
         if not any(Image.OPEN[name][1](start) is True for name in _formats()):  # type: ignore[misc]
             return False
         if not start.startswith((b"BM", b"P")):
             return True
-        file.seek(0)  # BMP and PPM begin with letters that a text may begin with as well
+        file.seek(0)  # BMP and PPM start with letters, as a text may
         with contextlib.suppress(BadImageError), _reasons(str(path)):
             Image.open(file, formats=_formats())
             return True
@@ -157,7 +157,7 @@ def is_image(path: str | Path) -> bool:
 
 @contextlib.contextmanager
 def _reasons(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into one error that names the image."""
+    """Turn any error of a decoder into one that names the image."""
     try:
         with _QUIET:
             yield
@@ -167,16 +167,16 @@ def _reasons(name: str) -> Iterator[None]:
         raise BadImageError(name, f"more than {MAX_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
         raise BadImageError(name, "not an image of a known format") from error
-    except Exception as error:  # decoders of damaged files raise nearly anything
+    except Exception as error:  # decoders raise nearly any type for damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadImageError(name, reason) from error
 
 
 class _Quiet:
-    """No warnings of odd metadata or of large images: what matters is an error.
+    """Suppress warnings about odd metadata and large images: whatever matters is an error.
 
-    The process has one list of filters; of threads that read images side by side, the first sets
-    it and the last restores it.
+    Warning filters are global to the process; among threads that read images in parallel, the first
+    sets them and the last restores them.
     """
 
     def __init__(self) -> None:
@@ -215,17 +215,17 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
     if "transparency" in image.info:
         image.info["transparency"] = stored.key(image.info["transparency"])
     found = _opaque(_eight_bits(_upright(image), stored))
-    found.info = {}  # pixels alone: what was said of the file is applied, and does not hold of them
+    found.info = {}  # metadata was applied and no longer describes the pixels
     return found
 
 
 class _Stored(NamedTuple):
-    """How a file stores its pixels, where Pillow hands them on as they are.
+    """How a file stores its pixels, as far as Pillow does not convert them.
 
     Attributes:
         raw: Pillow's name of the layout, such as ``L;4``.
-        bits: of a grey value of more than 8.
-        inverted: whether such a value of 0 is white.
+        bits: per grey value, if more than 8.
+        inverted: whether such a value of 0 means white.
     """
 
     raw: str
@@ -234,7 +234,7 @@ class _Stored(NamedTuple):
 
     @classmethod
     def of(cls, image: Image.Image) -> "_Stored":
-        """Of an image that is not decoded yet."""
+        """Inspect an image that is not decoded yet."""
         tiles = getattr(image, "tile", None)
         arguments = tiles[0][3] if tiles else None
         raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
@@ -243,7 +243,7 @@ class _Stored(NamedTuple):
         return cls(raw if isinstance(raw, str) else "", 12 if raw == "I;12" else 16, inverted)
 
     def key(self, value: Any) -> Any:
-        """The value of a PNG file that stands for what is transparent, in the decoded range."""
+        """Convert the transparent value of a PNG file to the decoded range."""
         if isinstance(value, int) and self.raw in _KEY_FACTORS:
             return min(value * _KEY_FACTORS[self.raw], 255)
         if isinstance(value, tuple) and self.raw == "RGB;16B":
@@ -254,21 +254,21 @@ class _Stored(NamedTuple):
 def _upright(image: Image.Image) -> Image.Image:
     try:
         turn = _turn(image)
-    except Exception:  # metadata in disorder says nothing of the picture
+    except Exception:  # invalid metadata: no rotation
         return image
     return image if turn is None else image.transpose(turn)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What sets the picture upright, by EXIF or XMP data or a tag, wherever Pillow finds them.
+    """Return the rotation in EXIF or XMP data or a tag.
 
-    As ``ImageOps.exif_transpose``, which fails where it cannot write the other tags anew.
+    Like ``ImageOps.exif_transpose``, which fails if it cannot rewrite the other tags.
     """
     return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 def _eight_bits(image: Image.Image, stored: _Stored) -> Image.Image:
-    """Images of 12 and 16 bits as images of 8; others as they are."""
+    """Convert images of 12 and 16 bits to 8; return others unchanged."""
     if image.mode not in ("I", *_SIXTEEN_BITS):
         return image
     values = np.asarray(image).astype(np.int64)
@@ -280,8 +280,8 @@ def _eight_bits(image: Image.Image, stored: _Stored) -> Image.Image:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """RGB, what is transparent laid on the background."""
-    if image.mode == "La":  # grey that is multiplied by its opacity: Pillow knows one way on
+    """Convert to RGB, with transparent areas on the background."""
+    if image.mode == "La":  # premultiplied grey: Pillow has only this conversion
         image = image.convert("LA")
     if not image.has_transparency_data:
         return image.convert("RGB")
@@ -292,6 +292,6 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Names of the formats that this Pillow was built with."""
+    """Return the accepted formats that this Pillow was built with."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)

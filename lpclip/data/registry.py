@@ -1,8 +1,8 @@
-"""Image sources: one small module per kind, found by its name.
+"""Registry of image sources: one module per kind, found by its name.
 
 A module ``lpclip/data/sources/{kind}.py`` holds a class ``Source`` whose keyword arguments are the
-settings of a dataset of that kind. There is no list to extend: a new module is a new kind, and
-adding it changes the code of no other, so nothing that is cached is made again.
+settings of a dataset of that kind. There is no list to extend: a new module is a new kind.
+Adding it changes no other code, so no cache is made again.
 """
 
 import importlib
@@ -19,14 +19,14 @@ FEATURES = "features"  # the one kind without images
 
 
 def kinds() -> list[str]:
-    """Names of all kinds of source."""
+    """Return the names of all kinds of source."""
     return sorted(module.name for module in pkgutil.iter_modules(sources.__path__))
 
 
 def modules(source: Any) -> list[str]:
-    """Modules that make the images of a source and of the sources inside it, sorted.
+    """Return the modules of a source and of the sources inside it, sorted.
 
-    They are imported by name, so that a hash of code that is to follow them must be told.
+    They are imported by name, so that they must be added to the modules of a code hash.
 
     >>> modules({"kind": "pool", "parts": [{"source": {"kind": "digits", "split": "adapt"}}]})
     ['lpclip.data.sources.digits', 'lpclip.data.sources.pool']
@@ -45,16 +45,16 @@ def modules(source: Any) -> list[str]:
 
 
 def has_images(source: Mapping[str, Any]) -> bool:
-    """Whether a source, given by ``kind`` and settings, has images; else it has only features."""
+    """Whether a source, given by ``kind`` and settings, has images and not only features."""
     return bool(source["kind"] != FEATURES)
 
 
 def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
-    """Source of the given kind.
+    """Open a source of the given kind.
 
     Raises:
-        LpclipError: no such kind, a setting that the kind does not have or lacks or that is of
-            another type, or settings that it refuses (a folder that does not exist, say).
+        LpclipError: no such kind; an unknown, missing or mistyped setting; or settings that the
+            kind refuses, such as a folder that does not exist.
     """
     if kind not in kinds():
         raise LpclipError(f"Unknown image source '{kind}'. {did_you_mean(kind, kinds())}")

@@ -1,7 +1,7 @@
-"""Images that a dataset would hold twice: refused, and both named.
+"""Refuse datasets that contain an image twice.
 
-Two paths are the same file if they lead to it, directly or over links. Copies, hard links among
-them, are images of their own: what is in a file is not compared.
+Two paths are the same file if they resolve to it, directly or through links. Copies, also hard
+links, are different images: contents are not compared.
 """
 
 import os
@@ -12,22 +12,22 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from lpclip.data.base import Sample
 from lpclip.errors import LpclipError
 
-LONGEST = 8192  # characters of an id or path: two paths of the longest that Linux has
+LONGEST = 8192  # characters of an id or path: twice the longest path of Linux
 
 # A place inside a file: a member of a shard, or a row.
 _PLACE = re.compile(r"(.+?)(::.*|\[[0-9]+\])", re.DOTALL)
 
-# What identifies a file, and a place inside it.
+# Identity of a file, and a place inside it.
 Identity = tuple[object, ...]
 
 
 def refuse_same_file(paths: Sequence[str], names: Sequence[str], *, where: str) -> None:
-    """Refuse paths of which two lead to the same file; one that leads to none is passed over.
+    """Refuse paths of which two resolve to the same file; paths without a file are ignored.
 
     Args:
         paths: of the images.
-        names: what the user calls them, for the text of the error.
-        where: what lists them, for the text of the error.
+        names: their names for the user, for errors.
+        where: what lists them, for errors.
 
     Raises:
         LpclipError: the first two, by name.
@@ -41,7 +41,7 @@ def refuse_same_file(paths: Sequence[str], names: Sequence[str], *, where: str) 
 
 
 def refuse_repeated(samples: Sequence[Sample], *, where: str) -> None:
-    """Refuse samples of which two have the same id or the same path, or an id as long as a file.
+    """Refuse samples with repeated ids or paths, or with an id as long as a file.
 
     Raises:
         LpclipError: the first two, by path or id.
@@ -70,14 +70,14 @@ def refuse_repeated(samples: Sequence[Sample], *, where: str) -> None:
 def refuse_in_two_parts(
     parts: Sequence[tuple[str, Callable[[str], Hashable]]], samples: Sequence[Sequence[Sample]]
 ) -> None:
-    """Refuse parts of a pool that take the same image, of one source or of files in common.
+    """Refuse parts of a pool that contain the same image, from one source or from shared files.
 
     Args:
-        parts: name of each part, and what identifies an image of it by its path.
-        samples: what each part takes.
+        parts: name of each part, and a function from a path to the identity of its image.
+        samples: of each part.
 
     Raises:
-        LpclipError: the first image, by both names.
+        LpclipError: the first such image, by both names.
     """
     seen: dict[Hashable, tuple[str, Sample]] = {}
     for (where, identity), taken in zip(parts, samples, strict=True):
@@ -93,7 +93,7 @@ def refuse_in_two_parts(
 
 
 def first_pair(keys: Iterable[object]) -> tuple[int, int] | None:
-    """Places of the first key that is there twice; None is no key."""
+    """Return the positions of the first repeated key; None values are ignored."""
     seen: dict[object, int] = {}
     for place, key in enumerate(keys):
         if key is not None and (before := seen.setdefault(key, place)) != place:
@@ -102,7 +102,7 @@ def first_pair(keys: Iterable[object]) -> tuple[int, int] | None:
 
 
 def file_identity(path: str) -> Identity | None:
-    """The same for two paths if and only if they lead to the same file; None if there is no file.
+    """Return a key that two paths share if and only if they are the same file; None without a file.
 
     Hard links to one file differ.
     """
@@ -118,7 +118,7 @@ def file_identity(path: str) -> Identity | None:
 
 
 def place_identity(path: str) -> Identity | None:
-    """As ``file_identity``, also of a place inside a file: ``shard.tar::…`` or ``file.npy[3]``."""
+    """As ``file_identity``, also for a place inside a file: ``shard.tar::…`` or ``file.npy[3]``."""
     if found := file_identity(path):
         return found
     inside = _PLACE.fullmatch(path)

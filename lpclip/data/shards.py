@@ -1,4 +1,4 @@
-"""Patterns of shards, with braces and wildcards, as the paths that they mean."""
+"""Expand patterns of shards, with braces and wildcards, to paths."""
 
 import glob
 import os
@@ -10,15 +10,15 @@ MOST_SHARDS = 1_000_000
 
 _RANGE = re.compile(
     r"\{(?:(-?[0-9]{1,4300})\.\.(-?[0-9]{1,4300})|([A-Za-z])\.\.([A-Za-z]))"
-    r"(?:\.\.-?([0-9]{1,4300}))?\}"  # Python refuses to convert longer numbers, so braceexpand does
+    r"(?:\.\.-?([0-9]{1,4300}))?\}"  # int() refuses longer numbers
 )
 
 
 def expand(pattern: str) -> list[str]:
-    """Paths of the shards that a pattern means, in the order of its braces, then of their names.
+    """Return the paths that match a pattern, in the order of its braces, then of names.
 
     Raises:
-        LpclipError: no files, or too many; braces that do not match; a name that cannot be.
+        LpclipError: no files, or too many; unbalanced braces; an impossible name.
     """
     import braceexpand
 
@@ -52,10 +52,10 @@ def expand(pattern: str) -> list[str]:
 
 
 def _count(pattern: str) -> int:
-    """How many paths a pattern of braces means; braceexpand would list them to find out."""
+    """Count the paths of a pattern with braces, without listing them as braceexpand does."""
     import braceexpand
 
-    levels = [(0, 1)]  # of each open brace: paths of the alternatives before, of this one so far
+    levels = [(0, 1)]  # per open brace: paths of the previous alternatives, and of this one so far
     place = 0
     while place < len(pattern):
         character = pattern[place]
@@ -78,11 +78,11 @@ def _count(pattern: str) -> int:
             outer, factor = levels[-1]
             levels[-1] = outer, factor * (before + here)
         if levels[-1][1] > MOST_SHARDS:
-            return levels[-1][1]  # however many more there are
+            return levels[-1][1]  # no need to count the rest
         place += 2 if character == "\\" else 1
     return levels[0][1]
 
 
 def _matching(pattern: str) -> list[str]:
-    # Unlike Path.glob, it takes absolute patterns.
+    # Unlike Path.glob, glob.glob takes absolute patterns.
     return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207

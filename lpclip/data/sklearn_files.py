@@ -7,7 +7,7 @@ from lpclip.errors import LpclipError
 
 
 def packaged(name: str) -> Path:
-    """A file of scikit-learn's data sets, found without the seconds that its import takes.
+    """Return a file of scikit-learn's data sets, without its import, which takes seconds.
 
     Raises:
         LpclipError: scikit-learn does not ship the file.

@@ -1,6 +1,6 @@
-"""A smaller dataset: so many images of all, or as many or the same share of every class.
+"""Subsets of a dataset: a number of images, or a number or share per class.
 
-An image's place in the draw is a hash of (seed, id), so that it depends on no other image, and a
+Images are chosen by a hash of (seed, id), so that the choice does not depend on other images, and a
 smaller limit, number or share gives a subset.
 """
 
@@ -15,11 +15,11 @@ from lpclip.utils.rng import sample_key
 
 @dataclass(frozen=True)
 class Stratified:
-    """How much of every class to take: one of the two.
+    """How many images of every class to take: one of the two settings.
 
     Attributes:
-        per_class: so many images; all where there are fewer.
-        share: in (0, 1], rounded, but one image at least.
+        per_class: number of images; all if there are fewer.
+        share: fraction in (0, 1], rounded, but at least one image.
     """
 
     per_class: int | None = None
@@ -34,7 +34,7 @@ class Stratified:
             raise LpclipError(f"stratified.share is {self.share}; it must be in (0, 1].")
 
     def count(self, n: int) -> int:
-        """How many of n images of a class stay."""
+        """Return how many of n images of a class to keep."""
         if self.share is None:
             assert self.per_class is not None
             return min(self.per_class, n)
@@ -44,13 +44,13 @@ class Stratified:
 def choose(
     samples: Sequence[Sample], *, limit: int | None, stratified: Stratified | None, seed: int
 ) -> list[Sample]:
-    """The images that stay, in the order in which they came.
+    """Return the chosen images in their original order.
 
     Args:
         samples: every image.
-        limit: at most so many, drawn from what ``stratified`` leaves; None for all.
-        stratified: how much of every class; images without a label are taken like one more class.
-        seed: of the draw.
+        limit: maximum number, chosen from what ``stratified`` keeps; None for all.
+        stratified: how many of every class; images without a label count as one more class.
+        seed: of the choice.
 
     Raises:
         LpclipError: a limit below 1.

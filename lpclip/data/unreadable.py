@@ -1,4 +1,4 @@
-"""Which images of a dataset can be read, found by reading them."""
+"""Find the unreadable images of a dataset by reading all of them."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +18,10 @@ _CHUNK = 64
 def reasons_unreadable(
     source: Mapping[str, Any], paths: Sequence[str], *, workers: int
 ) -> list[str]:
-    """For each path why its image cannot be read, "" where it can.
+    """Return for each path why its image cannot be read, or "".
 
-    Every image is decoded in full, by the same code as when it is embedded: a header does not
-    tell that a file is cut off.
+    Every image is decoded completely, by the code that decodes it for embedding: the header of a
+    truncated file is intact.
 
     Args:
         source: ``kind`` and settings of the image source.
@@ -42,7 +42,7 @@ def _checked(source: str, chunks: Sequence[Sequence[str]], workers: int) -> Iter
     if workers < 1:
         yield from map(check, chunks)
         return
-    # New processes, since a library of the source's may run threads, which a fork leaves behind.
+    # Spawned processes, since the source's library may run threads, which do not survive a fork.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
         yield from executor.map(check, chunks)
 
@@ -61,6 +61,6 @@ def _check(source: str, paths: Sequence[str]) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _opened(source: str) -> Source:
-    """The source, opened once in every process."""
+    """Open the source once per process."""
     settings = json.loads(source)
     return open_source(settings.pop("kind"), settings)

@@ -92,7 +92,7 @@ def test_a_file_of_other_making_is_a_sentence(tmp_path):
         "x.safetensors": "is a safetensors file, but no head that lpclip exported",
         "broken.h5": "is truncated or not an HDF5 file",
         "broken.parquet": "is damaged or not a Parquet file",
-        "broken.safetensors": "is damaged or no safetensors file",
+        "broken.safetensors": "is damaged or not a safetensors file",
         "nowhere.h5": "does not exist",
         "": "is a folder",
     }.items():

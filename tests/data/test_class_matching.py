@@ -65,7 +65,7 @@ def test_folders_of_wordnet_ids_are_imagenets_classes():
     [
         (["two", "tree"], ["one", "two", "three"], "its class 'tree' is not .* mean 'three'"),
         (["x", "y"], DIGITS, "has 2 classes .x, y., the benchmark 3 class names"),
-        (["hund", "katze", "maus"], ["cat", "dog", "mouse"], "no name is in both. Tell with"),
+        (["hund", "katze", "maus"], ["cat", "dog", "mouse"], "no name is in both. Match them with"),
         (["0", "1", "2", "3"], DIGITS, "If its labels count from 1, subtract 1: numbers index"),
         (["n99999999"], imagenet.names(), "its class 'n99999999' is not among"),
         (["Two", "two"], DIGITS, "several of its classes are the class 'two'"),

@@ -79,7 +79,7 @@ def test_text_features_that_are_the_same_for_two_classes_are_refused(tmp_path):
         copied_text(tmp_path, values)
     assert str(error.value).startswith(
         f"{tmp_path / 't.npy'}: 'array': 2 classes have the same text features ('class 2', "
-        "'class 7'), so that"
+        "'class 7'), so the"
     )
     assert not (tmp_path / "t.h5").exists()
 

@@ -1,4 +1,4 @@
-"""Images in one NumPy array, ``.npy`` or ``.npz``, as CIFAR-10-C and CIFAR-10.1 are published."""
+"""Images in one NumPy array, ``.npy`` or ``.npz``, such as CIFAR-10-C and CIFAR-10.1."""
 
 import re
 from collections.abc import Sequence
@@ -22,26 +22,26 @@ _CHANNELS = (1, 3, 4)
 class Source:
     """Rows of an array of images, uint8 ``[N, H, W, C]`` or ``[N, H, W]``.
 
-    The array is mapped into memory, only rows that are asked for are read; one in a compressed
-    ``.npz`` file is loaded whole, once in every process. CIFAR-10-C, the fog of severity 3::
+    The array is memory-mapped; one in a compressed ``.npz`` file is loaded completely, once per
+    process. CIFAR-10-C, the fog of severity 3::
 
         {kind: arrays, path: CIFAR-10-C/fog.npy, labels: CIFAR-10-C/labels.npy,
          slice: [20000, 30000]}
 
     Args:
         path: the file.
-        key: name of the array in a ``.npz`` file; may be left out where only one has 4 axes.
-        labels: whole numbers (-1: none), or text, one for every row of the file: a key of the same
-            file, a ``.npy`` file, or ``{path: …, key: …}``; left out for an unlabelled set.
-        class_names: of the classes, as a list, or a column like labels. What whole numbers index,
-            and the order that text is numbered in; made from the labels where left out.
-        ids: of the rows, a column like labels; where left out, ``row-000000``, …, counted from the
-            beginning of the file.
-        slice: ``[start, stop]``, the only rows to take: from start on, those before stop.
+        key: name of the array in a ``.npz`` file; optional if only one has 4 axes.
+        labels: whole numbers (-1: none), or text, one per row of the file: a key of the same file,
+            a ``.npy`` file, or ``{path: …, key: …}``; none for an unlabelled set.
+        class_names: a list, or a column like labels. Whole numbers index it, and text is numbered
+            in its order; derived from the labels by default.
+        ids: of the rows, a column like labels; by default ``row-000000``, …, counted from the start
+            of the file.
+        slice: ``[start, stop]``, rows to take, without stop.
 
     Raises:
-        LpclipError: no such file or array, one of another shape or type, columns that do not fit,
-            rows that do not exist.
+        LpclipError: no such file or array, another shape or type, columns that do not fit, or rows
+            that do not exist.
     """
 
     def __init__(
@@ -76,18 +76,18 @@ class Source:
 
     @cached_property
     def class_names(self) -> Sequence[str] | None:
-        """Names as given, or made from the labels; None without labels."""
+        """Names as given, or derived from the labels; None without labels."""
         return self._columns.class_names()
 
     def files(self) -> list[Path]:
-        """Files that the dataset is read from."""
+        """Return the files of the dataset."""
         return list(dict.fromkeys([*self._arrays.files(), *self._columns.files()]))
 
     def samples(self) -> list[Sample]:
-        """The chosen rows; a path is ``file[row]``.
+        """Return the chosen rows; a path is ``file[row]``.
 
         Raises:
-            LpclipError: pixels of another type than uint8, or a label that is no class.
+            LpclipError: pixels of another type than uint8, or a label that is not a class.
         """
         self._images  # noqa: B018  # refuses before hours of embedding what read would refuse
         ids, labels = self._columns.row_ids(), self._columns.row_labels()
@@ -96,7 +96,7 @@ class Source:
         ]
 
     def read(self, path: str) -> Image:
-        """One image, RGB.
+        """Read one image, RGB.
 
         Raises:
             LpclipError: the path names no row.

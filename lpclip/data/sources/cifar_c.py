@@ -17,17 +17,17 @@ from lpclip.types import IntArray
 
 
 class Source:
-    """The N images of a corrupted set, each listed once; its versions are read by ``corrupted``.
+    """The N images of a corrupted set, each listed once; ``corrupted`` gives paths of versions.
 
     Row (s - 1) x N + i of every file is image i at severity s, in the order of the test set.
 
     Args:
-        root: the folder of the files, which are mapped into memory.
-        class_names: of the labels; by default their numbers.
+        root: the folder of the files, which are memory-mapped.
+        class_names: names of the labels; by default their numbers.
 
     Raises:
-        LpclipError: no such files, files without all five severities, or labels that are not the
-            same for each of them.
+        LpclipError: no such files, files without all five severities, or labels that differ between
+            severities.
     """
 
     def __init__(self, *, root: str, class_names: Sequence[str] | None = None) -> None:
@@ -53,7 +53,7 @@ class Source:
 
     @cached_property
     def class_names(self) -> Sequence[str]:
-        """Names as given, or the numbers of the labels.
+        """The given names, or the numbers of the labels.
 
         Raises:
             LpclipError: a label that has no name.
@@ -69,22 +69,22 @@ class Source:
         return list(self._given_names)
 
     def files(self) -> list[Path]:
-        """Files that the set is read from."""
+        """Return the files of the set."""
         return [self._root / f"{name}.npy" for name in ("labels", *self.corruptions)]
 
     def samples(self) -> list[Sample]:
-        """Every image; its path is its row."""
+        """Return every image; its path is its row."""
         return [Sample(f"row-{i:06d}", str(i), int(y)) for i, y in enumerate(self._labels)]
 
     def corrupted(self, path: str, corruption: str, severity: int) -> str:
-        """Path of a version of an image."""
+        """Return the path of a version of an image."""
         return f"{corruption}[{(severity - 1) * len(self._labels) + int(path)}]"
 
     def read(self, path: str) -> Image:
-        """A version of an image, RGB.
+        """Read a version of an image, RGB.
 
         Raises:
-            LpclipError: the path is not that of a version.
+            LpclipError: not the path of a version.
         """
         found = re.fullmatch(r"(\w+)\[([0-9]+)\]", path)
         if not found or found[1] not in self.corruptions:

@@ -20,14 +20,14 @@ _SIDE = 32
 class Source:
     """1,797 grey 8x8 digits: 898 to adapt on, 899 to test on.
 
-    The split is stratified and fixed: in every class the digits are ordered by a hash of their id
-    and one half goes to each side. It depends on no library's generator. The order of ``samples``
-    is that of the data set.
+    The split is stratified and fixed: the digits of every class are ordered by a hash of their id
+    and divided into halves, so it depends on no library's generator. ``samples`` keeps the order of
+    the data set.
 
     Args:
         split: "adapt", "test" or "all".
-        paint: "none" leaves the digits white on black; "colours" gives each a random colour on
-            another, "photographs" a random patch of a photograph as its background.
+        paint: "none" for white on black, "colours" for a random colour on another, "photographs"
+            for a random patch of a photograph as background.
         seed: of the paint.
 
     Raises:
@@ -42,7 +42,7 @@ class Source:
         self.split, self.paint, self.seed = split, check_paint(paint), seed
 
     def samples(self) -> list[Sample]:
-        """Digits of the split; id and path name the row in scikit-learn's table."""
+        """Return the digits of the split; id and path hold the row in scikit-learn's table."""
         _, labels = _load()
         adapt = _adapt_rows(labels)
         wanted = {"adapt": (True,), "test": (False,), "all": (True, False)}[self.split]
@@ -53,7 +53,7 @@ class Source:
         ]
 
     def read(self, path: str) -> Image.Image:
-        """One digit, white on black or painted, RGB 32x32.
+        """Read one digit, white on black or painted, RGB 32x32.
 
         Raises:
             LpclipError: the path names no digit.
@@ -70,7 +70,7 @@ class Source:
 
 
 def enlarge(levels: IntArray) -> Image.Image:
-    """An 8x8 image of counts 0..16 as a grey RGB image of 32x32 pixels, by bicubic interpolation.
+    """Enlarge an 8x8 image of counts 0..16 to a grey RGB image of 32x32 pixels, bicubically.
 
     >>> enlarge(np.full((8, 8), 16)).getpixel((0, 0))
     (255, 255, 255)
@@ -81,13 +81,13 @@ def enlarge(levels: IntArray) -> Image.Image:
 
 @lru_cache(maxsize=1)
 def _load() -> tuple[IntArray, IntArray]:
-    """Counts [1797, 8, 8] in 0..16 and labels [1797]."""
+    """Load counts [1797, 8, 8] in 0..16 and labels [1797]."""
     table = np.loadtxt(packaged("data/digits.csv.gz"), delimiter=",", dtype=np.int64)
     return table[:, :-1].reshape(-1, 8, 8), table[:, -1]
 
 
 def _adapt_rows(labels: IntArray) -> set[int]:
-    """Half of each class; the odd one goes to the test set and the adapt set in turn."""
+    """Return half of each class; the odd digit goes to the test and the adapt set in turn."""
     rows: set[int] = set()
     odd_classes = 0
     for label in range(10):

@@ -1,6 +1,6 @@
-"""Features that were made before: a dataset without images, its samples the rows of a file.
+"""Precomputed features: a dataset without images, whose samples are the rows of a file.
 
-Labels are read for the index alone; what copies the features into a cache does not open them.
+Labels are read for the index alone, not when the features are copied into a cache.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,22 +18,22 @@ from lpclip.storage.arrays.registry import IMAGE_KEYS, open_arrays
 class Source:
     """Rows of one array of features ``[N, D]``, in a format of ``lpclip.storage.arrays``.
 
-    Other columns are named by a key of the same file, or by ``{path: …, key: …}`` in another one.
+    Other columns are given by a key of the same file, or as ``{path: …, key: …}`` of another one.
 
     Args:
         path: file, or output folder of clip-retrieval.
-        key: name of the array of features; may be left out where it is clear. Columns ``d0``,
+        key: name of the array of features; optional if it is unambiguous. Columns ``d0``,
             ``d1``, … of a Parquet or CSV file are the array ``d``, and ``0``, ``1``, … the array
-            ``columns``; a data set of an HDF5 file is ``group/name``, and so is a tensor in dicts
-            of a ``.pt`` file; a view with several versions of an lpclip cache is ``weak/0``,
+            ``columns``; a data set of an HDF5 file is ``group/name``, as is a tensor in nested
+            dicts of a ``.pt`` file; versions of a view in an lpclip cache are ``weak/0``,
             ``weak/1``, ….
-        ids: ids of the rows; where left out, those of an lpclip cache or of clip-retrieval's
-            metadata (``image_path``, ``key``), else ``row-000000``, ….
-        labels: whole numbers from 0 on (-1: none), or text, ``[N]`` or ``[N, 1]``; left out for
-            an unlabelled set.
+        ids: ids of the rows; by default those of an lpclip cache or of clip-retrieval's metadata
+            (``image_path``, ``key``), else ``row-000000``, ….
+        labels: whole numbers from 0 (-1: none), or text, ``[N]`` or ``[N, 1]``; none for an
+            unlabelled set.
         class_names: names of the classes, as a list or a column: what whole numbers index, and
-            the order that text is numbered in. Where left out, text is numbered in the order of
-            the alphabet, and the names of numbers are the numbers.
+            the order that text is numbered in. By default text is numbered in alphabetical order,
+            and the names of numbers are the numbers.
 
     Raises:
         LpclipError: no such file or array, or columns that do not fit the features.
@@ -61,36 +61,36 @@ class Source:
 
     @property
     def provenance(self) -> Mapping[str, object]:
-        """What an lpclip cache says about its making; empty for any other file."""
+        """Provenance of an lpclip cache; empty for any other file."""
         return self._arrays.provenance
 
     def files(self) -> list[Path]:
-        """Files that the dataset is read from; those of the features come first."""
+        """Return the files of the dataset; those of the features come first."""
         return list(dict.fromkeys([*self._arrays.files(), *self._columns.files()]))
 
     @cached_property
     def class_names(self) -> Sequence[str] | None:
-        """Names as given, or made from the labels; None without labels."""
+        """Names as given, or derived from the labels; None without labels."""
         return self._columns.class_names()
 
     def samples(self) -> list[Sample]:
-        """Every row; its path is its number."""
+        """Return all rows; the path is the row number."""
         columns = zip(self._columns.row_ids(), self._columns.row_labels(), strict=True)
         return [Sample(name, str(row), int(label)) for row, (name, label) in enumerate(columns)]
 
     def read(self, path: str) -> Image:
-        """There is no image.
+        """Fail: there are no images.
 
         Raises:
             LpclipError: always.
         """
         raise LpclipError(
-            f"{self._arrays.path} holds features made before, no images: row {path} has no pixels, "
+            f"{self._arrays.path} holds precomputed features, no images: row {path} has no pixels, "
             "which weak and strong views and corruptions need."
         )
 
     def _check_index(self) -> None:
-        """Labels out of an lpclip index belong to the same rows as the cache."""
+        """Check that labels from an lpclip index belong to the same rows as the cache."""
         if self._columns.labels is None:
             return
         arrays = self._columns.labels.arrays

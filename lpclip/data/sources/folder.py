@@ -2,15 +2,15 @@
 
 What counts as an image:
 
-- A file whose name ends as images' do (``ENDINGS``), whatever is in it: one that cannot be read is
-  an error, or skipped and recorded, but never left out in silence. So is a link to nothing.
-- Any other file that begins as an image does, since names may have no ending or a wrong one.
-- Nothing whose name begins with a dot, folders among them, as file managers and notebooks leave.
-- Nothing in folders of thumbnails, archives and recycle bins that systems make
+- A file with an image suffix (``ENDINGS``), whatever its content: an unreadable one is an error, or
+  skipped and recorded, but never ignored silently. So is a dangling link.
+- Any other file that starts like an image, since names may have no suffix or a wrong one.
+- No file or folder whose name starts with a dot, as file managers and notebooks create them.
+- Nothing in folders of thumbnails, archives and recycle bins that systems create
   (``LEFT_BY_SYSTEMS``).
 
-Links are followed. Every folder is read once, by its real path before any link, so that links that
-go round in circles come to an end.
+Links are followed. Every folder is read once, by its real path before any link, so that circular
+links terminate.
 """
 
 import heapq
@@ -25,28 +25,28 @@ from lpclip.data.read_image import is_image, read_bytes, read_file
 from lpclip.data.repeated import refuse_same_file
 from lpclip.errors import LpclipError, did_you_mean
 
-# Some of these cannot be read here, which is better said than passed over.
+# Includes formats that cannot be read here: an error is better than ignoring them.
 ENDINGS = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm"}
     | {".pgm", ".png", ".pnm", ".ppm", ".svg", ".tif", ".tiff", ".webp"}
 )
-# Folders of thumbnails, of what macOS adds to archives, and of deleted files.
+# Folders of thumbnails, of metadata that macOS adds to archives, and of deleted files.
 LEFT_BY_SYSTEMS = frozenset(
     {"@eaDir", "__MACOSX", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found"}
 )
 
 
 class Source:
-    """Images below a folder, by path in the order of code points, whatever the locale.
+    """Images below a folder, sorted by the code points of their paths, whatever the locale.
 
     Args:
         root: the folder.
-        labelled: whether the folders of the first level are classes; otherwise every image below
-            the root counts and none has a label.
-        exclude: folders of the first level that are left out, classes among them.
+        labelled: whether the folders of the first level are classes; otherwise all images below the
+            root are taken without a label.
+        exclude: folders of the first level to leave out.
 
     Raises:
-        LpclipError: there is no such folder.
+        LpclipError: no such folder.
     """
 
     lists_quickly = True
@@ -59,10 +59,10 @@ class Source:
 
     @property
     def class_names(self) -> Sequence[str] | None:
-        """Names of the folders of the first level, sorted; one without images is a class too.
+        """Names of the folders of the first level, sorted, including those without images.
 
         Raises:
-            LpclipError: there is none, or an excluded folder is not there.
+            LpclipError: there is none, or an excluded folder does not exist.
         """
         folders = self._folders()
         if not self._labelled:
@@ -77,14 +77,14 @@ class Source:
         return folders
 
     def samples(self) -> list[Sample]:
-        """Every image file; its path below the root is its id.
+        """Return every image file; its path below the root is its id.
 
         Raises:
-            LpclipError: a folder that cannot be listed, an image outside every class folder, or
-                one that is there twice.
+            LpclipError: a folder that cannot be listed, an image outside the class folders, or a
+                repeated image.
         """
         classes = {name: label for label, name in enumerate(self.class_names or ())}
-        # As text: over a million paths as objects take a minute.
+        # As text: a million path objects take a minute.
         root = str(self._root).rstrip("/") + "/"
         excluded = {f"{root}{name}" for name in self._exclude}
         found = []
@@ -103,12 +103,12 @@ class Source:
                 )
             label = classes[parts[0]] if self._labelled else UNLABELLED
             found.append(Sample(name, root + name, label))
-        if with_links:  # else no file can be there twice
+        if with_links:  # otherwise no file can occur twice
             refuse_same_file([s.path for s in found], [s.id for s in found], where=root)
         return found
 
     def _folders(self) -> list[str]:
-        """Names of the folders of the first level that are not excluded, sorted."""
+        """Return the names of the folders of the first level that are not excluded, sorted."""
         names = sorted(entry.name for entry in _entries(self._root) if _is_folder(entry))
         for name in sorted(self._exclude):
             if name not in names:
@@ -118,24 +118,24 @@ class Source:
         return [name for name in names if name not in self._exclude]
 
     def read(self, path: str) -> Image.Image:
-        """The image, RGB, see ``lpclip.data.read_image``."""
+        """Read an image, RGB, see ``lpclip.data.read_image``."""
         return read_file(path)
 
     def encoded(self, path: str) -> bytes:
-        """What is in a file."""
+        """Read the bytes of a file."""
         return read_bytes(path)
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
+        """Return the size of a file in bytes."""
         return size_of_file(path)
 
 
 def _files(root: str, excluded: Set[str]) -> Iterator[tuple[str, bool]]:
-    """Paths of all files below a folder, and of links that lead to no folder; whether it is one."""
+    """Iterate over all files below a folder, and links to no folder; whether each is a link."""
     seen: set[tuple[int, int]] = set()
     folders, links = [root], list[tuple[int, str]]()
     while folders or links:
-        # Links near the root first: they are classes more often than what lies deep below.
+        # Links near the root first: they are more likely to be classes.
         folder = folders.pop() if folders else heapq.heappop(links)[1]
         entries = _entries(folder)
         status = Path(folder).stat()
@@ -154,7 +154,7 @@ def _files(root: str, excluded: Set[str]) -> Iterator[tuple[str, bool]]:
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, but for what people do not see or did not put there."""
+    """Return the entries of a folder, without hidden ones and those that systems create."""
     try:
         with os.scandir(folder) as entries:
             return [e for e in entries if e.name[0] != "." and e.name not in LEFT_BY_SYSTEMS]
@@ -165,17 +165,17 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    # Asking the entry itself fails for a link to itself.
+    # entry.is_dir() fails for a link to itself.
     return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
 def _counts(path: str) -> bool:
-    """Whether a file is an image, or ought to be one."""
+    """Whether a file is an image, or claims to be one."""
     if "." + path.rpartition(".")[2].lower() in ENDINGS:
         return True
     if not Path(path).is_file():
         return Path(path).is_symlink()
     try:
         return is_image(path)
-    except OSError:  # nobody knows what is in it, so that reading it is to say why
+    except OSError:  # unknown content: the error is raised where it is read
         return True

@@ -12,8 +12,7 @@ from lpclip.data.sources.digits import enlarge
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.utils.rng import sample_key
 
-# A set that is to be unlike digits has none of the characters that people write, or that a coarse
-# image shows, like one.
+# Characters that look like digits in handwriting or at low resolution.
 DIGIT_LIKE = {
     "0": "OoDQ",
     "1": "lIiJj!/()[]",
@@ -42,18 +41,18 @@ STYLES = ("low_resolution", "varied")
 class Source:
     """``n`` rendered characters, as many of each as possible.
 
-    An image depends on the seed, its id and its path alone, whatever was read before it.
+    An image depends only on the seed, its id and its path.
 
     Args:
-        characters: "digits", "letters", "symbols" or "letters_and_symbols", of which letters and
-            symbols that look like digits are left out, see ``DIGIT_LIKE``; or "capitals", A to Z.
+        characters: "digits", "letters", "symbols" or "letters_and_symbols", without letters and
+            symbols that look like digits, see ``DIGIT_LIKE``; or "capitals", A to Z.
         n: number of images.
-        seed: of everything random; another seed is another data set.
+        seed: of everything random; another seed gives another data set.
         style: "low_resolution" looks like the data set of handwritten digits, white on black from
             8x8 counts; "varied" is what the embedded CLIP was trained on.
-        distortion: factor on random rotation, shear, stretch and bending. This and the following
-            are for "low_resolution" only.
-        rotation: degrees by which all images are turned alike, counter-clockwise.
+        distortion: factor on random rotation, shear, stretch and bending. This and the next two
+            settings are for "low_resolution" only.
+        rotation: degrees by which all images are rotated counter-clockwise.
         inverted: black on white.
         paint: "none", or "colours" or "photographs" behind the characters, as for digits.
 
@@ -101,14 +100,14 @@ class Source:
         self.class_names: Sequence[str] = tuple(CHARACTERS[characters])
 
     def samples(self) -> list[Sample]:
-        """Every character in turn, the order of each turn shuffled by the seed."""
+        """Return every character in turn; the seed shuffles each turn."""
         names = self.class_names
         samples: list[Sample] = []
         for turn in range(-(-self.n // len(names))):
             keys = [sample_key(self.seed, f"{turn}-{name}", "order") for name in names]
             for label in sorted(range(len(names)), key=keys.__getitem__):
                 identifier = f"glyph-{len(samples):05d}"
-                # The code point, since a path with '/' or '*' in it invites trouble.
+                # The code point, since '/' or '*' would not do in a path.
                 samples.append(Sample(identifier, f"{identifier}@U+{ord(names[label]):04X}", label))
         return samples[: self.n]
 
@@ -116,7 +115,7 @@ class Source:
         """Render one character, RGB 32x32.
 
         Raises:
-            LpclipError: the path names no character that the fonts are used for.
+            LpclipError: the path names no known character.
         """
         identifier, _, code = path.partition("@U+")
         try:
@@ -126,7 +125,7 @@ class Source:
             raise LpclipError(
                 f"There is no glyph '{path}'; a path is glyph-00000@U+0041, say."
             ) from error
-        # Here, since every start of Snakemake opens the sources, and draws nothing.
+        # Imported here, since every start of Snakemake opens the sources without rendering.
         import torch
 
         from lpclip.data.glyph_rendering import render, render_low_resolution

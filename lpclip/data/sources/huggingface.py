@@ -1,7 +1,7 @@
 """Image sets of Hugging Face's ``datasets`` library, from a local folder or file or from the hub.
 
-The library is an extra: ``pip install 'lpclip[huggingface]'``. From version 4 on it runs no code
-that comes with a set.
+The library is an extra: ``pip install 'lpclip[huggingface]'``. Since version 4 it runs no code of
+data sets.
 """
 
 import re
@@ -20,7 +20,7 @@ from lpclip.errors import BadImageError, LpclipError, did_you_mean
 from lpclip.storage.arrays.base import AnyArray
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-# Endings of files that hold rows, or say which files do.
+# Suffixes of files that hold rows, or list the files that do.
 _TABLES = (".arrow", ".csv", ".json", ".jsonl", ".parquet")
 
 
@@ -30,14 +30,14 @@ class Source:
     Args:
         path: a folder that ``save_to_disk`` wrote; a folder of images or of Parquet files, as
             ``load_dataset`` takes them; a ``.parquet`` file; or the name of a set on the hub.
-        split: name of the split; may be left out where there is only one.
-        name: configuration of the set, where it has several.
-        revision: branch, tag or commit on the hub; the newest data where left out.
+        split: name of the split; optional if there is only one.
+        name: configuration of the set, if it has several.
+        revision: branch, tag or commit on the hub; the latest by default.
         image_column: column of the images.
-        label_column: column of the labels, class labels, whole numbers or text; left out for an
+        label_column: column of the labels, class labels, whole numbers or text; none for an
             unlabelled set.
-        class_names: of the classes, in the order of the labels; the set's own, or made from the
-            labels, where left out.
+        class_names: in the order of the labels; by default the set's own, or derived from the
+            labels.
 
     Raises:
         LpclipError: the library is not installed, or there is no such folder or file.
@@ -61,7 +61,7 @@ class Source:
         self._library = _library()
 
     def files(self) -> list[Path]:
-        """Tables that a local set is read from; of images in files of their own, none."""
+        """Return the tables of a local set; not the files of its images."""
         path = Path(self._path)
         if not path.is_dir():
             return [path] if self._is_local else []
@@ -69,7 +69,7 @@ class Source:
 
     @cached_property
     def class_names(self) -> Sequence[str] | None:
-        """Names as given, the set's own, or made from the labels; None without a column of them."""
+        """The given names, the set's own, or derived from the labels; None without labels."""
         if self._label is None:
             return None
         names = self._given_names
@@ -79,11 +79,11 @@ class Source:
         return named_classes(values, names, where=self._where)
 
     def samples(self) -> list[Sample]:
-        """Every row; a path is ``path[row]``.
+        """Return all rows; a path is ``path[row]``.
 
         Raises:
-            LpclipError: a set that cannot be loaded, a column that it lacks or that holds something
-                else, a label that is no class.
+            LpclipError: a set that cannot be loaded, a missing column or one of another type, or a
+                label that is not a class.
         """
         n = len(self._images)
         labels = np.full(n, UNLABELLED)
@@ -94,11 +94,11 @@ class Source:
         ]
 
     def read(self, path: str) -> Image.Image:
-        """The image of a row, RGB, see ``lpclip.data.read_image``."""
+        """Read the image of a row, RGB, see ``lpclip.data.read_image``."""
         return decode(self.encoded(path), path)
 
     def encoded(self, path: str) -> bytes:
-        """The file of a row's image."""
+        """Read the file of a row's image."""
         found = re.fullmatch(re.escape(self._path) + r"\[([0-9]+)\]", path)
         if not found or int(found[1]) >= len(self._images):
             raise LpclipError(f"There is no image '{path}'; a path is {self._path}[row].")
@@ -114,7 +114,7 @@ class Source:
         """The split, as a ``datasets.Dataset`` of plain values."""
         try:
             loaded = self._load()
-        except Exception as error:  # of many kinds: network, files, formats
+        except Exception as error:  # of many types: network, files, formats
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             hint = "Is it a whole set of images?"
             if not self._is_local:
@@ -154,7 +154,7 @@ class Source:
 
     @cached_property
     def _images(self) -> Any:
-        """The column of images alone, whose rows are the bytes or the path of a file."""
+        """The column of images, whose rows are the bytes or the path of a file."""
         feature = self._column(self._image)
         is_struct = isinstance(feature, Mapping) and set(feature) == {"bytes", "path"}
         is_binary = getattr(feature, "dtype", None) in ("binary", "large_binary")
@@ -182,7 +182,7 @@ class Source:
         return np.array([UNLABELLED if value is None else int(value) for value in values])
 
     def _column(self, name: str) -> Any:
-        """What a column holds, a feature of the library."""
+        """Return the type of a column, a feature of the library."""
         features = self._rows.features
         if name not in features:
             raise LpclipError(
@@ -197,7 +197,7 @@ class Source:
 
 def _library() -> Any:
     try:
-        import datasets  # an extra, and it takes a second
+        import datasets  # an extra; slow to import
 
         datasets.load_dataset  # noqa: B018  # a folder of this name here is no library
     except (ImportError, AttributeError) as error:

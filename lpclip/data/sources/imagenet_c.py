@@ -14,14 +14,13 @@ from lpclip.transforms.corruptions.registry import EXTRA, SEVERITIES, STANDARD
 
 
 class Source:
-    """The images of a corrupted set, each listed once; its versions are read by ``corrupted``.
+    """The images of a corrupted set, each listed once; ``corrupted`` gives paths of versions.
 
-    The files have 224 x 224 pixels, cut out before they were corrupted. A model that takes this
-    size sees them as they are; for another size they are resized, and nothing is cut off, since
-    they are square.
+    The files have 224 x 224 pixels, cropped before the corruption. Models of this size get them
+    unchanged; for other sizes they are resized, without cropping, since they are square.
 
     Args:
-        root: the folder with a folder for each corruption.
+        root: the folder with one folder per corruption.
 
     Raises:
         LpclipError: no such folder, no corruption in it, or one without all five severities.
@@ -54,10 +53,10 @@ class Source:
         return self._folder(self.corruptions[0], SEVERITIES[0]).class_names or ()
 
     def samples(self) -> list[Sample]:
-        """Every image, by its path inside a severity's folder.
+        """Return every image, by its path inside a severity's folder.
 
         Raises:
-            LpclipError: a corruption or severity has not the same images as all others.
+            LpclipError: a corruption or severity has different images.
         """
         samples = self._inside(self.corruptions[0], SEVERITIES[0])
         wanted = {sample.path for sample in samples}
@@ -74,19 +73,19 @@ class Source:
         return samples
 
     def corrupted(self, path: str, corruption: str, severity: int) -> str:
-        """Path of a version of an image."""
+        """Return the path of a version of an image."""
         return f"{corruption}/{severity}/{path}"
 
     def read(self, path: str) -> Image:
-        """A version of an image, RGB."""
+        """Read a version of an image, RGB."""
         return read_file(self._root / path)
 
     def encoded(self, path: str) -> bytes:
-        """What is in the file of a version of an image."""
+        """Read the file of a version of an image."""
         return read_bytes(self._root / path)
 
     def size(self, path: str) -> int:
-        """Bytes of an image's first version."""
+        """Return the size of an image's first version in bytes."""
         return size_of_file(self._root / self.corrupted(path, self.corruptions[0], SEVERITIES[0]))
 
     def _inside(self, corruption: str, severity: int) -> list[Sample]:

@@ -1,6 +1,6 @@
-"""ObjectNet as published: the images of the classes that ImageNet has, too.
+"""ObjectNet as published: the images of the classes that it shares with ImageNet.
 
-Which classes these are is read from the files that come with the images.
+The shared classes are read from the files that come with the images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from lpclip.errors import BadImageError, LpclipError
 from lpclip.storage.json_text import parse_json
 
 # Folder -> ObjectNet's class; class -> ImageNet's labels; ImageNet's labels in the order of the
-# challenge of 2012; the place in that order of each of the 1000 classes as everybody counts them.
+# challenge of 2012; the position in that order of each of the 1000 classes in their usual order.
 FILES = (
     "folder_to_objectnet_label.json",
     "objectnet_to_imagenet_1k.json",
@@ -28,12 +28,12 @@ FILES = (
 
 
 class Source:
-    """Images of the folders whose class is one or several of ImageNet's.
+    """Images of the folders whose class maps to one or several of ImageNet's.
 
     Args:
         root: the unpacked folder with ``images`` and ``mappings``.
-        border: pixels that are cut off each side: the images have a red frame that names them as
-            test images, and the published protocol cuts off 2.
+        border: pixels to crop on each side: the images have a red frame that marks them as test
+            images, and the published protocol crops 2.
 
     Raises:
         LpclipError: a file or folder is missing.
@@ -50,15 +50,15 @@ class Source:
 
     @cached_property
     def class_names(self) -> Sequence[str]:
-        """WordNet ids of ImageNet's classes, with a bar between those of one ObjectNet class."""
+        """WordNet ids of ImageNet's classes; those of one ObjectNet class are joined by a bar."""
         return [self._names[folder] for folder in self._folders]
 
     def files(self) -> list[Path]:
-        """The files that say which class is which."""
+        """Return the files that map the classes."""
         return [self._root / "mappings" / name for name in FILES]
 
     def samples(self) -> list[Sample]:
-        """Every image of a class that ImageNet has."""
+        """Return every image of a class that ImageNet has."""
         labels = {folder: label for label, folder in enumerate(self._folders)}
         folders = self._folder.class_names or ()
         return [
@@ -68,10 +68,10 @@ class Source:
         ]
 
     def read(self, path: str) -> Image:
-        """The image without its frame, RGB.
+        """Read an image without its frame, RGB.
 
         Raises:
-            BadImageError: there is nothing but its frame.
+            BadImageError: nothing is left inside the frame.
         """
         image = read_file(path)
         width, height = image.size
@@ -81,7 +81,7 @@ class Source:
         return image.crop((self._border, self._border, width - self._border, height - self._border))
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
+        """Return the size of a file in bytes."""
         return size_of_file(path)
 
     @cached_property
@@ -90,7 +90,7 @@ class Source:
         found = [name for name in self._folder.class_names or () if name in self._names]
         if not found:
             raise LpclipError(
-                f"{self._root / 'images'} has no folder of a class that ImageNet has, too."
+                f"{self._root / 'images'} has no folder of a class that ImageNet has."
             )
         return found
 

@@ -15,11 +15,11 @@ _SIDE = 32
 
 
 class Source:
-    """``n`` square patches of random size (32 pixels to the photograph's height) and place.
+    """``n`` square patches of random size (32 pixels to the photograph's height) and position.
 
     Args:
-        n: number of patches, in turn from each photograph.
-        seed: of sizes and places.
+        n: number of patches, from each photograph in turn.
+        seed: of sizes and positions.
 
     Raises:
         LpclipError: n is below 1.
@@ -33,7 +33,7 @@ class Source:
         self.n, self.seed = n, seed
 
     def samples(self) -> list[Sample]:
-        """Patches without labels; a path is ``photograph@left,top,size`` in pixels."""
+        """Return patches without labels; a path is ``photograph@left,top,size`` in pixels."""
         samples = []
         for i in range(self.n):
             identifier = f"patch-{i:05d}"
@@ -43,18 +43,18 @@ class Source:
         return samples
 
     def read(self, path: str) -> Image.Image:
-        """One patch, RGB 32x32.
+        """Read one patch, RGB 32x32.
 
         Raises:
-            LpclipError: the path names no photograph or no place in it.
+            LpclipError: the path names no photograph, or a position outside it.
         """
         return patch(path)
 
 
 def random_place(name: str, generator: np.random.Generator) -> str:
-    """Path of a patch of random size and place in a photograph."""
+    """Return the path of a patch of random size and position in a photograph."""
     width, height = _photograph(name).size
-    # Uniform on a logarithmic scale: as many details as views of the whole.
+    # Uniform on a logarithmic scale: details and overviews are equally frequent.
     size = round(_SIDE * (min(width, height) / _SIDE) ** generator.random())
     left = int(generator.integers(width - size + 1))
     top = int(generator.integers(height - size + 1))
@@ -62,7 +62,7 @@ def random_place(name: str, generator: np.random.Generator) -> str:
 
 
 def patch(path: str) -> Image.Image:
-    """The patch at a path, RGB 32x32; errors as in ``Source.read``."""
+    """Read the patch at a path, RGB 32x32; errors as in ``Source.read``."""
     name, _, place = path.partition("@")
     numbers = place.split(",")
     if name in PHOTOGRAPHS and len(numbers) == 3 and all(n.isdecimal() for n in numbers):

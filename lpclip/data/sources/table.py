@@ -1,6 +1,6 @@
-"""Image files listed in a table: a path in every row, perhaps a label and an id.
+"""Image files listed in a table: a path in every row, optionally a label and an id.
 
-Tables are CSV, Parquet, or a list of lines ``path label``.
+Tables are CSV, Parquet, or lists of lines ``path label``.
 """
 
 from collections.abc import Sequence
@@ -37,29 +37,28 @@ _ENDINGS = (*TABLES, *LISTS, PARQUET)
 class Source:
     """The rows of a table, in its order.
 
-    Cells of a text file are text: ``01`` stays ``01``, ``NA`` is a name. Labels are class names,
-    or, where all are whole numbers and not among ``class_names``, indices, which count from 0; an
-    empty cell or -1 is no label.
+    Cells of a text file are text: ``01`` stays ``01``, ``NA`` is a name. Labels are class names or,
+    if all are whole numbers and not among ``class_names``, indices from 0; an empty cell or -1
+    means no label.
 
     Text files are UTF-8, or UTF-16 with a byte order mark. Columns are separated by commas,
-    semicolons or tabs, seen from the names in the first line. A ``.txt`` or ``.lst`` file whose
-    first line does not name the column of the paths is a list: a path in every line, or a path
-    and, after a tab or a blank, a label; its columns are ``path`` and ``label``.
+    semicolons or tabs, inferred from the names in the first line. A ``.txt`` or ``.lst`` file whose
+    first line does not contain the path column is a list: a path in every line, or a path and,
+    after a tab or a blank, a label; its columns are ``path`` and ``label``.
 
     Args:
         path: the table, ``.csv``, ``.tsv`` (separated by tabs), ``.txt``, ``.lst`` or
             ``.parquet``; a compressed text file ends in ``.csv.gz`` (or ``.bz2``, ``.xz``).
         path_column: column of the images' paths.
-        label_column: column of the labels; left out for an unlabelled set.
-        id_column: column of the ids; where left out, the path is the id.
-        root: folder that paths in the table begin at, the table's own by default.
-        class_names: of the classes; what whole numbers index, and the order that names are numbered
-            in. Where left out, names are numbered in the order of the alphabet, and the names of
-            numbers are the numbers.
+        label_column: column of the labels; none for an unlabelled set.
+        id_column: column of the ids; by default the path is the id.
+        root: folder that paths in the table are relative to; by default the table's own.
+        class_names: whole numbers index them, and names are numbered in their order. By default
+            names are numbered in alphabetical order, and the names of numbers are the numbers.
 
     Raises:
-        LpclipError: no such table or folder, no table at all, or a column that is not there, is
-            there twice or holds no text.
+        LpclipError: no such table or folder, not a table, or a column that is missing, repeated or
+            not text.
     """
 
     def __init__(
@@ -93,12 +92,12 @@ class Source:
             self._check_types()
 
     def files(self) -> list[Path]:
-        """The table."""
+        """Return the table."""
         return [self._table]
 
     @cached_property
     def class_names(self) -> Sequence[str] | None:
-        """Names as given, or made from the labels; None without a column of labels."""
+        """The given names, or derived from the labels; None without a label column."""
         if self._label is None:
             return None
         if self._given_names is not None:
@@ -106,10 +105,10 @@ class Source:
         return named_classes(self._labels(), None, where=self._where(self._label))
 
     def samples(self) -> list[Sample]:
-        """Every row.
+        """Return all rows.
 
         Raises:
-            LpclipError: a row without a path or id, an id or a file twice, a label that is no
+            LpclipError: a row without a path or id, a repeated id or file, or a label that is not a
                 class.
         """
         paths = self._complete(self._path)
@@ -131,15 +130,15 @@ class Source:
         return [s._replace(label=int(n)) for s, n in zip(samples, labels, strict=True)]
 
     def read(self, path: str) -> Image.Image:
-        """The image in a file, RGB, see ``lpclip.data.read_image``."""
+        """Read an image, RGB, see ``lpclip.data.read_image``."""
         return read_file(path)
 
     def encoded(self, path: str) -> bytes:
-        """What is in a file."""
+        """Read the bytes of a file."""
         return read_bytes(path)
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
+        """Return the size of a file in bytes."""
         return size_of_file(path)
 
     def _labels(self) -> AnyArray:
@@ -147,7 +146,7 @@ class Source:
         return numbers_or_text(self._column(self._label), self._given_names)
 
     def _complete(self, column: str) -> "pd.Series[str]":
-        """A column of text without an empty cell."""
+        """Return a column of text; empty cells are an error."""
         values = self._column(column)
         if (empty := values == "").any():
             raise LpclipError(
@@ -157,18 +156,18 @@ class Source:
         return values
 
     def _column(self, column: str) -> "pd.Series[str]":
-        """A column as text; an empty cell is ""."""
+        """Return a column as text; an empty cell is ""."""
         values = self._rows[column]
         if pd.api.types.is_float_dtype(values.dtype):
             values = values.astype("float64")
             if (values.dropna() % 1 == 0).all():
-                values = values.astype("Int64")  # whole numbers, with empty cells among them
+                values = values.astype("Int64")  # whole numbers with empty cells
         return values.astype(object).where(values.notna(), "").map(str)
 
     def _read_header(self) -> Header | None:
-        """Columns of the table; None for a list."""
+        """Read the columns of the table; None for a list."""
         if self._format == PARQUET:
-            from pyarrow import parquet  # takes long to import
+            from pyarrow import parquet  # slow to import
 
             with readable(self._table):
                 return Header(list(parquet.read_schema(self._table).names), "")
@@ -197,7 +196,7 @@ class Source:
                 rows = pd.read_parquet(
                     self._table, columns=self._wanted, dtype_backend="numpy_nullable"
                 )
-            # An index that was saved with its name is a column of the file like all others.
+            # A named index that pandas saved is a column of the file like any other.
             return rows.reset_index() if set(rows.index.names) != {None} else rows
         if self._header is not None:
             columns = read_columns(self._table, self._header, self._wanted)

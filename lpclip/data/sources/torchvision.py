@@ -1,10 +1,10 @@
 """Classification sets of torchvision, by the name of their class.
 
-lpclip itself unpickles nothing; torchvision's CIFAR10 and CIFAR100 unpickle the published files,
-after they have compared the MD5 sums of them.
+lpclip itself unpickles nothing; torchvision's CIFAR10 and CIFAR100 unpickle the published files
+after checking their MD5 sums.
 
-Files of images are opened by lpclip's decoder, whatever a set would open them with: the same file
-has the same pixels in every kind of source.
+Image files are always opened by lpclip's decoder, so that a file has the same pixels in every kind
+of source.
 """
 
 import contextlib
@@ -28,16 +28,16 @@ from lpclip.data.read_image import decode, read_file, to_rgb
 from lpclip.errors import BadImageError, LpclipError, did_you_mean
 from lpclip.storage.arrays.base import AnyArray
 
-# Settings of torchvision's that are not for `arguments`: others here, or functions.
+# Settings of torchvision that `arguments` may not hold: settings of this source, and functions.
 _NOT_ARGUMENTS = frozenset(
     {"self", "root", "download", "transform", "target_transform", "transforms", "loader"}
     | {"is_valid_file", "args", "kwargs"}
 )
-# Where the sets keep the labels of all images; looked up, since iterating decodes every image.
+# Attributes with the labels of all images; iterating would decode every image.
 _LABELS = ("targets", "labels", "_labels", "y")
-# ImageNet and Imagenette have several names for a class, but one id.
+# ImageNet and Imagenette have several names per class, but one id.
 _NAMES = ("wnids", "classes", "categories")
-# They unpickle a file that anybody may have put there, without a check.
+# These unpickle a file without checking it.
 _UNPICKLING = ("LSUN", "LSUNClass")
 _PAIRS = ("_samples", "samples")
 
@@ -49,23 +49,22 @@ class Source:
 
         {kind: torchvision, name: CIFAR10, root: data, arguments: {train: false}}
 
-    Labels and class names are torchvision's own. Where a set does not keep its labels in a place
-    that is known, it is gone through once to index it, without reading the files of images.
+    Labels and class names are torchvision's own. A set whose labels are in no known attribute is
+    iterated once for the index, without reading image files.
 
     Args:
         name: the class: CIFAR10, Food101, ImageFolder, ….
-        root: folder of its files, as torchvision wants them.
+        root: folder of its files, in torchvision's layout.
         arguments: further keyword arguments of the class, such as ``train`` or ``split``.
-        download: whether torchvision may download what is not in the folder, when the set is first
-            needed.
-        class_names: of the classes, in the order of torchvision's labels; its own where left out,
-            of ImageNet and Imagenette WordNet ids.
+        download: whether torchvision may download missing files when the set is first needed.
+        class_names: in the order of torchvision's labels; by default torchvision's own, for
+            ImageNet and Imagenette WordNet ids.
 
     Raises:
-        LpclipError: no such set or argument, or no such folder and no download.
+        LpclipError: no such set or argument, or no such folder without download.
     """
 
-    size_takes_long = True  # the set has to be loaded
+    size_takes_long = True  # the set must be loaded
 
     def __init__(
         self,
@@ -98,7 +97,7 @@ class Source:
 
     @cached_property
     def class_names(self) -> Sequence[str] | None:
-        """Names as given, WordNet ids, torchvision's own names, or else the labels' numbers."""
+        """The given names, WordNet ids, torchvision's own names, or else the label numbers."""
         names = self._given_names
         if names is None:
             found = (getattr(self._dataset, key, None) for key in _NAMES)
@@ -108,7 +107,7 @@ class Source:
         return named_classes(self._labels, None, where=f"torchvision's {self._name}")
 
     def samples(self) -> list[Sample]:
-        """Every row; a path is ``name[row]``."""
+        """Return all rows; a path is ``name[row]``."""
         labels = label_index(
             self._labels, self.class_names or (), where=f"torchvision's {self._name}"
         )
@@ -118,18 +117,18 @@ class Source:
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        # Another process opens the set itself: its class may be made here, and it may be large.
+        # Another process opens the set itself: it may be large, and its class may be defined here.
         return {key: value for key, value in vars(self).items() if key != "_dataset"}
 
     def read(self, path: str) -> Image.Image:
-        """The image of a row, RGB, see ``lpclip.data.read_image``."""
+        """Read the image of a row, RGB, see ``lpclip.data.read_image``."""
         found = re.fullmatch(rf"{self._name}\[([0-9]+)\]", path)
         if not found or int(found[1]) >= len(self._dataset):
             raise LpclipError(f"There is no image '{path}'; a path is {self._name}[row].")
         return to_rgb(self._item(int(found[1]))[0], path)
 
     def size(self, path: str) -> int:
-        """Bytes of the file that the set opens for a row; 0 of sets that hold arrays."""
+        """Return the size of a row's image file in bytes; 0 for sets of arrays."""
         self._size = 0
         with self._leaving_files_unread():
             self._item(int(path.removeprefix(f"{self._name}[").removesuffix("]")))
@@ -152,7 +151,7 @@ class Source:
             cls = _opening_with(self._open, cls)
         try:
             return cls(**arguments)
-        except Exception as error:  # what the sets raise for missing files differs from each other
+        except Exception as error:  # every set raises its own types for missing files
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise LpclipError(
                 f"torchvision's {self._name} cannot be read from '{self._root}' ({reason}). "
@@ -160,7 +159,7 @@ class Source:
             ) from error
 
     def _open(self, file: Any, *_mode: Any) -> Image.Image:
-        """What the set's own code gets for a file of an image, by its path or open."""
+        """Replacement for the set's image loader: takes a path or an open file."""
         if self._files_unread:
             self._size = size_of_file(os.fspath(file)) if isinstance(file, str | os.PathLike) else 0
             return Image.new("RGB", (1, 1))
@@ -169,13 +168,13 @@ class Source:
         return decode(file, "its bytes")
 
     def _item(self, row: int) -> Sequence[Any]:
-        """Image and label of a row."""
+        """Return image and label of a row."""
         where = f"{self._name}[{row}]"
         try:
             item = self._dataset[row]
         except BadImageError as error:
             raise BadImageError(f"{where} ({error.path})", error.reason) from error
-        except Exception as error:  # of sets' own formats
+        except Exception as error:  # raised by the set's own code
             raise BadImageError(where, " ".join(str(error).split())) from error
         if not isinstance(item, tuple) or len(item) != 2 or not isinstance(item[0], Image.Image):
             raise LpclipError(
@@ -185,7 +184,7 @@ class Source:
 
     @cached_property
     def _labels(self) -> AnyArray:
-        """Label of every row, int64 ``[N]``; -1 for none."""
+        """Return the label of every row, int64 ``[N]``; -1 for none."""
         rows = range(len(self._dataset))
         kept = self._kept_labels()
         if kept is None:
@@ -200,7 +199,7 @@ class Source:
         return np.array([-1 if value is None else int(value) for value in kept], dtype=np.int64)
 
     def _kept_labels(self) -> Sequence[Any] | None:
-        """The labels that the set keeps beside its images, where they are those of its rows."""
+        """Return the labels that the set stores next to its images, if they match its rows."""
         n = len(self._dataset)
         candidates = [getattr(self._dataset, key, None) for key in _LABELS]
         for key in _PAIRS:
@@ -218,16 +217,16 @@ class Source:
     def _agrees(self, row: int, label: Any) -> bool:
         try:
             found = self._item(row)[1]
-        except BadImageError:  # what becomes of it is decided where images are embedded
+        except BadImageError:  # the error is handled where images are embedded
             return True
         return _is_label(label) and _is_label(found) and bool(label == found)
 
     @property
     def _how(self) -> str:
-        """How to come by the data."""
+        """Advise how to get the data."""
         page = f"https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.{self._name}"
         if "download" not in _parameters(self._class):
-            return f"Put its files there; which ones, says {page}.html."
+            return f"Put its files there, see {page}.html."
         urls = (getattr(self._class, key, None) for key in ("url", "_URL"))
         url = next((f" ({value})" for value in urls if isinstance(value, str)), "")
         return (
@@ -237,7 +236,7 @@ class Source:
 
 
 def _class(name: str) -> Any:
-    # Takes seconds to import, and only this kind needs it.
+    # Slow to import, and only this kind needs it.
     from torchvision import datasets
 
     known = {
@@ -259,9 +258,9 @@ def _class(name: str) -> Any:
 
 
 def _opening_with(open_image: Callable[..., Image.Image], cls: Any) -> Any:
-    """A class like the given one, in whose ``__getitem__`` ``PIL.Image.open`` is another function.
+    """Return a subclass in whose ``__getitem__`` ``PIL.Image.open`` is another function.
 
-    For the sets that take no ``loader``. torchvision's class, which others may use, stays as it is.
+    For sets without a ``loader`` argument. torchvision's class itself is unchanged.
     """
     pillow = SimpleNamespace(**{**vars(Image), "open": open_image})
     changed = {id(Image): pillow, id(PIL): SimpleNamespace(**{**vars(PIL), "Image": pillow})}
@@ -272,7 +271,7 @@ def _opening_with(open_image: Callable[..., Image.Image], cls: Any) -> Any:
 
 
 def _parameters(cls: Any) -> set[str]:
-    """Names of the keyword arguments, also of those that are handed on to a base class."""
+    """Return the names of the keyword arguments, including those of base classes."""
     names: set[str] = set()
     for base in cls.__mro__:
         if "__init__" in vars(base):
@@ -284,7 +283,7 @@ def _parameters(cls: Any) -> set[str]:
 
 
 def _is_label(value: Any) -> bool:
-    """Whether a value is a class index, or None, which sets without labels have."""
+    """Whether a value is a class index, or None for sets without labels."""
     try:
         return value is None or operator.index(value) == value
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Tar shards in WebDataset's format, each image read by its place in the shard."""
+"""Tar shards in WebDataset's format; each image is read by its position in the shard."""
 
 import os
 import re
@@ -21,33 +21,32 @@ from lpclip.errors import BadImageError, LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
-_META = re.compile(r"__[^/]*__($|/)")  # members that webdataset passes over
-_NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)  # key and ending of a member
+_META = re.compile(r"__[^/]*__($|/)")  # metadata members, ignored
+_NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)  # key and suffix of a member
 _PATH = re.compile(r"(.+?)::(.*)@([0-9]+):([0-9]+)", re.DOTALL)
 
 
 class Source:
     """Samples of shards, in the order of the shards and of their members.
 
-    Members whose names agree up to the first dot are one sample, as webdataset has it; hidden ones,
-    whose names begin with a dot, and ``__MACOSX`` are passed over. An id is
-    ``shard/key``; a path, ``shard.tar::member@offset:size``, says where the bytes lie, so that
-    reading an image is one seek. Hence shards are files, and not compressed.
+    As in the webdataset library, members whose names agree up to the first dot are one sample;
+    hidden members, whose names start with a dot, and ``__MACOSX`` are ignored. An id is
+    ``shard/key``; a path, ``shard.tar::member@offset:size``, holds the position of the bytes, so
+    that reading an image is one seek. Hence shards must be uncompressed files.
 
     Args:
         shards: paths with braces and wildcards (``train-{000..146}.tar``, ``val/*.tar``), one or
             a list.
-        label: ending of the member that holds the label as text, a class name or an index
-            (``cls``), or a field of a JSON member (``json:class``); left out for an unlabelled set.
-        image: ending of the member that is the image (``jpg``); may be left out where a sample has
-            only one image.
-        class_names: of the classes; what indices index, and the order that names are numbered in.
-            Where left out, every shard is read through before the first job; names are numbered in
-            the order of the alphabet, and the names of indices are the numbers.
+        label: suffix of the member that holds the label as text, a class name or an index
+            (``cls``), or a field of a JSON member (``json:class``); none for an unlabelled set.
+        image: suffix of the image member (``jpg``); optional if samples have only one image.
+        class_names: indices index them, and names are numbered in their order. By default every
+            shard is read before the first job; names are numbered in alphabetical order, and the
+            names of indices are the numbers.
 
     Raises:
-        LpclipError: a pattern without shards, too many shards, a shard twice, or what is no pattern
-            of files.
+        LpclipError: a pattern without shards, too many shards, a repeated shard, or an invalid
+            pattern.
     """
 
     def __init__(
@@ -69,12 +68,12 @@ class Source:
         self._given_names = class_names
 
     def files(self) -> list[Path]:
-        """The shards."""
+        """Return the shards."""
         return [Path(shard) for shard in self._shards]
 
     @cached_property
     def class_names(self) -> Sequence[str] | None:
-        """Names as given, or made from the labels; None without labels."""
+        """Names as given, or derived from the labels; None without labels."""
         if self._label is None:
             return None
         labels = [] if self._given_names is not None else [each.label for each in self._index]
@@ -82,11 +81,11 @@ class Source:
         return named_classes(values, self._given_names, where=self._where)
 
     def samples(self) -> list[Sample]:
-        """Every sample, the incomplete ones among them.
+        """Return every sample, including incomplete ones.
 
         Raises:
-            LpclipError: a shard that is no tar file, or not whole; a sample with several images; a
-                label that is no class; no sample that has an image and a label.
+            LpclipError: a shard that is not a complete tar file; a sample with several images; a
+                label that is not a class; no sample with image and label.
         """
         problems = self.problems()
         if problems and len(problems) == len(self._index):
@@ -99,15 +98,15 @@ class Source:
         ]
 
     def problems(self) -> dict[str, str]:
-        """Path of each sample that lacks its image or its label -> what is wrong."""
+        """Return the problem of each sample without image or label, by path."""
         return {each.path: each.problem for each in self._index if each.problem}
 
     def read(self, path: str) -> Image.Image:
-        """The image at a place in a shard, RGB, see ``lpclip.data.read_image``."""
+        """Read the image at a position in a shard, RGB, see ``lpclip.data.read_image``."""
         return decode(self.encoded(path), path)
 
     def encoded(self, path: str) -> bytes:
-        """The member at a place in a shard."""
+        """Read the member at a position in a shard."""
         found = _PATH.fullmatch(path)
         if not found:
             raise LpclipError(
@@ -125,13 +124,13 @@ class Source:
         return data
 
     def size(self, path: str) -> int:
-        """Bytes of a member, as its path has them."""
+        """Return the size of a member in bytes, from its path."""
         found = _PATH.fullmatch(path)
         return int(found[4]) if found else 0
 
     @cached_property
     def _index(self) -> list["_Entry"]:
-        # Ids say which shard, and do not depend on where the shards lie.
+        # Ids identify the shard, and do not depend on the folder of the shards.
         parent = os.path.commonpath([Path(shard).absolute().parent for shard in self._shards])
         places = [Path(shard).absolute().relative_to(parent) for shard in self._shards]
         names = [place.with_suffix("").as_posix() for place in places]
@@ -206,11 +205,11 @@ class _Entry(NamedTuple):
     id: str
     path: str
     label: str | None
-    problem: str  # why it is incomplete, "" if it is not
+    problem: str  # why it is incomplete, or ""
 
 
 class _IncompleteError(LpclipError):
-    """A sample without an image or a label: one that may be left out."""
+    """A sample without image or label, which may be left out."""
 
 
 _NAME_ONE = " Name the ending of one as 'image'."
@@ -221,19 +220,19 @@ _ABOUT_DOTS = (
 
 
 def _dotted(endings: Iterable[str]) -> list[str]:
-    """Endings that hold a dot, perhaps since the name of the file does."""
+    """Return suffixes with a dot, which may belong to the file name."""
     return [ending for ending in endings if "." in ending]
 
 
 def _about_dots(members: Iterable[str], ending: str) -> str:
-    """What to know of dots where a member would have the ending but for its name up to there."""
+    """Explain dots in names if a member has the suffix after another dot."""
     return _ABOUT_DOTS if any(m.endswith(f".{ending}") for m in members) else ""
 
 
 def _samples(shard: str) -> Iterator[tuple[str, dict[str, _Place]]]:
-    """Key of every sample, and its members by their endings in lower case.
+    """Iterate over samples: key, and members by their suffixes in lower case.
 
-    A sample is a run of members with the same key; members without an ending belong to none.
+    A sample is a run of members with the same key; members without a suffix are ignored.
     """
     named = ((found, place) for place in _members(shard) if (found := _NAME.fullmatch(place.name)))
     for key, group in groupby(named, key=lambda pair: pair[0][1]):
@@ -245,7 +244,7 @@ def _samples(shard: str) -> Iterator[tuple[str, dict[str, _Place]]]:
 
 
 def _members(shard: str) -> Iterator[_Place]:
-    """Name and place of every regular file of a shard, in the order of the shard."""
+    """Iterate over the name and position of every regular file of a shard."""
     with Path(shard).open("rb") as file:
         if file.read(6).startswith(_COMPRESSED):
             raise LpclipError(
@@ -263,21 +262,21 @@ def _members(shard: str) -> Iterator[_Place]:
                 if member.issparse():
                     raise tarfile.ReadError(f"'{member.name}' is a sparse file")
                 yield _Place(member.name, member.offset_data, member.size)
-            # tarfile takes a damaged header for the end.
+            # tarfile mistakes a damaged header for the end.
             file.seek(archive.offset)
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise tarfile.ReadError(f"the header at byte {archive.offset} is damaged")
 
 
 def _is_left_out(name: str) -> bool:
-    """Whether a member is metadata, hidden, or in a folder that systems make."""
+    """Whether a member is metadata, hidden, or in a folder that systems create."""
     *folders, last = name.split("/")
     hidden = last.startswith(".") or not LEFT_BY_SYSTEMS.isdisjoint(folders)
     return hidden or _META.match(name) is not None
 
 
 def _label(data: bytes, field: str | None, where: str) -> str | None:
-    """The label in a member: its text, or a field of its JSON."""
+    """Return the label in a member: its text, or a field of its JSON."""
     try:
         text = data.decode().strip()
         if field is None:

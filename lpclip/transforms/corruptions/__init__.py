@@ -1,1 +1,1 @@
-"""Common corruptions, a module per family, see ``lpclip.transforms.corruptions.registry``."""
+"""Common corruptions, one module per family; see ``lpclip.transforms.corruptions.registry``."""

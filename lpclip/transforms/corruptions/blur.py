@@ -13,7 +13,7 @@ from torch import Tensor
 from lpclip.transforms.corruptions import filters
 from lpclip.utils.rng import Stream
 
-# Per corruption and published set, the numbers of severities 1 to 5.
+# Parameters of severities 1 to 5 per corruption and published set.
 PARAMETERS: dict[str, dict[str, tuple[tuple[float, ...], ...]]] = {
     "defocus_blur": {
         "imagenet": ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)),
@@ -53,11 +53,11 @@ def defocus_blur(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor
 
 
 def glass_blur(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:
-    """Blur, move pixels about locally, blur again; p: sigma, largest move, iterations.
+    """Blur, shuffle pixels locally, blur again; p: sigma, largest move, iterations.
 
-    The reference walks over the pixels from the last to the first and means to swap each with a
-    random neighbour, but its assignment of array views copies the neighbour instead. The
-    published images are made so, and so are these.
+    The reference visits the pixels from last to first and tries to swap each with a random
+    neighbour, but its assignment of array views copies the neighbour instead. The published images
+    were made this way, and so are these.
     """
     sigma, reach, iterations = p[0], int(p[1]), int(p[2])
     blurred = filters.gaussian(images, sigma).mul(255).add_(1e-3).floor_().div_(255)
@@ -94,11 +94,11 @@ def gaussian_blur(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tenso
 
 
 def _neighbours(size: torch.Size, reach: int, stream: Stream) -> Tensor:
-    """Which pixel of the image before an iteration ends up at each pixel: int64 [B, H * W].
+    """Return the source pixel of each pixel after an iteration: int64 [B, H * W].
 
-    The walk goes from pixel (H - reach, W - reach) down to (reach + 1, reach + 1) and gives each
-    pixel the present value of a neighbour. A neighbour that was walked over before has already
-    got its value from elsewhere; such chains are followed by doubling the jumps.
+    The loop goes from pixel (H - reach, W - reach) down to (reach + 1, reach + 1) and gives each
+    pixel the current value of a neighbour. A neighbour that was visited before already has a value
+    from elsewhere; such chains are followed by pointer doubling.
     """
     height, width = size
     device = stream.keys.device
@@ -113,7 +113,7 @@ def _neighbours(size: torch.Size, reach: int, stream: Stream) -> Tensor:
     n_pixels = height * width
     source = torch.arange(n_pixels, device=device).repeat(len(dx), 1)
     source[:, here.flatten()] = there.flatten(1)
-    if reach == 1:  # moves go up or left only, to pixels not yet walked over
+    if reach == 1:  # moves go up or left only, to pixels not yet visited
         return source
     inside = (rows + dy >= first) & (rows + dy <= last[0])
     inside &= (columns + dx >= first) & (columns + dx <= last[1])
@@ -128,7 +128,7 @@ def _neighbours(size: torch.Size, reach: int, stream: Stream) -> Tensor:
 
 
 def _reflect(images: Tensor, reach: int) -> Tensor:
-    """Pad by reflection about the border pixels, as often as a small image needs."""
+    """Pad by reflection about the border pixels, repeatedly for small images."""
     while reach > 0:
         step = min(reach, images.shape[-1] - 1, images.shape[-2] - 1)
         if step == 0:  # a line of pixels has nothing to reflect
@@ -140,7 +140,7 @@ def _reflect(images: Tensor, reach: int) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _disc(radius: float, smoothing: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """The reference's disc, its margin of zeros cut off: [K, K] with K odd, sums to 1."""
+    """Return the reference's disc without its zero margin: [K, K] with K odd, sums to 1."""
     reach = 8 if radius <= 8 else int(radius)
     steps = np.arange(-reach, reach + 1)
     disc = (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.float64)

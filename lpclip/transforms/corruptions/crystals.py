@@ -1,9 +1,9 @@
 """Procedural pictures of frost, with the brightness, detail and colours of the published ones.
 
-The published script lays five photographs over images. Their mean, contrast and colours differ
-much, and what frost does to a classifier depends on these more than on the form of the crystals.
-Each picture made here has the figures of one of them: quantiles of the brightness, its variance
-in each octave of spatial frequency, and colours. The crystals are made of lines.
+The published script overlays five photographs, which differ much in mean, contrast and colours.
+These influence classifiers more than the shape of the crystals. Each picture made here has the
+statistics of one photograph: quantiles of the brightness, its variance in each octave of spatial
+frequency, and colours. The crystals are made of lines.
 `benchmarks/frost.py` compares the two.
 """
 
@@ -18,14 +18,14 @@ from lpclip.types import FloatArray, IntArray
 
 HEIGHT, WIDTH = 400, 600  # pixels, about as many as the published pictures have
 
-# Levels of brightness are given at these shares of the pixels.
+# Quantiles at which levels of brightness are given.
 _SHARES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
-_ROUNDS = 2  # of setting the variances and the levels, each of which disturbs the other
+_ROUNDS = 2  # alternations between matching the variances and the levels
 
 
 @dataclass(frozen=True)
 class _Look:
-    """Figures of one published picture, in levels of 0 to 255, and the form of the crystals."""
+    """Statistics of one published picture, in levels of 0 to 255, and the shape of the crystals."""
 
     levels: tuple[float, ...]  # quantiles of the brightness (mean of the colours) at `_SHARES`
     # Variance below 1/128 of a cycle per pixel, from there to 1/64, ..., 1/4 to 1/2, above 1/2.
@@ -38,8 +38,8 @@ class _Look:
     angle: float = 1.05
 
 
-# Measured where the script cuts its pieces, which is seldom at the edges of a picture; some
-# variances are set a little higher, so that those of the finished pictures agree.
+# Measured where the script crops its pieces, rarely at the edges of a picture; some variances are
+# a little higher, so that those of the finished pictures agree.
 _TURQUOISE = _Look(
     levels=(82, 97, 104, 116, 128, 141, 164, 178, 219),
     variances=(196, 23, 15, 9, 13, 31, 40, 2.4),
@@ -66,7 +66,7 @@ _DARK = _Look(
     variances=(350, 86, 162, 172, 192, 204, 228, 45),
     colour=(101.7, 113.1, 124.9),
 )
-# Two of the five published pictures are the same one.
+# Two of the five published pictures are identical.
 LOOKS = (_TURQUOISE, _WHITE, _WHITE, _GREY, _DARK)
 
 
@@ -78,7 +78,7 @@ def crystals(number: int) -> IntArray:
         number: 0 to 4.
     """
     look = LOOKS[number]
-    # The seed is part of the picture's definition; the user's seed picks pieces, not pictures.
+    # The seed defines the picture; the user's seed chooses pieces, not pictures.
     rng = np.random.default_rng(number)
     ice = _ferns(rng, look)
     patches, haze, tint = (_clouds(rng, smoothness) for smoothness in (30, 100, 40))
@@ -97,7 +97,7 @@ def crystals(number: int) -> IntArray:
 def _ferns(rng: np.random.Generator, look: _Look) -> FloatArray:
     """Stems with barbs on both sides, small ferns over large ones: [HEIGHT, WIDTH], 0 to about 1.5.
 
-    The picture is a torus: what leaves it on one side comes in on the other.
+    The picture wraps around at its edges.
     """
     picture = np.zeros(HEIGHT * WIDTH)
     for size, count in look.ferns:
@@ -160,7 +160,7 @@ def _octaves() -> tuple[IntArray, FloatArray, FloatArray]:
 
 def _clouds(rng: np.random.Generator, smoothness: float) -> FloatArray:
     """Smooth noise with mean 0 and standard deviation 1: [HEIGHT, WIDTH]."""
-    # What a Gaussian filter leaves of white noise: few waves, so the others are not made.
+    # Gaussian-filtered white noise: only the few waves that pass the filter are computed.
     n_rows, n_columns = (int(0.7 * length / smoothness) + 1 for length in (HEIGHT, WIDTH))
     rows, columns = np.arange(-n_rows, n_rows + 1)[:, None], np.arange(n_columns + 1)
     square = (rows / HEIGHT) ** 2 + (columns / WIDTH) ** 2

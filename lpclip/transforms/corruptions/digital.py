@@ -19,7 +19,7 @@ from lpclip.utils.rng import Stream
 
 Levels: TypeAlias = npt.NDArray[np.uint8]
 
-# Per corruption and published set, the numbers of severities 1 to 5.
+# Parameters of severities 1 to 5 per corruption and published set.
 PARAMETERS: dict[str, dict[str, tuple[tuple[float, ...], ...]]] = {
     "contrast": {
         "imagenet": ((0.4,), (0.3,), (0.2,), (0.1,), (0.05,)),
@@ -60,7 +60,7 @@ PARAMETERS: dict[str, dict[str, tuple[tuple[float, ...], ...]]] = {
 def contrast(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
     """Shrink each channel towards its mean; p: the factor."""
     (factor,) = p
-    # Whole levels add up exactly, in whatever order the device adds.
+    # Sums of whole levels are exact in any order.
     total = (images * 255).round_().long().sum(dim=(2, 3), keepdim=True)
     mean = (total.double() / (255 * images.shape[2] * images.shape[3])).float()
     return (images - mean) * factor + mean
@@ -92,9 +92,9 @@ def elastic_transform(images: Tensor, p: tuple[float, ...], stream: Stream) -> T
 
 
 def pixelate(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
-    """Make smaller and larger again with box filters, as Pillow does; p: the factor.
+    """Shrink and enlarge with box filters, as Pillow does; p: the factor.
 
-    Takes and gives uint8.
+    Takes and returns uint8.
     """
     (factor,) = p
     height, width = levels.shape[2:]
@@ -111,10 +111,10 @@ def pixelate(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  #
 
 
 def jpeg_compression(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
-    """Store as JPEG (4:2:0) and read again; p: the quality. Takes and gives uint8.
+    """Store as JPEG (4:2:0) and read again; p: the quality. Takes and returns uint8.
 
     Runs through Pillow, as the reference does, on the CPU: one image at a time, those of a GPU in
-    as many threads as torch has there. JPEG codecs of GPUs give other pixels.
+    as many threads as torch has there. JPEG codecs of GPUs give different pixels.
     """
     host = levels.cpu().contiguous()
     result = torch.empty(host.shape, dtype=torch.uint8, pin_memory=levels.is_cuda)
@@ -185,14 +185,14 @@ def _sample(images: Tensor, x: Tensor, y: Tensor, *, align_corners: bool) -> Ten
 
 
 def _transposed(images: Tensor) -> Tensor:
-    """Columns as rows; those of bytes are copied by NumPy, which takes half of torch's time."""
+    """Transpose; bytes are copied by NumPy, which takes half of torch's time."""
     if images.device.type != "cpu":
         return images.transpose(2, 3).contiguous()
     return torch.from_numpy(np.ascontiguousarray(images.numpy().transpose(0, 1, 3, 2)))
 
 
 def _box_means(levels: Tensor, small: int) -> Tensor:
-    """Make uint8 [B, C, H, W] smaller along H with Pillow's BOX filter, rounded as there."""
+    """Shrink uint8 [B, C, H, W] along H with Pillow's BOX filter and rounding."""
     (index, weight), *rest = _boxes(levels.shape[2], small, levels.device)
     means = levels.index_select(2, index).float().mul_(weight)
     for index, weight in rest:
@@ -205,11 +205,11 @@ def _through_jpeg(image: Levels, changed: Levels, *, quality: int) -> None:
 
     Args:
         image: uint8 [3, H, W].
-        changed: takes what is read, uint8 [3, H, W].
+        changed: output, uint8 [3, H, W].
         quality: of the JPEG file.
     """
     height, width = image.shape[1:]
-    # Pillow puts channels together and takes them apart faster than NumPy does.
+    # Pillow merges and splits channels faster than NumPy does.
     channels = [Image.frombuffer("L", (width, height), c, "raw", "L", 0, 1) for c in image]
     with BytesIO() as buffer:
         Image.merge("RGB", channels).save(buffer, "JPEG", quality=quality)
@@ -222,8 +222,8 @@ def _through_jpeg(image: Levels, changed: Levels, *, quality: int) -> None:
 def _boxes(large: int, small: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
     """Pillow's BOX filter from `large` to `small` pixels, pixel by pixel of a box.
 
-    Each pair says which pixel of the large row it is, int64 [small], and its weight, float32
-    [small, 1], which is zero where a box has fewer pixels than others.
+    Each pair holds pixels of the large row, int64 [small], and their weights, float32 [small, 1],
+    which are zero where a box has fewer pixels than others.
     """
     scale = large / small
     centres = (np.arange(small)[:, None] + 0.5) * scale
@@ -242,5 +242,5 @@ def _boxes(large: int, small: int, device: torch.device) -> list[tuple[Tensor, T
 @lru_cache(maxsize=32)
 def _nearest(large: int, small: int, device: torch.device) -> Tensor:
     """Which of `small` pixels each of `large` ones is nearest to: int64 [large]."""
-    # Divided on the CPU: a GPU may end up a hair below a whole number.
+    # Divided on the CPU: a GPU may round to just below a whole number.
     return ((torch.arange(large) + 0.5) * small / large).long().to(device)

@@ -74,8 +74,7 @@ def line_blur(images: Tensor, angles: Tensor, *, radius: float, sigma: float) ->
 def imagemagick_levels(images: Tensor) -> Tensor:
     """Fractions of white as ImageMagick writes them with 8 bits: in multiples of 1/255.
 
-    It computes with 16 bits, to which it rounds, and cuts off the lower 8 of them where it
-    writes a PNG, from which the reference reads the result.
+    It rounds to 16 bits and drops the lower 8 when it writes the PNG that the reference reads.
     """
     return images.mul(65535).round_().div_(257).floor_().div_(255)
 
@@ -108,7 +107,7 @@ def _sum_of_slices(
 def _sum_of_gathered(
     padded: Tensor, offsets: Tensor, weights: list[float], size: torch.Size
 ) -> Tensor:
-    """The same, all samples at once: for a GPU, on which many small steps are slow."""
+    """As ``_sum_of_slices``, all samples at once: for a GPU, on which many small steps are slow."""
     wide = padded.shape[3]
     y, x = (torch.arange(length, device=padded.device) for length in size)
     here = (y[:, None] * wide + x).flatten()
@@ -124,8 +123,8 @@ def _sum_of_gathered(
 def clipped_zoom(images: Tensor, factor: float) -> Tensor:
     """Enlarge the middle of [B, C, H, W] by `factor`, linearly, to the same size.
 
-    As scipy.ndimage.zoom does: corner pixels map to corner pixels, the enlarged size is
-    rounded, and what is too much is trimmed on both sides.
+    As scipy.ndimage.zoom does: corner pixels map to corner pixels, the enlarged size is rounded,
+    and the excess is trimmed on both sides.
     """
     height, width = images.shape[-2:]
     crop_height, crop_width = int(np.ceil(height / factor)), int(np.ceil(width / factor))

@@ -26,15 +26,15 @@ _N_USED = 5
 def frost_textures(
     height: int, width: int, scale: float, folder: Path | None, device: torch.device
 ) -> list[Tensor]:
-    """Pictures from which pieces of height x width are cut: float32 [3, H', W'] in [0, 1] each.
+    """Return pictures to crop pieces of height x width from: float32 [3, H', W'] in [0, 1] each.
 
     Args:
         height: of the images to be covered.
         width: of the images to be covered.
-        scale: by which a picture is resized.
+        scale: factor of the size of a picture.
         folder: photographs, *.png and *.jpg; None for five procedural textures, which are
             always the same.
-        device: where they are kept.
+        device: of the pictures.
 
     Raises:
         LpclipError: the folder has no pictures, or one that cannot be read.
@@ -55,7 +55,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _photograph(path: Path) -> IntArray:
-    """A picture of frost from a file: uint8 [H, W, 3]."""
+    """Read a picture of frost from a file: uint8 [H, W, 3]."""
     try:
         with Image.open(path) as file:
             if file.mode[0] in "IF":

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lpclip.utils.rng import AliasTable, Stream, poisson_table
 
-# Per corruption and published set, the numbers of severities 1 to 5.
+# Parameters of severities 1 to 5 per corruption and published set.
 PARAMETERS: dict[str, dict[str, tuple[tuple[float, ...], ...]]] = {
     "gaussian_noise": {
         "imagenet": ((0.08,), (0.12,), (0.18,), (0.26,), (0.38,)),
@@ -45,10 +45,10 @@ def shot_noise(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:
 
 
 def impulse_noise(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:
-    """Values set to 0 or 1, evenly; p: the fraction of values, each channel by itself."""
+    """Set values to 0 or 1 with equal probability; p: the fraction of values, per channel."""
     (amount,) = p
-    draw = stream.uniform(*images.shape[1:])
-    salt, pepper = (draw < amount / 2).float(), (draw < amount).float()
+    uniform = stream.uniform(*images.shape[1:])
+    salt, pepper = (uniform < amount / 2).float(), (uniform < amount).float()
     return torch.maximum(images * (1 - pepper), salt)
 
 

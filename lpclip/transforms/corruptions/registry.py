@@ -39,16 +39,16 @@ STANDARD: tuple[str, ...] = tuple(
     name for names in FAMILIES.values() for name in names if name not in EXTRA
 )
 SEVERITIES: tuple[int, ...] = (1, 2, 3, 4, 5)
-# Their functions take and give levels of 8 bits; those of the others single precision, 0 to 1.
+# These functions take and return levels of 8 bits; the others single precision, 0 to 1.
 ON_LEVELS: tuple[str, ...] = ("pixelate", "jpeg_compression")
 PARAMETER_SETS: tuple[str, ...] = ("imagenet", "cifar")
 
-# Bytes of one piece of a batch on a CPU: temporaries stay in its second-level cache.
+# Bytes per piece of a batch on a CPU, so that temporaries stay in its second-level cache.
 _PIECE = 2**20
 
 
 def family_of(name: str) -> str:
-    """Family of a corruption; LpclipError for an unknown name.
+    """Return the family of a corruption; LpclipError for an unknown name.
 
     >>> family_of("frost")
     'weather'
@@ -71,8 +71,8 @@ def corrupt(
     """Corrupt a batch of images.
 
     The published sets start from 8-bit images and are stored with 8 bits: the input is rounded
-    to the nearest of 256 levels, and the result is cut down to the level below, as the
-    reference does. Sample i of the result depends on image i and key i alone.
+    to the nearest of 256 levels, and the result is rounded down, as the reference
+    does. Sample i of the result depends on image i and key i alone.
 
     Args:
         images: [B, 3, H, W], RGB, on any device: uint8, or float32 in [0, 1].
@@ -113,7 +113,7 @@ def corrupt(
         clean = levels.byte() if name in ON_LEVELS else levels.float().div_(255)
         dirty = function(clean, numbers, Stream(stream.keys[part]), **options)
         if name not in ON_LEVELS:
-            # The small step keeps whole levels where rounding left them a hair too low.
+            # The small step keeps whole levels that rounding left slightly too low.
             dirty = dirty.clamp(0, 1).mul_(255).add_(1e-3).floor_()
         if images.dtype == torch.uint8:
             result[part] = dirty

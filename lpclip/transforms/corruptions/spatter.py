@@ -44,7 +44,7 @@ def canny(levels: Tensor, *, low: float, high: float) -> Tensor:
     """Canny edges of 8-bit images [B, 1, H, W], as OpenCV finds them: bool [B, 1, H, W].
 
     Sobel gradients (3x3) with |gx| + |gy| as their size, kept where larger than both
-    neighbours along the gradient, then all that hang together with one above `high`.
+    neighbours along the gradient, then all that are connected to one above `high`.
     """
     padded = F.pad(levels, (1, 1, 1, 1), mode="replicate")
     smooth_y = padded[:, :, :-2] + 2 * padded[:, :, 1:-1] + padded[:, :, 2:]

@@ -14,7 +14,7 @@ from lpclip.utils.rng import Stream
 
 __all__ = ["PARAMETERS", "brightness", "fog", "frost", "snow", "spatter"]
 
-# Per corruption and published set, the numbers of severities 1 to 5.
+# Parameters of severities 1 to 5 per corruption and published set.
 PARAMETERS: dict[str, dict[str, tuple[tuple[float, ...], ...]]] = {
     "snow": {
         "imagenet": (
@@ -96,8 +96,8 @@ def frost(
 ) -> Tensor:
     """Add a random piece of a picture of frost.
 
-    The reference cuts its pieces out of photographs. Here the pictures are procedural ones with
-    the same statistics, unless `folder` has photographs.
+    The reference crops photographs. Here the pictures are procedural with the same statistics,
+    unless `folder` has photographs.
 
     p: weight of the image, weight of the frost, scale of the photographs.
     """
@@ -139,8 +139,8 @@ def brightness(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor: 
 def _plasma_fractal(size: int, decay: float, stream: Stream) -> Tensor:
     """Height map of the diamond-square algorithm on a torus, scaled to 0..1: [B, size, size].
 
-    The displacement starts at 100^2 and shrinks by `decay` in its root at every halving, as in
-    the reference.
+    The displacement starts at 100^2, and its root shrinks by `decay` at every halving, as in the
+    reference.
     """
     draws = stream.uniform(size * size, low=-1, high=1)
     heights = draws.new_zeros(len(draws), size, size)

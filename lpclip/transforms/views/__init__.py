@@ -1,1 +1,1 @@
-"""Views of unlabelled images, see ``lpclip.transforms.views.policies``."""
+"""Views of unlabelled images; see ``lpclip.transforms.views.policies``."""

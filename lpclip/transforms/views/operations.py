@@ -143,7 +143,7 @@ def noise(images: Tensor, stream: Stream) -> Tensor:
 
 
 def blur(images: Tensor, stream: Stream) -> Tensor:
-    """Mix with a blurred self, (1 2 1)/4 along both axes, twice."""
+    """Mix with a blurred copy: (1 2 1)/4 along both axes, twice."""
     share = stream.uniform(1, 1, 1, low=0.3)
     blurred = images
     for _ in range(2):

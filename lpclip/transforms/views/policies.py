@@ -1,6 +1,6 @@
-"""Views of unlabelled images: clean, weak (small shift and crop) and strong (mixed chains).
+"""Random views of unlabelled images: weak (small shift and crop) and strong (mixed chains).
 
-Importing this module imports no torch: the workflow checks names before any job starts.
+Importing this module does not import torch: the workflow checks names before any job starts.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "contrast": ("contrast", "fog"),
     }
 )
-# "disjoint" shares no operation with the corruptions of the evaluation: a gain from training on
-# the test's own corruptions would prove nothing. "overlapping" uses every operation.
+# "disjoint" shares no operation with the corruptions of the evaluation: a gain from training on the
+# test corruptions would prove nothing. "overlapping" uses every operation.
 POLICIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "disjoint": tuple(name for name, resembles in OPERATIONS.items() if not resembles),
@@ -55,14 +55,14 @@ def weak(
     smallest_crop: float = 0.9,
     flips: Sequence[str] = (),
 ) -> Tensor:
-    """Cut out a part of the image, move it a little, resize it to the same size.
+    """Crop a part of the image, shift it a little, resize it to the same size.
 
     Args:
         images: float32 [B, 3, H, W] in [0, 1].
         keys: int64 [B], from `lpclip.utils.rng.keys`.
-        shift: largest move along each axis, as a fraction of the side; what comes in from
-            outside repeats the border.
-        smallest_crop: the side of the part is between this fraction of the side and all of it.
+        shift: maximum shift along each axis, as a fraction of the side; pixels outside repeat the
+            border.
+        smallest_crop: minimum side of the crop, as a fraction of the side.
         flips: allowed flips, of `FLIPS`.
 
     Returns:
@@ -79,7 +79,7 @@ def weak(
 
     stream = rng.Stream(keys)
     side = stream["crop"].uniform(low=smallest_crop, high=1.0)
-    room = 1 - side + 2 * shift  # in half sides: a part can move by 1 - side and by the shift
+    room = 1 - side + 2 * shift  # in half sides: a crop can move by 1 - side and by the shift
     move = stream["place"].uniform(2, low=-1.0, high=1.0) * room[:, None]
     signs = torch.stack(
         [
@@ -96,7 +96,7 @@ def weak(
 def strong(
     images: Tensor, keys: Tensor, *, policy: str = "disjoint", flips: Sequence[str] = ()
 ) -> Tensor:
-    """A weak view, mixed with three chains of operations on it, in the manner of AugMix.
+    """Mix a weak view with three chains of operations on it, as in AugMix.
 
     view = (1 - m) x + m sum_k w_k chain_k(x), with w ~ Dirichlet(1, 1, 1) and m ~ Beta(1, 1);
     each chain applies 1 to 3 operations of the policy (Hendrycks et al. 2020).

@@ -251,7 +251,7 @@ def test_cifar_checks_its_files_before_it_unpickles_them(tmp_path):
         ("CIFAR10", {}, "lacks the setting 'root' of CIFAR10"),
         ("CIFAR10", {"root": "gone"}, "'gone' does not exist. Set download: true once"),
         ("CIFAR10", {"root": "gone"}, "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"),
-        ("ImageFolder", {"root": "gone"}, "Put its files there; which ones, says https://docs"),
+        ("ImageFolder", {"root": "gone"}, "Put its files there, see https://docs"),
         ("ImageFolder", {"root": ".", "download": True}, "cannot download ImageFolder"),
         ("MNIST", {"root": ".", "arguments": {"trian": 1}}, "'trian'. Did you mean 'train'"),
         ("LSUN", {"root": "."}, "LSUN unpickles a list of its keys"),
