@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from PIL.Image import Image
+from tiny.captions import SYMBOL_NAMES
 
 from lpclip.data.base import UNLABELLED
-from lpclip.data.fonts import SYMBOL_NAMES
 from lpclip.data.index import index_samples
 from lpclip.data.registry import open_source
 from lpclip.features.images import embed_images

@@ -3,8 +3,32 @@
 from collections.abc import Iterator
 from random import Random
 
-from lpclip.data.fonts import CHARACTERS, DIGITS, phrases
+from lpclip.data.fonts import CHARACTERS, DIGITS, LETTERS
 from lpclip.data.glyph_rendering import COLOURS, SIZE
+
+DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+SYMBOL_NAMES = {
+    "!": "exclamation mark",
+    "#": "hash sign",
+    "$": "dollar sign",
+    "%": "percent sign",
+    "&": "ampersand",
+    "(": "left round bracket",
+    ")": "right round bracket",
+    "*": "asterisk",
+    "+": "plus sign",
+    "/": "slash",
+    "<": "less than sign",
+    "=": "equals sign",
+    ">": "greater than sign",
+    "?": "question mark",
+    "@": "at sign",
+    "[": "left square bracket",
+    "]": "right square bracket",
+    "{": "left curly bracket",
+    "}": "right curly bracket",
+    "~": "tilde",
+}
 
 ANY = (
     "a photo of {}.",
@@ -61,3 +85,25 @@ def every_word() -> Iterator[str]:
     for digit in DIGITS:
         for template in DIGIT_ONLY:
             yield template.format(digit)
+
+
+def phrases(character: str) -> list[str]:
+    """Return phrases that name a character in a caption.
+
+    >>> phrases("7")
+    ['the number seven', 'the number 7', 'the digit seven', 'the digit 7', 'a seven', 'a 7']
+    >>> phrases("b")
+    ['the letter b', 'the small letter b']
+    >>> phrases("+")
+    ['the plus sign', 'a plus sign']
+    """
+    if character in DIGITS:
+        word = DIGIT_WORDS[int(character)]
+        article = "an" if character == "8" else "a"
+        nouns = [f"the {noun} {name}" for noun in ("number", "digit") for name in (word, character)]
+        return [*nouns, f"{article} {word}", f"{article} {character}"]
+    if character in LETTERS:
+        case = "capital" if character.isupper() else "small"
+        return [f"the letter {character}", f"the {case} letter {character}"]
+    name = SYMBOL_NAMES[character]
+    return [f"the {name}", f"{'an' if name[0] in 'aeiou' else 'a'} {name}"]

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from benchmarks.tiny.captions import DIGIT_WORDS
 from benchmarks.tiny.train import rendered_accuracy
 from lpclip.data.base import Source
-from lpclip.data.fonts import CHARACTERS, DIGIT_WORDS, DIGITS
+from lpclip.data.fonts import CHARACTERS, DIGITS
 from lpclip.data.registry import open_source
 from lpclip.models.clip import Model, load_model
 from lpclip.models.spec import EMBEDDED, ModelSpec

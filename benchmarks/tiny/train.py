@@ -9,7 +9,7 @@ import argparse
 import json
 import math
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -20,11 +20,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.tiny.captions import caption, every_word
-from lpclip.data.fonts import CHARACTERS, DIGITS, glyphs, phrases
+from benchmarks.tiny.captions import caption, every_word, phrases
+from lpclip.data.fonts import CHARACTERS, DIGITS, glyphs
 from lpclip.data.glyph_rendering import COLOURS, render
 from lpclip.models.tiny import ARCHITECTURE, CONFIG, WEIGHTS
-from lpclip.models.tiny.weights import TOKEN_IDS, compact, expand, write_compact
+from lpclip.models.tiny.weights import EMBEDDING, TOKEN_IDS, expand, write_compact
 
 STEPS, BATCH, WARM_UP = 3000, 128, 200
 LEARNING_RATE, FINAL_SHARE, WEIGHT_DECAY, BETAS = 2e-3, 0.02, 0.1, (0.9, 0.98)
@@ -50,6 +50,26 @@ class Captions:
             if text not in self._known:
                 self._known[text] = torch.searchsorted(self.ids, self._tokenize(text)[0])
         return torch.stack([self._known[text] for text in captions])
+
+
+def compact(state_dict: Mapping[str, Tensor], token_ids: Tensor) -> dict[str, Tensor]:
+    """Return the compact form of a full open_clip state dict; the inverse of ``expand``.
+
+    Args:
+        state_dict: a full state dict.
+        token_ids: int [T], ascending; the rows of the embedding to keep.
+
+    Returns:
+        Tensors in float16 (integers as they are), and ``token_ids`` as int32.
+    """
+    kept = dict(state_dict)
+    kept[EMBEDDING] = kept[EMBEDDING][token_ids]
+    small = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().contiguous()
+        for name, tensor in kept.items()
+    }
+    small[TOKEN_IDS] = token_ids.to(torch.int32)
+    return small
 
 
 def train(

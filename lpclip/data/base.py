@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -57,6 +57,16 @@ def read_encoded(source: Source, path: str) -> bytes | None:
     encoded: Callable[[str], bytes | None] | None = getattr(source, "encoded", None)
     with _named(path):
         return encoded(path) if encoded else None
+
+
+def problems_of(source: Source) -> Mapping[str, str]:
+    """Return the problem of every sample without image or label, by path.
+
+    They come from the method ``problems`` of sources that may have such samples; the policy
+    ``on_bad_image`` decides whether they stop the run or are left out.
+    """
+    problems: Callable[[], Mapping[str, str]] | None = getattr(source, "problems", None)
+    return problems() if problems else {}
 
 
 def size_of(source: Source, path: str) -> int:

@@ -8,8 +8,7 @@ from typing import TypeAlias
 from PIL.Image import Image
 
 from lpclip.data import imagenet
-from lpclip.data.base import UNLABELLED, Sample, Source, size_of
-from lpclip.data.incomplete import problems_of
+from lpclip.data.base import UNLABELLED, Sample, Source, problems_of, size_of
 from lpclip.data.official import official_corruptions
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
@@ -63,7 +62,7 @@ class MappedSource:
         return official_corruptions(self._source)
 
     def problems(self) -> Mapping[str, str]:
-        """See ``lpclip.data.incomplete``."""
+        """See ``lpclip.data.base.problems_of``."""
         return problems_of(self._source)
 
     def read(self, path: str) -> Image:

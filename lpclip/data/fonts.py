@@ -1,4 +1,4 @@
-"""The characters that the embedded CLIP was trained on, their names, and their shapes in fonts.
+"""The characters that the embedded CLIP was trained on, and their shapes in many fonts.
 
 The fonts come with matplotlib; only bitmaps are made from them.
 """
@@ -21,30 +21,6 @@ DIGITS = string.digits
 LETTERS = string.ascii_letters
 SYMBOLS = "!#$%&()*+/<=>?@[]{}~"
 CHARACTERS = DIGITS + LETTERS + SYMBOLS
-
-DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-SYMBOL_NAMES = {
-    "!": "exclamation mark",
-    "#": "hash sign",
-    "$": "dollar sign",
-    "%": "percent sign",
-    "&": "ampersand",
-    "(": "left round bracket",
-    ")": "right round bracket",
-    "*": "asterisk",
-    "+": "plus sign",
-    "/": "slash",
-    "<": "less than sign",
-    "=": "equals sign",
-    ">": "greater than sign",
-    "?": "question mark",
-    "@": "at sign",
-    "[": "left square bracket",
-    "]": "right square bracket",
-    "{": "left curly bracket",
-    "}": "right curly bracket",
-    "~": "tilde",
-}
 
 # Fonts whose glyphs match their code points. The others that matplotlib ships hold
 # placeholders (LastResort), parts of large symbols (STIXSiz*, cmex10) or no Latin text (cmsy10,
@@ -106,28 +82,6 @@ def glyphs() -> Glyphs:
     return Glyphs(
         torch.from_numpy(masks).float() / 255, torch.cumsum(counts, dim=0) - counts, counts
     )
-
-
-def phrases(character: str) -> list[str]:
-    """Return phrases that name a character in a caption.
-
-    >>> phrases("7")
-    ['the number seven', 'the number 7', 'the digit seven', 'the digit 7', 'a seven', 'a 7']
-    >>> phrases("b")
-    ['the letter b', 'the small letter b']
-    >>> phrases("+")
-    ['the plus sign', 'a plus sign']
-    """
-    if character in DIGITS:
-        word = DIGIT_WORDS[int(character)]
-        article = "an" if character == "8" else "a"
-        nouns = [f"the {noun} {name}" for noun in ("number", "digit") for name in (word, character)]
-        return [*nouns, f"{article} {word}", f"{article} {character}"]
-    if character in LETTERS:
-        case = "capital" if character.isupper() else "small"
-        return [f"the letter {character}", f"the {case} letter {character}"]
-    name = SYMBOL_NAMES[character]
-    return [f"the {name}", f"{'an' if name[0] in 'aeiou' else 'a'} {name}"]
 
 
 def _mask(font: ImageFont.FreeTypeFont, character: str) -> npt.NDArray[np.uint8]:

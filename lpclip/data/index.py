@@ -13,10 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from lpclip.data.base import Sample, Source
+from lpclip.data.base import Sample, Source, problems_of
 from lpclip.data.class_maps import ClassMap, MappedSource
 from lpclip.data.image_sizes import sizes_of
-from lpclip.data.incomplete import problems_of
 from lpclip.data.registry import has_images, open_source
 from lpclip.data.repeated import refuse_repeated
 from lpclip.data.subsets import Stratified, choose

@@ -6,8 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lpclip.data.base import UNLABELLED, Sample
-from lpclip.data.incomplete import problems_of
+from lpclip.data.base import UNLABELLED, Sample, problems_of
 from lpclip.data.registry import open_source
 from lpclip.data.repeated import file_identity, place_identity, refuse_repeated
 from lpclip.errors import LpclipError, did_you_mean, listed

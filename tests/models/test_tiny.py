@@ -4,16 +4,15 @@ import open_clip
 import pytest
 import torch
 
-from benchmarks.tiny.captions import caption, every_word
-from benchmarks.tiny.train import Captions, rendered_accuracy, train
-from lpclip.data.fonts import CHARACTERS, DIGITS, LETTERS, SYMBOLS, glyphs, phrases
+from benchmarks.tiny.captions import caption, every_word, phrases
+from benchmarks.tiny.train import Captions, compact, rendered_accuracy, train
+from lpclip.data.fonts import CHARACTERS, DIGITS, LETTERS, SYMBOLS, glyphs
 from lpclip.data.glyph_rendering import COLOURS, RESOLUTIONS, render, render_low_resolution
 from lpclip.errors import LpclipError
 from lpclip.models import tiny
 from lpclip.models.tiny.weights import (
     EMBEDDING,
     TOKEN_IDS,
-    compact,
     expand,
     read_compact,
     write_compact,

@@ -8,9 +8,9 @@ from PIL import Image
 
 from lpclip.data.base import Sample
 from lpclip.data.paint import check_paint, paint
-from lpclip.data.sklearn_files import packaged
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.types import IntArray
+from lpclip.utils.packages import package_folder
 from lpclip.utils.rng import sample_key
 
 SPLITS = ("adapt", "test", "all")
@@ -82,7 +82,8 @@ def enlarge(levels: IntArray) -> Image.Image:
 @lru_cache(maxsize=1)
 def _load() -> tuple[IntArray, IntArray]:
     """Load counts [1797, 8, 8] in 0..16 and labels [1797]."""
-    table = np.loadtxt(packaged("data/digits.csv.gz"), delimiter=",", dtype=np.int64)
+    path = package_folder("sklearn") / "datasets/data/digits.csv.gz"
+    table = np.loadtxt(path, delimiter=",", dtype=np.int64)
     return table[:, :-1].reshape(-1, 8, 8), table[:, -1]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from lpclip.data.base import UNLABELLED, Sample
-from lpclip.data.sklearn_files import packaged
 from lpclip.errors import LpclipError
+from lpclip.utils.packages import package_folder
 from lpclip.utils.rng import sample_key
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
@@ -81,5 +81,5 @@ def patch(path: str) -> Image.Image:
 
 @lru_cache(maxsize=len(PHOTOGRAPHS))
 def _photograph(name: str) -> Image.Image:
-    with Image.open(packaged(f"images/{name}")) as photograph:
+    with Image.open(package_folder("sklearn") / "datasets/images" / name) as photograph:
         return photograph.convert("RGB")

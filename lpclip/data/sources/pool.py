@@ -5,9 +5,8 @@ from typing import Any
 
 from PIL.Image import Image
 
-from lpclip.data.base import UNLABELLED, Sample, read_encoded, size_of
+from lpclip.data.base import UNLABELLED, Sample, problems_of, read_encoded, size_of
 from lpclip.data.base import Source as ImageSource
-from lpclip.data.incomplete import problems_of
 from lpclip.data.pool_part import OpenPart
 from lpclip.data.repeated import refuse_in_two_parts
 from lpclip.errors import LpclipError, listed
@@ -99,7 +98,7 @@ class Source:
         return source.read(inside)
 
     def problems(self) -> dict[str, str]:
-        """See ``lpclip.data.incomplete``."""
+        """See ``lpclip.data.base.problems_of``."""
         found = {part.number: problems_of(part.source) for part in self._parts}
         return {f"{n}:{path}": text for n, each in found.items() for path, text in each.items()}
 

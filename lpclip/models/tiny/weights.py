@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -53,26 +52,6 @@ def expand(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         )
     full[EMBEDDING] = rows.new_zeros(vocabulary, rows.shape[1]).index_copy(0, ids, rows)
     return full
-
-
-def compact(state_dict: Mapping[str, Tensor], token_ids: Tensor) -> dict[str, Tensor]:
-    """Return the compact form of a full open_clip state dict; the inverse of ``expand``.
-
-    Args:
-        state_dict: a full state dict.
-        token_ids: int [T], ascending; the rows of the embedding to keep.
-
-    Returns:
-        Tensors in float16 (integers as they are), and ``token_ids`` as int32.
-    """
-    kept = dict(state_dict)
-    kept[EMBEDDING] = kept[EMBEDDING][token_ids]
-    small = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().contiguous()
-        for name, tensor in kept.items()
-    }
-    small[TOKEN_IDS] = token_ids.to(torch.int32)
-    return small
 
 
 def read_compact(path: Path = WEIGHTS) -> tuple[dict[str, Tensor], dict[str, str]]:
