@@ -82,18 +82,19 @@ def _keys(keys: Sequence[str]) -> list[str]:
 
 
 def _csv(path: Path, rows: int) -> list[str]:
-    from lpclip.reporting.read import KINDS, kind_of, read_cells, read_csv, read_report
+    from lpclip.reporting.read import read_report, table_of
+    from lpclip.storage.reports import read_cells
 
     columns = list(map(str, read_cells(path)))
     if _is_predictions(columns):
         # A class "7" or "NA" is text.
         texts = {name: str for name in columns if name.startswith(_PREDICTED_TEXT)}
-        table = read_csv(path, dtype=texts)
+        table = read_cells(path, dtype=texts)
         return [*_title(path, "predictions", _PREDICTIONS), *_table(table, rows)]
     table = read_report(path)
-    kind = kind_of(columns)
+    kind = table_of(columns)
     return [
-        *_title(path, kind or "report", KINDS[kind].rows if kind else ""),
+        *_title(path, kind.name if kind else "report", kind.row if kind else ""),
         *_made_from(path),
         *_table(table, rows),
     ]

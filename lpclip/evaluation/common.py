@@ -1,11 +1,10 @@
-"""Shared by the evaluation stages: labels in row order, views of a cache, rows of CSV files."""
+"""Shared by the evaluation stages: labels in row order, views of a cache, names of a row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from lpclip.corruption_names import SEVERITIES
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import Labels, read_labels
 from lpclip.errors import LpclipError
@@ -13,15 +12,23 @@ from lpclip.storage.features import read_features, view_settings
 from lpclip.storage.hdf5 import check_provenance, read_provenance
 from lpclip.storage.probes import Probes
 from lpclip.storage.samples import fingerprint, read_samples
-from lpclip.transforms.corruptions.registry import SEVERITIES
 from lpclip.types import FloatArray
-from lpclip.utils.atomic import atomic_path
 
 
 def checked_labels(
     samples: Path, features: Path, heads: Probes, *, several: bool = False
 ) -> Labels:
-    """Labels in the order of the cache's rows, of classes of the probes; may one be several?"""
+    """Labels in the order of the cache's rows, of classes of the probes.
+
+    Args:
+        samples: index of the images.
+        features: cache of their features.
+        heads: the probes.
+        several: allow a class of the dataset to map to several classes of the probes.
+
+    Raises:
+        LpclipError: the two are not of the same images, or an image has no label.
+    """
     index = {"index": fingerprint(read_samples(samples, labels=False))}
     check_provenance(features, read_provenance(features, kind="features"), index)
     labels = read_labels(samples, heads.class_names)
@@ -43,16 +50,6 @@ def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, i
 
 
 def experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """What a row says of the experiment that it is of."""
+    """Columns that identify an experiment."""
     names = {key: provenance[key] for key in ("model", "benchmark", "method")}
     return {**names, "seed": seed}
-
-
-def write_csv(
-    rows: Sequence[Mapping[str, Any]], output: Path, *, columns: Sequence[str] | None = None
-) -> None:
-    """Write rows as CSV, whole or not at all; columns are named where there may be no row."""
-    with atomic_path(output) as temporary:
-        pd.DataFrame(rows, columns=None if columns is None else list(columns)).to_csv(
-            temporary, index=False, float_format="%.9g"
-        )

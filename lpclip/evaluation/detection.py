@@ -1,4 +1,4 @@
-"""How well a method's probes tell the test set from foreign images. No label is read."""
+"""How well a method's probes separate the test set from OOD images. No label is read."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -6,17 +6,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from lpclip.evaluation.common import experiment, views_of, write_csv
+from lpclip.columns.ood import OOD, OOD_CURVES, OOD_OF_FEATURES
+from lpclip.evaluation.common import experiment, views_of
 from lpclip.metrics import detection_metrics, energy, entropy, max_logit, mcm, msp
 from lpclip.storage.features import normalise
 from lpclip.storage.probes import HALF_WAY, Probes, between, read_probes
+from lpclip.storage.reports import read_cells, typed_cells, write_report
 from lpclip.types import FloatArray, OutputFile
 
 TEMPERATURE = 1.0
 # Of these the page shows ROC curves and histograms.
-DRAWN_SCORES = ("msp", "max_logit")
+PLOTTED_SCORES = ("msp", "max_logit")
 _SCORE_BINS = 50
 
 
@@ -31,16 +32,16 @@ def evaluate_ood(
     dataset: str,
     group: str,
 ) -> None:
-    """How well the last round's probes tell the test set from foreign images.
+    """How well the last round's probes separate the test set from an OOD set.
 
     Args:
         probes: of one method.
         test: feature cache with the clean view of the benchmark's test set.
-        features: feature cache with the clean view of the foreign set.
-        of_features: CSV of ``lpclip evaluate-features`` on this set, whose rows are taken over.
+        features: feature cache with the clean view of the OOD set.
+        of_features: CSV of ``lpclip evaluate-features`` on this set, whose rows are copied.
         output: CSV, one row per seed and score.
-        curves: CSV, how the scores that are drawn are distributed, in bins.
-        dataset: name of the foreign set.
+        curves: CSV, how the plotted scores are distributed, in bins.
+        dataset: name of the OOD set.
         group: ``near`` or ``far``.
     """
     heads, provenance = read_probes(probes)
@@ -61,12 +62,13 @@ def evaluate_ood(
         for score in inside
     ]
     place = {"dataset": dataset, "group": group, "temperature": float("nan")}
+    detected = typed_cells(read_cells(of_features), of_features, OOD_OF_FEATURES)
     rows += [
         {**experiment(provenance, seed), **place, **{str(key): row[key] for key in row}}
         for seed in heads.seeds
-        for row in pd.read_csv(of_features).to_dict(orient="records")
+        for row in detected.to_dict(orient="records")
     ]
-    write_csv(rows, output)
+    write_report(rows, output, OOD)
     bins = [
         {
             **experiment(provenance, seed),
@@ -76,19 +78,18 @@ def evaluate_ood(
             **row,
         }
         for seed_index, seed in enumerate(heads.seeds)
-        for score in DRAWN_SCORES
+        for score in PLOTTED_SCORES
         for row in score_bins(inside[score][seed_index], outside[score][seed_index])
     ]
-    write_csv(bins, curves)
+    write_report(bins, curves, OOD_CURVES)
 
 
 def head_scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
     """Score name -> scores ``[N]`` per seed; high means in-distribution.
 
-    Besides those of the last round's probe, two of the head half-way to it from round 0: training
-    sharpens logits for images that it has never seen, too, and half of it does so less. Of an
-    ensemble, MSP and entropy are those of the mean probabilities, the other scores those of the
-    mean head.
+    Next to those of the last round's probe there are two of the head half-way to it from round 0:
+    training sharpens logits for unseen images, too, and half of it does so less. For an ensemble,
+    MSP and entropy are those of the mean probabilities, the other scores those of the mean head.
     """
     scores: dict[str, list[FloatArray]] = defaultdict(list)
     for seed_index in range(len(heads.seeds)):
@@ -112,20 +113,14 @@ def score_bins(inside: FloatArray, outside: FloatArray) -> Iterator[dict[str, fl
 
     Args:
         inside: scores of the test set, ``[N]``.
-        outside: of the foreign set, ``[M]``.
+        outside: of the OOD set, ``[M]``.
     """
     scores = np.concatenate([inside, outside]).astype(np.float64)
     # Many scores may be equal, and so fewer bins left.
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, _SCORE_BINS + 1)))
     if len(edges) == 1:
         edges = np.repeat(edges, 2)
-    counts = [
-        np.bincount(
-            np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2),
-            minlength=len(edges) - 1,
-        )
-        for values in (inside, outside)
-    ]
+    counts = [np.histogram(values, edges)[0] for values in (inside, outside)]
     for place, (low, high) in enumerate(pairwise(edges)):
         yield {
             "bin": place,

@@ -1,32 +1,31 @@
 """How well distances to the adapt set separate the test set from out-of-distribution images.
 
-No head and no label has a part in it: the figures hold for every method of a benchmark. No image
+Neither a head nor a label is used: the figures hold for every method of a benchmark. No image
 is compared with itself: without a test set half of the adapt set is the reference for the other
 half.
 """
 
-import logging
 from pathlib import Path
 
 import numpy as np
 
-from lpclip.evaluation.common import views_of, write_csv
+from lpclip.columns.ood import OOD_OF_FEATURES
+from lpclip.evaluation.common import views_of
 from lpclip.metrics import detection_metrics
 from lpclip.metrics.ood_features import feature_scores
 from lpclip.storage.hdf5 import read_provenance
+from lpclip.storage.reports import write_report
 from lpclip.types import BoolArray, OutputFile
-
-log = logging.getLogger(__name__)
 
 
 def evaluate_features(*, adapt: Path, test: Path, features: Path, output: OutputFile) -> None:
-    """Detection of foreign images by their distance to the unlabelled adapt set.
+    """Detection of OOD images by their distance to the unlabelled adapt set.
 
     Args:
         adapt: feature cache with the clean view of the benchmark's adapt set.
         test: feature cache with the clean view of its test set. Where that is the adapt set, every
             other image of it is the reference, and the rest are the in-distribution images.
-        features: feature cache with the clean view of the foreign set.
+        features: feature cache with the clean view of the OOD set.
         output: CSV, one row per score.
     """
     model = read_provenance(adapt, kind="features")
@@ -44,11 +43,11 @@ def evaluate_features(*, adapt: Path, test: Path, features: Path, output: Output
         }
         for name, scores in feature_scores(np.concatenate([inside, outside]), known).items()
     ]
-    write_csv(rows, output)
+    write_report(rows, output, OOD_OF_FEATURES)
 
 
 def references(n: int) -> BoolArray:
-    """Which of so many images of the adapt set others of it are compared with: every other one.
+    """Mask of every other of n images of the adapt set: the reference for the rest.
 
     The order of images is that of the index, so that the halves are always the same.
     """

@@ -1,8 +1,8 @@
-"""Which OOD score suits a method, found without a foreign image: its own classes stand in for them.
+"""Which OOD score suits a method, without an OOD image: its own classes take their place.
 
-A few classes are taken out of the head and out of the reference images; images that the method
-gives one of them are then of no class that is left. How well a score tells these from the others
-needs no label and no foreign set.
+A few classes are held out of the head and of the reference images; images that the method assigns
+to one of them are then of no remaining class. How well a score separates these from the others
+needs no label and no OOD set.
 """
 
 from collections import defaultdict
@@ -12,20 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from lpclip.evaluation.common import experiment, views_of, write_csv
+from lpclip.columns.held_out import OOD_HELD_OUT
+from lpclip.evaluation.common import experiment, views_of
 from lpclip.evaluation.detection import head_scores
 from lpclip.evaluation.feature_detection import references
 from lpclip.metrics import detection_metrics
 from lpclip.metrics.ood_features import feature_scores
 from lpclip.storage.probes import Probes, read_probes
+from lpclip.storage.reports import write_report
 from lpclip.types import BoolArray, FloatArray, OutputFile
 
 GROUPS = 10  # of classes, which are held out in turn
 _IMAGES = 10_000  # at most; distances to all others grow with their square
-
-COLUMNS = (
-    "model", "benchmark", "method", "seed", "score", "n_groups", "n_images", "auroc",
-)  # fmt: skip
 
 
 def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
@@ -44,14 +42,14 @@ def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
         rows += [
             {**experiment(provenance, seed), "score": score, **row} for score, row in found.items()
         ]
-    write_csv(rows, output, columns=COLUMNS)
+    write_report(rows, output, OOD_HELD_OUT)
 
 
 def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, float]]:
     """Score -> n_groups, n_images and auroc, the mean over groups of classes.
 
     Every other image is a reference for the scores of features, the rest are scored: an image
-    that is its own neighbour would look known. Class c is in group c modulo ``GROUPS``.
+    that is its own neighbour would look in-distribution. Class c is in group c modulo ``GROUPS``.
 
     Args:
         heads: of one seed.
@@ -64,14 +62,14 @@ def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, f
     aurocs = defaultdict[str, list[float]](list)
     for group in np.unique(groups):
         out = groups == group
-        foreign = out[predicted]
-        known = features[is_reference & ~foreign]
-        if out.all() or len(known) < 2 or not _both(foreign[~is_reference]):
+        held_out = out[predicted]
+        known = features[is_reference & ~held_out]
+        if out.all() or len(known) < 2 or not _both(held_out[~is_reference]):
             continue
-        scored, is_foreign = features[~is_reference], foreign[~is_reference]
+        scored, is_ood = features[~is_reference], held_out[~is_reference]
         scores = dict(_scores(_without(heads, out), scored, known))
         for name, values in scores.items():
-            found = detection_metrics(values[~is_foreign], values[is_foreign])
+            found = detection_metrics(values[~is_ood], values[is_ood])
             aurocs[name].append(found["auroc"])
     return {
         name: {

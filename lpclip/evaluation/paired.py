@@ -1,4 +1,4 @@
-"""A method beside zero-shot on the same test images: predictions, paired differences, reliability.
+"""A method against zero-shot on the same images: predictions, paired differences, reliability.
 
 Round 0 of every probes file is the zero-shot head, so nothing else is read.
 """
@@ -12,36 +12,29 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from lpclip.columns.paired import COMPARISONS, RELIABILITY
+from lpclip.columns.table import STANDARD_MEAN
+from lpclip.corruption_names import STANDARD
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import group_logits
 from lpclip.evaluation.common import checked_labels, views_of
 from lpclip.metrics import paired_comparison
+from lpclip.metrics.calibration import equal_width_bins
 from lpclip.storage.features import read_rows, view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.predictions import write_predictions
 from lpclip.storage.probes import Probes, read_probes
-from lpclip.transforms.corruptions.registry import STANDARD, family_of
+from lpclip.storage.reports import write_report
+from lpclip.transforms.corruptions.registry import family_of
 from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
-from lpclip.utils.atomic import atomic_path
 
-# The mean over the standard corruptions x severities, as a shift of its own.
-MEAN = "standard_corruptions"
 N_BINS = 15
 _ROUNDING = 1e-6  # of float32 weights that were multiplied once
-
-COMPARISONS = (
-    "model", "benchmark", "method", "n_seeds", "dataset", "shift", "family", "source", "severity",
-    "n", "difference", "difference_low", "difference_high", "only_method", "only_zero_shot",
-)  # fmt: skip
-RELIABILITY = (
-    "model", "benchmark", "method", "seed", "shift", "source", "severity", "bin", "low", "high",
-    "n", "confidence", "accuracy",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _View:
-    """What is known of one view of one set.
+    """How one view of one set was classified.
 
     Attributes:
         correct: ``[S, N]``, whether the method is right, per seed.
@@ -95,8 +88,8 @@ def evaluate_samples(
     ]
     names_and_seeds = {**names, "n_seeds": len(heads.seeds)}
     rows = _differences(views, names_and_seeds, same=decides_as_zero_shot(heads))
-    _write(rows, COMPARISONS, output)
-    _write(_bins(views, names, heads.seeds), RELIABILITY, reliability)
+    write_report(rows, output, COMPARISONS)
+    write_report(_bins(views, names, heads.seeds), reliability, RELIABILITY)
 
 
 def _views(
@@ -165,8 +158,8 @@ def _differences(
         complete = len({(view.shift, view.severity) for view in group}) == len(STANDARD) * 5
         # Corruptions of other images than these would be no pairs.
         if complete and len({view.correct.shape for view in group}) == 1:
-            place = {"dataset": group[0].dataset, "shift": MEAN, "family": "mean"}
-            row = {**names, **place, "source": source, "severity": ""}
+            place = {"dataset": group[0].dataset, "shift": STANDARD_MEAN, "family": "mean"}
+            row = {**names, **place, "source": source, "severity": None}
             rows.append({**row, **_compared(group, same=same)})
     return rows
 
@@ -193,7 +186,7 @@ def _bins(
     }
     for source, found in _standard(views).items():
         for view in found:
-            groups.setdefault((MEAN, source, view.severity), []).append(view)
+            groups.setdefault((STANDARD_MEAN, source, view.severity), []).append(view)
     rows = []
     for (shift, source, severity), group in groups.items():
         for seed_index, seed in enumerate(seeds):
@@ -208,14 +201,13 @@ def _bins(
 
 def _binned(confidence: FloatArray, correct: BoolArray) -> Iterator[dict[str, float]]:
     """Bins (0, 1/15], ..., (14/15, 1], those of the calibration error, without empty ones."""
-    edges = np.linspace(0, 1, N_BINS + 1)
-    places = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, N_BINS - 1)
+    places = equal_width_bins(confidence, N_BINS)
     for place in np.unique(places):
         inside = places == place
         yield {
             "bin": int(place),
-            "low": float(edges[place]),
-            "high": float(edges[place + 1]),
+            "low": float(place / N_BINS),
+            "high": float((place + 1) / N_BINS),
             "n": int(inside.sum()),
             "confidence": float(confidence[inside].mean()),
             "accuracy": float(correct[inside].mean()),
@@ -254,9 +246,3 @@ def _write_predictions(
         for seed_index, seed in enumerate(heads.seeds)
     )
     write_predictions(path, ids=ids, labels=truth, probabilities=probabilities, provenance=made)
-
-
-def _write(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], path: Path) -> None:
-    with atomic_path(path) as temporary:
-        table = pd.DataFrame(rows, columns=list(columns))
-        table.to_csv(temporary, index=False, float_format="%.9g")

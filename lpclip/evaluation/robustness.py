@@ -1,4 +1,4 @@
-"""What a method's probes are worth: accuracy and calibration.
+"""Accuracy and calibration of a method's probes.
 
 The evaluation is the only stage, besides supervised training, that reads labels. It reads the
 probe of the last round; ``lpclip.evaluation.rounds`` reads them all.
@@ -11,19 +11,21 @@ from typing import Any
 
 from scipy.special import softmax
 
+from lpclip.columns.robustness import ROBUSTNESS
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import Groups, Labels, check_same_images, group_logits
-from lpclip.evaluation.common import checked_labels, experiment, views_of, write_csv
+from lpclip.evaluation.common import checked_labels, experiment, views_of
 from lpclip.metrics import classification_metrics, effective_robustness
 from lpclip.storage.features import view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import Probes, read_probes
+from lpclip.storage.reports import write_report
 from lpclip.transforms.corruptions.registry import family_of
 from lpclip.types import FloatArray, IntArray, OutputFile
 
 log = logging.getLogger(__name__)
 
-# Classes of the shifts of ``lpclip.metrics.FITS``: on fewer of them a fit says nothing.
+# Classes of the shifts of ``lpclip.metrics.FITS``: on fewer of them a fit does not hold.
 CLASSES_OF_FIT = {"imagenet_v2": 1000, "imagenet_sketch": 1000, "imagenet_r": 200, "objectnet": 113}
 
 
@@ -47,7 +49,7 @@ def evaluate(
         probes: of one method.
         features: feature cache of a set: its clean view, or corruptions.
         output: CSV, one row per seed, shift and severity (clean is severity 0).
-        samples: the set's index; without it, only what needs no label is told.
+        samples: the set's index; without it, only what needs no label is evaluated.
         test: of a natural shift: feature cache with the clean view of the benchmark's test set.
         test_samples: index of the test set, for a natural shift or published corruptions.
         shift: name of the natural shift that the set is; empty for the benchmark's own test set.
@@ -87,11 +89,11 @@ def evaluate(
             )
     if shift and labels is not None and test is not None and test_samples is not None:
         clean = _clean_rows(rows, labels, heads, provenance, test, test_samples)
-        for row, beside in zip(rows, clean, strict=True):
-            row["effective_robustness"] = _effective_robustness(row, beside, labels, published)
+        for row, other in zip(rows, clean, strict=True):
+            row["effective_robustness"] = _effective_robustness(row, other, labels, published)
         if labels.is_subset:
             rows += clean
-    write_csv(rows, output)
+    write_report(rows, output, ROBUSTNESS)
 
 
 def _measured(

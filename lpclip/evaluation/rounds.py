@@ -1,23 +1,18 @@
-"""What every round of training was worth, and how the last one does on each class."""
+"""How good every round of training was, and how the last one does on each class."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from lpclip.columns.rounds import CONFUSION, PER_CLASS, ROUNDS
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import labels_if_any
-from lpclip.evaluation.common import checked_labels, experiment, views_of, write_csv
+from lpclip.evaluation.common import checked_labels, experiment, views_of
 from lpclip.storage.probes import Probes, read_probes
+from lpclip.storage.reports import write_report
 from lpclip.types import IntArray, OutputFile
-from lpclip.utils.atomic import atomic_path
-
-CONFUSION = (
-    "model", "benchmark", "method", "seed", "round", "class_index", "class_name",
-    "pseudo_label_index", "pseudo_label_name", "n",
-)  # fmt: skip
 
 
 def evaluate_rounds(
@@ -30,17 +25,17 @@ def evaluate_rounds(
     confusion: OutputFile,
     test_samples: Path | None = None,
 ) -> None:
-    """What every round kept, how right it was, and what the probe of that round is worth.
+    """What every round kept, how accurate its labels were, and how good its probe is.
 
     Args:
         probes: of one method.
         test: feature cache with the clean view of the test set.
         adapt_samples: index of the adapt set; where it has labels of the benchmark's classes,
-            pseudo-labels are judged.
+            pseudo-labels are evaluated.
         output: CSV, one row per seed and round.
         per_class: CSV, one row per seed and class: accuracy of the last round's probe.
         confusion: CSV, one row per seed and pair of true class and pseudo-label of the last round.
-        test_samples: the test set's index; without it, nothing is said of accuracy on it.
+        test_samples: the test set's index; without it, accuracy on it is left empty.
     """
     heads, provenance = read_probes(probes)
     labels = None
@@ -77,19 +72,18 @@ def evaluate_rounds(
                 {**experiment(provenance, row["seed"]), "round": round, **pair}
                 for pair in _confusion(heads, truth, round, seed_index)
             )
-    write_csv(rows, output)
-    write_csv(classes, per_class)
-    with atomic_path(confusion) as temporary:
-        pd.DataFrame(pairs, columns=list(CONFUSION)).to_csv(temporary, index=False)
+    write_report(rows, output, ROUNDS)
+    write_report(classes, per_class, PER_CLASS)
+    write_report(pairs, confusion, CONFUSION)
 
 
 def _pseudo_label_accuracy(heads: Probes, truth: IntArray, round: int, seed_index: int) -> float:
     if heads.pseudo_labels is None or heads.selected is None or round == 0:
         return float("nan")
-    judged = heads.selected[round, seed_index] & (truth != UNLABELLED)
-    if not judged.any():
+    labelled = heads.selected[round, seed_index] & (truth != UNLABELLED)
+    if not labelled.any():
         return float("nan")
-    return float(np.mean(heads.pseudo_labels[round, seed_index][judged] == truth[judged]))
+    return float(np.mean(heads.pseudo_labels[round, seed_index][labelled] == truth[labelled]))
 
 
 def _confusion(
@@ -98,8 +92,8 @@ def _confusion(
     """How often each pseudo-label was learned for each true class, where that happened."""
     if heads.pseudo_labels is None or heads.selected is None or round == 0:
         return
-    judged = heads.selected[round, seed_index] & (truth != UNLABELLED)
-    pairs = np.stack([truth[judged], heads.pseudo_labels[round, seed_index][judged]])
+    labelled = heads.selected[round, seed_index] & (truth != UNLABELLED)
+    pairs = np.stack([truth[labelled], heads.pseudo_labels[round, seed_index][labelled]])
     for (own, given), n in zip(*_counted(pairs), strict=True):
         yield {
             "class_index": int(own),
@@ -120,7 +114,7 @@ def _per_class(
     predicted: IntArray, labels: IntArray | None, class_names: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     for index, name in enumerate(class_names):
-        of_class: dict[str, Any] = {"n": "", "accuracy": float("nan")}
+        of_class: dict[str, Any] = {"n": None, "accuracy": float("nan")}
         if labels is not None:
             own = labels == index
             of_class = {"n": int(own.sum()), "accuracy": _accuracy(predicted[own], labels[own])}

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lpclip.corruption_names import SEVERITIES, STANDARD
+
 # AlexNet's top-1 error on ImageNet-C, mean over severities 1..5 (Hendrycks & Dietterich 2019,
 # the authors' published table).
 ALEXNET_ERRORS: Mapping[str, float] = {
@@ -35,13 +37,9 @@ ALEXNET_ERRORS: Mapping[str, float] = {
 }
 ALEXNET_CLEAN_ERROR = 0.4348
 
-EXTRA_CORRUPTIONS = ("speckle_noise", "gaussian_blur", "spatter", "saturate")  # never in a mean
-STANDARD_CORRUPTIONS = tuple(name for name in ALEXNET_ERRORS if name not in EXTRA_CORRUPTIONS)
-SEVERITIES = (1, 2, 3, 4, 5)
-
 
 class Baseline(NamedTuple):
-    """Whom mCE and relative mCE compare with."""
+    """What mCE and relative mCE compare with."""
 
     errors: Mapping[str, npt.ArrayLike]  # corruption -> errors [5], or their mean
     clean_error: float
@@ -71,7 +69,7 @@ def corruption_summary(
     Raises:
         ValueError: a standard corruption is missing or has not five severities.
 
-    >>> accuracies = {name: [0.9, 0.8, 0.7, 0.6, 0.5] for name in STANDARD_CORRUPTIONS}
+    >>> accuracies = {name: [0.9, 0.8, 0.7, 0.6, 0.5] for name in STANDARD}
     >>> zero_shot = Baseline({name: 0.6 for name in accuracies}, clean_error=0.3)
     >>> summary = corruption_summary(
     ...     accuracies, clean_accuracy=1.0, baselines={"zero_shot": zero_shot}
@@ -114,7 +112,7 @@ def mean_corruption_accuracy(accuracies: Mapping[str, npt.ArrayLike]) -> float:
     >>> mean_corruption_accuracy({name: [1.0, 0.75, 0.5, 0.25, 0.0] for name in ALEXNET_ERRORS})
     0.5
     """
-    means = [_severities(accuracies, name, "accuracies").mean() for name in STANDARD_CORRUPTIONS]
+    means = [_severities(accuracies, name, "accuracies").mean() for name in STANDARD]
     return float(np.mean(means))
 
 
@@ -125,19 +123,16 @@ def worst_corruption(accuracies: Mapping[str, npt.ArrayLike]) -> tuple[str, floa
         accuracies: corruption -> accuracies [5], fractions; other names are left out.
 
     Returns:
-        Its name, of equals the first of `STANDARD_CORRUPTIONS`, and that accuracy.
+        Its name, of equals the first of `STANDARD`, and that accuracy.
 
     Raises:
         ValueError: a standard corruption is missing or has not five severities.
 
-    >>> accuracies = {name: [0.75] * 5 for name in STANDARD_CORRUPTIONS}
+    >>> accuracies = {name: [0.75] * 5 for name in STANDARD}
     >>> worst_corruption(accuracies | {"fog": [1.0, 0.5, 0.25, 0.0, 0.0]})
     ('fog', 0.35)
     """
-    means = {
-        name: float(_severities(accuracies, name, "accuracies").mean())
-        for name in STANDARD_CORRUPTIONS
-    }
+    means = {name: float(_severities(accuracies, name, "accuracies").mean()) for name in STANDARD}
     worst = min(means, key=means.__getitem__)
     return worst, means[worst]
 
@@ -154,10 +149,10 @@ def accuracy_lost(accuracies: Mapping[str, npt.ArrayLike]) -> float:
     Raises:
         ValueError: a standard corruption is missing or has not five severities.
 
-    >>> accuracy_lost({name: [1.0, 0.9, 0.8, 0.7, 0.75] for name in STANDARD_CORRUPTIONS})
+    >>> accuracy_lost({name: [1.0, 0.9, 0.8, 0.7, 0.75] for name in STANDARD})
     0.25
     """
-    rows = [_severities(accuracies, name, "accuracies") for name in STANDARD_CORRUPTIONS]
+    rows = [_severities(accuracies, name, "accuracies") for name in STANDARD]
     return float(np.mean([row[0] - row[-1] for row in rows]))
 
 
@@ -226,7 +221,7 @@ def _mean_ratio(
     baseline_clean_error: float,
 ) -> float:
     ratios = []
-    for name in STANDARD_CORRUPTIONS:
+    for name in STANDARD:
         lost = _severities(errors, name, "errors").mean() - clean_error
         baseline_lost = (
             _severities(baseline_errors, name, "baseline errors", or_mean=True).mean()

@@ -1,7 +1,6 @@
-"""Two reports side by side: what got better or worse, and whether that is more than noise."""
+"""What is better or worse in one report than in another, and whether that is more than noise."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,21 +8,18 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy import stats
 
+from lpclip.columns.ood import OOD
+from lpclip.columns.report import ON_GENERATED, REPORT, SHIFTS
+from lpclip.columns.table import FRACTION, METHOD_NAMES
 from lpclip.errors import LpclipError
-from lpclip.reporting.evaluation_tables import numbers
-from lpclip.reporting.read import kind_of, read_cells, read_report
-from lpclip.reporting.terminal import COLUMNS
+from lpclip.reporting.by_method import with_detection, with_shifts
+from lpclip.reporting.read import read_report, table_of
+from lpclip.reporting.terminal import SHOWN
+from lpclip.storage.reports import read_cells, typed, typed_cells
 
 LEVEL = 0.95
-_KEY = ("model", "benchmark", "method")
-# In this order: of what is lost, more is worse, whatever it is.
-_DIRECTIONS = (
-    (re.compile(r"lost|drop|ece|nll|brier|aurc|mce|fpr95|error|gap"), -1),
-    (re.compile(r"accuracy|auroc|aupr|robustness"), 1),
-)
-_NOT_PER_CENT = re.compile(r"mce|nll|brier")
-_GENERATED = re.compile(r"^(?!official).*(corrupt|mce|severit)")
-_OF_CLEAN_IMAGES = ("accuracy", "mean_corruption_accuracy")  # whose noise their number tells
+_ROUNDING = 1e-5  # of figures with six digits
+_OF_CLEAN_IMAGES = ("accuracy", "mean_corruption_accuracy")  # whose noise follows from their number
 
 Row = Mapping[str, Any]
 
@@ -53,7 +49,7 @@ def compare(before: Path, after: Path, *, every: bool = False) -> str:
     """Text for a terminal: a table per model and benchmark, then what only one report has.
 
     Args:
-        before: a report.csv, ``robustness.csv`` beside it where there is one.
+        before: a report.csv; other tables next to it are read, too.
         after: another.
         every: all figures, not only those of the summary.
 
@@ -81,7 +77,7 @@ def compare(before: Path, after: Path, *, every: bool = False) -> str:
     names = [str(name) for name in numeric[0] if name in numeric[1]]
     figures = [name for name in names if f"{name}_std" in names]
     if not every:
-        figures = [column.name for column in COLUMNS if column.name in figures]
+        figures = [column.name for column in SHOWN if column.name in figures]
     blocks, notes, verdicts = [f"before: {before}\nafter:  {after}"], [], list[str]()
     for pair in dict.fromkeys(name[:2] for name in both):
         changes: list[Change] = []
@@ -102,7 +98,7 @@ def changes_of(
 ) -> list[Change]:
     """Changes of one method.
 
-    The noise of a difference is the sum of what is known of four variances: of the mean over the
+    The variance of a difference is the sum of those that are known of four: of the mean over the
     seeds of either report, std² / n_seeds with n_seeds - 1 degrees of freedom, and for accuracies
     that of the test images of either, p (1 - p) / n. The margin is Student's t for the degrees of
     freedom of the sum (Welch-Satterthwaite) times its root.
@@ -127,7 +123,8 @@ def changes_of(
         terms = [term for term in [*seeds, *of_images] if term is not None]
         known = len(of_images) == 2 or None not in seeds
         margin = _margin(terms) if known else math.nan
-        verdict = _verdict(name, b - a, margin)
+        same = math.isclose(a, b, rel_tol=_ROUNDING)
+        verdict = "same" if same else _verdict(name, b - a, margin)
         changes.append(Change(str(before["method"]), name, a, b, margin, verdict))
     return changes
 
@@ -152,21 +149,26 @@ def _margin(terms: list[tuple[float, float]]) -> float:
 
 
 def _verdict(name: str, change: float, margin: float) -> str:
-    if change == 0:
-        return "same"
     if math.isnan(margin):
         return "unknown"
     if abs(change) <= margin:
         return "within noise"
-    direction = next((sign for pattern, sign in _DIRECTIONS if pattern.search(name)), 0)
-    return {1: "better", -1: "worse", 0: "changed"}[int(math.copysign(1, change)) * direction]
+    column = REPORT.column(name)
+    if column is None or column.better == "none":
+        return "changed"
+    return "better" if (change > 0) == (column.better == "higher") else "worse"
 
 
 def _read(path: Path) -> pd.DataFrame:
-    table = read_report(path)
-    if kind_of(map(str, table)) != "report":
+    """report.csv and what other tables of the same run hold per method."""
+    report = read_report(path)
+    if table_of(map(str, report)) is not REPORT:
         raise LpclipError(f"{path} is not a report.csv, one row per method. Name that file.")
-    return table
+    for table, add in ((SHIFTS, with_shifts), (OOD, with_detection)):
+        other = path.with_name(f"{table.name}.csv")
+        if other.is_file():
+            report = add(report, typed_cells(read_cells(other), other, table))
+    return report
 
 
 def _rows(table: pd.DataFrame) -> list[Row]:
@@ -174,7 +176,7 @@ def _rows(table: pd.DataFrame) -> list[Row]:
 
 
 def _name(row: Row) -> tuple[str, ...]:
-    return tuple(str(row[key]) for key in _KEY)
+    return tuple(str(row[key]) for key in METHOD_NAMES)
 
 
 def _images(report: Path) -> dict[tuple[str, ...], int]:
@@ -183,16 +185,16 @@ def _images(report: Path) -> dict[tuple[str, ...], int]:
     if not path.is_file():
         return {}
     table = read_cells(path)  # of another version, too, as long as it has what is looked for
-    if not {*_KEY, "family", "n"} <= set(table):
+    if not {*METHOD_NAMES, "family", "n"} <= set(table):
         return {}
     whole = table["subset"] == "" if "subset" in table else True
     clean = table[(table["family"] == "clean") & whole]
-    counts = numbers(clean["n"], "integer", path)
+    counts = typed(clean["n"], "integer", path)
     return {_name(row): int(n) for row, n in zip(_rows(clean), counts, strict=True)}
 
 
 def _comparable(figure: str, before: Row, after: Row) -> bool:
-    return before["frost_texture"] == after["frost_texture"] or not _GENERATED.search(figure)
+    return before["frost_texture"] == after["frost_texture"] or figure not in ON_GENERATED
 
 
 def _differences(name: tuple[str, ...], before: Row, after: Row) -> Iterator[str]:
@@ -208,12 +210,17 @@ def _differences(name: tuple[str, ...], before: Row, after: Row) -> Iterator[str
         yield f"{'/'.join(name)} saw {seen}."
 
 
+def _is_fraction(figure: str) -> bool:
+    column = REPORT.column(figure)
+    return column is None or column.unit == FRACTION
+
+
 def _table(changes: list[Change]) -> str:
-    headers = {column.name: " ".join(column.header.split()) for column in COLUMNS}
+    headers = {column.name: " ".join(column.header.split()) for column in SHOWN}
     lines = [["method", "figure", "before", "after", "change", "noise", ""]]
     method = ""
     for change in changes:
-        scale = 1 if _NOT_PER_CENT.search(change.figure) else 100
+        scale = 100 if _is_fraction(change.figure) else 1
         values = [f"{scale * value:.2f}" for value in (change.before, change.after)]
         difference = f"{scale * (change.after - change.before):+.2f}"
         noise = "?" if math.isnan(change.margin) else f"±{scale * change.margin:.2f}"

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import pandas as pd
 
 HOW = (
-    "It best tells classes that were held out of the unlabelled images from the others "
-    "(ood_held_out.csv); no foreign image has a part in that, and for some other kind of foreign "
-    "image another score may be better."
+    "It best separates classes that were held out of the unlabelled images from the others "
+    "(ood_held_out.csv). No out-of-distribution image is used for that, and for some other kind "
+    "of out-of-distribution image another score may be better."
 )
 
-# Not to be recommended: the head has learned to be unsure of the classes that are held out, and
-# the size of its logits shows that most. For zero-shot half_way_max_logit is max_logit.
+# Never recommended: the head has learned to be unsure of the classes that are held out, and the
+# size of its logits shows that most. For zero-shot half_way_max_logit is max_logit.
 FLATTERED = ("max_logit", "energy")
 
 
@@ -27,7 +27,7 @@ def recommended(held_out: pd.DataFrame) -> dict[str, str]:
     if held_out.empty:
         return {}
     means = held_out.groupby(["method", "score"], sort=False)["auroc"].mean().unstack()
-    # In the table's orders, not in those of the alphabet.
+    # In the order of the table, not in alphabetical order.
     means = means.loc[held_out["method"].unique(), held_out["score"].unique()]
     return {str(method): str(score) for method, score in means.idxmax(axis=1).items()}
 
@@ -38,6 +38,8 @@ def in_words(choice: Mapping[str, str]) -> str:
     for method, score in choice.items():
         methods.setdefault(score, []).append(method)
     if len(methods) == 1:
-        return f"To tell foreign images use {next(iter(methods))}, whatever the method."
+        return (
+            f"To detect out-of-distribution images use {next(iter(methods))}, whatever the method."
+        )
     parts = [f"{score} with {', '.join(names)}" for score, names in methods.items()]
-    return f"To tell foreign images use {'; '.join(parts)}."
+    return f"To detect out-of-distribution images use {'; '.join(parts)}."

@@ -5,28 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from lpclip.columns.guard import GUARD
+from lpclip.columns.table import METHOD_NAMES
 from lpclip.errors import LpclipError
 from lpclip.storage.opening import make_again
 from lpclip.storage.probes import read_probes
-from lpclip.utils.atomic import atomic_path
-
-COLUMNS = (
-    "model",
-    "benchmark",
-    "method",
-    "decision",
-    "chosen_strength",
-    "strength",
-    "estimated_gain",
-    "gaussian",
-    "halves",
-    "agreement",
-    "change",
-    "neighbours",
-    "views",
-    "balance",
-)
-_TEXT = ("model", "benchmark", "method", "decision")
+from lpclip.storage.reports import read_cells, typed_cells, write_report
 
 
 def write_guard_table(probes: Iterable[Path], output: Path) -> None:
@@ -36,15 +20,13 @@ def write_guard_table(probes: Iterable[Path], output: Path) -> None:
         probes: the probes of every method, guarded or not.
         output: the CSV file.
     """
-    tables = [pd.DataFrame(columns=list(COLUMNS))]
+    tables = [pd.DataFrame(columns=list(GUARD.names))]
     for path in probes:
         found, provenance = read_probes(path)
         if found.guard is not None:
-            names = {key: provenance[key] for key in ("model", "benchmark", "method")}
-            tables.append(found.guard.assign(**names)[list(COLUMNS)])
-    table = pd.concat(tables[1:] or tables)
-    with atomic_path(output) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.9g")
+            names = {key: provenance[key] for key in METHOD_NAMES}
+            tables.append(found.guard.assign(**names)[list(GUARD.names)])
+    write_report(pd.concat(tables[1:] or tables, ignore_index=True), output, GUARD)
 
 
 def in_words(guard_csv: Path) -> list[str]:
@@ -58,14 +40,10 @@ def in_words(guard_csv: Path) -> list[str]:
 
 def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
     """The same for every model and benchmark; errors as `in_words`."""
-    types = {column: str if column in _TEXT else float for column in COLUMNS}
-    try:
-        table = pd.read_csv(guard_csv, keep_default_na=False, dtype=types)
-    except (OSError, ValueError, OverflowError) as error:
-        raise LpclipError(f"{guard_csv}: not a readable guard table ({error}).") from error
-    if missing := sorted(set(COLUMNS).difference(table.columns)):
-        raise LpclipError(f"{guard_csv}: not a guard table: it lacks {', '.join(missing)}.")
-    groups = table.groupby(["model", "benchmark", "method"], sort=False)
+    table = typed_cells(read_cells(guard_csv), guard_csv, GUARD)
+    if table.isna().any(axis=None):
+        raise LpclipError(f"{guard_csv}: not a table of kind 'guard': a number is missing.")
+    groups = table.groupby(list(METHOD_NAMES), sort=False)
     for (_, _, method), rows in groups:
         chosen = float(rows["chosen_strength"].iloc[0])
         if chosen not in (strengths := {0.0, *rows["strength"]}) or len(strengths) < 2:
@@ -80,7 +58,7 @@ def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
 
 
 def _sentence(rows: pd.DataFrame) -> str:
-    model, benchmark, method = rows.iloc[0][["model", "benchmark", "method"]]
+    model, benchmark, method = rows.iloc[0][list(METHOD_NAMES)]
     chosen = float(rows["chosen_strength"].iloc[0])
     # Where zero-shot is kept, the strength with the largest estimate says why.
     shown = rows[rows["strength"] == chosen] if chosen else _best(rows)

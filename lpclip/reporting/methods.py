@@ -4,15 +4,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lpclip.columns.table import METHOD_NAMES
 from lpclip.data.imagenet import is_imagenet
 from lpclip.errors import LpclipError
 from lpclip.storage.hdf5 import read_provenance
 
-NAMES = ("model", "benchmark", "method")
-
 
 class Method(NamedTuple):
-    """What the configuration says of one method of one benchmark with one model."""
+    """One method of one benchmark with one model, as configured."""
 
     model: str
     benchmark: str
@@ -38,15 +37,17 @@ class Methods:
             raise LpclipError("There is no method to report on.")
         self._ranks = {
             field: {name: rank for rank, name in enumerate(self._names(field))}
-            for field in ("model", "benchmark", "method")
+            for field in METHOD_NAMES
         }
         keys = [method[:3] for method in self.all]
         if len(set(keys)) < len(keys):
             raise LpclipError("Two methods of one benchmark and model have the same name.")
-        self.all.sort(key=lambda row: [self.rank(field, getattr(row, field)) for field in NAMES])
+        self.all.sort(
+            key=lambda row: [self.rank(field, getattr(row, field)) for field in METHOD_NAMES]
+        )
 
     def rank(self, field: str, name: str) -> int:
-        """Place of a model, benchmark or method among the names of its kind."""
+        """Position of a model, benchmark or method among the names of its kind."""
         return self._ranks[field][name]
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -63,7 +64,7 @@ class Methods:
 
 def methods_of(probes: Iterable[Path]) -> Methods:
     """The methods whose probes these are, in the order of the files."""
-    same = ("model", "benchmark", "method", "n_labels", "student_view", "strong_policy")
+    same = (*METHOD_NAMES, "n_labels", "student_view", "strong_policy")
     rows = []
     for path in probes:
         found = read_provenance(path, kind="probes")

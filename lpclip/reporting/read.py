@@ -1,77 +1,26 @@
-"""Reports as frames: every column has the type that its schema says, whatever is in its cells."""
+"""Reports as frames: every column has the type of its table, whatever is in its cells."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
+from lpclip.columns.registry import TABLES
+from lpclip.columns.table import METHOD_NAMES, Column, Table
 from lpclip.errors import LpclipError
-from lpclip.reporting import guard
-from lpclip.reporting.evaluation_tables import COLUMNS, numbers
-from lpclip.reporting.methods import NAMES
 from lpclip.storage.opening import make_again
+from lpclip.storage.reports import read_cells, typed
 
-
-class Kind(NamedTuple):
-    """A kind of table.
-
-    Attributes:
-        rows: what one row is.
-        columns: those that every such table has.
-    """
-
-    rows: str
-    columns: tuple[str, ...]
-
-
-# Which columns there are and what is in them: workflow/schemas/reports, which tests compare.
-_REPORT_TEXT = ("student_view", "strong_policy", "frost_texture", "worst_corruption")
-_TYPES: Mapping[str, str] = {
-    **{name: type_ for columns in COLUMNS.values() for name, type_ in columns.items()},
-    **dict.fromkeys(
-        (*_REPORT_TEXT, "official_worst_corruption", "decision", "id", "path", "reason"), "text"
-    ),
-    **dict.fromkeys(("n_labels", "n_seeds"), "integer"),
-}
-# Columns that are text whatever their cells look like: a class may be called "NA" or "007".
-TEXT = frozenset(name for name, type_ in _TYPES.items() if type_ == "text")
-SKIPPED = ("dataset", "id", "path", "reason")
-
-KINDS: Mapping[str, Kind] = {
-    "report": Kind(
-        "one row per model, benchmark and method; means over seeds",
-        (*NAMES, "n_labels", "n_seeds", *_REPORT_TEXT, "accuracy", "accuracy_std"),
-    ),
-    "robustness": Kind("one row per experiment, shift and severity", tuple(COLUMNS["robustness"])),
-    "ood": Kind("one row per experiment, foreign set and score", tuple(COLUMNS["ood"])),
-    "rounds": Kind("one row per experiment and round", tuple(COLUMNS["rounds"])),
-    "per_class": Kind("one row per experiment and class", tuple(COLUMNS["per_class"])),
-    "comparisons": Kind(
-        "one row per method, shift and severity: the difference to zero-shot",
-        tuple(COLUMNS["comparisons"]),
-    ),
-    "reliability": Kind(
-        "one row per experiment, shift, severity and bin of confidence",
-        tuple(COLUMNS["reliability"]),
-    ),
-    "ood_curves": Kind(
-        "one row per experiment, foreign set, score and bin of scores", tuple(COLUMNS["ood_curves"])
-    ),
-    "confusion": Kind(
-        "one row per experiment, true class and pseudo-label", tuple(COLUMNS["confusion"])
-    ),
-    "ood_held_out": Kind(
-        "one row per experiment and score: detection of held-out classes",
-        tuple(COLUMNS["ood_held_out"]),
-    ),
-    "guard": Kind("one row per guarded method and strength", guard.COLUMNS),
-    "skipped": Kind("one row per dataset and image that was left out", SKIPPED),
-}
+# Columns of report.csv that every version has had.
+_ALWAYS = (
+    *METHOD_NAMES, "n_labels", "n_seeds", "student_view", "strong_policy", "frost_texture",
+    "accuracy", "accuracy_std",
+)  # fmt: skip
 
 
 def read_report(path: str | Path) -> pd.DataFrame:
-    """One DataFrame of a CSV file that lpclip wrote: ``report.csv`` and its siblings.
+    """One DataFrame of a CSV file that lpclip wrote: ``report.csv`` and the other tables.
 
     Text stays text (a class called "NA" is no missing value), whole numbers are whole (``Int64``,
     which may be missing), everything else is float64 with nan for an empty cell.
@@ -90,56 +39,49 @@ def read_report(path: str | Path) -> pd.DataFrame:
         LpclipError: the file is missing, no report, or lacks a column of its kind.
     """
     path = Path(path)
-    table = read_cells(path)
-    kind = kind_of(map(str, table))
-    if kind is None and not set(NAMES) <= set(table):
-        lacking = ", ".join(name for name in NAMES if name not in table)
+    cells = read_cells(path)
+    table = table_of(map(str, cells))
+    if table is None and not set(METHOD_NAMES) <= set(cells):
+        lacking = ", ".join(name for name in METHOD_NAMES if name not in cells)
         raise LpclipError(f"{path}: not a report of lpclip's: it lacks {lacking}.")
-    if kind is None and path.stem in KINDS:
-        lacking = ", ".join(name for name in KINDS[path.stem].columns if name not in table)
+    if table is None and path.stem in TABLES:
+        lacking = ", ".join(name for name in _required(TABLES[path.stem]) if name not in cells)
         raise LpclipError(
             f"{path} lacks the columns {lacking}. Was it made by another version of lpclip?"
             f"{make_again(path)}"
         )
-    # Other versions of lpclip had or will have other columns: of those, what is no number is text.
-    types = {**_TYPES, **COLUMNS.get(kind or "", {})}
-    return table.apply(lambda cells: _typed(path, cells, types.get(str(cells.name), "guess")))
+    return typed_report(cells, path, table)
 
 
-def kind_of(columns: Iterable[str]) -> str | None:
-    """The kind of table that has these columns; None where it is none of ``KINDS``."""
+def typed_report(cells: pd.DataFrame, path: Path, table: Table | None) -> pd.DataFrame:
+    """The cells with the types of a table; where it is not given, of any that has the column.
+
+    Raises:
+        LpclipError: a column holds another type.
+    """
+    return cells.apply(lambda column: _typed(path, column, _column(table, str(column.name))))
+
+
+def table_of(columns: Iterable[str]) -> Table | None:
+    """The table that has these columns; None where it is none of ``TABLES``."""
     found = set(columns)
-    return next((name for name, kind in KINDS.items() if found.issuperset(kind.columns)), None)
+    return next((table for table in TABLES.values() if found.issuperset(_required(table))), None)
 
 
-def read_cells(path: Path) -> pd.DataFrame:
-    """A CSV file, every cell as text.
-
-    Raises:
-        LpclipError: the file is missing or no CSV file.
-    """
-    # As text: a method called "null" is no missing value.
-    return read_csv(path, dtype=str)
+def _required(table: Table) -> tuple[str, ...]:
+    return _ALWAYS if table.name == "report" else table.names
 
 
-def read_csv(path: Path, *, dtype: Any) -> pd.DataFrame:
-    """A CSV file with its columns of the given types, nothing taken for a missing value.
+def _column(table: Table | None, name: str) -> Column | None:
+    """None for a column of another version of lpclip."""
+    found = None if table is None else table.column(name)
+    return found or next(filter(None, (other.column(name) for other in TABLES.values())), None)
 
-    Raises:
-        LpclipError: the file is missing or no CSV file.
-    """
+
+def _typed(path: Path, cells: "pd.Series[Any]", column: Column | None) -> "pd.Series[Any]":
+    if column is not None:
+        return typed(cells, column.type, path)
     try:
-        return pd.read_csv(path, dtype=dtype, keep_default_na=False)
-    except (OSError, ValueError, OverflowError) as error:  # pandas' own are ValueErrors
-        raise LpclipError(f"{path}: not a readable report ({error}).") from error
-
-
-def _typed(path: Path, cells: "pd.Series[Any]", type_: str) -> "pd.Series[Any]":
-    if type_ == "text":
-        return cells
-    try:
-        return numbers(cells, "number" if type_ == "guess" else type_, path)
+        return typed(cells, "number", path)
     except LpclipError:
-        if type_ == "guess":
-            return cells
-        raise
+        return cells  # what is no number is text

@@ -1,77 +1,97 @@
 """Condenses the experiments into report.csv: one row per model, benchmark and method."""
 
-import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lpclip.columns.ood import AUROC, FPR95, GROUPS
+from lpclip.columns.report import OF_ALL_CORRUPTIONS, REPORT, SHIFTS
+from lpclip.columns.table import METHOD_NAMES, STANDARD_MEAN
+from lpclip.corruption_names import SEVERITIES, STANDARD
 from lpclip.errors import LpclipError
-from lpclip.metrics import (
-    ALEXNET,
-    STANDARD_CORRUPTIONS,
-    Baseline,
-    corruption_summary,
-    worst_corruption,
-)
-from lpclip.reporting.evaluation_tables import OOD_SCORES
+from lpclip.metrics import ALEXNET, Baseline, corruption_summary, worst_corruption
+from lpclip.reporting.detection import recommended
 from lpclip.reporting.methods import Method, Methods
-from lpclip.utils.atomic import atomic_path
 
-_SEVERITIES = range(1, 6)
-_CELLS = len(STANDARD_CORRUPTIONS) * len(_SEVERITIES)
-_CLEAN = ("accuracy", "top5_accuracy", "mean_per_class_accuracy", "ece", "nll", "confidence")
-_CORRUPTED = (
-    "mean_corruption_accuracy",
-    "worst_corruption_accuracy",
-    "accuracy_lost_1_to_5",
-    "mce_vs_zero_shot",
-    "relative_mce_vs_zero_shot",
-)
-_CALIBRATION = ("corrupted_ece", "corrupted_nll")
-_METRICS = (*_CLEAN[:3], *_CORRUPTED, *_CLEAN[3:], *_CALIBRATION)
-_OFFICIAL = tuple(
-    f"official_{name}"
-    for name in (*_CORRUPTED, "mce_vs_alexnet", "relative_mce_vs_alexnet", *_CALIBRATION)
-)
+_CELLS = len(STANDARD) * len(SEVERITIES)
+_CLEAN = ("accuracy", "ece", "nll")
+_OF_SET = ("accuracy", "top5_accuracy", "mean_per_class_accuracy", "ece", "nll", "confidence")
+_DETECTION = (AUROC.name, FPR95.name)
 
 SOURCES = ("generated", "official")
 
 
-def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) -> pd.DataFrame:
-    """One row per model x benchmark x method; means over seeds, each with its `_std` sibling.
+def report_table(
+    shifts: pd.DataFrame,
+    robustness: pd.DataFrame,
+    ood: pd.DataFrame,
+    held_out: pd.DataFrame,
+    methods: Methods,
+) -> pd.DataFrame:
+    """The rows of report.csv; means over seeds, each with its standard deviation.
 
-    Columns: model, benchmark, method, n_labels, n_seeds, student_view, strong_policy,
-    frost_texture, worst_corruption; then what ``_METRICS`` names, where corruptions are generated;
-    where there are published ones, their official_* siblings; effective_robustness_{shift} for
-    every shift that has one; then {group}_auroc_{score} and {group}_fpr95_id_pos_{score} for every
-    group of OOD datasets that occurs, as the mean over its datasets. Fractions, but for mCE (100
-    is the baseline) and NLL (nats). The standard deviation is that of a sample, nan for a single
-    seed.
+    Args:
+        shifts: of `shift_table`.
+        robustness: rows of robustness.csv.
+        ood: rows of ood.csv; detection is the mean over the sets of a group.
+        held_out: rows of ood_held_out.csv, by which the recommended score is chosen.
+        methods: in the order of the rows.
+    """
+    of_corruptions = {name: OF_ALL_CORRUPTIONS[name] for name in ("mce_vs_zero_shot", *_CLEAN)}
+    figures = detection_table(ood)
+    rows = []
+    for model, benchmark in methods.pairs():
+        choice = recommended(_rows_of(held_out, model, benchmark))
+        texture = _frost_texture(_rows_of(robustness, model, benchmark))
+        for method in methods.of(model, benchmark):
+            own = _of_method(shifts, method)
+            generated = _one(own[own["source"] == "generated"], STANDARD_MEAN)
+            score = choice.get(method.method, "")
+            detected = _of_method(figures, method).set_index("name").to_dict("index")
+            row: dict[str, object] = dict.fromkeys(REPORT.names, float("nan"))
+            row |= {name: getattr(method, name) for name in (*METHOD_NAMES, "n_labels")}
+            row |= {name: getattr(method, name) for name in ("student_view", "strong_policy")}
+            row |= {"n_seeds": own["n_seeds"].iloc[0], "recommended_score": score}
+            row["frost_texture"] = texture if generated else ""
+            clean = _one(own, "clean")
+            for end in ("", "_std"):
+                row |= {f"{name}{end}": clean[f"{name}{end}"] for name in _CLEAN}
+                for name, here in of_corruptions.items():
+                    row[f"{here}{end}"] = generated.get(f"{name}{end}", float("nan"))
+                for group in GROUPS:
+                    for metric in _DETECTION:
+                        for named, by in (("max_logit", "max_logit"), ("recommended", score)):
+                            found = detected.get(f"{group}_{metric}_{by}", {})
+                            value = found.get("std" if end else "mean", float("nan"))
+                            row[f"{group}_{metric}_{named}{end}"] = value
+            rows.append(row)
+    return pd.DataFrame(rows, columns=list(REPORT.names))
 
-    Means over corruptions take the 15 standard corruptions x 5 severities or nothing: nan where
-    one is missing for any method of the benchmark. Generated and official corruptions are never
-    mixed. The baseline of columns in vs_zero_shot is the benchmark's first method of kind
-    "zero_shot" with the same model, averaged over its seeds; that of those in vs_alexnet, for
-    ImageNet alone, the published errors of AlexNet.
+
+def shift_table(robustness: pd.DataFrame, methods: Methods) -> pd.DataFrame:
+    """The rows of shifts.csv; means over severities and seeds, with the deviation over seeds.
+
+    Means over corruptions take the 15 standard corruptions x 5 severities or nothing: there is no
+    such row where one is missing for any method of the benchmark. Generated and official
+    corruptions are never mixed. The baseline of vs_zero_shot is the benchmark's first method of
+    kind "zero_shot" with the same model, averaged over its seeds; that of vs_alexnet, for official
+    corruptions of ImageNet alone, the published errors of AlexNet.
 
     Raises:
         LpclipError: a method has no result on clean images.
     """
-    columns = [*_METRICS, *_optional_columns(robustness), *_ood_columns(ood)]
     rows = []
     for model, benchmark in methods.pairs():
         of_pair = methods.of(model, benchmark)
         results = _rows_of(robustness, model, benchmark)
-        detections = _rows_of(ood, model, benchmark)
+        results = results[(results["family"] != "clean") | (results["subset"] == "")]
         baselines = {
             source: _zero_shot(results, of_pair, source)
             for source in SOURCES
             if is_complete(results, source)
         }
-        texture = _frost_texture(results) if "generated" in baselines else ""
         for method in of_pair:
             own = results[results["method"] == method.method]
             seeds = sorted(set(clean_rows(own)["seed"]))
@@ -80,31 +100,91 @@ def report_table(robustness: pd.DataFrame, ood: pd.DataFrame, methods: Methods) 
                     f"Method '{method.method}' of benchmark '{benchmark}' and model '{model}' has "
                     "no result on clean images."
                 )
-            detected = detections[detections["method"] == method.method]
-            per_seed = [
-                _robustness_of(own[own["seed"] == seed], baselines, imagenet=method.imagenet)
-                | _detection_of(detected[detected["seed"] == seed])
-                for seed in seeds
+            names = {**dict(zip(METHOD_NAMES, method[:3], strict=True)), "n_seeds": len(seeds)}
+            own = own[own["seed"].isin(seeds)]
+            groups = own.groupby(["shift", "source"], sort=False)
+            rows += [{**names, **_of_shift(cells)} for _, cells in groups]
+            rows += [
+                {**names, **_of_corruptions(own, source, baseline, imagenet=method.imagenet)}
+                for source, baseline in baselines.items()
             ]
-            row: dict[str, object] = {
-                "model": model,
-                "benchmark": benchmark,
-                "method": method.method,
-                "n_labels": method.n_labels,
-                "n_seeds": len(seeds),
-                "student_view": method.student_view,
-                "strong_policy": method.strong_policy,
-                "frost_texture": texture,
-                "worst_corruption": _worst(own, "generated", baselines),
-            }
-            if (robustness["source"] == "official").any():
-                row["official_worst_corruption"] = _worst(own, "official", baselines)
-            for name in columns:
-                values = np.array([metrics.get(name, np.nan) for metrics in per_seed])
-                row[name] = values.mean()
-                row[f"{name}_std"] = _deviation(values)
-            rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(SHIFTS.names))
+
+
+def detection_table(ood: pd.DataFrame) -> pd.DataFrame:
+    """Detection per method: one row per figure, ``{group}_{metric}_{score}``.
+
+    Columns model, benchmark, method, name, mean and std; each seed counts with its mean over the
+    OOD sets of the group.
+    """
+    rows: list[dict[str, object]] = []
+    for key, own in ood.groupby([*METHOD_NAMES, "group", "score"], sort=False):
+        names = dict(zip(METHOD_NAMES, key, strict=False))
+        for metric in _DETECTION:
+            values = np.array([sets[metric].to_numpy().mean() for _, sets in own.groupby("seed")])
+            figure = {"mean": values.mean(), "std": _deviation(values)}
+            rows.append({**names, "name": f"{key[3]}_{metric}_{key[4]}", **figure})
+    return pd.DataFrame(rows, columns=[*METHOD_NAMES, "name", "mean", "std"])
+
+
+def _of_shift(cells: pd.DataFrame) -> dict[str, object]:
+    """Figures of one shift for one method."""
+    first = cells.iloc[0]
+    return {
+        **{name: first[name] for name in ("shift", "family", "source")},
+        "n_severities": len(set(cells["severity"]) - {0}),
+        "worst_corruption": "",
+        **_over_seeds(
+            cells,
+            lambda rows: {
+                name: rows[name].to_numpy().mean() for name in (*_OF_SET, "effective_robustness")
+            },
+        ),
+    }
+
+
+def _of_corruptions(
+    own: pd.DataFrame, source: str, zero_shot: Baseline | None, *, imagenet: bool
+) -> dict[str, object]:
+    """Figures of all standard corruptions of one source together for one method."""
+    baselines = {} if zero_shot is None else {"zero_shot": zero_shot}
+    if source == "official" and imagenet:
+        baselines["alexnet"] = ALEXNET
+    cells = standard_cells(own, source)
+    clean = clean_rows(own).groupby("seed")["accuracy"].first()
+
+    def summary(rows: pd.DataFrame) -> dict[str, float]:
+        found = corruption_summary(
+            _by_corruption(rows), clean_accuracy=clean[rows["seed"].iloc[0]], baselines=baselines
+        )
+        numbers = {name: value for name, value in found.items() if isinstance(value, float)}
+        return {name: rows[name].to_numpy().mean() for name in _OF_SET} | {
+            "accuracy": numbers.pop("mean_corruption_accuracy"),
+            **numbers,
+        }
+
+    worst = ""
+    if own["accuracy"].notna().any():
+        worst = worst_corruption(_by_corruption(_mean_over_seeds(cells)))[0]
+    place = {"shift": STANDARD_MEAN, "family": "mean", "source": source}
+    return {
+        **place,
+        "n_severities": len(SEVERITIES),
+        "worst_corruption": worst,
+        **_over_seeds(cells, summary),
+    }
+
+
+def _over_seeds(
+    cells: pd.DataFrame, figures: Callable[[pd.DataFrame], Mapping[str, float]]
+) -> dict[str, float]:
+    """Mean and standard deviation over seeds of the figures of each seed."""
+    per_seed = pd.DataFrame([figures(rows) for _, rows in cells.groupby("seed")])
+    found: dict[str, float] = {}
+    for name in per_seed:
+        values = per_seed[name].to_numpy(np.float64)
+        found |= {str(name): float(values.mean()), f"{name}_std": _deviation(values)}
+    return found
 
 
 def _deviation(values: npt.NDArray[np.float64]) -> float:
@@ -131,17 +211,9 @@ def standard_cells(robustness: pd.DataFrame, source: str) -> pd.DataFrame:
     """The rows on the standard corruptions of one source."""
     return robustness[
         (robustness["source"] == source)
-        & robustness["shift"].isin(STANDARD_CORRUPTIONS)
-        & robustness["severity"].isin(_SEVERITIES)
+        & robustness["shift"].isin(STANDARD)
+        & robustness["severity"].isin(SEVERITIES)
     ]
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a CSV file, whole or not at all: one header row, six digits, empty cells for nan."""
-    with atomic_path(path) as temporary:
-        table.to_csv(
-            temporary, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8"
-        )
 
 
 def _frost_texture(results: pd.DataFrame) -> str:
@@ -154,54 +226,22 @@ def _rows_of(table: pd.DataFrame, model: str, benchmark: str) -> pd.DataFrame:
     return table[(table["model"] == model) & (table["benchmark"] == benchmark)]
 
 
-def _robustness_of(
-    own: pd.DataFrame, baselines: Mapping[str, Baseline | None], *, imagenet: bool
-) -> dict[str, float]:
-    """Clean and corrupted metrics of one experiment; baselines of the sources that are complete."""
-    clean = clean_rows(own).iloc[0]
-    metrics = {name: float(clean[name]) for name in _CLEAN}
-    for source, zero_shot in baselines.items():
-        prefix = "official_" if source == "official" else ""
-        cells = standard_cells(own, source)
-        compared = {} if zero_shot is None else {"zero_shot": zero_shot}
-        if source == "official" and imagenet:
-            compared["alexnet"] = ALEXNET
-        found = corruption_summary(
-            _by_corruption(cells), clean_accuracy=metrics["accuracy"], baselines=compared
-        )
-        metrics |= {
-            f"{prefix}{name}": value for name, value in found.items() if isinstance(value, float)
-        }
-        for name in ("ece", "nll"):
-            metrics[f"{prefix}corrupted_{name}"] = float(cells[name].to_numpy().mean())
-    shifts = own[own["effective_robustness"].notna()].set_index("shift")["effective_robustness"]
-    metrics |= {_effective(str(shift)): float(value) for shift, value in shifts.items()}
-    return metrics
+def _of_method(table: pd.DataFrame, method: Method) -> pd.DataFrame:
+    own = _rows_of(table, method.model, method.benchmark)
+    return own[own["method"] == method.method]
 
 
-def _worst(own: pd.DataFrame, source: str, baselines: Mapping[str, Baseline | None]) -> str:
-    """The corruption with the lowest accuracy, mean over severities and seeds of one method."""
-    if source not in baselines or own["accuracy"].isna().all():
-        return ""
-    return worst_corruption(_by_corruption(_mean_over_seeds(standard_cells(own, source))))[0]
+def _one(rows: pd.DataFrame, shift: str) -> dict[str, float]:
+    """The row of one shift; empty where there is none."""
+    found = rows[rows["shift"] == shift].to_dict("records")
+    return {str(name): value for name, value in found[0].items()} if found else {}
 
 
 def _mean_over_seeds(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.groupby(["shift", "severity"])["accuracy"].mean().reset_index()
 
 
-def _effective(shift: str) -> str:
-    """Column of a shift, whose name may hold what a column's name should not."""
-    return f"effective_robustness_{re.sub(r'[^A-Za-z0-9]', '_', shift)}"
-
-
-def _optional_columns(robustness: pd.DataFrame) -> list[str]:
-    official = _OFFICIAL if (robustness["source"] == "official").any() else ()
-    shifts = robustness.loc[robustness["effective_robustness"].notna(), "shift"]
-    return [*official, *sorted({_effective(str(shift)) for shift in shifts})]
-
-
-def _zero_shot(results: pd.DataFrame, of_pair: list[Method], source: str) -> Baseline | None:
+def _zero_shot(results: pd.DataFrame, of_pair: Sequence[Method], source: str) -> Baseline | None:
     """The zero-shot method's errors, mean over its seeds."""
     names = [method.method for method in of_pair if method.kind == "zero_shot"]
     if not names:
@@ -219,29 +259,3 @@ def _by_corruption(cells: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
         str(shift): group["accuracy"].to_numpy(np.float64)
         for shift, group in ordered.groupby("shift")
     }
-
-
-def _detection_of(own: pd.DataFrame) -> dict[str, float]:
-    """Means over the datasets of each group, of one experiment."""
-    means = {}
-    for (group, score), rows in own.groupby(["group", "score"]):
-        for metric in ("auroc", "fpr95_id_pos"):
-            means[f"{group}_{metric}_{score}"] = float(rows[metric].to_numpy().mean())
-    return means
-
-
-def _ood_columns(ood: pd.DataFrame) -> list[str]:
-    groups = _ordered(("near", "far"), ood["group"])
-    scores = _ordered(OOD_SCORES, ood["score"])
-    return [
-        f"{group}_{metric}_{score}"
-        for group in groups
-        for metric in ("auroc", "fpr95_id_pos")
-        for score in scores
-    ]
-
-
-def _ordered(first: tuple[str, ...], found: "pd.Series[str]") -> list[str]:
-    """The names that occur: those with a place of their own, then the rest by the alphabet."""
-    names = set(found)
-    return [*(name for name in first if name in names), *sorted(names.difference(first))]

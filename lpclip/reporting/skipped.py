@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lpclip.errors import LpclipError
-from lpclip.reporting import read
-from lpclip.reporting.report_table import write_table
+from lpclip.columns.skipped import SKIPPED
+from lpclip.storage.reports import read_cells, typed_cells, write_report
 from lpclip.storage.samples import read_skipped
 
 
@@ -18,22 +17,23 @@ def write_skipped_table(indices: Iterable[Path], output: Path) -> None:
         indices: of the datasets that leave out images.
         output: the CSV file.
     """
-    tables = [pd.DataFrame(columns=list(read.SKIPPED))]
+    tables = [pd.DataFrame(columns=list(SKIPPED.names))]
     for path in indices:
-        tables.append(read_skipped(path)[list(read.SKIPPED)])
-    write_table(pd.concat(tables[1:] or tables), output)
+        tables.append(read_skipped(path)[list(SKIPPED.names)])
+    write_report(pd.concat(tables[1:] or tables, ignore_index=True), output, SKIPPED)
 
 
 def in_words(skipped_csv: Path) -> list[str]:
-    """A sentence that says how many images of which datasets are missing; none if none is.
+    """A sentence on how many images of which datasets are missing; none if none is.
 
     Raises:
         LpclipError: the file is no such table.
     """
-    table = read.read_cells(skipped_csv)
-    if missing := [name for name in read.SKIPPED if name not in table]:
-        raise LpclipError(f"{skipped_csv}: it lacks {', '.join(missing)}.")
-    counts = table.groupby("dataset", sort=False).size()
+    counts = (
+        typed_cells(read_cells(skipped_csv), skipped_csv, SKIPPED)
+        .groupby("dataset", sort=False)
+        .size()
+    )
     if not len(counts):
         return []
     each = ", ".join(f"{count:,} of dataset {name}" for name, count in counts.items())

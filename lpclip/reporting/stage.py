@@ -1,15 +1,18 @@
-"""The stage ``report``: which methods there are is read from the files of their probes."""
+"""The stage ``report``: tables and figures of all methods whose probes it is given."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lpclip.columns.registry import EVALUATED
+from lpclip.columns.report import REPORT, SHIFTS
 from lpclip.reporting.evaluation_tables import read_parts
 from lpclip.reporting.guard import write_guard_table
 from lpclip.reporting.methods import Methods, methods_of
-from lpclip.reporting.report_table import report_table, write_table
+from lpclip.reporting.report_table import report_table, shift_table
 from lpclip.reporting.skipped import write_skipped_table
+from lpclip.storage.reports import write_report
 from lpclip.types import OutputFolder
 
 log = logging.getLogger(__name__)
@@ -30,7 +33,7 @@ def report(
     confusion: Sequence[Path] = (),
     skipped: Sequence[Path] = (),
 ) -> None:
-    """Gather the evaluation into ``report.csv``, its siblings and figures.
+    """Gather the evaluation into ``report.csv``, the other tables and figures.
 
     Args:
         probes: the probes of every method, in the order in which reports list them.
@@ -79,10 +82,10 @@ def write_reports(
     ood_held_out: Iterable[Path] = (),
     confusion: Iterable[Path] = (),
 ) -> None:
-    """Write report.csv, its siblings and two figures; the same results give the same bytes.
+    """Write report.csv, the other tables and two figures; the same results give the same bytes.
 
-    The columns of every file, given and written, are those of `evaluation_tables.COLUMNS` and
-    `report_table`. Neither the order of the paths nor that of their rows matters.
+    The columns of every file, given and written, are those of `lpclip.columns`. Neither the order
+    of the paths nor that of their rows matters.
 
     Args:
         robustness: CSV files of accuracy and calibration per shift and severity.
@@ -101,8 +104,8 @@ def write_reports(
         confusion: CSV files of pseudo-labels against the truth.
 
     Raises:
-        LpclipError: a file lacks a column, holds a value of the wrong type, results given
-            already, or a method that is not in `methods`; a method has no results.
+        LpclipError: a file lacks a column, holds a value of the wrong type, repeats a
+            result, or a method that is not in `methods`; a method has no results.
     """
     # matplotlib takes longest to import, and the summary does without.
     from lpclip.reporting.figures import rounds_figure, save_figure, severity_figure
@@ -119,10 +122,15 @@ def write_reports(
         "ood_held_out": ood_held_out,
         "confusion": confusion,
     }
-    tables = {kind: read_parts(kind, files, known) for kind, files in paths.items()}
-    write_table(report_table(tables["robustness"], tables["ood"], known), output / "report.csv")
-    for kind, table in tables.items():
-        write_table(table, output / f"{kind}.csv")
+    tables = {name: read_parts(EVALUATED[name], files, known) for name, files in paths.items()}
+    shifts = shift_table(tables["robustness"], known)
+    report = report_table(
+        shifts, tables["robustness"], tables["ood"], tables["ood_held_out"], known
+    )
+    write_report(report, output / "report.csv", REPORT)
+    write_report(shifts, output / "shifts.csv", SHIFTS)
+    for name, rows in tables.items():
+        write_report(rows, output / f"{name}.csv", EVALUATED[name])
     figures = output / "figures"
     save_figure(severity_figure(tables["robustness"], known), figures / "severity.png")
     save_figure(rounds_figure(tables["rounds"], known), figures / "rounds.png")

@@ -7,52 +7,54 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from lpclip.columns.report import REPORT, SHIFTS
+from lpclip.columns.table import FRACTION, METHOD_NAMES
 from lpclip.errors import LpclipError
-from lpclip.reporting import detection, read, skipped
-from lpclip.reporting.evaluation_tables import numbers
+from lpclip.reporting import detection, skipped
+from lpclip.reporting.by_method import with_shifts
 from lpclip.reporting.guard import in_words
+from lpclip.reporting.read import read_report
 from lpclip.storage.opening import make_again
+from lpclip.storage.reports import read_cells, typed, typed_cells
 
 WIDTH = 100
 
 
-class Column(NamedTuple):
-    """A figure of report.csv as people read it."""
+class Shown(NamedTuple):
+    """A figure of a method as people read it."""
 
     name: str
     header: str
-    best: Callable[[list[float]], float]
-    meaning: str
-    scale: float = 100.0  # fractions to per cent
+    meaning: str = ""
+
+    @property
+    def scale(self) -> float:
+        """Fractions to per cent."""
+        return 100.0 if REPORT[self.name].unit == FRACTION else 1.0
+
+    @property
+    def best(self) -> Callable[[list[float]], float]:
+        """The best of several values."""
+        return max if REPORT[self.name].better == "higher" else min
 
 
 _CORRUPTED = "corrupt.: mean over 15 corruptions x 5 severities."
 _OFFICIAL = "official: on the published files of corrupted images."
+_MCE = "mCE: error under corruption relative to zero-shot, which is 100; lower is better."
+_ALEXNET = "official mCE: relative to AlexNet, as published for ImageNet-C; lower is better."
 _ECE = "ECE: gap between confidence and accuracy, lower is better."
 _AUROC = "AUROC: by max logit."
 
-COLUMNS = (
-    Column("accuracy", "clean\nacc.", max, ""),
-    Column("mean_corruption_accuracy", "corrupt.\nacc.", max, _CORRUPTED),
-    Column(
-        "mce_vs_zero_shot",
-        "mCE vs\nzero-shot",
-        min,
-        "mCE: error under corruption relative to zero-shot, which is 100; lower is better.",
-        scale=1.0,
-    ),
-    Column("ece", "clean\nECE", min, _ECE),
-    Column("corrupted_ece", "corrupt.\nECE", min, _CORRUPTED),
-    Column("official_mean_corruption_accuracy", "official\ncorr. acc.", max, _OFFICIAL),
-    Column(
-        "official_mce_vs_alexnet",
-        "official\nmCE",
-        min,
-        "official mCE: relative to AlexNet, as published for ImageNet-C; lower is better.",
-        scale=1.0,
-    ),
-    Column("near_auroc_max_logit", "near OOD\nAUROC", max, _AUROC),
-    Column("far_auroc_max_logit", "far OOD\nAUROC", max, _AUROC),
+SHOWN = (
+    Shown("accuracy", "clean\nacc."),
+    Shown("mean_corruption_accuracy", "corrupt.\nacc.", _CORRUPTED),
+    Shown("mce_vs_zero_shot", "mCE vs\nzero-shot", _MCE),
+    Shown("ece", "clean\nECE", _ECE),
+    Shown("corrupted_ece", "corrupt.\nECE", _CORRUPTED),
+    Shown("official_mean_corruption_accuracy", "official\ncorr. acc.", _OFFICIAL),
+    Shown("official_mce_vs_alexnet", "official\nmCE", _ALEXNET),
+    Shown("near_auroc_max_logit", "near OOD\nAUROC", _AUROC),
+    Shown("far_auroc_max_logit", "far OOD\nAUROC", _AUROC),
 )
 
 _EXPLANATION = (
@@ -102,10 +104,10 @@ def summary(report_csv: Path) -> str:
 
 
 def _on_detection(held_out_csv: Path) -> list[str]:
-    """Lines on the score that every benchmark's foreign images should be told by."""
+    """Lines on the score by which OOD images are best detected on each benchmark."""
     if not held_out_csv.is_file():
         return []
-    held_out = read.read_report(held_out_csv)
+    held_out = read_report(held_out_csv)
     pairs = held_out.groupby(["model", "benchmark"], sort=False)
     words = {pair: detection.in_words(detection.recommended(rows)) for pair, rows in pairs}
     sentences = [
@@ -117,15 +119,20 @@ def _on_detection(held_out_csv: Path) -> list[str]:
 
 
 def report_cells(report_csv: Path) -> pd.DataFrame:
-    """report.csv, every cell as text.
+    """report.csv with the figures of shifts.csv, every cell as text.
 
     Raises:
         LpclipError: the file is missing or is no report, or one that was edited: it lacks a column
             or rows, or a figure is no number.
     """
-    report = read.read_cells(report_csv)
-    figures = [column.name for column in COLUMNS if column.name in {"accuracy", *report}]
-    names, counts = ("model", "benchmark", "method"), ("n_labels", "n_seeds")
+    report = read_cells(report_csv)
+    shifts_csv = report_csv.with_name("shifts.csv")
+    if shifts_csv.is_file() and set(METHOD_NAMES) <= set(report):
+        shifts = read_cells(shifts_csv)
+        typed_cells(shifts, shifts_csv, SHIFTS)
+        report = with_shifts(report, shifts).fillna("")
+    figures = [column.name for column in SHOWN if column.name in {"accuracy", *report}]
+    names, counts = METHOD_NAMES, ("n_labels", "n_seeds")
     needed = [*sorted([*names, *counts, *figures]), *(f"{name}_std" for name in figures)]
     if missing := [name for name in needed if name not in report]:
         raise LpclipError(f"{report_csv}: not a report: it lacks {', '.join(missing)}.")
@@ -133,15 +140,15 @@ def report_cells(report_csv: Path) -> pd.DataFrame:
         raise LpclipError(f"{report_csv} has no rows.{make_again(report_csv)}")
     for name in needed:
         if name in counts:  # "2.0" is a whole number, too
-            report[name] = numbers(report[name], "integer", report_csv).astype(str)
+            report[name] = typed(report[name], "integer", report_csv).astype(str)
         elif name not in names:
-            numbers(report[name], "number", report_csv)
+            typed(report[name], "number", report_csv)
     return report
 
 
-def shown(rows: pd.DataFrame) -> list[Column]:
+def shown(rows: pd.DataFrame) -> list[Shown]:
     """The columns that have a figure in any of the rows."""
-    return [column for column in COLUMNS if column.name in rows and any(rows[column.name])]
+    return [column for column in SHOWN if column.name in rows and any(rows[column.name])]
 
 
 def _block(model: str, benchmark: str, rows: pd.DataFrame) -> str:
@@ -193,7 +200,7 @@ def _aligned(columns: list[_Lines]) -> str:
     return "\n".join([*lines[:2], " ".join("-" * width for width in widths), *lines[2:]])
 
 
-def _cells(rows: pd.DataFrame, column: Column, separator: str) -> list[str]:
+def _cells(rows: pd.DataFrame, column: Shown, separator: str) -> list[str]:
     """The column's cells, digits below one another when right-justified; "" where empty."""
     means = [rounded(text, column.scale) for text in rows[column.name]]
     deviations = [rounded(text, column.scale) for text in rows[f"{column.name}_std"]]

@@ -8,9 +8,10 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from lpclip.evaluation.held_out import COLUMNS, evaluate_held_out, held_out_auroc
+from lpclip.columns.held_out import OOD_HELD_OUT
+from lpclip.columns.ood import SCORES
+from lpclip.evaluation.held_out import evaluate_held_out, held_out_auroc
 from lpclip.methods.training.rounds import Round, rounds_table
-from lpclip.reporting.evaluation_tables import OOD_SCORES
 from lpclip.storage.features import normalise, write_features
 from lpclip.storage.probes import Probes, write_probes
 from lpclip.storage.samples import fingerprint
@@ -69,7 +70,7 @@ def by_hand(heads, features, groups):
 def test_it_is_the_auroc_of_every_group_of_classes_held_out(c, groups):
     heads, features = case(c)
     found = held_out_auroc(heads, features)
-    assert set(found) == set(OOD_SCORES)
+    assert set(found) == set(SCORES)
     for name, expected in by_hand(heads, features, groups).items():
         assert found[name]["auroc"] == pytest.approx(expected, abs=1e-6)
         assert found[name]["n_groups"] == len(groups)
@@ -125,7 +126,7 @@ def test_the_file_has_a_row_per_seed_and_score(tmp_path, c):
     output = tmp_path / "held_out.csv"
     evaluate_held_out(probes=tmp_path / "probes.h5", adapt=tmp_path / "clean.h5", output=output)
     table = pd.read_csv(output)
-    assert tuple(table) == COLUMNS
-    assert len(table) == (2 * len(OOD_SCORES) if c > 1 else 0)
+    assert tuple(table) == OOD_HELD_OUT.names
+    assert len(table) == (2 * len(SCORES) if c > 1 else 0)
     if c > 1:
         assert table.groupby("seed")["auroc"].first().nunique() == 2

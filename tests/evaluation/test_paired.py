@@ -6,16 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from jsonschema import Draft202012Validator
 
-from lpclip.evaluation.paired import (
-    COMPARISONS,
-    MEAN,
-    RELIABILITY,
-    decides_as_zero_shot,
-    evaluate_samples,
-)
+from lpclip.columns.paired import COMPARISONS, PREDICTIONS, RELIABILITY
+from lpclip.columns.table import STANDARD_MEAN
+from lpclip.corruption_names import FAMILIES, STANDARD
+from lpclip.evaluation.paired import decides_as_zero_shot, evaluate_samples
 from lpclip.evaluation.predictions import predictions
 from lpclip.methods.training.rounds import Round, rounds_table
 from lpclip.metrics import expected_calibration_error, paired_comparison
@@ -24,10 +19,7 @@ from lpclip.storage.hdf5 import create
 from lpclip.storage.probes import Probes, write_probes
 from lpclip.storage.samples import fingerprint
 from lpclip.storage.tables import write_table
-from lpclip.transforms.corruptions.registry import FAMILIES, STANDARD
-from tests.helpers import ROOT
 
-SCHEMAS = ROOT / "workflow/schemas/reports"
 N, C, D, SEEDS = 60, 4, 6, (0, 1)
 NAMES = [f"class {index}" for index in range(C)]
 MODEL = {"model": "tiny", "weights": "77c1"}
@@ -120,9 +112,9 @@ def test_the_clean_difference_is_that_of_the_accuracies_on_the_same_images(made)
     zero_shot = correct(made, made["features"], "clean", None, 0, 0)
     assert row["n"] == N
     assert row["n_seeds"] == 2
-    assert row["difference"] == pytest.approx(method.mean() - zero_shot.mean(), abs=1e-8)
-    assert row["only_method"] == pytest.approx((method & ~zero_shot).sum() / 2)
-    assert row["only_zero_shot"] == pytest.approx((zero_shot & ~method).sum() / 2)
+    assert row["difference"] == pytest.approx(method.mean() - zero_shot.mean(), rel=1e-5)
+    assert row["only_method"] == pytest.approx((method & ~zero_shot).sum() / 2, rel=1e-5)
+    assert row["only_zero_shot"] == pytest.approx((zero_shot & ~method).sum() / 2, rel=1e-5)
     assert row["difference_low"] < row["difference"] < row["difference_high"]
 
 
@@ -170,7 +162,7 @@ def test_one_member_that_decides_otherwise_makes_another_head(made):
 
 
 def test_the_mean_over_corruptions_draws_images_with_all_their_corruptions(made):
-    row = made["comparisons"].query(f"shift == '{MEAN}'").iloc[0]
+    row = made["comparisons"].query(f"shift == '{STANDARD_MEAN}'").iloc[0]
     method, zero_shot = [], []
     for name in STANDARD:
         for version in range(5):
@@ -179,7 +171,7 @@ def test_the_mean_over_corruptions_draws_images_with_all_their_corruptions(made)
                 zero_shot.append(correct(made, made["corrupted"], name, version, 0, 0))
     expected = paired_comparison(np.stack(method), np.stack(zero_shot))
     for key in ("n", "difference", "difference_low", "difference_high"):
-        assert row[key] == pytest.approx(expected[key], abs=1e-8)
+        assert row[key] == pytest.approx(expected[key], rel=1e-5)
     # Images are resampled, not predictions: 150 predictions for one image are not 150 images.
     alone = made["comparisons"].query("shift == 'fog' and severity == 3").iloc[0]
     assert row["difference_high"] - row["difference_low"] > 0.3 * (
@@ -212,7 +204,7 @@ def test_the_bins_give_the_calibration_error(made, seed):
 
 
 def test_the_standard_corruptions_of_a_severity_are_pooled(made):
-    rows = made["reliability"].query(f"shift == '{MEAN}' and seed == 0")
+    rows = made["reliability"].query(f"shift == '{STANDARD_MEAN}' and seed == 0")
     assert rows.groupby("severity")["n"].sum().tolist() == [15 * N] * 5
 
 
@@ -233,8 +225,8 @@ def test_without_labels_there_are_predictions_alone(made, tmp_path):
         "predictions": tmp_path / "p.h5",
     }  # fmt: skip
     evaluate_samples(**arguments, features=[made["features"]], samples=[])
-    assert (tmp_path / "c.csv").read_text() == ",".join(COMPARISONS) + "\n"
-    assert (tmp_path / "r.csv").read_text() == ",".join(RELIABILITY) + "\n"
+    assert (tmp_path / "c.csv").read_text() == ",".join(COMPARISONS.names) + "\n"
+    assert (tmp_path / "r.csv").read_text() == ",".join(RELIABILITY.names) + "\n"
     table = pd.read_hdf(tmp_path / "p.h5", "seed_0")
     assert set(table["label"]) == {-1}
     assert len(table) == N
@@ -259,22 +251,9 @@ def test_a_natural_shift_of_some_classes_is_compared_within_these(made, tmp_path
     weight = made["probes"].weight
     method = np.mean([(values @ weight[1, s, :2].T).argmax(-1) == labels for s in (0, 1)])
     zero_shot = np.mean((values @ weight[0, 0, :2].T).argmax(-1) == labels)
-    assert row["difference"] == pytest.approx(method - zero_shot, abs=1e-8)
+    assert row["difference"] == pytest.approx(method - zero_shot, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "columns"), [("comparisons", COMPARISONS), ("reliability", RELIABILITY)]
-)
-def test_the_columns_are_documented_in_their_order(made, name, columns):
-    schema = yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text(encoding="utf-8"))
-    assert list(columns) == schema["required"] == list(schema["properties"])
-    assert made[name].columns.tolist() == list(columns)
-
-
-def test_a_row_of_predictions_is_as_its_schema_says(made):
-    schema = yaml.safe_load((SCHEMAS / "predictions.yaml").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
+def test_a_table_of_predictions_has_the_columns_that_are_documented(made):
     table = pd.read_hdf(made["arguments"]["predictions"], "seed_0")
-    assert table.columns.tolist() == schema["required"] == list(schema["properties"])
-    for row in table.head(10).to_dict("records"):
-        Draft202012Validator(schema).validate(row)
+    assert tuple(table.columns) == PREDICTIONS.names

@@ -8,18 +8,10 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 
-from lpclip.metrics import EXTRA_CORRUPTIONS, STANDARD_CORRUPTIONS
-from lpclip.reporting.evaluation_tables import COLUMNS
+from lpclip.columns.registry import EVALUATED
+from lpclip.corruption_names import EXTRA, STANDARD
 from lpclip.reporting.stage import write_reports
-
-FAMILIES = {
-    "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
-    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "gaussian_blur"),
-    "weather": ("snow", "frost", "fog", "spatter"),
-    "digital": (
-        "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression", "saturate",
-    ),
-}  # fmt: skip
+from lpclip.transforms.corruptions.registry import family_of
 
 METHODS = [
     ("zero_shot", "zero_shot", 0, "", 0.74, 0.115, 1),
@@ -35,7 +27,7 @@ class Evaluation:
 
     methods: list[dict[str, Any]] = field(default_factory=list)
     rows: dict[str, list[dict[str, Any]]] = field(
-        default_factory=lambda: {kind: [] for kind in COLUMNS}
+        default_factory=lambda: {kind: [] for kind in EVALUATED}
     )
 
     def write(self, folder: Path) -> dict[str, Any]:
@@ -60,10 +52,6 @@ def write_tables(evaluation: Evaluation, folder: Path) -> Path:
     with mock.patch.multiple("lpclip.reporting.figures", **figures):
         write_reports(**evaluation.write(folder / "parts"), output=folder / "results")
     return folder / "results"
-
-
-def family_of(shift: str) -> str:
-    return next(family for family, names in FAMILIES.items() if shift in names)
 
 
 def small_evaluation(model: str = "tiny", benchmark: str = "digits") -> Evaluation:
@@ -97,7 +85,7 @@ def add_experiment(
 ) -> None:
     accuracy += 0.01 * random.normal()
     cells = [("clean", "clean", "clean", 0)]
-    for shift in (*STANDARD_CORRUPTIONS, EXTRA_CORRUPTIONS[0]):
+    for shift in (*STANDARD, EXTRA[0]):
         cells += [(shift, family_of(shift), "generated", severity) for severity in range(1, 6)]
     cells.append(("photos", "natural", "natural", 0))
     for shift, family, source, severity in cells:

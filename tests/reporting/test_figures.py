@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lpclip.metrics import STANDARD_CORRUPTIONS
+from lpclip.columns.registry import EVALUATED
+from lpclip.corruption_names import STANDARD
 from lpclip.reporting.evaluation_tables import read_parts
 from lpclip.reporting.figures import rounds_figure, severity_figure
 from lpclip.reporting.methods import Methods
@@ -14,7 +15,7 @@ from lpclip.reporting.methods import Methods
 def figure_of(draw, kind, evaluation, folder):
     arguments = evaluation.write(folder)
     methods = Methods(arguments["methods"])
-    return draw(read_parts(kind, arguments[kind], methods), methods)
+    return draw(read_parts(EVALUATED[kind], arguments[kind], methods), methods)
 
 
 def lines_of(figure, panel):
@@ -30,7 +31,7 @@ def test_severity_shows_means_over_standard_corruptions_per_method(evaluation, t
         for line, method in zip(lines, evaluation.methods, strict=True):
             own = rows[rows["method"] == method["method"]]
             expected = [own.loc[own["shift"] == "clean", column].mean()]
-            corrupted = own[own["shift"].isin(STANDARD_CORRUPTIONS)]
+            corrupted = own[own["shift"].isin(STANDARD)]
             expected += [
                 corrupted.loc[corrupted["severity"] == s, column].mean() for s in range(1, 6)
             ]

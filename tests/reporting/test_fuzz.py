@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lpclip.cli.command import main
+from lpclip.columns.guard import GUARD
+from lpclip.columns.skipped import SKIPPED
 from lpclip.errors import LpclipError
-from lpclip.reporting.guard import COLUMNS as GUARD
-from lpclip.reporting.read import SKIPPED, read_report
+from lpclip.reporting.read import read_report
 from tests.helpers.evaluations import small_evaluation, write_tables
 
-TABLES = ("report", "robustness", "ood", "ood_held_out", "per_class", "guard", "skipped")
+TABLES = ("report", "shifts", "robustness", "ood", "ood_held_out", "per_class", "guard", "skipped")
 CELLS = st.one_of(
     st.sampled_from(
         [
@@ -52,9 +53,9 @@ def tables(tmp_path_factory):
     """A run's tables, each with a few rows, including those that only some runs have."""
     folder = write_tables(small_evaluation(), tmp_path_factory.mktemp("fuzz"))
     names = {"model": "tiny", "benchmark": "digits", "method": "lp_clip"}
-    strengths = [dict.fromkeys(GUARD, 0.25) | names | {"decision": "half", "strength": 0.5}]
+    strengths = [dict.fromkeys(GUARD.names, 0.25) | names | {"decision": "half", "strength": 0.5}]
     pd.DataFrame(strengths).assign(chosen_strength=0.5).to_csv(folder / "guard.csv", index=False)
-    skipped = pd.DataFrame([["d", "a", "a.png", "empty"]], columns=list(SKIPPED))
+    skipped = pd.DataFrame([["d", "a", "a.png", "empty"]], columns=list(SKIPPED.names))
     skipped.to_csv(folder / "skipped.csv", index=False)
     for name in TABLES:
         cells = pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lpclip.corruption_names import STANDARD
 from lpclip.errors import LpclipError
-from lpclip.metrics import ALEXNET_ERRORS, STANDARD_CORRUPTIONS
+from lpclip.metrics import ALEXNET_ERRORS
 from lpclip.reporting.stage import write_reports
 from tests.helpers.evaluations import small_evaluation, write_tables
 
@@ -17,6 +18,13 @@ def written(evaluation, folder):
     """Return the report as text cells."""
     path = write_tables(evaluation, folder) / "report.csv"
     return pd.read_csv(path, keep_default_na=False, dtype=str)
+
+
+def shift_of(folder, shift="standard_corruptions", source="generated"):
+    """The rows of shifts.csv on one shift, by method."""
+    table = pd.read_csv(folder / "results/shifts.csv", keep_default_na=False, dtype=str)
+    rows = table[(table["shift"] == shift) & (table["source"] == source)]
+    return rows.set_index("method")
 
 
 def bytes_of(folder):
@@ -45,7 +53,7 @@ def set_by_hand(evaluation):
         error = errors[row["method"], row["seed"]]
         if row["shift"] == "clean":
             row |= {"accuracy": 1 - error, "ece": 0.25, "nll": 1.5}
-        elif row["shift"] in STANDARD_CORRUPTIONS:
+        elif row["shift"] in STANDARD:
             factor = 2 if row["shift"] == "fog" else 1
             row |= {"accuracy": 1 - error * factor, "ece": 0.1 * row["severity"], "nll": 3.0}
         else:  # extra corruptions and natural shifts are in no mean
@@ -63,7 +71,6 @@ def test_report_has_the_numbers_found_by_hand(evaluation, tmp_path):
     columns = ["n_labels", "n_seeds", "student_view", "strong_policy"]
     assert list(zero_shot[columns]) == ["0", "1", "", ""]
     assert list(lp_clip[columns]) == ["0", "2", "strong", "disjoint"]
-    assert "official_mean_corruption_accuracy" not in report
     assert zero_shot["accuracy"] == "0.6"
     assert zero_shot["accuracy_std"] == ""
     assert zero_shot["mce_vs_zero_shot"] == "100"
@@ -74,18 +81,50 @@ def test_report_has_the_numbers_found_by_hand(evaluation, tmp_path):
     assert float(lp_clip["accuracy_std"]) == pytest.approx(0.1 / np.sqrt(2), 1e-5)
     assert float(lp_clip["mce_vs_zero_shot"]) == pytest.approx((50 + 25) / 2)
     assert float(lp_clip["mce_vs_zero_shot_std"]) == pytest.approx(25 / np.sqrt(2), 1e-5)
-    # The clean error equals that of all corruptions but fog, which doubles it, as for zero-shot.
-    assert float(lp_clip["accuracy_lost_1_to_5"]) == pytest.approx(0)
-    assert list(report["worst_corruption"]) == ["fog", "fog"]
-    assert float(lp_clip["worst_corruption_accuracy"]) == pytest.approx((0.6 + 0.8) / 2)
-    assert lp_clip["relative_mce_vs_zero_shot"] == ""  # zero-shot loses nothing under fourteen
     assert lp_clip["ece"] == "0.25"
     assert lp_clip["corrupted_ece"] == "0.3"
     assert lp_clip["nll"] == "1.5"
     assert lp_clip["corrupted_nll"] == "3"
-    assert float(lp_clip["near_auroc_msp"]) == pytest.approx(0.85)
-    assert float(lp_clip["far_auroc_msp"]) == pytest.approx(0.65)
-    assert float(lp_clip["far_auroc_msp_std"]) == pytest.approx(0.1 / np.sqrt(2), 1e-5)
+    assert float(lp_clip["near_auroc_max_logit"]) == pytest.approx(0.85)
+    assert float(lp_clip["far_auroc_max_logit"]) == pytest.approx(0.65)
+    assert float(lp_clip["far_auroc_max_logit_std"]) == pytest.approx(0.1 / np.sqrt(2), 1e-5)
+    assert len(report.columns) + 1 <= 40
+
+
+def test_shifts_have_the_numbers_found_by_hand(evaluation, tmp_path):
+    set_by_hand(evaluation)
+    report = written(evaluation, tmp_path).set_index("method")
+    together = shift_of(tmp_path)
+    lp_clip = together.loc["lp_clip"]
+    assert (together["accuracy"] == report["mean_corruption_accuracy"]).all()
+    assert (together["mce_vs_zero_shot"] == report["mce_vs_zero_shot"]).all()
+    # The clean error is that of all corruptions but fog, which adds as much again, as zero-shot's.
+    assert float(lp_clip["accuracy_lost_1_to_5"]) == pytest.approx(0)
+    assert list(together["worst_corruption"]) == ["fog", "fog"]
+    assert float(lp_clip["worst_corruption_accuracy"]) == pytest.approx((0.6 + 0.8) / 2)
+    assert lp_clip["relative_mce_vs_zero_shot"] == ""  # zero-shot loses nothing under fourteen
+    fog = shift_of(tmp_path, "fog").loc["lp_clip"]
+    assert [fog["n_severities"], fog["accuracy"], fog["ece"]] == ["5", "0.7", "0.3"]
+    assert float(fog["accuracy_std"]) == pytest.approx(0.2 / np.sqrt(2), 1e-5)
+    clean = shift_of(tmp_path, "clean", "clean").loc["lp_clip"]
+    assert [clean["n_severities"], clean["accuracy"]] == ["0", "0.85"]
+    assert list(shift_of(tmp_path, "photos", "natural")["accuracy"]) == ["0", "0"]
+
+
+@pytest.mark.parametrize("best", ["half_way_mcm", "mahalanobis"])
+def test_the_recommended_score_has_figures_of_its_own(evaluation, tmp_path, best):
+    for row in evaluation.rows["ood_held_out"]:
+        row["auroc"] = float(row["score"] == best)
+    report = written(evaluation, tmp_path).set_index("method")
+    assert set(report["recommended_score"]) == {best}
+    ood = pd.read_csv(tmp_path / "results/ood.csv")
+    for group in ("near", "far"):
+        own = ood[(ood["group"] == group) & (ood["score"] == best) & (ood["method"] == "lp_clip")]
+        found = float(report.loc["lp_clip", f"{group}_auroc_recommended"])
+        assert found == pytest.approx(own["auroc"].mean(), 1e-5)
+    evaluation.rows["ood_held_out"] = []
+    none = written(evaluation, tmp_path / "none")
+    assert set(none["recommended_score"]) == set(none["near_auroc_recommended"]) == {""}
 
 
 def test_mce_is_empty_without_a_zero_shot_method(evaluation, tmp_path):
@@ -109,7 +148,7 @@ def test_corrupted_figures_are_empty_if_a_single_cell_is_missing(evaluation, tmp
     assert "" not in set(report["accuracy"])
 
 
-def test_official_corruptions_have_columns_of_their_own(evaluation, tmp_path):
+def test_official_corruptions_have_rows_of_their_own(evaluation, tmp_path):
     official = [
         row | {"source": "official", "accuracy": 0.25, "ece": 0.5, "nll": 7.0}
         for row in evaluation.rows["robustness"]
@@ -120,15 +159,13 @@ def test_official_corruptions_have_columns_of_their_own(evaluation, tmp_path):
     partly = written(evaluation, tmp_path / "partly")
     evaluation.rows["robustness"] += official[-30:]
     both = written(evaluation, tmp_path / "both")
-    assert "official_mean_corruption_accuracy" not in generated
-    assert set(partly["official_mean_corruption_accuracy"]) == {""}
-    assert set(both["official_mean_corruption_accuracy"]) == {"0.25"}
-    assert set(both["official_mce_vs_zero_shot"]) == {"100"}
-    assert set(both["official_mce_vs_alexnet"]) == {""}
-    assert set(both["official_corrupted_ece"]) == {"0.5"}
-    assert set(both["official_corrupted_nll"]) == {"7"}
+    assert shift_of(tmp_path / "generated", source="official").empty
+    assert shift_of(tmp_path / "partly", source="official").empty
+    found = shift_of(tmp_path / "both", source="official")
+    columns = ("accuracy", "mce_vs_zero_shot", "mce_vs_alexnet", "ece", "nll")
+    assert [set(found[name]) for name in columns] == [{"0.25"}, {"100"}, {""}, {"0.5"}, {"7"}]
     for report in (partly, both):
-        pd.testing.assert_frame_equal(report[list(generated)], generated)
+        pd.testing.assert_frame_equal(report, generated)
 
 
 def test_on_imagenet_official_corruptions_are_told_relative_to_alexnet(evaluation, tmp_path):
@@ -141,26 +178,27 @@ def test_on_imagenet_official_corruptions_are_told_relative_to_alexnet(evaluatio
             row["accuracy"] = 1 - ALEXNET_ERRORS[row["shift"]] / 2
         elif row["family"] == "clean":
             row["accuracy"] = 1 - 0.2
-    row = written(evaluation, tmp_path).iloc[0]
-    assert float(row["official_mce_vs_alexnet"]) == pytest.approx(50)
+    report = written(evaluation, tmp_path).iloc[0]
+    row = shift_of(tmp_path, source="official").iloc[0]
+    assert float(row["mce_vs_alexnet"]) == pytest.approx(50)
     by_hand = [
-        (ALEXNET_ERRORS[name] / 2 - 0.2) / (ALEXNET_ERRORS[name] - 0.4348)
-        for name in STANDARD_CORRUPTIONS
+        (ALEXNET_ERRORS[name] / 2 - 0.2) / (ALEXNET_ERRORS[name] - 0.4348) for name in STANDARD
     ]
-    relative = float(row["official_relative_mce_vs_alexnet"])
+    relative = float(row["relative_mce_vs_alexnet"])
     assert relative == pytest.approx(100 * np.mean(by_hand), 1e-5)
-    assert row["mean_corruption_accuracy"] == ""
+    assert report["mean_corruption_accuracy"] == ""
 
 
-def test_effective_robustness_has_a_column_per_shift_that_has_it(evaluation, tmp_path):
+def test_effective_robustness_is_in_the_row_of_its_shift(evaluation, tmp_path):
     for row in evaluation.rows["robustness"]:
         if row["shift"] == "photos":
             row["shift"] = "imagenet-r"
             row["effective_robustness"] = 0.1 + 0.2 * row["seed"]
-    report = written(evaluation, tmp_path).set_index("method")
-    assert report.loc["zero_shot", "effective_robustness_imagenet_r"] == "0.1"
-    assert report.loc["lp_clip", "effective_robustness_imagenet_r"] == "0.2"
-    std = float(report.loc["lp_clip", "effective_robustness_imagenet_r_std"])
+    written(evaluation, tmp_path)
+    rows = shift_of(tmp_path, "imagenet-r", "natural")
+    assert rows.loc["zero_shot", "effective_robustness"] == "0.1"
+    assert rows.loc["lp_clip", "effective_robustness"] == "0.2"
+    std = float(rows.loc["lp_clip", "effective_robustness_std"])
     assert std == pytest.approx(0.1 * np.sqrt(2), 1e-5)
 
 
@@ -172,6 +210,10 @@ def test_clean_images_of_some_classes_count_in_no_mean(evaluation, tmp_path):
         if row["family"] == "clean"
     ]
     pd.testing.assert_frame_equal(written(evaluation, tmp_path / "after"), before)
+    pd.testing.assert_frame_equal(
+        shift_of(tmp_path / "after", "clean", "clean"),
+        shift_of(tmp_path / "before", "clean", "clean"),
+    )
 
 
 def test_without_labels_there_is_a_report_of_confidence(evaluation, tmp_path):
@@ -181,17 +223,17 @@ def test_without_labels_there_is_a_report_of_confidence(evaluation, tmp_path):
         row |= {"n": "", "accuracy": np.nan}
     report = written(evaluation, tmp_path)
     assert set(report["accuracy"]) == {""}
-    assert set(report["confidence"]) == {"0.7"}
+    assert set(shift_of(tmp_path, "clean", "clean")["confidence"]) == {"0.7"}
 
 
-def test_only_groups_that_occur_have_columns(evaluation, tmp_path):
+def test_groups_that_do_not_occur_have_no_figure(evaluation, tmp_path):
     keep(evaluation, "ood", lambda row: row["group"] == "far")
     far_only = written(evaluation, tmp_path / "far")
-    assert "far_auroc_msp" in far_only
-    assert not any(name.startswith("near") for name in far_only)
+    assert set(far_only["near_auroc_max_logit"]) == {""}
+    assert "" not in set(far_only["far_auroc_max_logit"])
     evaluation.rows["ood"] = []
     none = written(evaluation, tmp_path / "none")
-    assert not any("auroc" in name for name in none)
+    assert set(none["far_auroc_max_logit"]) == set(none["far_auroc_recommended"]) == {""}
     assert (tmp_path / "none/results/ood.csv").read_text().count("\n") == 1
 
 
@@ -201,7 +243,7 @@ def test_rows_follow_the_configuration_then_shift_severity_and_seed(evaluation, 
     assert list(report["method"]) == ["supervised", "lp_clip_balanced", "lp_clip", "zero_shot"]
     table = pd.read_csv(tmp_path / "results" / "robustness.csv")
     of_first = table[table["method"] == "supervised"]
-    shifts = ["clean", *STANDARD_CORRUPTIONS]
+    shifts = ["clean", *STANDARD]
     shifts.insert(4, "speckle_noise")  # the extra noise is last in its family
     assert list(of_first["shift"].unique()) == [*shifts, "photos"]
     fog = of_first[of_first["shift"] == "fog"]
@@ -221,7 +263,7 @@ def test_the_same_results_give_the_same_bytes_in_any_order(evaluation, tmp_path)
     first = bytes_of(tmp_path / "first")
     assert set(first) >= {
         "figures/rounds.png", "figures/severity.png", "ood.csv", "per_class.csv", "report.csv",
-        "robustness.csv", "rounds.csv", "comparisons.csv", "reliability.csv",
+        "robustness.csv", "rounds.csv", "shifts.csv", "comparisons.csv", "reliability.csv",
     }  # fmt: skip
     assert bytes_of(tmp_path / "second") == first
     assert not any(b"Software" in content for content in first.values())
@@ -254,8 +296,11 @@ def test_two_benchmarks_do_not_mix(evaluation, tmp_path):
         (lambda row: row.pop("ece"), r"lacks the columns \[ece\]"),
         (lambda row: row.update(extra=1), r"unknown columns \[extra\]"),
         (lambda row: row.update(accuracy="high"), "column 'accuracy' holds no numbers"),
-        (lambda row: row.update(severity=1.5), "column 'severity' holds something else than whole"),
-        (lambda row: row.update(n=""), "column 'n' holds something else than whole numbers"),
+        (
+            lambda row: row.update(severity=1.5),
+            "column 'severity' holds something other than",
+        ),
+        (lambda row: row.update(n=""), "column 'n' holds something other than"),
         (lambda row: row.update(method="unheard"), "'unheard' .* not among the methods"),
         (lambda row: row.update(shift="fog", severity=1), "Two robustness rows .* shift fog"),
     ],

@@ -102,7 +102,7 @@ def test_only_columns_that_are_shown_are_explained(evaluation, tmp_path):
 
 
 def test_a_file_that_is_no_report_is_refused(tmp_path):
-    with pytest.raises(LpclipError, match="not a readable report"):
+    with pytest.raises(LpclipError, match="not a readable CSV file"):
         summary(tmp_path / "report.csv")
     (tmp_path / "report.csv").write_text("a,b\n1,2\n")
     with pytest.raises(LpclipError, match="lacks accuracy, benchmark"):
@@ -114,9 +114,9 @@ def test_a_file_that_is_no_report_is_refused(tmp_path):
     [
         ("accuracy", "abc", "column 'accuracy' holds no numbers"),
         ("ece_std", "1,5", "column 'ece_std' holds no numbers"),
-        ("n_seeds", "1.5", "column 'n_seeds' holds something else than whole numbers"),
-        ("n_labels", "1e300", "column 'n_labels' holds something else than whole numbers"),
-        ("n_labels", "", "column 'n_labels' holds something else than whole numbers"),
+        ("n_seeds", "1.5", "column 'n_seeds' holds something other than whole numbers"),
+        ("n_labels", "1e300", "column 'n_labels' holds something other than whole numbers"),
+        ("n_labels", "", "column 'n_labels' holds something other than whole numbers"),
         ("accuracy_std", None, "it lacks accuracy_std"),
     ],
 )

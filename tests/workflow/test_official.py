@@ -125,9 +125,10 @@ def test_a_shift_of_some_classes_stands_beside_clean_images_of_the_same(finished
 
 
 def test_means_need_all_corruptions_and_fits_all_classes(finished):
-    report = lpclip.read_report(finished / "results/report.csv")
-    assert report["official_mce_vs_alexnet"].isna().all()
-    assert not any(name.startswith("effective_robustness") for name in report)
+    shifts = lpclip.read_report(finished / "results/shifts.csv")
+    assert {"clean", "official", "natural"} == set(shifts["source"])
+    assert "standard_corruptions" not in set(shifts["shift"])
+    assert shifts["effective_robustness"].isna().all()
     log = next(finished.glob("logs/evaluate/tiny/imagenet/zero_shot/imagenet-r/*.log")).read_text()
     assert "no effective robustness: imagenet_r has 200 classes, this set 2" in log
 

@@ -20,6 +20,11 @@ rule report:
             caption="../report/report.rst",
             category="Results",
         ),
+        shifts=report(
+            "results/shifts.csv",
+            caption="../report/shifts.rst",
+            category="Results",
+        ),
         robustness=report(
             "results/robustness.csv",
             caption="../report/robustness.rst",

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lpclip.columns.table import STANDARD_MEAN
 from lpclip.reporting.methods import Method
 from lpclip.reporting.page.figure import BASELINE, INK, panel, svg_of
 from lpclip.reporting.page.tables import Tables
 from lpclip.reporting.plot_style import Style, per_cent
 
 _SIZE = (3.1, 3.1)
-_SMALLEST_SHARE = 0.005  # of the images; the accuracy of fewer says little
+_SMALLEST_SHARE = 0.005  # of the images; the accuracy of fewer is too noisy
 
 
 def section(
@@ -27,7 +28,7 @@ def section(
         own = reliability[reliability["method"] == method.method]
         groups = {
             "clean": own[own["shift"] == "clean"],
-            "corrupted": own[own["shift"] == "standard_corruptions"],
+            "corrupted": own[own["shift"] == STANDARD_MEAN],
         }
         curves = {name: _curve(rows) for name, rows in groups.items() if len(rows)}
         if curves:
@@ -60,15 +61,15 @@ def _diagram(name: str, curves: Mapping[str, pd.DataFrame], style: Style) -> dic
             clean = group == "clean"
             weight = curve["n"] / curve["n"].sum()
             excess = 100 * float((weight * (curve["confidence"] - curve["accuracy"])).sum())
-            tendency = "too sure" if excess > 0 else "too unsure"
-            words.append(f"{group}: {abs(excess):.1f} points {tendency} on the whole")
+            tendency = "overconfident" if excess > 0 else "underconfident"
+            words.append(f"{group}: {abs(excess):.1f} points {tendency} overall")
             x, y, share = (
                 values[weight >= _SMALLEST_SHARE].to_numpy(np.float64)
                 for values in (curve["confidence"], curve["accuracy"], weight)
             )
             axes.plot(
                 x, y, color=style["color"] if clean else BASELINE, marker="o" if clean else "s",
-                markersize=4.5, markeredgewidth=0, linestyle="-" if clean else (0, (3, 2)),
+                markersize=4.5, linestyle="-" if clean else (0, (3, 2)),
             )  # fmt: skip
             if clean:
                 # How many images there are at a confidence: bars at the foot, a quarter high.

@@ -1,4 +1,4 @@
-"""The section of foreign images: AUROC per score, ROC curves, histograms of scores."""
+"""The section of OOD detection: AUROC per score, ROC curves, histograms of scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ _BARS = 40
 def section(
     tables: Tables, methods: Sequence[Method], looks: Mapping[str, Style]
 ) -> dict[str, Any] | None:
-    """A table of all scores and, per foreign set, an ROC figure and a histogram per method."""
+    """A table of all scores and, per OOD set, an ROC figure and a histogram per method."""
     ood = tables["ood"]
     if ood.empty:
         return None
@@ -73,7 +73,7 @@ def _table(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
 def _roc(
     dataset: str, bins: pd.DataFrame, names: Sequence[str], looks: Mapping[str, Style]
 ) -> Markup:
-    """Share of test images against share of foreign images above a threshold, mean over seeds."""
+    """Share of test images against share of OOD images above a threshold, mean over seeds."""
     grid = np.linspace(0, 1, 101)
     with panel((3.6, 3.4)) as axes:
         axes.plot([0, 1], [0, 1], color=BASELINE, linewidth=0.8, linestyle=(0, (1, 2)))
@@ -93,13 +93,13 @@ def _roc(
         axes.set_ylim(0, 1.01)
         axes.xaxis.set_major_formatter(per_cent)
         axes.yaxis.set_major_formatter(per_cent)
-        axes.set_xlabel("foreign images taken for known ones")
+        axes.set_xlabel("OOD images taken for in-distribution")
         axes.set_ylabel("test images recognised")
         return svg_of(axes, f"ROC curves of {len(names)} methods, test images against {dataset}.")
 
 
 def _histogram(name: str, dataset: str, bins: pd.DataFrame, style: Style) -> Markup:
-    """Densities of the score over test images, filled, and over foreign images, a line."""
+    """Densities of the score over test images, filled, and over OOD images, a line."""
     rows = bins[bins["seed"] == bins["seed"].min()]
     edges = np.linspace(rows["low"].min(), rows["high"].max(), _BARS + 1)
     with panel((3.1, 2.0)) as axes:

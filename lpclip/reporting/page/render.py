@@ -19,7 +19,7 @@ _CONTENTS = {
     "summary": "Summary",
     "robustness": "Robustness",
     "calibration": "Calibration",
-    "detection": "Foreign images",
+    "detection": "OOD detection",
     "training": "Self-training",
     "images": "Images",
 }
@@ -38,7 +38,7 @@ def render(
     Args:
         tables: the reports.
         methods: in the order in which the page lists them.
-        guard: (model, benchmark) -> what the guard says there.
+        guard: (model, benchmark) -> sentences on the guard's decisions.
         pictures: (model, benchmark) -> its pictures, where it has images.
         run: what `lpclip.reporting.page.run.section` gives.
     """

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 from markupsafe import Markup
 
-from lpclip.metrics import EXTRA_CORRUPTIONS, STANDARD_CORRUPTIONS
+from lpclip.columns.robustness import ROBUSTNESS
+from lpclip.corruption_names import EXTRA, STANDARD
 from lpclip.reporting.methods import Method
 from lpclip.reporting.page.figure import panel, svg_of
 from lpclip.reporting.page.summary import signed
 from lpclip.reporting.page.tables import Tables
-from lpclip.reporting.plot_style import Style, line_over_seeds, per_cent
+from lpclip.reporting.plot_style import Style, line_over_seeds, per_cent, shared_corruptions
 from lpclip.reporting.report_table import clean_rows
 
 SOURCES = {"official": "published files", "generated": "made in memory"}
@@ -64,7 +65,7 @@ def section(
 
 
 def _summary(report: pd.DataFrame, source: str) -> dict[str, Any] | None:
-    """The figures of report.csv that condense one source of corruptions, a row per method."""
+    """The figures of all corruptions of one source, a row per method."""
     prefix = "official_" if source == "official" else ""
     shown = {
         prefix + name: header for name, header in _SUMMARIES.items() if prefix + name in report
@@ -88,14 +89,12 @@ def _summary(report: pd.DataFrame, source: str) -> dict[str, Any] | None:
 def _severity(
     clean: pd.DataFrame, cells: pd.DataFrame, names: Sequence[str], looks: Mapping[str, Style]
 ) -> list[tuple[str, Markup]]:
-    standard = cells[cells["shift"].isin(STANDARD_CORRUPTIONS)]
-    # Means are comparable only over corruptions that every method has.
-    by_method = [set(rows["shift"]) for _, rows in standard.groupby("method")]
-    shared = set.intersection(*by_method) if by_method else set()
+    standard = cells[cells["shift"].isin(STANDARD)]
+    shared = shared_corruptions(standard)
     points = pd.concat([clean, standard[standard["shift"].isin(shared)]])
     figures = []
-    for column, title in (("accuracy", "Accuracy"), ("ece", "Calibration error (ECE)")):
-        ends = []
+    for column in ("accuracy", "ece"):
+        title, ends = ROBUSTNESS[column].caption, list[str]()
         with panel() as axes:
             for name in names:
                 own = points[points["method"] == name]
@@ -123,7 +122,7 @@ def _heat_table(cells: pd.DataFrame, methods: Sequence[Method]) -> dict[str, Any
     for shift in shifts:
         reference = _number(means, shift, baseline)
         row = [_heat(_number(means, shift, m.method), reference, m) for m in methods]
-        rows.append({"shift": shift, "extra": shift in EXTRA_CORRUPTIONS, "cells": row})
+        rows.append({"shift": shift, "extra": shift in EXTRA, "cells": row})
     return {"methods": [method.method for method in methods], "rows": rows}
 
 
@@ -144,4 +143,4 @@ def _number(means: pd.DataFrame, shift: str, method: str) -> float:
 def _in_order(cells: pd.DataFrame) -> list[str]:
     """Standard corruptions, then the others, as they come in robustness.csv."""
     found = list(dict.fromkeys(cells["shift"]))
-    return sorted(found, key=lambda shift: shift in EXTRA_CORRUPTIONS)
+    return sorted(found, key=lambda shift: shift in EXTRA)

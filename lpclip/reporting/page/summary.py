@@ -1,16 +1,16 @@
-"""The section that answers first: every method in one table, with its difference to zero-shot."""
+"""The first section: every method in one table, with its difference to zero-shot."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from lpclip.columns.table import STANDARD_MEAN
 from lpclip.reporting.methods import Method
 from lpclip.reporting.page.tables import Tables
-from lpclip.reporting.terminal import COLUMNS, Column
+from lpclip.reporting.terminal import SHOWN, Shown
 
-MEAN = "standard_corruptions"  # the shift in comparisons.csv that is the mean over corruptions
-_COMPARED = {"accuracy": "clean", "mean_corruption_accuracy": MEAN}
+_COMPARED = {"accuracy": "clean", "mean_corruption_accuracy": STANDARD_MEAN}
 
 
 class Cell(NamedTuple):
@@ -32,10 +32,10 @@ class Cell(NamedTuple):
 
 
 def section(tables: Tables, methods: Sequence[Method]) -> dict[str, Any]:
-    """Header and rows of the table, and a sentence that says what it says."""
+    """Header and rows of the table, and a sentence that sums it up."""
     report = tables["report"]
     columns = [
-        column for column in COLUMNS if column.name in report and report[column.name].notna().any()
+        column for column in SHOWN if column.name in report and report[column.name].notna().any()
     ]
     baseline = next((method.method for method in methods if method.kind == "zero_shot"), None)
     by_column = [_cells(column, report, tables["comparisons"], baseline) for column in columns]
@@ -86,7 +86,7 @@ def signed(fraction: float, digits: int = 1) -> str:
 
 
 def _cells(
-    column: Column, report: pd.DataFrame, comparisons: pd.DataFrame, baseline: str | None
+    column: Shown, report: pd.DataFrame, comparisons: pd.DataFrame, baseline: str | None
 ) -> list[Cell]:
     exact = column.scale * report[column.name]
     values = exact.round(1)
@@ -121,7 +121,7 @@ def _cells(
 
 
 def effect_of(row: "pd.Series[Any]") -> str:
-    """Whether a paired difference in accuracy is beyond what the images' number leaves open."""
+    """Whether the interval of a paired difference in accuracy excludes 0."""
     if row["difference_low"] > 0:
         return "better"
     return "worse" if row["difference_high"] < 0 else "unsure"
@@ -143,7 +143,7 @@ def _verdict(report: pd.DataFrame, comparisons: pd.DataFrame, baseline: str | No
         f"{baseline} ({gain} points)."
     )
     if pd.notna(best["mean_corruption_accuracy"]):
-        row = compared(comparisons, best["method"], MEAN)
+        row = compared(comparisons, best["method"], STANDARD_MEAN)
         gap = best["mean_corruption_accuracy"] - zero["mean_corruption_accuracy"]
         gain = interval(row) if row is not None else signed(gap)
         sentence += (

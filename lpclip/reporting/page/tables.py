@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from lpclip.errors import LpclipError
-from lpclip.reporting.read import TEXT, read_cells
+from lpclip.columns.registry import TABLES
+from lpclip.reporting.by_method import with_shifts
+from lpclip.reporting.read import typed_report
+from lpclip.storage.reports import read_cells
 
 
 class Tables:
@@ -33,20 +35,15 @@ class Tables:
 
 
 def read_tables(paths: Iterable[Path]) -> Tables:
-    """The reports at these paths.
+    """The reports at these paths; the report with what shifts.csv holds per method.
 
     Raises:
         LpclipError: a file is missing or is no table.
     """
-    return Tables({path.stem: _read(path) for path in paths})
-
-
-def _read(path: Path) -> pd.DataFrame:
-    table = read_cells(path)
-    for column in table.columns:
-        if column not in TEXT:
-            try:
-                table[column] = [float(cell) if cell else float("nan") for cell in table[column]]
-            except ValueError as error:
-                raise LpclipError(f"{path}: column '{column}' has no numbers ({error}).") from error
-    return table
+    frames = {}
+    for path in paths:
+        cells = read_cells(path)
+        frames[path.stem] = typed_report(cells, path, TABLES.get(path.stem))
+    if "report" in frames and "shifts" in frames:
+        frames["report"] = with_shifts(frames["report"], frames["shifts"])
+    return Tables(frames)

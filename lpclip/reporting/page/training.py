@@ -7,16 +7,13 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from lpclip.columns.rounds import ROUNDS
 from lpclip.reporting.methods import Method
 from lpclip.reporting.page.figure import INK, panel, svg_of
 from lpclip.reporting.page.tables import Tables
-from lpclip.reporting.plot_style import Style, line_over_seeds, per_cent
+from lpclip.reporting.plot_style import Style, crosses, line_over_seeds, per_cent
 
-_CURVES = {
-    "coverage": "Coverage: share of images kept",
-    "pseudo_label_accuracy": "Accuracy of the kept pseudo-labels",
-    "test_accuracy": "Test accuracy",
-}
+_CURVES = ("coverage", "pseudo_label_accuracy", "test_accuracy")
 LARGEST_MATRIX = 20  # classes; more are shown as a list of the most common confusions
 _CONFUSIONS = 15
 LARGEST_BARS = 40
@@ -34,7 +31,8 @@ def rounds(
     if not names:
         return None
     figures: list[tuple[str, Markup | None]] = []
-    for column, title in _CURVES.items():
+    for column in _CURVES:
+        title = ROUNDS[column].caption
         if not table[column].notna().any():
             figures.append((title, None))
             continue
@@ -94,7 +92,7 @@ def confusion(tables: Tables, methods: Sequence[Method]) -> list[dict[str, Any]]
 def per_class(
     tables: Tables, methods: Sequence[Method], looks: Mapping[str, Style]
 ) -> dict[str, Any] | None:
-    """Accuracy of every class: bars of each method beside those of zero-shot."""
+    """Accuracy of every class: bars of each method, marked where zero-shot is."""
     table = tables["per_class"]
     if table.empty or not table["accuracy"].notna().any():
         return None
@@ -104,7 +102,7 @@ def per_class(
     baseline = next((method.method for method in methods if method.kind == "zero_shot"), "")
     classes = list(means.index)
     if len(classes) > LARGEST_BARS:
-        # The classes that change most say most.
+        # The classes that change most are shown.
         reference = means[baseline] if baseline in means else means.mean(axis=1)
         change = means.sub(reference, axis=0).abs().max(axis=1)
         classes = sorted(change.nlargest(LARGEST_BARS).index)
@@ -127,12 +125,7 @@ def per_class(
 def _round_line(axes: Any, table: pd.DataFrame, name: str, column: str, style: Style) -> str:
     own = table[table["method"] == name]
     line_over_seeds(axes, own, "round", column, style)
-    collapsed = own[(own["status"] == "collapsed") & own[column].notna()]
-    if len(collapsed):
-        axes.scatter(
-            collapsed["round"], collapsed[column], marker="x", s=60, linewidths=2,
-            color=style["color"], zorder=3,
-        )  # fmt: skip
+    crosses(axes, own, column, style)
     means = own.groupby("round")[column].mean().dropna()
     if means.empty:
         return ""

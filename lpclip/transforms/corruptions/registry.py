@@ -9,36 +9,27 @@ Importing this module imports no torch: the workflow reads the names before any 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from lpclip.corruption_names import EXTRA, FAMILIES, SEVERITIES, STANDARD
 from lpclip.errors import LpclipError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
-        "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "gaussian_blur"),
-        "weather": ("snow", "frost", "fog", "brightness", "spatter"),
-        "digital": (
-            "contrast",
-            "elastic_transform",
-            "pixelate",
-            "jpeg_compression",
-            "saturate",
-        ),
-    }
-)
-EXTRA: tuple[str, ...] = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
-STANDARD: tuple[str, ...] = tuple(
-    name for names in FAMILIES.values() for name in names if name not in EXTRA
-)
-SEVERITIES: tuple[int, ...] = (1, 2, 3, 4, 5)
+__all__ = [
+    "EXTRA",
+    "FAMILIES",
+    "ON_LEVELS",
+    "PARAMETER_SETS",
+    "SEVERITIES",
+    "STANDARD",
+    "corrupt",
+    "family_of",
+]
+
 # These functions take and return levels of 8 bits; the others single precision, 0 to 1.
 ON_LEVELS: tuple[str, ...] = ("pixelate", "jpeg_compression")
 PARAMETER_SETS: tuple[str, ...] = ("imagenet", "cifar")

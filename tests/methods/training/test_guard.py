@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-import yaml
 
+from lpclip.columns.guard import GUARD
 from lpclip.methods.labelling.structure import Structure
 from lpclip.methods.training import guard
 from lpclip.methods.training.guard import (
@@ -19,9 +19,7 @@ from lpclip.methods.training.guard import (
 )
 from lpclip.storage.features import normalise
 from lpclip.storage.probes import between
-from tests.helpers import ROOT
 
-SCHEMA = ROOT / "workflow/schemas/reports/guard.yaml"
 NOTHING = Evidence(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 FIELDS = tuple(asdict(NOTHING))
 N, C = 8, 2
@@ -276,9 +274,7 @@ def test_between_ends_at_zero_shot_and_at_the_adapted_head_to_the_bit():
 def test_the_table_has_a_row_per_strength_and_the_columns_of_the_report():
     found = Evidence(0.1, 0.0, 0.9, 0.3, -0.2, 0.01, 0.02)
     table = decide([found]).table()
-    columns = list(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"])
-    assert columns[:3] == ["model", "benchmark", "method"]
-    assert list(table) == columns[3:]
+    assert tuple(table) == GUARD.names[3:]
     assert table["strength"].tolist() == [0.5, 1.0]
     assert table["estimated_gain"].tolist() == pytest.approx([0.2, -0.1])
     assert (table["chosen_strength"] == 0.5).all()
