@@ -173,7 +173,7 @@ def test_two_benchmarks_have_a_part_each(evaluation, tmp_path):
 @pytest.mark.parametrize("kind", ["ood", "rounds", "per_class", "reliability", "confusion"])
 def test_what_was_not_measured_is_left_out(plain, evaluation, tmp_path, kind):
     titles = {
-        "ood": "Foreign images", "rounds": "Round by round", "per_class": "Accuracy per class",
+        "ood": "OOD detection", "rounds": "Round by round", "per_class": "Accuracy per class",
         "reliability": "to be trusted? Images in", "confusion": "against the truth",
     }  # fmt: skip
     assert titles[kind] in text_of(plain[0])
