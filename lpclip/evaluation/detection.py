@@ -12,7 +12,7 @@ from lpclip.evaluation.common import experiment, views_of
 from lpclip.metrics import detection_metrics, energy, entropy, max_logit, mcm, msp
 from lpclip.storage.features import normalise
 from lpclip.storage.probes import HALF_WAY, Probes, between, read_probes
-from lpclip.storage.reports import read_cells, typed_cells, write_report
+from lpclip.storage.reports import read_cells, typed_cells, write_part
 from lpclip.types import FloatArray, OutputFile
 
 TEMPERATURE = 1.0
@@ -68,7 +68,7 @@ def evaluate_ood(
         for seed in heads.seeds
         for row in detected.to_dict(orient="records")
     ]
-    write_report(rows, output, OOD)
+    write_part(rows, output, OOD)
     bins = [
         {
             **experiment(provenance, seed),
@@ -81,7 +81,7 @@ def evaluate_ood(
         for score in PLOTTED_SCORES
         for row in score_bins(inside[score][seed_index], outside[score][seed_index])
     ]
-    write_report(bins, curves, OOD_CURVES)
+    write_part(bins, curves, OOD_CURVES)
 
 
 def head_scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:

@@ -14,7 +14,7 @@ from lpclip.evaluation.common import views_of
 from lpclip.metrics import detection_metrics
 from lpclip.metrics.ood_features import feature_scores
 from lpclip.storage.hdf5 import read_provenance
-from lpclip.storage.reports import write_report
+from lpclip.storage.reports import write_part
 from lpclip.types import BoolArray, OutputFile
 
 
@@ -43,7 +43,7 @@ def evaluate_features(*, adapt: Path, test: Path, features: Path, output: Output
         }
         for name, scores in feature_scores(np.concatenate([inside, outside]), known).items()
     ]
-    write_report(rows, output, OOD_OF_FEATURES)
+    write_part(rows, output, OOD_OF_FEATURES)
 
 
 def references(n: int) -> BoolArray:

@@ -19,7 +19,7 @@ from lpclip.evaluation.feature_detection import references
 from lpclip.metrics import detection_metrics
 from lpclip.metrics.ood_features import feature_scores
 from lpclip.storage.probes import Probes, read_probes
-from lpclip.storage.reports import write_report
+from lpclip.storage.reports import write_part
 from lpclip.types import BoolArray, FloatArray, OutputFile
 
 GROUPS = 10  # of classes, which are held out in turn
@@ -42,7 +42,7 @@ def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
         rows += [
             {**experiment(provenance, seed), "score": score, **row} for score, row in found.items()
         ]
-    write_report(rows, output, OOD_HELD_OUT)
+    write_part(rows, output, OOD_HELD_OUT)
 
 
 def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, float]]:

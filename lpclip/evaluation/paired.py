@@ -24,7 +24,7 @@ from lpclip.storage.features import read_rows, view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.predictions import write_predictions
 from lpclip.storage.probes import Probes, read_probes
-from lpclip.storage.reports import write_report
+from lpclip.storage.reports import write_part
 from lpclip.transforms.corruptions.registry import family_of
 from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 
@@ -88,8 +88,8 @@ def evaluate_samples(
     ]
     names_and_seeds = {**names, "n_seeds": len(heads.seeds)}
     rows = _differences(views, names_and_seeds, same=decides_as_zero_shot(heads))
-    write_report(rows, output, COMPARISONS)
-    write_report(_bins(views, names, heads.seeds), reliability, RELIABILITY)
+    write_part(rows, output, COMPARISONS)
+    write_part(_bins(views, names, heads.seeds), reliability, RELIABILITY)
 
 
 def _views(

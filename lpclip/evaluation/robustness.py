@@ -19,7 +19,7 @@ from lpclip.metrics import classification_metrics, effective_robustness
 from lpclip.storage.features import view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import Probes, read_probes
-from lpclip.storage.reports import write_report
+from lpclip.storage.reports import write_part
 from lpclip.transforms.corruptions.registry import family_of
 from lpclip.types import FloatArray, IntArray, OutputFile
 
@@ -93,7 +93,7 @@ def evaluate(
             row["effective_robustness"] = _effective_robustness(row, other, labels, published)
         if labels.is_subset:
             rows += clean
-    write_report(rows, output, ROBUSTNESS)
+    write_part(rows, output, ROBUSTNESS)
 
 
 def _measured(

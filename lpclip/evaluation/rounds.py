@@ -11,7 +11,7 @@ from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import labels_if_any
 from lpclip.evaluation.common import checked_labels, experiment, views_of
 from lpclip.storage.probes import Probes, read_probes
-from lpclip.storage.reports import write_report
+from lpclip.storage.reports import write_part
 from lpclip.types import IntArray, OutputFile
 
 
@@ -72,9 +72,9 @@ def evaluate_rounds(
                 {**experiment(provenance, row["seed"]), "round": round, **pair}
                 for pair in _confusion(heads, truth, round, seed_index)
             )
-    write_report(rows, output, ROUNDS)
-    write_report(classes, per_class, PER_CLASS)
-    write_report(pairs, confusion, CONFUSION)
+    write_part(rows, output, ROUNDS)
+    write_part(classes, per_class, PER_CLASS)
+    write_part(pairs, confusion, CONFUSION)
 
 
 def _pseudo_label_accuracy(heads: Probes, truth: IntArray, round: int, seed_index: int) -> float:

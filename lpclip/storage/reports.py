@@ -10,18 +10,27 @@ from lpclip.columns.table import Column, Table, Type
 from lpclip.errors import LpclipError
 from lpclip.utils.atomic import atomic_path
 
-DIGITS = 6  # significant ones
+_DIGITS = 6  # significant ones of what people read
+# Of the tables of one experiment: the report computes with them, and a standard deviation is a
+# small difference of large numbers.
+_DIGITS_OF_PARTS = 9
+
+Rows = pd.DataFrame | Iterable[Mapping[str, Any]]
 
 
-def write_report(
-    rows: pd.DataFrame | Iterable[Mapping[str, Any]], path: Path, table: Table
-) -> None:
+def write_part(rows: Rows, path: Path, table: Table) -> None:
+    """As `write_report`, for a table of one experiment, which the report gathers."""
+    write_report(rows, path, table, digits=_DIGITS_OF_PARTS)
+
+
+def write_report(rows: Rows, path: Path, table: Table, *, digits: int = _DIGITS) -> None:
     """Write a CSV file, whole or not at all: one header row, empty cells for nan.
 
     Args:
         rows: with exactly the columns of the table, in any order; may be none.
         path: of the file.
         table: its columns.
+        digits: significant ones of a number that is not whole.
 
     Raises:
         ValueError: a column is missing or unknown, or holds another type.
@@ -33,10 +42,10 @@ def write_report(
         raise ValueError(
             f"{table.name} has other columns than its table: {', '.join(sorted(different))}"
         )
-    typed = pd.DataFrame({column.name: _checked(frame, column) for column in table.columns})
+    checked = pd.DataFrame({column.name: _checked(frame, column) for column in table.columns})
     with atomic_path(path) as temporary:
-        typed.to_csv(
-            temporary, index=False, float_format=f"%.{DIGITS}g", lineterminator="\n",
+        checked.to_csv(
+            temporary, index=False, float_format=f"%.{digits}g", lineterminator="\n",
             encoding="utf-8",
         )  # fmt: skip
 

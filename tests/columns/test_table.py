@@ -8,7 +8,7 @@ from lpclip.columns.report import ON_GENERATED, REPORT
 from lpclip.columns.robustness import ROBUSTNESS
 from lpclip.columns.rounds import ROUNDS
 from lpclip.columns.skipped import SKIPPED
-from lpclip.storage.reports import write_report
+from lpclip.storage.reports import write_part, write_report
 
 
 @pytest.mark.parametrize("table", DOCUMENTED.values(), ids=DOCUMENTED)
@@ -65,6 +65,8 @@ def test_rows_are_written_in_the_tables_order_types_and_precision(tmp_path):
         "balance,agreement,epochs,test_accuracy\n"
         "NA,b,m,0,1,ok,0.666667,0.666667,0.666667,,0.666667,,0.666667\n"
     )
+    write_part([row], tmp_path / "part.csv", ROUNDS)
+    assert ",ok,0.666666667,0.666666667," in (tmp_path / "part.csv").read_text()
     write_report([], tmp_path / "none.csv", SKIPPED)
     assert (tmp_path / "none.csv").read_text() == "dataset,id,path,reason\n"
 
