@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.special import softmax
 
 from lpclip.columns.paired import COMPARISONS, RELIABILITY
