@@ -23,10 +23,11 @@ from parallel import in_parallel
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from lpclip.methods.kinds import guarded
-from lpclip.methods.kinds.self_training import Settings, self_train
-from lpclip.methods.labelling.pseudo_labels import Labelling
+from lpclip.methods.kinds.self_training import Settings
+from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.training.examine import examine
 from lpclip.methods.training.guard import Decision
+from lpclip.methods.training.self_training import self_train
 from lpclip.metrics import detection_metrics, expected_calibration_error, max_logit, mcm
 from lpclip.storage.features import normalise
 from lpclip.storage.probes import Probes, between
@@ -207,7 +208,7 @@ def run(
     }
     auto = trained["lp_clip_auto"]
     recommended = methods["lp_clip_auto"]
-    decision = guarded.examine(case.head, case.adapt.pool(recommended), auto, recommended)
+    decision = examine(case.head, case.adapt.pool(recommended), auto, recommended)
     heads = {"zero_shot": (auto.weight[0, 0], auto.bias[0, 0])}
     heads |= {name: (probes.weight[-1, 0], probes.bias[-1, 0]) for name, probes in trained.items()}
     heads[GUARDED] = _way(auto, decision.strength)

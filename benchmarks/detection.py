@@ -27,7 +27,8 @@ from tqdm import tqdm
 
 from lpclip.evaluation.detection import head_scores
 from lpclip.evaluation.held_out import held_out_auroc
-from lpclip.methods.kinds.self_training import Settings, self_train
+from lpclip.methods.kinds.self_training import Settings
+from lpclip.methods.training.self_training import self_train
 from lpclip.metrics import detection_metrics
 from lpclip.metrics.ood_features import feature_scores
 from lpclip.reporting.detection import FLATTERED

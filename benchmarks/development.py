@@ -22,11 +22,13 @@ from cases import Case
 from development_sets import development_cases
 from parallel import in_parallel
 
-from lpclip.methods.kinds import guarded, self_training
-from lpclip.methods.kinds.self_training import Settings, self_train
+from lpclip.methods.kinds import self_training
+from lpclip.methods.kinds.self_training import Settings
 from lpclip.methods.labelling.pseudo_labels import mean_prediction
 from lpclip.methods.labelling.structure import Structure
+from lpclip.methods.training.examine import examine
 from lpclip.methods.training.guard import WORTH
+from lpclip.methods.training.self_training import self_train
 from lpclip.storage.probes import Probes, between
 
 RESULTS = Path(__file__).parent / "results"
@@ -104,7 +106,7 @@ def gather_evidence(case: Case) -> list[dict[str, Any]]:
     """Return the guard's evidence and the true gain, one row per strength."""
     settings, pool = Settings(), case.adapt.pool(Settings())
     probes = self_train(case.head, pool, settings, [0])
-    decision = guarded.examine(case.head, pool, probes, settings)
+    decision = examine(case.head, pool, probes, settings)
     zero = accuracy(case, probes.weight[0, 0], probes.bias[0, 0])
     return [
         {

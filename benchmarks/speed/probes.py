@@ -21,8 +21,9 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional
 
-from lpclip.methods.training.ensembles import OnLabels
-from lpclip.methods.training.student import Optimisation, Student, train_student
+from lpclip.methods.training.labelled import OnLabels
+from lpclip.methods.training.settings import Optimisation
+from lpclip.methods.training.student import Student, train_student
 
 SCALE = 100.0
 LEARNING_RATE = OnLabels().learning_rate

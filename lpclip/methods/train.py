@@ -1,7 +1,7 @@
 """Train the probes of one method on cached features."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from lpclip.methods.registry import load_method
 from lpclip.storage.probes import MODEL, write_probes
 from lpclip.storage.text import read_head
 from lpclip.types import OutputFile
-from lpclip.utils.settings import build
+from lpclip.utils.settings import Seeds, build
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def train_probe(
     benchmark: str,
     method: str,
     kind: str,
-    seeds: Sequence[int],
+    seeds: Seeds,
     settings: Mapping[str, Any],
     pseudo_labels: Path | None = None,
     adapt: Path | None = None,
@@ -39,9 +39,9 @@ def train_probe(
         output: ``probes.h5``.
         benchmark: name of the benchmark.
         method: name of the method.
-        kind: kind of the method, a module of ``lpclip.methods.registry``.
+        kind: kind of the method, a module of ``lpclip.methods.kinds``.
         seeds: seeds that are trained together.
-        settings: of the method; the module's ``Settings`` says which.
+        settings: settings of the method, see ``Settings`` of its module.
         pseudo_labels: the zero-shot teacher's labels, for kinds that need them.
         adapt: feature cache with weak and strong views, likewise.
         clean: feature cache with the clean view, likewise.

@@ -1,7 +1,7 @@
 """Fingerprint of the code that a stage runs: Snakemake re-runs what it changes, and nothing else.
 
 The syntax trees of a module and of everything that it imports from its own package are hashed,
-without comments, docstrings and formatting. Nothing is imported and nothing is run.
+without comments, docstrings, descriptions and formatting. Nothing is imported and nothing is run.
 """
 
 import ast
@@ -13,6 +13,8 @@ from pathlib import Path
 
 # They shape no result: the public names, the texts of errors, the bar that shows progress.
 WITHOUT_RESULT = ("lpclip", "lpclip.errors", "lpclip.utils.progress")
+# Text that these arguments of these calls hold describes a result and changes none.
+DESCRIBED, DESCRIPTIONS = ("Column",), ("description", "unit")
 
 
 @cache
@@ -88,17 +90,36 @@ def _parsed(path: Path) -> ast.Module:
 
 @cache
 def _normalised(path: Path) -> str:
+    """Return the syntax tree as text, without the texts that describe and change no result."""
     tree = _parsed(path)
     for node in (tree, *_statements(tree)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [one for one in body if not _is_text(one)]  # type: ignore[attr-defined]
+    if any(f"{name}(".encode() in path.read_bytes() for name in DESCRIBED):
+        _drop_descriptions(tree)
     return ast.dump(tree)
+
+
+def _drop_descriptions(tree: ast.AST) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in DESCRIBED:
+                node.keywords = [
+                    one
+                    for one in node.keywords
+                    if not (one.arg in DESCRIPTIONS and isinstance(one.value, ast.Constant))
+                ]
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Return whether a statement is a docstring, of a module, class, function or setting."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 @cache

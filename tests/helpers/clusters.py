@@ -8,8 +8,9 @@ import pandas as pd
 
 from lpclip.methods.base import Inputs
 from lpclip.methods.kinds.self_training import Settings, fit
-from lpclip.methods.labelling.pseudo_labels import Labelling, label, mean_prediction
-from lpclip.methods.training.student import Optimisation
+from lpclip.methods.labelling.pseudo_labels import label, mean_prediction
+from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.training.settings import Optimisation
 from lpclip.storage.features import normalise, read_features, write_features
 from lpclip.storage.pseudo_labels import write_pseudo_labels
 from lpclip.storage.samples import fingerprint

@@ -11,7 +11,8 @@ import pytest
 import lpclip
 from lpclip.cli.command import main
 from lpclip.errors import LpclipError
-from lpclip.methods.labelling.pseudo_labels import Labelling, pseudo_labels
+from lpclip.methods.labelling.pseudo_labels import pseudo_labels
+from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.training.rounds import Round, rounds_table
 from lpclip.methods.training.streaming import stream_cache
 from lpclip.storage import checksums

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 import lpclip
-from lpclip.methods.labelling.pseudo_labels import Labelling, pseudo_labels
+from lpclip.methods.labelling.pseudo_labels import pseudo_labels
+from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.training.rounds import Round, rounds_table
 from lpclip.storage.features import normalise, read_features
 from lpclip.storage.features import write_features as stored_write_features

@@ -7,9 +7,18 @@ import pytest
 from lpclip.utils import code_hash
 from tests.helpers import ROOT
 
+SETTINGS = """
+class Settings:
+    rounds: int = 3
+    'How many.'
+
+TABLE = [Column("ece", float, unit="fraction", description="Gap."), Other(description="Kept.")]
+"""
+
 FILES = {
+    "settings.py": SETTINGS,
     "__init__.py": "VERSION = 1\n",
-    "stage.py": '"""Doc."""\nfrom . import helper\nfrom toy.deep.inner import f\n\nX = 1\n',
+    "stage.py": '"""Doc."""\nfrom . import helper, settings\nfrom toy.deep.inner import f\n\nX = 1\n',
     "helper.py": "def g():\n    return 1\n",
     "deep/__init__.py": "",
     "deep/inner.py": "from ..far import h\n\n\ndef f():\n    return h()\n",
@@ -47,6 +56,13 @@ def hashed():
         ("other.py", "Y = 2\n", False),
         ("__init__.py", "VERSION = 2\n", False),
         ("stage.py", FILES["stage.py"].replace("Doc", "Other"), False),
+        ("settings.py", SETTINGS.replace("How many", "The number of rounds"), False),
+        ("settings.py", SETTINGS.replace("rounds: int = 3", "rounds: int = 4"), True),
+        ("settings.py", SETTINGS.replace("'How many.'", "start: str = ''"), True),
+        ("settings.py", SETTINGS.replace("Gap.", "Distance."), False),
+        ("settings.py", SETTINGS.replace('"fraction"', '"per cent"'), False),
+        ("settings.py", SETTINGS.replace('"ece", float', '"ece", int'), True),
+        ("settings.py", SETTINGS.replace("Kept.", "Lost."), True),
         ("helper.py", "# a comment\ndef g() :\n    return  1\n", False),
     ],
 )

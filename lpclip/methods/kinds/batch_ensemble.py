@@ -1,34 +1,33 @@
 """BatchEnsemble: one layer that members multiply with a matrix of rank one (Wen et al. 2020)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-import torch
-from torch import Tensor
+from dataclasses import field
+from typing import TYPE_CHECKING
 
 from lpclip.methods.base import Inputs, after_zero_shot
-from lpclip.methods.training.ensembles import OnLabels, generator, random_layer, train_on_labels
+from lpclip.methods.training.labelled import LabelShare, OnLabels
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
+from lpclip.utils.settings import Count, NotNegative, settings_class
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
 
 
-@dataclass(frozen=True)
+@settings_class
 class Settings:
-    """How the members are trained.
+    """How the members are trained."""
 
-    Attributes:
-        members: how many.
-        spread: standard deviation of the members' factors at the start, around 1.
-        label_share: share of the labels of each class that the method sees, drawn by the seed.
-        optimisation: of all members together.
-    """
-
-    members: int = 4
-    spread: float = 0.5
-    label_share: float = 1.0
+    members: Count = 4
+    """How many members."""
+    spread: NotNegative = 0.5
+    """Standard deviation of the members' factors at the start, around 1."""
+    label_share: LabelShare = 1.0
+    """Share of the labels of each class that the method sees, sampled by the seed."""
     optimisation: OnLabels = field(default_factory=OnLabels)
+    """How all members are trained together."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
@@ -38,6 +37,11 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     vectors and a bias of their own. They see the same batches and the same held-out labels, since
     what one of them learns is in the weights of all.
     """
+    # PyTorch, which no start of Snakemake has to wait for.
+    import torch
+
+    from lpclip.methods.training.ensembles import generator, random_layer, train_on_labels
+
     n_classes, dim = head.weight.shape
     shape = len(seeds), settings.members
     fast = [generator(seed, "factors") for seed in seeds]
@@ -66,7 +70,9 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     return after_zero_shot(head, trained.weight, trained.bias, seeds, seen=trained.seen)
 
 
-def rank_one(shared: Tensor, out: Tensor, into: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+def rank_one(
+    shared: "Tensor", out: "Tensor", into: "Tensor", bias: "Tensor"
+) -> "tuple[Tensor, Tensor]":
     """Weight ``[S * M, C, D]`` and bias ``[S * M, C]`` of every member.
 
     Args:

@@ -1,31 +1,27 @@
 """Deep ensemble: probes trained apart from each other (Lakshminarayanan et al. 2017)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-import torch
+from dataclasses import field
 
 from lpclip.methods.base import Inputs, after_zero_shot
-from lpclip.methods.training.ensembles import OnLabels, generator, random_layer, train_on_labels
+from lpclip.methods.training.labelled import LabelShare, OnLabels
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
+from lpclip.utils.settings import Count, settings_class
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
 
 
-@dataclass(frozen=True)
+@settings_class
 class Settings:
-    """How the members are trained.
+    """How the members are trained."""
 
-    Attributes:
-        members: how many probes.
-        label_share: share of the labels of each class that the method sees, drawn by the seed.
-        optimisation: of each member.
-    """
-
-    members: int = 5
-    label_share: float = 1.0
+    members: Count = 5
+    """How many probes."""
+    label_share: LabelShare = 1.0
+    """Share of the labels of each class that the method sees, sampled by the seed."""
     optimisation: OnLabels = field(default_factory=OnLabels)
+    """How each member is trained."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
@@ -34,6 +30,11 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     Members start at random weights, see the samples in an order of their own, and stop by
     held-out labels of their own.
     """
+    # PyTorch, which no start of Snakemake has to wait for.
+    import torch
+
+    from lpclip.methods.training.ensembles import generator, random_layer, train_on_labels
+
     generators = [
         [generator(seed, f"member {member}") for member in range(settings.members)]
         for seed in seeds

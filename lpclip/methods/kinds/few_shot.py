@@ -1,10 +1,10 @@
 """Few-shot reference: logistic regression on a few labelled images of every class."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
+from annotated_types import Ge
 
 from lpclip.methods.base import Inputs
 from lpclip.methods.training.labelled import Labelled, fit_draws, read_labelled
@@ -12,25 +12,23 @@ from lpclip.methods.training.regression import Sweep, choose_c, fit_regression
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
+from lpclip.utils.settings import Count, Positive, settings_class
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
 
 
-@dataclass(frozen=True)
+@settings_class
 class Settings(Sweep):
-    """How many labels, and how the regression is fitted.
+    """How many labels, and how the regression is fitted."""
 
-    Attributes:
-        shots: labelled images of each class, drawn by the seed; those of fewer shots are among
-            those of more.
-        folds: parts of the shots that take turns in being held out to choose C by.
-        one_shot_c: C on features of unit length where a single shot leaves nothing to choose by;
-            about that of the CLIP authors' example, 0.316 on features of a length of about 10.
-    """
-
-    shots: int = 16
-    folds: int = 4
-    one_shot_c: float = 30.0
+    shots: Count = 16
+    """Labelled images of each class, sampled by the seed; those of fewer shots are among those of
+    more."""
+    folds: Annotated[int, Ge(2)] = 4
+    """C is chosen by cross-validation over the shots, in at most this many parts."""
+    one_shot_c: Positive = 30.0
+    """C on features of unit length where a single shot leaves nothing to choose by: about that of
+    the CLIP authors' example, 0.316 on features of a length of about 10."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
@@ -49,6 +47,8 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
 def _fit(
     part: Labelled, scale: float, settings: Settings, seed: int
 ) -> tuple[FloatArray, FloatArray]:
+    from sklearn.model_selection import StratifiedKFold  # not at every start of Snakemake
+
     features = part.features * scale
     if settings.shots == 1:
         # The penalty is on weights, which are smaller by the scale than those of unit features.

@@ -1,35 +1,33 @@
 """Monte Carlo dropout on the features before a linear layer (Gal & Ghahramani 2016)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Annotated
 
 import numpy as np
-import torch
+from annotated_types import Ge, Lt
 
 from lpclip.methods.base import Inputs, after_zero_shot
-from lpclip.methods.training.ensembles import OnLabels, generator, random_layer, train_on_labels
+from lpclip.methods.training.labelled import LabelShare, OnLabels
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
-from lpclip.types import FloatArray
+from lpclip.utils.settings import Count, settings_class
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
 
 
-@dataclass(frozen=True)
+@settings_class
 class Settings:
-    """How the layer is trained and sampled.
+    """How the layer is trained and sampled."""
 
-    Attributes:
-        rate: share of the features that are left out, in training and in prediction.
-        members: samples of the prediction.
-        label_share: share of the labels of each class that the method sees, drawn by the seed.
-        optimisation: of the layer.
-    """
-
-    rate: float = 0.2
-    members: int = 16
-    label_share: float = 1.0
+    rate: Annotated[float, Ge(0), Lt(1)] = 0.2
+    """Share of the features that are left out, in training and in prediction."""
+    members: Count = 16
+    """Samples of the prediction."""
+    label_share: LabelShare = 1.0
+    """Share of the labels of each class that the method sees, sampled by the seed."""
     optimisation: OnLabels = field(default_factory=OnLabels)
+    """How the layer is trained."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
@@ -39,6 +37,11 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     choice is drawn once, by the seed, and is the same for every image: the expectation over
     choices is that of a choice per image, and the same file always predicts the same.
     """
+    # PyTorch, which no start of Snakemake has to wait for.
+    import torch
+
+    from lpclip.methods.training.ensembles import generator, random_layer, train_on_labels
+
     generators = [generator(seed, "layer") for seed in seeds]
     weight = random_layer(head, generators)
     trained = train_on_labels(
@@ -51,7 +54,12 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         label_share=settings.label_share,
         dropout=settings.rate,
     )
-    kept = np.stack([_factors(seed, weight.shape[-1], settings) for seed in seeds])
+    sampled = [
+        torch.rand(settings.members, weight.shape[-1], generator=generator(seed, "samples"))
+        for seed in seeds
+    ]
+    # Factors [S, M, D] on the features in every sample.
+    kept = (torch.stack(sampled).numpy() >= settings.rate) / np.float32(1 - settings.rate)
     return after_zero_shot(
         head,
         trained.weight * kept[:, :, None, :],
@@ -59,10 +67,3 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         seeds,
         seen=trained.seen,
     )
-
-
-def _factors(seed: int, dim: int, settings: Settings) -> FloatArray:
-    """Factors ``[M, D]`` on the features in every sample."""
-    draws = torch.rand(settings.members, dim, generator=generator(seed, "samples")).numpy()
-    factors: FloatArray = (draws >= settings.rate).astype(np.float32) / (1 - settings.rate)
-    return factors.astype(np.float32)

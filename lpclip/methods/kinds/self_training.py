@@ -1,78 +1,34 @@
 """LP-CLIP: a linear probe learns zero-shot CLIP's pseudo-labels, then its own, in rounds.
 
-Each round the probe of the round before labels the weak views, the confident samples are kept,
-and a student learns them from the strong views (Laroudie et al. 2023, arXiv 2309.10361), or from
-weak and strong ones.
 No file that this module can reach holds a label.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-import torch
 
 from lpclip.methods.base import Inputs
-from lpclip.methods.labelling.pseudo_labels import Labelling, described, label_views
-from lpclip.methods.labelling.structure import Structure
-from lpclip.methods.training.pool import Pool, read_pool
-from lpclip.methods.training.rounds import OK, STOPPED, Collapse, Round, judge_round, rounds_table
-from lpclip.methods.training.streaming import Streamed
-from lpclip.methods.training.student import Optimisation, Student, train_student
+from lpclip.methods.labelling.pseudo_labels import described
+from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.training.self_training_settings import Settings as Settings
 from lpclip.storage.features import view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import Probes
 from lpclip.storage.pseudo_labels import PseudoLabels, read_pseudo_labels
 from lpclip.storage.text import ZeroShotHead, text_fingerprint
-from lpclip.types import BoolArray, FloatArray
 from lpclip.utils.progress import progress
-from lpclip.utils.rng import sample_key
-
-Weights: TypeAlias = tuple[FloatArray, FloatArray]  # weight [S, C, D], bias [S, C]
 
 NEEDS: tuple[str, ...] = ("pseudo_labels", "adapt")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the rounds run.
-
-    Attributes:
-        labelling: how a teacher's predictions become targets, in every round.
-        rounds: how many, after round 0, the zero-shot head.
-        class_weighting: the loss of a sample is multiplied by the frequency of its pseudo-label
-            to this negative power: 0 follows the frequencies of the set, 1 evens them out.
-        start: where the student of each round starts: ``text`` (the text features),
-            ``previous`` (the probe of the round before) or ``zero``.
-        teacher_decay: the teacher is a moving average of the probes: this much of the last
-            teacher stays; 0 makes the last probe the teacher.
-        student_view: ``both`` weak and strong views, half of the versions of each, so that
-            training takes no longer than with one kind; ``strong``; ``weak``; ``clean`` where
-            there are no random views at all.
-        teacher_view: what the probes label: ``weak``, or ``clean`` likewise.
-        memory_gb: views of a student that would take more gigabytes (float32) are not held in
-            memory but read from the cache in every pass, so much at once; see
-            lpclip.methods.training.streaming.
-        optimisation: how each student is trained.
-        collapse: when a round is thrown away and the rounds of its seed end.
-    """
-
-    labelling: Labelling = field(default_factory=Labelling)
-    rounds: int = 3
-    class_weighting: float = 0.5
-    start: str = "text"
-    teacher_decay: float = 0.0
-    student_view: str = "both"
-    teacher_view: str = "weak"
-    memory_gb: float = 4.0
-    optimisation: Optimisation = field(default_factory=Optimisation)
-    collapse: Collapse = field(default_factory=Collapse)
-
-
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
     """Run the rounds of all seeds together."""
+    # PyTorch, which no start of Snakemake has to wait for.
+    from lpclip.methods.training.pool import read_pool
+    from lpclip.methods.training.self_training import self_train
+
     adapt = inputs.path("adapt")
     pool = read_pool(head, adapt, settings)
     labels = _read_pseudo_labels(inputs, head, settings.labelling)
@@ -82,73 +38,6 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         probes,
         strong_policy=_policy(adapt) if settings.student_view in ("both", "strong") else "",
         student_view=settings.student_view,
-    )
-
-
-def self_train(
-    head: ZeroShotHead,
-    pool: Pool,
-    settings: Settings,
-    seeds: Sequence[int],
-    *,
-    labels: PseudoLabels | None = None,
-    after_round: Callable[[int], None] = lambda _: None,
-) -> Probes:
-    """The rounds of all seeds together, on arrays.
-
-    Args:
-        head: the first teacher, and what ``start: text`` starts from.
-        pool: the unlabelled set.
-        settings: of the rounds.
-        seeds: S seeds; each gives what it would give alone.
-        labels: the first teacher's, ``[N]``; made here if None.
-        after_round: called with 1 after every round.
-    """
-    structure = Structure(pool.teacher)
-    probe = teacher = head.as_round(len(seeds))
-    if labels is None:
-        made = _label(head, structure, teacher, settings.labelling)
-    else:
-        made = _stack([labels] * len(seeds))
-    history, kept = [probe], [_nothing_kept(made)]
-    rows = [Round(0, seed) for seed in seeds]
-    running = np.ones(len(seeds), dtype=bool)
-    for round in range(1, settings.rounds + 1):
-        learned = made
-        student = _train(head, pool.student, learned, probe, settings, seeds, round)
-        trained = (student.weight.cpu().numpy(), student.bias.cpu().numpy())
-        next_teacher = _average(teacher, trained, settings.teacher_decay)
-        made = _label(head, structure, next_teacher, settings.labelling)
-        ended = [
-            judge_round(
-                round,
-                seed,
-                learned=learned.of_seed(seed_index),
-                made=made.of_seed(seed_index),
-                epochs=int(student.epochs[seed_index]),
-                loss=float(student.loss[seed_index]),
-                limits=settings.collapse,
-            )
-            if running[seed_index]
-            else Round(round, seed, STOPPED)
-            for seed_index, seed in enumerate(seeds)
-        ]
-        running = np.array([row.status == OK for row in ended])
-        kept.append(learned)
-        probe = _where(running, trained, probe)
-        teacher = _where(running, next_teacher, teacher)
-        history.append(probe)
-        rows.extend(ended)
-        after_round(1)
-    return Probes(
-        weight=np.stack([weight for weight, _ in history]),
-        bias=np.stack([bias for _, bias in history]),
-        scale=head.scale,
-        class_names=head.class_names,
-        seeds=tuple(seeds),
-        rounds=rounds_table(rows),
-        pseudo_labels=np.stack([labels.class_index for labels in kept]),
-        selected=np.stack([labels.selected for labels in kept]),
     )
 
 
@@ -162,94 +51,5 @@ def _read_pseudo_labels(inputs: Inputs, head: ZeroShotHead, labelling: Labelling
     return read_pseudo_labels(inputs.path("pseudo_labels"), expected=expected)
 
 
-def _stack(labels: Sequence[PseudoLabels]) -> PseudoLabels:
-    """Pseudo-labels of every seed, ``[S, N, …]``."""
-    return PseudoLabels(
-        *(np.stack([getattr(one, name.name) for one in labels]) for name in fields(PseudoLabels))
-    )
-
-
 def _policy(adapt: Path) -> str:
     return str(view_settings(adapt)["strong"].get("policy", "disjoint"))
-
-
-def _nothing_kept(labels: PseudoLabels) -> PseudoLabels:
-    """Round 0 learns from nothing."""
-    return replace(
-        labels,
-        class_index=np.full_like(labels.class_index, -1),
-        selected=np.zeros_like(labels.selected),
-    )
-
-
-def _train(
-    head: ZeroShotHead,
-    views: FloatArray | Streamed,
-    labels: PseudoLabels,
-    last: Weights,
-    settings: Settings,
-    seeds: Sequence[int],
-    round: int,
-) -> Student:
-    """Train the students of one round; seeds that have stopped come along for nothing."""
-    if settings.start == "text":
-        start = head.as_round(len(seeds))
-    elif settings.start == "previous":
-        start = last
-    else:
-        start = (np.zeros_like(last[0]), np.zeros_like(last[1]))
-    hard = settings.labelling.labels == "hard"
-    targets = labels.class_index.astype(np.int64) if hard else labels.probabilities
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return train_student(
-        replace(views, device=device)
-        if isinstance(views, Streamed)
-        else torch.from_numpy(views).to(device),
-        torch.from_numpy(targets).to(device),
-        torch.from_numpy(_importance(labels, settings.class_weighting)).to(device),
-        start=(torch.tensor(start[0], device=device), torch.tensor(start[1], device=device)),
-        anchor_weight=torch.tensor(head.weight, device=device),
-        scale=head.scale,
-        optimisation=settings.optimisation,
-        generators=[_generator(seed, round) for seed in seeds],
-    )
-
-
-def _generator(seed: int, round: int) -> torch.Generator:
-    key = sample_key(seed, f"round {round}", "student")
-    return torch.Generator().manual_seed(key % 2**63)
-
-
-def _importance(labels: PseudoLabels, power: float) -> FloatArray:
-    """Factor on the loss of each sample ``[S, N]``, on average 1 over those that are kept."""
-    importance = labels.selected.astype(np.float32)
-    for row, index, selected in zip(importance, labels.class_index, labels.selected, strict=True):
-        # As if one more sample of each class were kept.
-        counts = np.bincount(index[selected], minlength=labels.probabilities.shape[-1]) + 1
-        row *= (counts.mean() / counts[index]) ** power
-        if selected.any():
-            row *= selected.sum() / row.sum()
-    return importance
-
-
-def _label(
-    head: ZeroShotHead, structure: Structure, teacher: Weights, labelling: Labelling
-) -> PseudoLabels:
-    """What the teacher of each seed says of the views of the unlabelled set."""
-    return _stack(
-        [
-            label_views(head.scale * (structure.views @ weight.T) + bias, labelling, structure)
-            for weight, bias in zip(*teacher, strict=True)
-        ]
-    )
-
-
-def _average(old: Weights, new: Weights, decay: float) -> Weights:
-    return (decay * old[0] + (1 - decay) * new[0], decay * old[1] + (1 - decay) * new[1])
-
-
-def _where(good: BoolArray, new: Weights, old: Weights) -> Weights:
-    return (
-        np.where(good[:, None, None], new[0], old[0]).astype(np.float32),
-        np.where(good[:, None], new[1], old[1]).astype(np.float32),
-    )

@@ -1,33 +1,31 @@
 """Supervised reference: logistic regression on the labelled features, the CLIP authors' recipe."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+from annotated_types import Gt, Le
 
 from lpclip.methods.base import Inputs
-from lpclip.methods.training.labelled import Labelled, fit_draws, read_labelled
+from lpclip.methods.training.labelled import Labelled, LabelShare, fit_draws, read_labelled
 from lpclip.methods.training.regression import Sweep, choose_c, fit_regression
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
+from lpclip.utils.settings import settings_class
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
 
 
-@dataclass(frozen=True)
+@settings_class
 class Settings(Sweep):
-    """How the regression is fitted.
+    """How the regression is fitted."""
 
-    Attributes:
-        validation: share of the labels on which C is chosen; then all are fitted.
-        label_share: share of the labels of each class that the method sees, drawn by the seed;
-            others are left, for a method such as ``temperature_scaling``.
-    """
-
-    validation: float = 0.2
-    label_share: float = 1.0
+    validation: Annotated[float, Gt(0), Le(0.5)] = 0.2
+    """Share of the labels on which C is chosen; then all are fitted."""
+    label_share: LabelShare = 1.0
+    """Share of the labels of each class that the method sees, sampled by the seed; the others are
+    left for a method such as temperature_scaling."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
@@ -50,6 +48,8 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
 def _fit(
     part: Labelled, scale: float, settings: Settings, seed: int
 ) -> tuple[FloatArray, FloatArray]:
+    from sklearn.model_selection import train_test_split  # not at every start of Snakemake
+
     features, n_classes = part.features * scale, len(np.unique(part.labels))
     n = len(part.labels)
     split = train_test_split(

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -14,6 +13,7 @@ from lpclip.methods.training.labelled import Labelled, read_labelled
 from lpclip.storage.probes import Probes, mean_of_members
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray, IntArray
+from lpclip.utils.settings import Count, settings_class
 
 log = logging.getLogger(__name__)
 
@@ -23,18 +23,15 @@ NEEDS: tuple[str, ...] = ("clean", "probes", "samples")
 LOG_TEMPERATURES = (np.log(0.01), np.log(100.0))
 
 
-@dataclass(frozen=True)
+@settings_class
 class Settings:
-    """What is scaled, and by which labels.
-
-    Attributes:
-        method: name of the method whose last probes are scaled.
-        labels: how many labels of the adapt set the temperature is fitted on, drawn by the seed
-            from those that the method has not seen.
-    """
+    """What is scaled, and by which labels."""
 
     method: str
-    labels: int = 100
+    """The method whose last probes are scaled."""
+    labels: Count = 100
+    """Labels of the adapt set that the temperature is fitted on, sampled by the seed from those
+    that the method has not seen."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:

@@ -1,28 +1,25 @@
 """WiSE-FT: weights part of the way from zero-shot to a trained head (Wortsman et al. 2022)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lpclip.methods.base import Inputs
 from lpclip.methods.training.from_probes import change_last, read_base
 from lpclip.storage.probes import Probes, between
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
+from lpclip.utils.settings import Share, settings_class
 
 NEEDS: tuple[str, ...] = ("probes",)
 
 
-@dataclass(frozen=True)
+@settings_class
 class Settings:
-    """What is interpolated.
-
-    Attributes:
-        method: name of the method whose last probes are the end of the way.
-        alpha: 0 is zero-shot, 1 the trained head. It is not chosen by any label.
-    """
+    """What is interpolated."""
 
     method: str
-    alpha: float = 0.5
+    """The method whose last probes are the end of the way."""
+    alpha: Share = 0.5
+    """0 is zero-shot, 1 the other method's probe. It is not chosen by any label."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:

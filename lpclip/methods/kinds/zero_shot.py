@@ -1,18 +1,18 @@
 """Zero-shot CLIP: the text features are the probe, nothing is trained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lpclip.methods.base import Inputs
 from lpclip.methods.training.rounds import Round, rounds_table
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
+from lpclip.utils.settings import settings_class
 
 NEEDS: tuple[str, ...] = ()
 SEEDED = False
 
 
-@dataclass(frozen=True)
+@settings_class
 class Settings:
     """Zero-shot CLIP has no settings."""
 

@@ -6,14 +6,13 @@ docs/method.md explains the corrections.
 
 import json
 import logging
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from scipy.special import softmax
 
 from lpclip.methods.labelling.priors import apply_prior
+from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature
 from lpclip.storage.features import read_features, read_rows
 from lpclip.storage.hdf5 import read_provenance
@@ -22,37 +21,6 @@ from lpclip.storage.text import read_head, text_fingerprint
 from lpclip.types import FloatArray, IntArray, OutputFile
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Labelling:
-    """How predictions become targets.
-
-    Attributes:
-        labels: ``hard`` (the most probable class) or ``soft`` (the distribution).
-        temperature: logits are divided by it before the softmax; ``auto``: so that the mean
-            confidence is the agreement of neighbours, whatever the model's scale.
-        structure: weight of the log-likelihoods of Gaussian classes, fitted to the predictions
-            themselves, that are added to the logits; 0 leaves them out.
-        prior: ``auto``: align to class frequencies that are estimated; ``none``; ``align``:
-            divide by the mean prediction of each class, so that classes predicted too often
-            become less probable; ``sinkhorn``: every class gets the same share of the samples.
-            The last two are right only where the set is balanced.
-        prior_radius: of ``auto``, see ``lpclip.methods.labelling.priors.estimated_frequencies``.
-        threshold: samples of at least this confidence are kept; 0 keeps all.
-        class_floor: whatever the threshold, this share of each predicted class, the most
-            confident ones, is kept, so that hard classes are not lost.
-        top_k: of all these keep the k most confident of each predicted class; 0 keeps all.
-    """
-
-    labels: str = "hard"
-    temperature: float | Literal["auto"] = "auto"
-    structure: float = 0.6
-    prior: str = "auto"
-    prior_radius: float = 0.35
-    threshold: float = 0.5
-    class_floor: float = 0.3
-    top_k: int = 0
 
 
 def pseudo_labels(

@@ -11,25 +11,13 @@ from torch import Tensor
 
 from lpclip.methods.base import Inputs
 from lpclip.methods.training.labelled import read_labelled
-from lpclip.methods.training.student import Optimisation, own_parameters, train_student
+from lpclip.methods.training.settings import Optimisation
+from lpclip.methods.training.student import own_parameters, train_student
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
 from lpclip.utils.rng import sample_key
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class OnLabels(Optimisation):
-    """How a head is trained on labels: passes until the loss on a tenth of them falls no more.
-
-    Members of a linear layer differ by where they started and when they stopped, since all of
-    them would end at the same optimum.
-    """
-
-    epochs: int = 100
-    learning_rate: float = 3e-3
-    patience: int = 5
 
 
 @dataclass(frozen=True)

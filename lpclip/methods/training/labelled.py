@@ -3,13 +3,16 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
 import numpy as np
+from annotated_types import Gt, Le
 
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import read_labels
 from lpclip.errors import LpclipError
 from lpclip.methods.base import Inputs, after_zero_shot
+from lpclip.methods.training.settings import Optimisation
 from lpclip.storage.features import read_features
 from lpclip.storage.probes import Probes
 from lpclip.storage.samples import read_samples
@@ -17,8 +20,24 @@ from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray, IntArray
 from lpclip.utils.progress import progress
 from lpclip.utils.rng import sample_key
+from lpclip.utils.settings import Count, CountOrZero, Positive, settings_class
 
 log = logging.getLogger(__name__)
+
+LabelShare: TypeAlias = Annotated[float, Gt(0), Le(1)]
+
+
+@settings_class
+class OnLabels(Optimisation):
+    """How a head is trained on labels: passes until the loss on a tenth of them falls no more.
+
+    Members of a linear layer differ by where they started and when they stopped, since all of
+    them would end at the same optimum.
+    """
+
+    epochs: Count = 100
+    learning_rate: Positive = 0.003
+    patience: CountOrZero = 5
 
 
 @dataclass(frozen=True)

@@ -3,33 +3,28 @@
 import logging
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 
 from lpclip.types import FloatArray, IntArray
+from lpclip.utils.settings import Count, settings_class
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@settings_class
 class Sweep:
-    """Which values of C are tried, and how each is fitted.
-
-    Attributes:
-        log10_c_low: smallest inverse regularisation that is tried, as a power of ten.
-        log10_c_high: largest.
-        c_steps: how many values, evenly spaced between them.
-        max_iterations: of L-BFGS.
-    """
+    """Which values of C are tried, and how each is fitted."""
 
     log10_c_low: float = -6.0
+    """Smallest inverse regularisation C that is tried, as a power of ten."""
     log10_c_high: float = 6.0
-    c_steps: int = 25
-    max_iterations: int = 1000
+    """Largest inverse regularisation C that is tried, as a power of ten."""
+    c_steps: Count = 25
+    """How many values of C are tried, evenly spaced on the logarithmic scale."""
+    max_iterations: Count = 1000
+    """Iterations of L-BFGS, at most."""
 
 
 def choose_c(
@@ -49,6 +44,8 @@ def choose_c(
         sweep: values to try.
         by_accuracy: the most accurate, of equal ones the likeliest; else the likeliest.
     """
+    from sklearn.metrics import log_loss  # not at every start of Snakemake
+
     values = np.logspace(sweep.log10_c_low, sweep.log10_c_high, sweep.c_steps)
     right, loss = np.zeros(len(values)), np.zeros(len(values))
     n_held = 0
@@ -77,9 +74,10 @@ def fit_regression(
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def _regression(
-    features: FloatArray, labels: IntArray, c: float, sweep: Sweep
-) -> LogisticRegression:
+def _regression(features: FloatArray, labels: IntArray, c: float, sweep: Sweep) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=c, max_iter=sweep.max_iterations)
     with warnings.catch_warnings():
         # The recipe bounds the iterations; with little regularisation they do not suffice.

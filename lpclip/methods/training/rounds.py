@@ -1,22 +1,13 @@
 """The table of rounds: what each round of each seed kept, how sure it was, how it ended."""
 
-from __future__ import annotations
-
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import nan
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from lpclip.types import IntArray
-
-if TYPE_CHECKING:
-    from lpclip.storage.pseudo_labels import PseudoLabels
-
-log = logging.getLogger(__name__)
 
 OK, COLLAPSED, STOPPED = "ok", "collapsed", "stopped"
 
@@ -47,79 +38,6 @@ class Round:
     agreement: float = nan
     epochs: int = 0
     loss: float = nan
-
-
-@dataclass(frozen=True)
-class Collapse:
-    """When a round counts as collapsed; shares are of the round before.
-
-    Attributes:
-        coverage: the share of samples kept falls below this share of what it was.
-        balance: the balance of the predicted classes falls below this share of what it was.
-        agreement: student and teacher predict the same for fewer samples than this share.
-    """
-
-    coverage: float = 0.5
-    balance: float = 0.8
-    agreement: float = 0.5
-
-
-def judge_round(
-    round: int,
-    seed: int,
-    *,
-    learned: PseudoLabels,
-    made: PseudoLabels,
-    epochs: int,
-    loss: float,
-    limits: Collapse,
-) -> Round:
-    """Judge one seed's round by the labels that it learned and those that it would give.
-
-    Args:
-        round: the round, from 1.
-        seed: of the training.
-        learned: pseudo-labels that the student learned, ``[N]``.
-        made: those that it makes as a teacher.
-        epochs: passes over the views.
-        loss: in the last of them.
-        limits: beyond which the round has collapsed.
-    """
-    n_classes = learned.probabilities.shape[-1]
-    confidence = learned.confidence[learned.selected]
-    coverage = float(learned.selected.mean())
-    balance = class_balance(learned.class_index, n_classes)
-    agreement = float(np.mean(made.class_index == learned.class_index))
-    next_coverage = float(made.selected.mean())
-    next_balance = class_balance(made.class_index, n_classes)
-    reason = ""
-    if not learned.selected.any():
-        reason = "no sample is confident enough; lower the threshold"
-    elif next_coverage < limits.coverage * coverage:
-        reason = f"coverage fell from {coverage:.2f} to {next_coverage:.2f}"
-    elif next_balance < limits.balance * balance:
-        reason = f"class balance fell from {balance:.2f} to {next_balance:.2f}"
-    elif agreement < limits.agreement:
-        reason = f"it agrees with its teacher on {agreement:.2f} of the samples"
-    if reason:
-        log.warning(
-            "round %d of seed %d collapsed: %s. The probe of round %d is kept.",
-            round,
-            seed,
-            reason,
-            round - 1,
-        )
-    return Round(
-        round,
-        seed,
-        COLLAPSED if reason else OK,
-        coverage=coverage,
-        confidence=float(confidence.mean()) if len(confidence) else nan,
-        balance=balance,
-        agreement=agreement,
-        epochs=epochs,
-        loss=loss,
-    )
 
 
 def rounds_table(rounds: Sequence[Round]) -> pd.DataFrame:

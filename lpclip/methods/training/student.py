@@ -7,32 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lpclip.methods.training.settings import Optimisation
 from lpclip.methods.training.streaming import InMemory, Views
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How a student is trained.
-
-    Attributes:
-        epochs: passes over all views of the samples that were kept, at most.
-        batch_size: views per step.
-        learning_rate: of Adam.
-        weight_decay: decoupled, on weights and biases.
-        anchor: strength of the pull towards the zero-shot weights, ``anchor / 2`` times the
-            squared distance.
-        patience: stop a seed after this many passes without a lower loss on held-out
-            pseudo-labels, and keep its best pass; 0 trains all passes.
-        held_out: share of the samples that this loss is measured on.
-    """
-
-    epochs: int = 20
-    batch_size: int = 256
-    learning_rate: float = 3e-4
-    weight_decay: float = 0.0
-    anchor: float = 0.0
-    patience: int = 0
-    held_out: float = 0.1
 
 
 @dataclass(frozen=True)

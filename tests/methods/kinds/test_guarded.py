@@ -8,11 +8,12 @@ import pytest
 
 from lpclip.errors import LpclipError
 from lpclip.methods.base import Inputs
-from lpclip.methods.kinds import guarded
 from lpclip.methods.kinds.guarded import Settings, fit
+from lpclip.methods.labelling.structure import Structure
 from lpclip.methods.registry import needs
-from lpclip.methods.training import guard
+from lpclip.methods.training import examine, guard
 from lpclip.methods.training.guard import Worth
+from lpclip.methods.training.pool import read_pool
 from lpclip.storage.probes import between, write_probes
 from tests.helpers.clusters import MODEL, SETTINGS, World
 
@@ -111,11 +112,11 @@ def test_the_heads_of_the_halves_learn_one_half_each(world, base, monkeypatch):
         learned.append(pool)
         return self_train(head, pool, *arguments, **more)
 
-    self_train = guarded.self_train
-    monkeypatch.setattr(guarded, "self_train", spy)
-    pool = guarded.read_pool(world.head, world.adapt, TRAINING)
-    guarded.examine(world.head, pool, base, TRAINING)
-    halves = guarded.Structure(pool.teacher).halves
+    self_train = examine.self_train
+    monkeypatch.setattr(examine, "self_train", spy)
+    pool = read_pool(world.head, world.adapt, TRAINING)
+    examine.examine(world.head, pool, base, TRAINING)
+    halves = Structure(pool.teacher).halves
     assert len(learned) == 2
     for part, half in zip(learned, (halves, ~halves), strict=True):
         np.testing.assert_array_equal(part.teacher, pool.teacher[:, half])
@@ -136,13 +137,13 @@ def test_evidence_is_of_the_last_rounds_once_per_seed_whatever_the_strengths(
         looked_at.append(logits)
         return gather(structure, **logits)
 
-    self_train, gather = guarded.self_train, guarded.gather
-    monkeypatch.setattr(guarded, "self_train", keep)
-    monkeypatch.setattr(guarded, "gather", spy)
-    pool = guarded.read_pool(world.head, world.adapt, TRAINING)
+    self_train, gather = examine.self_train, examine.gather
+    monkeypatch.setattr(examine, "self_train", keep)
+    monkeypatch.setattr(examine, "gather", spy)
+    pool = read_pool(world.head, world.adapt, TRAINING)
     # Large biases; students of clusters have hardly any.
     biased = replace(base, bias=base.bias + np.arange(3, dtype=np.float32) * (base.bias != 0))
-    guarded.examine(world.head, pool, biased, TRAINING)
+    examine.examine(world.head, pool, biased, TRAINING)
     heads = {
         "head": (1.0, biased),
         "first_half": (1.0, halves[0]),

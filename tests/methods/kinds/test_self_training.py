@@ -10,10 +10,13 @@ import pytest
 from lpclip.errors import LpclipError
 from lpclip.methods.base import Inputs
 from lpclip.methods.kinds import self_training
-from lpclip.methods.kinds.self_training import fit, self_train
-from lpclip.methods.labelling.pseudo_labels import Labelling, label, mean_prediction, pseudo_labels
+from lpclip.methods.kinds.self_training import fit
+from lpclip.methods.labelling.pseudo_labels import label, mean_prediction, pseudo_labels
+from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.training import self_training as training
+from lpclip.methods.training.collapse import Collapse
 from lpclip.methods.training.pool import half_of_each, read_pool
-from lpclip.methods.training.rounds import Collapse
+from lpclip.methods.training.self_training import self_train
 from lpclip.methods.training.streaming import Streamed
 from lpclip.storage.features import write_features
 from lpclip.storage.hdf5 import open_file
@@ -259,8 +262,8 @@ def importances(monkeypatch):
         given.append(importance.cpu().numpy())
         return train(views, targets, importance, **more)
 
-    train = self_training.train_student
-    monkeypatch.setattr(self_training, "train_student", spy)
+    train = training.train_student
+    monkeypatch.setattr(training, "train_student", spy)
     return given
 
 
@@ -298,7 +301,7 @@ def test_class_weighting_1_gives_every_class_about_the_same_share_of_the_loss(wo
 
 
 def test_class_weighting_of_nothing_is_nothing(world, importances):
-    nothing = replace(SETTINGS, rounds=1, class_weighting=1.0, labelling=plain(threshold=1.1))
+    nothing = replace(SETTINGS, rounds=1, class_weighting=1.0, labelling=plain(threshold=1.0))
     world.fit(nothing)
     assert (importances[0] == 0).all()
 

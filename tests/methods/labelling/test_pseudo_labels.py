@@ -10,13 +10,13 @@ import pytest
 from lpclip.errors import LpclipError
 from lpclip.methods.labelling.priors import PRIORS, apply_prior
 from lpclip.methods.labelling.pseudo_labels import (
-    Labelling,
     label,
     label_views,
     mean_prediction,
     pseudo_labels,
     rank_in_class,
 )
+from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.labelling.structure import Structure
 from lpclip.storage.features import normalise, write_features
 from lpclip.storage.hdf5 import open_file, provenance_of
@@ -107,7 +107,7 @@ def test_the_class_floor_keeps_the_surest_share_of_every_predicted_class(floor):
         own = sorted(np.flatnonzero(index == c), key=lambda i: -confidence[i])
         expected[own[: ceil(floor * len(own))]] = True
     np.testing.assert_array_equal(
-        label(p, plain(threshold=1.1, class_floor=floor)).selected, expected
+        label(p, plain(threshold=1.0, class_floor=floor)).selected, expected
     )
     assert set(index[expected]) == set(index)
     made = label(p, plain(threshold=0.8, class_floor=floor))

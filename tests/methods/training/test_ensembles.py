@@ -10,12 +10,12 @@ from lpclip.errors import LpclipError
 from lpclip.methods.kinds import batch_ensemble, deep_ensemble, mc_dropout
 from lpclip.methods.kinds.batch_ensemble import rank_one
 from lpclip.methods.registry import needs, sees_labels
-from lpclip.methods.training.student import Optimisation
+from lpclip.methods.training.labelled import OnLabels
 from lpclip.storage import probes
 from lpclip.storage.probe import load_probe
 from tests.helpers.labelled import SCALE, softmax, world
 
-SHORT = Optimisation(epochs=30, batch_size=32, learning_rate=0.01, patience=3)
+SHORT = OnLabels(epochs=30, batch_size=32, learning_rate=0.01, patience=3)
 KINDS = [deep_ensemble, mc_dropout, batch_ensemble]
 
 

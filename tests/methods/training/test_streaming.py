@@ -11,8 +11,9 @@ import torch
 
 from lpclip.errors import LpclipError
 from lpclip.methods.training import streaming
+from lpclip.methods.training.settings import Optimisation
 from lpclip.methods.training.streaming import InMemory, stream_cache
-from lpclip.methods.training.student import Optimisation, train_student
+from lpclip.methods.training.student import train_student
 from lpclip.storage.features import read_features, write_features
 from tests.helpers.streamed import stream_array
 from tests.methods.training.test_student import C, D
@@ -149,7 +150,8 @@ from pathlib import Path
 import torch
 from lpclip.storage.features import read_features
 from lpclip.methods.training.streaming import stream_cache
-from lpclip.methods.training.student import Optimisation, train_student
+from lpclip.methods.training.settings import Optimisation
+from lpclip.methods.training.student import train_student
 
 def peak():  # megabytes; getrusage also counts the process before exec
     status = Path("/proc/self/status").read_text()

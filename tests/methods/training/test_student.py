@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lpclip.methods.training.student import Optimisation, _dropout, train_student
+from lpclip.methods.training.settings import Optimisation
+from lpclip.methods.training.student import _dropout, train_student
 
 V, N, C, D = 2, 30, 3, 8
 SCALE = 10.0

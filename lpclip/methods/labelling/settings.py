@@ -1,0 +1,33 @@
+"""Settings of a labelling: how a teacher's predictions become pseudo-labels."""
+
+from typing import Literal
+
+from lpclip.utils.settings import CountOrZero, NotNegative, Positive, Share, settings_class
+
+
+@settings_class
+class Labelling:
+    """How a teacher's predictions become pseudo-labels."""
+
+    labels: Literal["hard", "soft"] = "hard"
+    """hard learns the most probable class, soft the distribution over classes."""
+    temperature: Positive | Literal["auto"] = "auto"
+    """Divides the logits before the softmax; auto makes the mean confidence the agreement of
+    neighbours, so that thresholds mean the same for every model."""
+    structure: NotNegative = 0.6
+    """Weight of the log-likelihoods of Gaussian classes, fitted to the features and predictions,
+    that are added to the logits; 0 leaves them out."""
+    prior: Literal["none", "align", "sinkhorn", "auto"] = "auto"
+    """auto aligns the predictions to estimated class frequencies; none leaves them as they are;
+    align (divide by the mean prediction of each class) and sinkhorn (the same share of the samples
+    for every class) assume that all classes are equally frequent."""
+    prior_radius: NotNegative = 0.35
+    """Of auto: how far the estimated frequencies may be from the predicted ones, in total variation
+    per share of errors."""
+    threshold: Share = 0.5
+    """Pseudo-labels of at least this confidence are learned; 0 learns all."""
+    class_floor: Share = 0.3
+    """The most confident share of each predicted class, learned whatever the threshold, so that
+    hard classes are not lost."""
+    top_k: CountOrZero = 0
+    """Learn no more than the k most confident samples of each predicted class; 0 learns all."""

@@ -1,0 +1,187 @@
+"""Self-training: rounds in which a student learns the labels of the teacher before it.
+
+Each round the probe of the round before labels the weak views, the confident samples are kept,
+and a student learns them from the strong views (Laroudie et al. 2023, arXiv 2309.10361), or from
+weak and strong ones.
+No file that this module can reach holds a label.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from lpclip.methods.labelling.pseudo_labels import label_views
+from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.labelling.structure import Structure
+from lpclip.methods.training.collapse import judge_round
+from lpclip.methods.training.pool import Pool
+from lpclip.methods.training.rounds import OK, STOPPED, Round, rounds_table
+from lpclip.methods.training.self_training_settings import Settings
+from lpclip.methods.training.streaming import Streamed
+from lpclip.methods.training.student import Student, train_student
+from lpclip.storage.probes import Probes
+from lpclip.storage.pseudo_labels import PseudoLabels
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import BoolArray, FloatArray
+from lpclip.utils.rng import sample_key
+
+Weights: TypeAlias = tuple[FloatArray, FloatArray]  # weight [S, C, D], bias [S, C]
+
+
+def self_train(
+    head: ZeroShotHead,
+    pool: Pool,
+    settings: Settings,
+    seeds: Sequence[int],
+    *,
+    labels: PseudoLabels | None = None,
+    after_round: Callable[[int], None] = lambda _: None,
+) -> Probes:
+    """The rounds of all seeds together, on arrays.
+
+    Args:
+        head: the first teacher, and what ``start: text`` starts from.
+        pool: the unlabelled set.
+        settings: of the rounds.
+        seeds: S seeds; each gives what it would give alone.
+        labels: the first teacher's, ``[N]``; made here if None.
+        after_round: called with 1 after every round.
+    """
+    structure = Structure(pool.teacher)
+    probe = teacher = head.as_round(len(seeds))
+    if labels is None:
+        made = _label(head, structure, teacher, settings.labelling)
+    else:
+        made = _stack([labels] * len(seeds))
+    history, kept = [probe], [_nothing_kept(made)]
+    rows = [Round(0, seed) for seed in seeds]
+    running = np.ones(len(seeds), dtype=bool)
+    for round in range(1, settings.rounds + 1):
+        learned = made
+        student = _train(head, pool.student, learned, probe, settings, seeds, round)
+        trained = (student.weight.cpu().numpy(), student.bias.cpu().numpy())
+        next_teacher = _average(teacher, trained, settings.teacher_decay)
+        made = _label(head, structure, next_teacher, settings.labelling)
+        ended = [
+            judge_round(
+                round,
+                seed,
+                learned=learned.of_seed(seed_index),
+                made=made.of_seed(seed_index),
+                epochs=int(student.epochs[seed_index]),
+                loss=float(student.loss[seed_index]),
+                limits=settings.collapse,
+            )
+            if running[seed_index]
+            else Round(round, seed, STOPPED)
+            for seed_index, seed in enumerate(seeds)
+        ]
+        running = np.array([row.status == OK for row in ended])
+        kept.append(learned)
+        probe = _where(running, trained, probe)
+        teacher = _where(running, next_teacher, teacher)
+        history.append(probe)
+        rows.extend(ended)
+        after_round(1)
+    return Probes(
+        weight=np.stack([weight for weight, _ in history]),
+        bias=np.stack([bias for _, bias in history]),
+        scale=head.scale,
+        class_names=head.class_names,
+        seeds=tuple(seeds),
+        rounds=rounds_table(rows),
+        pseudo_labels=np.stack([labels.class_index for labels in kept]),
+        selected=np.stack([labels.selected for labels in kept]),
+    )
+
+
+def _stack(labels: Sequence[PseudoLabels]) -> PseudoLabels:
+    """Pseudo-labels of every seed, ``[S, N, …]``."""
+    return PseudoLabels(
+        *(np.stack([getattr(one, name.name) for one in labels]) for name in fields(PseudoLabels))
+    )
+
+
+def _nothing_kept(labels: PseudoLabels) -> PseudoLabels:
+    """Round 0 learns from nothing."""
+    return replace(
+        labels,
+        class_index=np.full_like(labels.class_index, -1),
+        selected=np.zeros_like(labels.selected),
+    )
+
+
+def _train(
+    head: ZeroShotHead,
+    views: FloatArray | Streamed,
+    labels: PseudoLabels,
+    last: Weights,
+    settings: Settings,
+    seeds: Sequence[int],
+    round: int,
+) -> Student:
+    """Train the students of one round; seeds that have stopped come along for nothing."""
+    if settings.start == "text":
+        start = head.as_round(len(seeds))
+    elif settings.start == "previous":
+        start = last
+    else:
+        start = (np.zeros_like(last[0]), np.zeros_like(last[1]))
+    hard = settings.labelling.labels == "hard"
+    targets = labels.class_index.astype(np.int64) if hard else labels.probabilities
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return train_student(
+        replace(views, device=device)
+        if isinstance(views, Streamed)
+        else torch.from_numpy(views).to(device),
+        torch.from_numpy(targets).to(device),
+        torch.from_numpy(_importance(labels, settings.class_weighting)).to(device),
+        start=(torch.tensor(start[0], device=device), torch.tensor(start[1], device=device)),
+        anchor_weight=torch.tensor(head.weight, device=device),
+        scale=head.scale,
+        optimisation=settings.optimisation,
+        generators=[_generator(seed, round) for seed in seeds],
+    )
+
+
+def _generator(seed: int, round: int) -> torch.Generator:
+    key = sample_key(seed, f"round {round}", "student")
+    return torch.Generator().manual_seed(key % 2**63)
+
+
+def _importance(labels: PseudoLabels, power: float) -> FloatArray:
+    """Factor on the loss of each sample ``[S, N]``, on average 1 over those that are kept."""
+    importance = labels.selected.astype(np.float32)
+    for row, index, selected in zip(importance, labels.class_index, labels.selected, strict=True):
+        # As if one more sample of each class were kept.
+        counts = np.bincount(index[selected], minlength=labels.probabilities.shape[-1]) + 1
+        row *= (counts.mean() / counts[index]) ** power
+        if selected.any():
+            row *= selected.sum() / row.sum()
+    return importance
+
+
+def _label(
+    head: ZeroShotHead, structure: Structure, teacher: Weights, labelling: Labelling
+) -> PseudoLabels:
+    """What the teacher of each seed says of the views of the unlabelled set."""
+    return _stack(
+        [
+            label_views(head.scale * (structure.views @ weight.T) + bias, labelling, structure)
+            for weight, bias in zip(*teacher, strict=True)
+        ]
+    )
+
+
+def _average(old: Weights, new: Weights, decay: float) -> Weights:
+    return (decay * old[0] + (1 - decay) * new[0], decay * old[1] + (1 - decay) * new[1])
+
+
+def _where(good: BoolArray, new: Weights, old: Weights) -> Weights:
+    return (
+        np.where(good[:, None, None], new[0], old[0]).astype(np.float32),
+        np.where(good[:, None], new[1], old[1]).astype(np.float32),
+    )

@@ -1,0 +1,45 @@
+"""Settings of self-training."""
+
+from dataclasses import field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Lt
+
+from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.training.collapse import Collapse
+from lpclip.methods.training.settings import Optimisation
+from lpclip.utils.settings import Count, Positive, Share, Written, settings_class
+
+
+@settings_class
+class Settings:
+    """How the rounds of self-training run."""
+
+    labelling: Annotated[Labelling, Written(str)] = field(default_factory=Labelling)
+    """How a teacher's predictions become targets, in every round: a name of the section
+    labellings."""
+    rounds: Count = 3
+    """How many rounds, after round 0, the zero-shot head."""
+    class_weighting: Share = 0.5
+    """The loss of a sample is multiplied by the frequency of its pseudo-label to this negative
+    power: 0 follows the frequencies of the unlabelled set, 1 evens them out."""
+    start: Literal["text", "previous", "zero"] = "text"
+    """Where the student of each round starts: the text features, the probe of the round before, or
+    zero."""
+    teacher_decay: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """The teacher is a moving average of the probes: this share of the last teacher stays; 0 makes
+    the last probe the teacher."""
+    student_view: Literal["both", "strong", "weak", "clean"] = "both"
+    """What the student learns from: strong views, weak ones, or both, half of the versions of each,
+    so that training takes no longer. clean leaves random views out, for the teachers of later
+    rounds too, and is used whatever is set where the adapt set has only features."""
+    teacher_view: Annotated[Literal["weak", "clean"], Written()] = "weak"
+    """What the teacher labels."""
+    memory_gb: Positive = 4.0
+    """Gigabytes (1e9 bytes, float32) that the student's views may take. More are streamed from the
+    cache in every pass, so much at once, in shuffled blocks of 1024 rows that are shuffled again
+    together; that is another order than in memory, and so another result."""
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    """How each student is trained."""
+    collapse: Collapse = field(default_factory=Collapse)
+    """When a round is dropped and its seed ends."""
