@@ -14,9 +14,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/settings.smk"
-include: "workflow/rules/files.smk"
-include: "workflow/rules/made_from.smk"
 include: "workflow/rules/index.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/copy.smk"

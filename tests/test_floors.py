@@ -13,7 +13,8 @@ FLOORS = (
     {"storage", "transforms", "models"},
     {"data"},
     {"features", "methods", "evaluation"},
-    {"config", "reporting"},
+    {"reporting"},
+    {"config"},
     {"cli"},
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS, start=1) for name in names}

@@ -1,10 +1,9 @@
-"""The part of the configuration's check that is about models: what can be said without torch."""
+"""The part of the configuration's check that is about models: what needs no PyTorch."""
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from lpclip.config.schema import Model
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.models import tiny
 from lpclip.models.spec import FOLDER, HUB, PRECOMPUTED, is_checkpoint, is_transformers_clip
@@ -13,51 +12,49 @@ from lpclip.utils.packages import package_folder
 _ONLY_PRECOMPUTED = ("scale", "bias", "weights")
 
 
-def complete_models(config: Mapping[str, Any]) -> None:
-    """Refuse models that cannot be; weights that come with an architecture are an empty text.
+def check_model(name: str, model: Model) -> None:
+    """Refuse a model that cannot be.
 
     Raises:
-        LpclipError: an architecture that open_clip does not know, no weights or too many, or a
+        LpclipError: an architecture that open_clip does not have, no weights or too many, or a
             file or folder that is not there.
     """
-    for name, model in config["models"].items():
-        where = f"configuration: models.{name}"
-        architecture, pretrained = model["architecture"], model.get("pretrained")
-        if pretrained == PRECOMPUTED:
-            continue
-        for key in _ONLY_PRECOMPUTED:
-            if key in model:
-                raise LpclipError(
-                    f"{where}.{key} is for 'pretrained: {PRECOMPUTED}'; a model that is loaded has "
-                    "its own. Remove it."
-                )
-        if architecture.startswith((HUB, FOLDER)):
-            if pretrained:
-                raise LpclipError(
-                    f"{where}.pretrained is not for '{architecture}', which brings its own "
-                    "weights. Remove it."
-                )
-            model["pretrained"] = ""
-            if architecture.startswith(FOLDER):
-                _check_folder(where, Path(architecture.removeprefix(FOLDER)))
-            continue
-        if architecture not in (known := architectures()):
+    where = f"configuration: models.{name}"
+    architecture, pretrained = model.architecture, model.pretrained
+    if pretrained == PRECOMPUTED:
+        return
+    for key in _ONLY_PRECOMPUTED:
+        if getattr(model, key) is not None:
             raise LpclipError(
-                f"{where}: open_clip has no architecture '{architecture}'. "
-                f"{did_you_mean(architecture, known)}"
+                f"{where}.{key} is for 'pretrained: {PRECOMPUTED}'; a model that is loaded has "
+                "its own. Remove it."
             )
-        if not pretrained:
+    if architecture.startswith((HUB, FOLDER)):
+        if pretrained:
             raise LpclipError(
-                f"{where} lacks the key 'pretrained': a pretrained tag of open_clip or the path "
-                "of a checkpoint."
+                f"{where}.pretrained is not for '{architecture}', which brings its own weights. "
+                "Remove it."
             )
-        if is_checkpoint(pretrained) and not Path(pretrained).is_file():
-            raise LpclipError(f"{where}.pretrained: the file '{pretrained}' does not exist.")
+        if architecture.startswith(FOLDER):
+            _check_folder(where, Path(architecture.removeprefix(FOLDER)))
+        return
+    if architecture not in (known := architectures()):
+        raise LpclipError(
+            f"{where}: open_clip has no architecture '{architecture}'. "
+            f"{did_you_mean(architecture, known)}"
+        )
+    if not pretrained:
+        raise LpclipError(
+            f"{where} lacks the setting 'pretrained': a pretrained tag of open_clip or the path "
+            "of a checkpoint."
+        )
+    if is_checkpoint(pretrained) and not Path(pretrained).is_file():
+        raise LpclipError(f"{where}.pretrained: the file '{pretrained}' does not exist.")
 
 
 @cache
 def architectures() -> tuple[str, ...]:
-    """Names of all architectures, found without importing open_clip, which takes seconds."""
+    """Return the names of all architectures without importing open_clip, which takes seconds."""
     folder = package_folder("open_clip") / "model_configs"
     return (tiny.ARCHITECTURE, *sorted(path.stem for path in folder.glob("*.json")))
 

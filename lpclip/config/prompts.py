@@ -6,9 +6,11 @@ stages that use it: an edited file runs these again and no others.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lpclip.config.schema import Benchmark
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
 from lpclip.storage.text_tables import read_text
@@ -26,31 +28,44 @@ _PLACES = ("{}", "{c}", "{classname}")
 _LIKE_A_PLACE = re.compile(r"\{[^{}]*\}|<[^<>]*>|\[[^\[\]]*\]|%s|\$\w+")
 
 
-def complete_prompts(config: Mapping[str, Any]) -> None:
-    """Put texts in the place of the files and sets that hold them, in every benchmark.
+@dataclass(frozen=True)
+class Texts:
+    """Texts of a benchmark, read from where they are.
 
-    ``class_names`` and ``templates`` become lists, ``prompts`` one list of descriptions per class,
-    in the order of the class names, which may be left out: then they are those of the file.
+    Attributes:
+        class_names: one per class; None where the file of text features has to hold them.
+        templates: sentences with {} in the place of a name.
+        prompts: descriptions of every class, in the order of the names.
+    """
+
+    class_names: Sequence[str] | None = None
+    templates: Sequence[str] | None = None
+    prompts: Sequence[Sequence[str]] | None = None
+
+
+def read_texts(name: str, benchmark: Benchmark) -> Texts:
+    """Read class names, templates and prompts from the files and sets that hold them.
+
+    Names may be left out where prompts are given: then they are those of the file.
 
     Raises:
         LpclipError: a file that cannot be read, an unknown set, empty or repeated names, names of
             which templates make the same text, a template without ``{}``, or prompts that are not
             those of the classes.
     """
-    for name, benchmark in config["benchmarks"].items():
-        where = f"configuration: benchmarks.{name}"
-        given = benchmark.get("class_names")
-        if given is not None:
-            benchmark["class_names"] = _class_names(f"{where}.class_names", given)
-        if "templates" in benchmark:
-            if given is not None and given != IMAGENET:
-                _check_alike(f"{where}.class_names", benchmark["class_names"])
-            benchmark["templates"] = _templates(f"{where}.templates", benchmark["templates"])
-        if "prompts" in benchmark:
-            prompts = _prompts(f"{where}.prompts", benchmark["prompts"])
-            names = benchmark.setdefault("class_names", list(prompts))
-            _check_same(f"{where}.prompts: {benchmark['prompts']}", prompts, names)
-            benchmark["prompts"] = [prompts[class_name] for class_name in names]
+    where, given = f"configuration: benchmarks.{name}", benchmark.class_names
+    names = None if given is None else _class_names(f"{where}.class_names", given)
+    templates = prompts = None
+    if benchmark.templates is not None:
+        if names is not None and given != IMAGENET:
+            _check_alike(f"{where}.class_names", names)
+        templates = _templates(f"{where}.templates", benchmark.templates)
+    if benchmark.prompts is not None:
+        found = _prompts(f"{where}.prompts", benchmark.prompts)
+        names = list(found) if names is None else names
+        _check_same(f"{where}.prompts: {benchmark.prompts}", found, names)
+        prompts = [found[class_name] for class_name in names]
+    return Texts(names, templates, prompts)
 
 
 def _class_names(where: str, given: str | Sequence[str]) -> list[str]:

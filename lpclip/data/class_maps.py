@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
+from annotated_types import MinLen
 from PIL.Image import Image
 
 from lpclip.data import imagenet
@@ -14,7 +15,8 @@ from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
 from lpclip.storage.text_tables import position, read_columns, read_header, read_text
 
-ClassMap: TypeAlias = str | Mapping[str, str]
+# YAML reads the names of some folders as numbers.
+ClassMap: TypeAlias = str | Mapping[str | int, Annotated[str, MinLen(1)]]
 IMAGENET = "imagenet"
 _COLUMNS = ("folder", "name")
 

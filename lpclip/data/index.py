@@ -8,7 +8,7 @@ once, so that ids, labels and the features of every model and pass belong to the
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,16 +16,18 @@ import pandas as pd
 from lpclip.data.base import Sample, Source, problems_of
 from lpclip.data.class_maps import ClassMap, MappedSource
 from lpclip.data.image_sizes import sizes_of
-from lpclip.data.registry import has_images, open_source
+from lpclip.data.registry import SourceSettings, has_images, open_source
 from lpclip.data.repeated import refuse_repeated
 from lpclip.data.subsets import Stratified, choose
 from lpclip.data.unreadable import reasons_unreadable
 from lpclip.errors import BadImageError, LpclipError, bad_images
 from lpclip.storage.samples import fingerprint, write_samples
 from lpclip.types import OutputFile
+from lpclip.utils.settings import Count, Seed
 
 log = logging.getLogger(__name__)
 
+OnBadImage: TypeAlias = Literal["error", "skip"]
 _ODD_NAME = "its name is not UTF-8"
 
 
@@ -33,12 +35,12 @@ def index_samples(
     *,
     output: OutputFile,
     dataset: str,
-    source: Mapping[str, Any],
+    source: SourceSettings,
     class_map: ClassMap | None = None,
-    limit: int | None = None,
+    limit: Count | None = None,
     stratified: Stratified | None = None,
-    seed: int = 0,
-    on_bad_image: Literal["error", "skip"] = "error",
+    seed: Seed = 0,
+    on_bad_image: OnBadImage = "error",
     workers: int = 0,
 ) -> None:
     """Write id, path, label and size in bytes of every image of a dataset.

@@ -8,13 +8,23 @@ Adding it changes no other code, so no cache is made again.
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator
 
 from lpclip.data import sources
 from lpclip.data.base import Source
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.utils.settings import call
 
+
+def _with_kind(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(source.get("kind"), str):
+        raise ValueError(f"lacks the setting 'kind'. Available: {', '.join(kinds())}.")
+    return source
+
+
+SourceSettings: TypeAlias = Annotated[Mapping[str, Any], AfterValidator(_with_kind)]
 FEATURES = "features"  # the one kind without images
 
 

@@ -6,32 +6,28 @@ smaller limit, number or share gives a subset.
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Gt, Le
 
 from lpclip.data.base import Sample
 from lpclip.errors import LpclipError
 from lpclip.utils.rng import sample_key
+from lpclip.utils.settings import Count, settings_class
 
 
-@dataclass(frozen=True)
+@settings_class
 class Stratified:
-    """How many images of every class to take: one of the two settings.
+    """How many images of every class to take: one of the two settings."""
 
-    Attributes:
-        per_class: number of images; all if there are fewer.
-        share: fraction in (0, 1], rounded, but at least one image.
-    """
-
-    per_class: int | None = None
-    share: float | None = None
+    per_class: Count | None = None
+    """Number of images of every class; all if there are fewer."""
+    share: Annotated[float, Gt(0), Le(1)] | None = None
+    """Fraction of every class, rounded, but at least one image."""
 
     def __post_init__(self) -> None:
         if (self.per_class is None) == (self.share is None):
             raise LpclipError("stratified needs either per_class or share.")
-        if self.per_class is not None and self.per_class < 1:
-            raise LpclipError(f"stratified.per_class is {self.per_class}; it must be at least 1.")
-        if self.share is not None and not 0 < self.share <= 1:
-            raise LpclipError(f"stratified.share is {self.share}; it must be in (0, 1].")
 
     def count(self, n: int) -> int:
         """Return how many of n images of a class to keep."""

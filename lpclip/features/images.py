@@ -5,25 +5,26 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
 from lpclip.data.image_sizes import check_sizes
 from lpclip.data.official import paths_of_views
-from lpclip.data.registry import has_images, open_source
+from lpclip.data.registry import SourceSettings, has_images, open_source
 from lpclip.errors import LpclipError, bad_images
 from lpclip.features.embed import Views, automatic_batch_size, encode_all
 from lpclip.features.pixels import Images
 from lpclip.models.clip import load_model
-from lpclip.models.spec import ModelSpec
+from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.storage.chunks import Parts
 from lpclip.storage.features import CHUNK_ROWS, write_features
 from lpclip.storage.samples import fingerprint, read_samples
 from lpclip.types import OutputFile
 from lpclip.utils.atomic import atomic_path, resumable_folder
 from lpclip.utils.progress import progress
+from lpclip.utils.settings import Seed, build
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,11 @@ def embed_images(
     samples: Path,
     output: OutputFile,
     dataset: str,
-    source: Mapping[str, Any],
+    source: SourceSettings,
     model: ModelSpec,
     views: Mapping[str, Mapping[str, Any]],
-    seed: int = 0,
-    batch_size: int | Literal["auto"] = "auto",
+    seed: Seed = 0,
+    batch_size: BatchSize = "auto",
     workers: int = 0,
     device: str = "auto",
     timings: OutputFile | None = None,
@@ -148,8 +149,12 @@ def _views(name: str, settings: Mapping[str, Any], *, seed: int, size: int) -> V
     # Imported by name, so that the code hash of a pass covers only what the pass uses.
     keys = importlib.import_module("lpclip.utils.rng").keys
     if name in ("weak", "strong"):
-        make = getattr(importlib.import_module("lpclip.transforms.views.policies"), name)
+        policies = importlib.import_module("lpclip.transforms.views.policies")
+        flips = options.pop("flips", [])
+        checked = build(policies.SETTINGS[name], options, where=f"view '{name}'")
+        options = {**vars(checked), "flips": flips}
         versions = options.pop("versions")
+        make = getattr(policies, name)
 
         def view(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
             of_version = keys(seed, ids, f"{name}/{version}").to(pixels.device)
@@ -157,16 +162,16 @@ def _views(name: str, settings: Mapping[str, Any], *, seed: int, size: int) -> V
             return changed
 
         return Views(name, versions, view)
-    corrupt = importlib.import_module("lpclip.transforms.corruptions.registry").corrupt
-    severities = options.pop("severities")
-    parameters = options.pop("parameters", "auto")
+    registry = importlib.import_module("lpclip.transforms.corruptions.registry")
+    corruptions = build(registry.Corruptions, options, where=f"view '{name}'")
+    severities, frost_images = corruptions.severities, corruptions.frost_images
+    parameters = corruptions.parameters
     if parameters == "auto":
         parameters = "cifar" if size <= LARGEST_CIFAR_PIXELS else "imagenet"
-    frost_images = options.pop("frost_images", None)
 
     def corruption(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
         severity = severities[version]
-        changed: Tensor = corrupt(
+        changed: Tensor = registry.corrupt(
             pixels,
             name=name,
             severity=severity,

@@ -1,54 +1,63 @@
-"""Which model: what a configuration says of one, without anything that could load it."""
+"""Which model: its settings and files, without anything that could load it."""
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated, Literal, TypeAlias, get_args
+
+from lpclip.utils.settings import Count, Positive, Written, settings_class
 
 EMBEDDED = "embedded"
 PRECOMPUTED = "precomputed"
 HUB, FOLDER = "hf-hub:", "local-dir:"
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _SAMPLES, _SAMPLE_BYTES = 2048, 4096
 CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")
 
 
-@dataclass(frozen=True)
+Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+BatchSize: TypeAlias = Count | Literal["auto"]
+
+
+@settings_class
 class ModelSpec:
-    """Which model to load, or which one made features that are there already.
+    """Which model to load, or which one made features that are there already."""
 
-    Attributes:
-        name: its name in the configuration and in the paths of its caches.
-        architecture: a name that open_clip knows, ``lpclip-tiny``, ``hf-hub:org/name`` or
-            ``local-dir:folder`` (both bring their weights); any text for ``precomputed``.
-        pretrained: a pretrained tag of open_clip, the path of a checkpoint, ``embedded`` for
-            the weights that come with lpclip, or ``precomputed``: the weights are not at hand,
-            only features that they made. Empty where the architecture brings them.
-        force_quick_gelu: whether the activation is QuickGELU, as of OpenAI's weights; None: as
-            the architecture's name says.
-        precision: ``fp32``, ``bf16`` or ``fp16``, of images; ``auto`` is fp32 on a CPU and fp16
-            elsewhere, the nearest to fp32 that is fast.
-        image_size: pixels of the side of the images; None: the architecture's own.
-        compile: whether torch.compile makes the image encoder faster first.
-        scale: what a precomputed model multiplies cosines with; None: that of an lpclip text
-            cache, else 100, as of every CLIP model of OpenAI's.
-        bias: what it adds to them; None: that of an lpclip text cache, else 0.
-        weights: hash of the weights that made precomputed features, where it is known; lpclip
-            caches have to agree.
-    """
-
-    name: str
+    name: Annotated[str, Written()]
+    """Name of the model in the configuration and in the paths of its caches."""
     architecture: str
+    """A name that open_clip has; hf-hub:org/name; or local-dir:folder, a folder with
+    open_clip_config.json, weights and, where the model has its own, tokenizer, or one with
+    config.json and weights of a CLIP that Hugging Face's transformers saved. Any text where
+    pretrained is precomputed."""
     pretrained: str = ""
+    """A pretrained tag of open_clip, a checkpoint file (.safetensors, .pt of nothing but tensors,
+    or an archive of TorchScript; transformers' names are taken too), embedded, or precomputed: the
+    weights are not available, only features that they made. Not for hf-hub and local-dir, which
+    bring their weights."""
     force_quick_gelu: bool | None = None
-    precision: str = "auto"
-    image_size: int | None = None
+    """Whether the model was trained with QuickGELU, as OpenAI's were; by default what the
+    architecture's name implies."""
+    precision: Precision = "auto"
+    """What images are encoded in; text always in fp32. auto is fp32 on a CPU and fp16 on a GPU,
+    which is nearer to fp32 than bf16 and as fast."""
+    image_size: Count | None = None
+    """Pixels of the side of the images; by default the architecture's own. Weights of another size
+    are loaded, and resampled where they have to be, only if it is given."""
     compile: bool = False
-    scale: float | None = None
+    """Whether torch.compile makes the image encoder faster before it runs: worth the time that
+    compiling takes for large sets on a GPU."""
+    scale: Positive | None = None
+    """Of a precomputed model: what it multiplies cosines with; by default that of an lpclip text
+    cache, else 100."""
     bias: float | None = None
+    """Of a precomputed model: what it adds to its logits; by default that of an lpclip text cache,
+    else 0."""
     weights: str | None = None
+    """Of a precomputed model: hash of its weights, which lpclip caches have to carry; by default
+    the one that they carry."""
 
 
 def is_checkpoint(pretrained: str) -> bool:

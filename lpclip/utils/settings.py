@@ -60,7 +60,7 @@ class Written(NamedTuple):
 def _each_once(values: Sequence[Any]) -> Sequence[Any]:
     for place, value in enumerate(values):
         if value in values[:place]:
-            raise ValueError(f"{value!r} is there twice; remove one.")
+            raise ValueError(f"has {value!r} twice; remove one.")
     return values
 
 
@@ -127,7 +127,11 @@ def build(cls: type[T], given: Mapping[str, Any], *, where: str, path: Sequence[
             allowed.
     """
     strict = hasattr(cls, "__pydantic_config__")
-    return cls(**arguments(settings_of(cls), given, where=where, path=path, strict=strict))
+    checked = arguments(settings_of(cls), given, where=where, path=path, strict=strict)
+    try:
+        return cls(**checked)
+    except LpclipError as error:
+        raise LpclipError(f"{at(where, path)}: {error}") from error
 
 
 def call(function: Callable[..., T], given: Mapping[str, Any], *, where: str) -> T:
@@ -257,8 +261,8 @@ def _refuse(
                 convert(inside[1], one, where=where, path=(*path, key), strict=strict)
     place, first = at(where, path), error.errors(include_url=False)[0]
     if first["type"] == "value_error":
-        raise LpclipError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
-    if first["type"] == "too_short":
+        raise LpclipError(f"{place} {first['msg'].removeprefix('Value error, ')}") from error
+    if first["type"] in ("too_short", "string_too_short"):
         raise LpclipError(f"{place} is empty; give at least one.") from error
     shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
     raise LpclipError(

@@ -12,7 +12,6 @@ from lpclip.config.check import complete
 from lpclip.errors import LpclipError
 from tests.helpers import ROOT
 
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 # A second benchmark and kinds that the default does not use.
 DEFAULT["datasets"]["pool"] = {
@@ -71,14 +70,14 @@ def test_any_change_of_one_value_is_taken_or_a_sentence(path, value, how):
     else:
         place["added"] = value
     with contextlib.suppress(LpclipError):
-        complete(config, SCHEMA)
+        complete(config)
 
 
 def test_the_configuration_that_is_changed_is_right():
-    complete(copy.deepcopy(DEFAULT), SCHEMA)
+    complete(copy.deepcopy(DEFAULT))
 
 
 @pytest.mark.parametrize("config", [{}, {"models": 1}, {"models": {}, "datasets": {}}])
 def test_a_configuration_without_its_sections_is_a_sentence(config):
     with pytest.raises(LpclipError):
-        complete(config, SCHEMA)
+        complete(config)

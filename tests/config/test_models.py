@@ -3,15 +3,14 @@
 import open_clip
 import pytest
 
-from lpclip.config.models import architectures, complete_models
+from lpclip.config.models import architectures, check_model
+from lpclip.config.schema import Model
 from lpclip.errors import LpclipError
 from lpclip.models.spec import files_hash, local_files
 
 
-def completed(**model):
-    config = {"models": {"m": model}}
-    complete_models(config)
-    return config["models"]["m"]
+def check(**model):
+    check_model("m", Model(name="m", **model))
 
 
 def test_architectures_are_those_of_open_clip():
@@ -21,16 +20,16 @@ def test_architectures_are_those_of_open_clip():
 
 def test_architectures_that_bring_their_weights_need_no_others(tmp_path):
     (tmp_path / "open_clip_config.json").touch()
-    assert completed(architecture=f"local-dir:{tmp_path}")["pretrained"] == ""
-    assert completed(architecture="hf-hub:nobody/clip")["pretrained"] == ""
-    assert completed(architecture="x", pretrained="precomputed")["pretrained"] == "precomputed"
+    check(architecture=f"local-dir:{tmp_path}")
+    check(architecture="hf-hub:nobody/clip")
+    check(architecture="x", pretrained="precomputed")
 
 
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
         ({"architecture": "ViT-B32", "pretrained": "openai"}, "Did you mean 'ViT-B-32'?"),
-        ({"architecture": "ViT-B-32"}, "lacks the key 'pretrained'"),
+        ({"architecture": "ViT-B-32"}, "lacks the setting 'pretrained'"),
         ({"architecture": "ViT-B-32", "pretrained": "a.pt"}, "the file 'a.pt' does not exist"),
         ({"architecture": "ViT-B-32", "pretrained": "a/b"}, "the file 'a/b' does not exist"),
         ({"architecture": "hf-hub:a/b", "pretrained": "c"}, "which brings its own weights"),
@@ -40,7 +39,7 @@ def test_architectures_that_bring_their_weights_need_no_others(tmp_path):
 )
 def test_a_model_that_cannot_be_is_a_sentence(model, sentence):
     with pytest.raises(LpclipError) as error:
-        completed(**model)
+        check(**model)
     assert str(error.value).startswith("configuration: models.m")
     assert sentence in str(error.value)
 

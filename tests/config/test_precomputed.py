@@ -6,14 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lpclip.config.check import complete, training_views
+from lpclip.config.check import complete
+from lpclip.config.files import training_views
 from lpclip.errors import LpclipError
 from lpclip.storage.features import write_features
 from lpclip.storage.hdf5 import create
 from lpclip.storage.tables import write_table
-from tests.helpers import ROOT
-
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
 
 def write_cache(path, weights, kind="features"):
@@ -76,23 +74,22 @@ def pets(config):
 
 
 def test_class_names_and_models_are_filled_in(config):
-    done = complete(config, SCHEMA)
-    assert pets(done)["class_names"] == ["cat", "dog"]
-    assert pets(done)["models"] == ["mine"]
-    assert "weights" not in done["models"]["mine"]
+    done = complete(config)
+    assert done.benchmarks["pets"].class_names == ["cat", "dog"]
+    assert done.benchmarks["pets"].models == ["mine"]
+    assert done.models["mine"].weights is None
 
 
 def test_a_text_cache_of_lpclip_has_class_names(config):
     pets(config)["text_features"] = {"path": "text.h5"}
-    done = complete(config, SCHEMA)
-    assert pets(done)["class_names"] == ["cat", "dog"]
+    assert complete(config).benchmarks["pets"].class_names == ["cat", "dog"]
 
 
 def test_a_model_has_the_weights_that_a_cache_of_its_benchmarks_tells(config):
     config["datasets"]["adapt"]["source"] = {"kind": "features", "path": "3f9a.h5"}
-    assert complete(config, SCHEMA)["models"]["mine"]["weights"] == "3f9a"
-    done = complete(complete(config, SCHEMA), SCHEMA)
-    assert done["models"]["mine"]["weights"] == "3f9a"
+    assert complete(config).models["mine"].weights == "3f9a"
+    config["models"]["mine"]["weights"] = "3f9a"
+    assert complete(config).models["mine"].weights == "3f9a"
 
 
 def test_random_views_are_learned_only_where_there_are_images():
@@ -129,7 +126,7 @@ def features(**source):
             ),
             "has templates, but model 'mine' is precomputed and cannot embed text",
         ),
-        (lambda c: pets(c)["text_features"].pop("class_names"), "lacks the key 'class_names'"),
+        (lambda c: pets(c)["text_features"].pop("class_names"), "lacks the setting 'class_names'"),
         (lambda c: pets(c).update(class_names=["dog", "cat"]), "class_names are not those in"),
         (lambda c: pets(c)["text_features"].update(key="three"), "has 3 rows for 2 class names"),
         (lambda c: pets(c)["text_features"].update(key="txt"), "Did you mean 'text'"),
@@ -177,6 +174,6 @@ def features(**source):
 def test_what_cannot_be_done_is_a_sentence(config, edit, sentence):
     edit(config)
     with pytest.raises(LpclipError) as error:
-        complete(config, SCHEMA)
+        complete(config)
     assert sentence in str(error.value)
     assert str(error.value).startswith("configuration")

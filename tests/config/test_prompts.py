@@ -6,7 +6,8 @@ from pathlib import Path
 import open_clip
 import pytest
 
-from lpclip.config.prompts import complete_prompts
+from lpclip.config.prompts import read_texts
+from lpclip.config.schema import Benchmark
 from lpclip.errors import LpclipError
 
 
@@ -17,9 +18,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def completed(**benchmark):
-    config = {"benchmarks": {"b": benchmark}}
-    complete_prompts(config)
-    return config["benchmarks"]["b"]
+    found = vars(read_texts("b", Benchmark(adapt="a", **benchmark)))
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def write(name, text, **options):
@@ -59,7 +59,7 @@ def test_names_that_differ_in_case_alone_are_refused_only_where_templates_use_th
     names = ["A", "b", "a"]
     path = write("p.json", json.dumps({name: [f"the letter {name}"] for name in names}))
     assert completed(prompts=path, class_names=names)["class_names"] == names
-    assert completed(class_names=names, text_features={})["class_names"] == names
+    assert completed(class_names=names)["class_names"] == names
     with pytest.raises(LpclipError, match="names 1 and 3 \\('A', 'a'\\) differ in case or spaces"):
         completed(templates=["{}"], class_names=names)
 

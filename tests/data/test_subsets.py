@@ -7,6 +7,7 @@ import pytest
 from lpclip.data.base import UNLABELLED, Sample
 from lpclip.data.subsets import Stratified, choose
 from lpclip.errors import LpclipError
+from lpclip.utils.settings import build
 
 SIZES = {0: 40, 1: 9, 2: 1, UNLABELLED: 20}
 SAMPLES = [
@@ -17,7 +18,7 @@ SAMPLES = [
 
 
 def chosen(samples=SAMPLES, *, limit=None, seed=0, **stratified):
-    how = Stratified(**stratified) if stratified else None
+    how = build(Stratified, stratified, where="stratified") if stratified else None
     return choose(samples, limit=limit, stratified=how, seed=seed)
 
 

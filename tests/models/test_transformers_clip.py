@@ -11,7 +11,8 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from lpclip.config.models import complete_models
+from lpclip.config.models import check_model
+from lpclip.config.schema import Model
 from lpclip.errors import LpclipError
 from lpclip.features.text import text_features
 from lpclip.models.checkpoints import read_checkpoint
@@ -226,8 +227,8 @@ def test_another_model_of_transformers_is_named(folder, tmp_path):
 
 def test_the_configuration_takes_such_a_folder_and_no_other(folder, tmp_path):
     model = {"architecture": f"local-dir:{folder[0]}"}
-    complete_models({"models": {"m": model}})
+    check_model("m", Model(name="m", **model))
     (tmp_path / "config.json").write_text('{"model_type": "siglip"}')
     model = {"architecture": f"local-dir:{tmp_path}"}
     with pytest.raises(LpclipError, match=r"nor the config\.json of a CLIP of transformers'"):
-        complete_models({"models": {"m": model}})
+        check_model("m", Model(name="m", **model))

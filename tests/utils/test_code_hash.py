@@ -18,7 +18,7 @@ TABLE = [Column("ece", float, unit="fraction", description="Gap."), Other(descri
 FILES = {
     "settings.py": SETTINGS,
     "__init__.py": "VERSION = 1\n",
-    "stage.py": '"""Doc."""\nfrom . import helper, settings\nfrom toy.deep.inner import f\n\nX = 1\n',
+    "stage.py": '"""Doc."""\nfrom . import helper, settings\nfrom toy.deep.inner import f\nX = 1\n',
     "helper.py": "def g():\n    return 1\n",
     "deep/__init__.py": "",
     "deep/inner.py": "from ..far import h\n\n\ndef f():\n    return h()\n",

@@ -89,7 +89,7 @@ def test_a_whole_number_may_be_written_with_decimals_and_text_is_no_number():
         ({"temperature": "1.5"}, "greater than 0 or auto. This is text; write 1.5 without quotes."),
         ({"views": ["weak", "storng"]}, "views.1 is 'storng'; allowed: weak, strong. Did you mean"),
         ({"views": "weak"}, "views is 'weak'; allowed: a list."),
-        ({"seeds": [1, 2, 1]}, "seeds: 1 is there twice; remove one."),
+        ({"seeds": [1, 2, 1]}, "seeds has 1 twice; remove one."),
         ({"seeds": []}, "seeds is empty; give at least one."),
         ({"seeds": [-1]}, "seeds.0 is -1; allowed: a whole number at least 0."),
         ({"folds": 9}, "folds is 9; allowed: a whole number at least 2 and less than 9."),

@@ -17,7 +17,6 @@ from snakemake.utils import update_config
 
 import lpclip
 from lpclip.config.check import complete
-from lpclip.config.precomputed import datasets_of
 from lpclip.methods.registry import sees_labels
 from lpclip.models import tiny
 from tests.helpers import ROOT
@@ -186,7 +185,7 @@ def merged(folder, monkeypatch):
         config = {}
         for name in names:
             update_config(config, yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text()))
-        return complete(config, ROOT / "workflow/schemas/config.schema.yaml")
+        return complete(config)
 
     return complete_all
 
@@ -194,19 +193,19 @@ def merged(folder, monkeypatch):
 @pytest.mark.parametrize("name", READY)
 def test_a_configuration_is_complete_by_itself(merged, name):
     completed = merged(name)
-    assert not any(sees_labels(method["kind"]) for method in completed["methods"].values())
+    assert not any(sees_labels(method.kind) for method in completed.methods.values())
     # Everything that is defined is used.
-    benchmarks = completed["benchmarks"].values()
-    assert set(completed["datasets"]) == {name for b in benchmarks for name in datasets_of(b)}
+    used = {name for one in completed.benchmarks.values() for name in one.datasets}
+    assert set(completed.datasets) == used
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_supervised_heads_and_all_baselines_can_follow_cifar(merged, name):
     alone = merged(name)
     both = merged(name, "supervised")
-    assert list(both["methods"]) == [*alone["methods"], "supervised"]
-    assert both["labellings"] == alone["labellings"]
-    more = merged(name, "supervised", "baselines", "ablations")["methods"]
+    assert list(both.methods) == [*alone.methods, "supervised"]
+    assert both.labellings == alone.labellings
+    more = merged(name, "supervised", "baselines", "ablations").methods
     assert {"supervised", "few_shot_16", "lp_clip_soft"} <= set(more)
 
 

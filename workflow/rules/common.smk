@@ -1,47 +1,30 @@
-import json
 import os
-import re
 import sys
 import time
 import traceback
-from importlib.metadata import version
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from lpclip.data.class_maps import IMAGENET
-from lpclip.utils.code_hash import code_hash
-from lpclip.config.check import complete, open_sources, training_views
-from lpclip.config.datasets import with_class_maps
+from lpclip.config import files
+from lpclip.config.check import complete
+from lpclip.config.jobs import Jobs
 from lpclip.config.yaml_text import check_files
-from lpclip.config.labels import evaluated_set, has_labelled_test
-from lpclip.config.precomputed import datasets_of
-from lpclip.transforms.corruptions.registry import FAMILIES, SEVERITIES
-from lpclip.data.registry import has_images
-from lpclip.data.official import official_corruptions
-from lpclip.data.registry import modules as modules_of_source
 from lpclip.errors import LpclipError
+from lpclip.methods.base import INPUTS
+from lpclip.storage.made_from import ENDING as RECORD_ENDING
 from lpclip.utils.failures import failures
-from lpclip.storage.arrays.registry import open_arrays
-from lpclip.data.image_sizes import changed_image
-from lpclip.methods.registry import needs, used_seeds
-from lpclip.models.spec import files_hash, local_files
-from lpclip.reporting.page.assets import assets_hash, shown_configuration
-from lpclip.utils.writable import check_writable
 from lpclip.utils.printing import visible
 from lpclip.utils.run_owner import note_owner, remove_lock_of_killed_run
-from lpclip.storage.made_from import ENDING as RECORD_ENDING
-from lpclip.storage.made_from import made_from_something_else
-from lpclip.storage.marks import marks_of
-from lpclip.models.tiny import WEIGHTS
+from lpclip.utils.writable import check_writable
 
 
 envvars:
     "PATH",
 
 
-# Jobs find the command that is installed beside this Python, whether or not its environment is
+# Jobs find the command that is installed next to this Python, whether or not its environment is
 # active.
 os.environ["PATH"] = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ["PATH"]]
@@ -53,40 +36,68 @@ if workflow.is_main_process and remove_lock_of_killed_run(Path.cwd()):
 try:
     check_writable(Path.cwd())
     check_files(workflow.configfiles)
-    config = complete(
-        config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
-    )
+    CONFIG = complete(config)
 except LpclipError as error:
     raise WorkflowError(str(error))
 
 STARTED = time.time()
-SOURCES = open_sources(config)
 ENVIRONMENT = "../../environment.yml"
-MODELS, DATASETS, BENCHMARKS = (
-    config["models"],
-    config["datasets"],
-    config["benchmarks"],
-)
-METHODS, LABELLINGS = config["methods"], config["labellings"]
-# What is embedded here, and what was embedded before and is copied.
-IMAGES = [name for name in DATASETS if has_images(DATASETS[name]["source"])]
-FEATURES = [name for name in DATASETS if name not in IMAGES]
-TEXT_FEATURES = [name for name in BENCHMARKS if "text_features" in BENCHMARKS[name]]
-TEXTS = [name for name in BENCHMARKS if name not in TEXT_FEATURES]
-# What accuracy can be told of.
-RENAMED = with_class_maps(config, SOURCES)
-LABELLED = [n for n in BENCHMARKS if has_labelled_test(BENCHMARKS[n], RENAMED)]
+COMPUTE = CONFIG.compute
+JOBS = Jobs(CONFIG)
+_printed = set()
 
 
-def one_of(names):
-    """Regular expression that matches the names, nothing where there is none."""
-    return "|".join(map(re.escape, names)) or "(?!)"
+def settings_of(rule):
+    """The one param of a rule: what it uses of the configuration and the hash of its code."""
+    return lambda wildcards: JOBS.param(rule, dict(wildcards.items()))
+
+
+def reads(find, *more):
+    """Input function of a rule, from a function of lpclip.config.files."""
+    return lambda wildcards: find(CONFIG, dict(wildcards.items()), *more)
+
+
+def options(names):
+    """Param: command-line options for those of a rule's named inputs that it has."""
+    return lambda wildcards, input: [
+        text
+        for name in names
+        if name in input.keys()
+        for text in (f"--{name.replace('_', '-')}", input[name])
+    ]
+
+
+def made_from(rule):
+    """Input function without files: an output that was made from something else is made again."""
+
+    def check(wildcards):
+        wildcards = dict(wildcards.items())
+        output = getattr(rules, rule).output
+        paths = [Path(pattern.format(**wildcards)) for pattern in output]
+        record = output.get("made_from") or output[0]
+        path = Path(record.format(**wildcards).removesuffix(RECORD_ENDING))
+        siblings = [one for one in paths if one.suffix == ".h5" and one != path]
+        try:
+            change = path.is_file() and JOBS.change_of(rule, wildcards, path, siblings)
+        except Exception:
+            # Snakemake takes a job whose input function fails for one that is not needed.
+            traceback.print_exc()
+            os._exit(1)
+        if change:
+            workflow.dag.forcefiles.add(str(path))
+            if (rule, change) not in _printed:
+                _printed.add((rule, change))
+                text = f"{path} is made again: it was made from {change}."
+                logger.info(visible(text))
+        return []
+
+    return check
 
 
 wildcard_constraints:
-    model=one_of(MODELS),
-    dataset=one_of(DATASETS),
-    benchmark=one_of(BENCHMARKS),
-    method=one_of(METHODS),
-    labelling=one_of(LABELLINGS),
-    views=one_of(["clean", "adapt", *FAMILIES]),
+    model=files.one_of(CONFIG.models),
+    dataset=files.one_of(CONFIG.datasets),
+    benchmark=files.one_of(CONFIG.benchmarks),
+    method=files.one_of(CONFIG.methods),
+    labelling=files.one_of(CONFIG.labellings),
+    views=files.one_of(files.PASSES),

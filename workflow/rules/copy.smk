@@ -1,7 +1,7 @@
 rule copy_text:
     input:
-        text=text_feature_files,
-        model=model_files,
+        text=reads(files.text_feature_files),
+        model=reads(files.model_files),
         checked=made_from("copy_text"),
     output:
         "cache/{model}/text/{benchmark}.h5",
@@ -10,7 +10,7 @@ rule copy_text:
     benchmark:
         "logs/copy_text/{model}/{benchmark}.tsv"
     wildcard_constraints:
-        benchmark=one_of(TEXT_FEATURES),
+        benchmark=files.one_of(files.texts(CONFIG, made_before=True)),
     conda:
         ENVIRONMENT
     threads: 1
@@ -27,8 +27,8 @@ rule copy_text:
 rule copy_features:
     input:
         samples="cache/data/{dataset}/samples.h5",
-        features=feature_files,
-        model=model_files,
+        features=reads(files.feature_files),
+        model=reads(files.model_files),
         checked=made_from("copy_features"),
     output:
         "cache/{model}/images/{dataset}/{views}.h5",
@@ -37,7 +37,7 @@ rule copy_features:
     benchmark:
         "logs/copy_features/{model}/{dataset}/{views}.tsv"
     wildcard_constraints:
-        dataset=one_of(FEATURES),
+        dataset=files.one_of(files.datasets(CONFIG, images=False)),
         views="clean",
     conda:
         ENVIRONMENT

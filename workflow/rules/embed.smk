@@ -1,6 +1,6 @@
 rule embed_text:
     input:
-        model=model_files,
+        model=reads(files.model_files),
         checked=made_from("embed_text"),
     output:
         "cache/{model}/text/{benchmark}.h5",
@@ -9,15 +9,15 @@ rule embed_text:
     benchmark:
         "logs/embed_text/{model}/{benchmark}.tsv"
     wildcard_constraints:
-        benchmark=one_of(TEXTS),
+        benchmark=files.one_of(files.texts(CONFIG, made_before=False)),
     conda:
         ENVIRONMENT
-    threads: config["compute"]["threads"]
+    threads: COMPUTE.threads
     resources:
         mem_mb=8000,
         runtime=4 * 60,
         gpu=1,
-        device=device_of,
+        device=lambda wildcards: CONFIG.models[wildcards.model].device,
     params:
         settings=settings_of("embed_text"),
     shell:
@@ -28,7 +28,7 @@ rule embed_text:
 rule embed_images:
     input:
         samples="cache/data/{dataset}/samples.h5",
-        model=model_files,
+        model=reads(files.model_files),
         checked=made_from("embed_images"),
     output:
         "cache/{model}/images/{dataset}/{views}.h5",
@@ -38,16 +38,16 @@ rule embed_images:
     benchmark:
         "logs/embed_images/{model}/{dataset}/{views}.tsv"
     wildcard_constraints:
-        dataset=one_of(IMAGES),
+        dataset=files.one_of(files.datasets(CONFIG, images=True)),
     conda:
         ENVIRONMENT
-    threads: config["compute"]["threads"]
+    threads: COMPUTE.threads
     resources:
         mem_mb=8000,
         runtime=24 * 60,
         gpu=1,
-        workers=config["compute"]["workers"],
-        device=device_of,
+        workers=COMPUTE.workers,
+        device=lambda wildcards: CONFIG.models[wildcards.model].device,
     params:
         settings=settings_of("embed_images"),
     shell:

@@ -1,6 +1,6 @@
 rule evaluate:
     input:
-        unpack(evaluation_inputs),
+        unpack(reads(files.evaluation_inputs)),
         probes="results/{model}/{benchmark}/{method}/probes.h5",
         features="cache/{model}/images/{dataset}/{views}.h5",
         checked=made_from("evaluate"),
@@ -27,8 +27,8 @@ rule evaluate:
 
 rule evaluate_features:
     input:
-        adapt=features_of("adapt", "clean"),
-        test=features_of("test", "clean"),
+        adapt=reads(files.features_of, "adapt"),
+        test=reads(files.features_of, "test"),
         features="cache/{model}/images/{dataset}/clean.h5",
         checked=made_from("evaluate_features"),
     output:
@@ -55,7 +55,7 @@ rule evaluate_features:
 rule evaluate_ood:
     input:
         probes="results/{model}/{benchmark}/{method}/probes.h5",
-        test=features_of("test", "clean"),
+        test=reads(files.features_of, "test"),
         features="cache/{model}/images/{dataset}/clean.h5",
         of_features="results/{model}/{benchmark}/ood_of_features/{dataset}.csv",
         checked=made_from("evaluate_ood"),
@@ -85,7 +85,7 @@ rule evaluate_ood:
 rule evaluate_held_out:
     input:
         probes="results/{model}/{benchmark}/{method}/probes.h5",
-        adapt=features_of("adapt", "clean"),
+        adapt=reads(files.features_of, "adapt"),
         checked=made_from("evaluate_held_out"),
     output:
         csv="results/{model}/{benchmark}/{method}/ood_held_out.csv",
@@ -109,10 +109,10 @@ rule evaluate_held_out:
 
 rule evaluate_rounds:
     input:
-        unpack(round_inputs),
+        unpack(reads(files.round_inputs)),
         probes="results/{model}/{benchmark}/{method}/probes.h5",
-        test=features_of("test", "clean"),
-        adapt_samples=samples_of("adapt"),
+        test=reads(files.features_of, "test"),
+        adapt_samples=reads(files.samples_of, "adapt"),
         checked=made_from("evaluate_rounds"),
     output:
         rounds="results/{model}/{benchmark}/{method}/rounds.csv",
@@ -143,8 +143,8 @@ rule evaluate_rounds:
 rule evaluate_samples:
     input:
         probes="results/{model}/{benchmark}/{method}/probes.h5",
-        features=evaluated_features,
-        samples=evaluated_samples,
+        features=reads(files.evaluated_features),
+        samples=reads(files.evaluated_samples),
         checked=made_from("evaluate_samples"),
     output:
         comparisons="results/{model}/{benchmark}/{method}/comparisons.csv",
@@ -172,7 +172,9 @@ rule evaluate_samples:
 
 rule predictions:
     input:
-        parts=experiments("results/{model}/{benchmark}/{method}/predictions.h5"),
+        parts=files.experiments(
+            CONFIG, "results/{model}/{benchmark}/{method}/predictions.h5"
+        ),
         checked=made_from("predictions"),
     output:
         "results/predictions.h5",

@@ -1,7 +1,7 @@
 rule index_samples:
     input:
-        source=source_files,
-        class_map=class_map_file,
+        source=reads(files.source_files),
+        class_map=reads(files.class_map_file),
         checked=made_from("index_samples"),
     output:
         "cache/data/{dataset}/samples.h5",
@@ -11,11 +11,11 @@ rule index_samples:
         "logs/index_samples/{dataset}.tsv"
     conda:
         ENVIRONMENT
-    threads: index_threads
+    threads: lambda wildcards: max(1, reads(files.index_workers)(wildcards))
     resources:
         mem_mb=2000,
         runtime=24 * 60,
-        workers=index_workers,
+        workers=reads(files.index_workers),
     params:
         settings=settings_of("index_samples"),
     shell:

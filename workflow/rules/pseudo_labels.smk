@@ -1,7 +1,7 @@
 rule pseudo_labels:
     input:
         text="cache/{model}/text/{benchmark}.h5",
-        features=adapt_features,
+        features=reads(files.adapt_features),
         checked=made_from("pseudo_labels"),
     output:
         "results/{model}/{benchmark}/pseudo_labels/{labelling}.h5",

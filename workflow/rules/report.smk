@@ -1,18 +1,30 @@
 rule report:
     input:
-        probes=experiments("results/{model}/{benchmark}/{method}/probes.h5"),
-        robustness=parts("robustness"),
-        ood=parts("ood"),
-        rounds=experiments("results/{model}/{benchmark}/{method}/rounds.csv"),
-        per_class=experiments("results/{model}/{benchmark}/{method}/per_class.csv"),
-        comparisons=experiments("results/{model}/{benchmark}/{method}/comparisons.csv"),
-        reliability=experiments("results/{model}/{benchmark}/{method}/reliability.csv"),
-        ood_curves=parts("ood_curves"),
-        ood_held_out=experiments(
-            "results/{model}/{benchmark}/{method}/ood_held_out.csv"
+        probes=files.experiments(
+            CONFIG, "results/{model}/{benchmark}/{method}/probes.h5"
         ),
-        confusion=experiments("results/{model}/{benchmark}/{method}/confusion.csv"),
-        skipped=skipping_indices(),
+        robustness=files.parts(CONFIG, "robustness"),
+        ood=files.parts(CONFIG, "ood"),
+        rounds=files.experiments(
+            CONFIG, "results/{model}/{benchmark}/{method}/rounds.csv"
+        ),
+        per_class=files.experiments(
+            CONFIG, "results/{model}/{benchmark}/{method}/per_class.csv"
+        ),
+        comparisons=files.experiments(
+            CONFIG, "results/{model}/{benchmark}/{method}/comparisons.csv"
+        ),
+        reliability=files.experiments(
+            CONFIG, "results/{model}/{benchmark}/{method}/reliability.csv"
+        ),
+        ood_curves=files.parts(CONFIG, "ood_curves"),
+        ood_held_out=files.experiments(
+            CONFIG, "results/{model}/{benchmark}/{method}/ood_held_out.csv"
+        ),
+        confusion=files.experiments(
+            CONFIG, "results/{model}/{benchmark}/{method}/confusion.csv"
+        ),
+        skipped=files.skipping_indices(CONFIG),
         checked=made_from("report"),
     output:
         report(
@@ -90,9 +102,9 @@ rule report:
 
 rule pictures:
     input:
-        probes=probes_of_benchmark,
-        features=pictured_features,
-        samples=pictured_samples,
+        probes=reads(files.probes_of_benchmark),
+        features=reads(files.pictured_features),
+        samples=reads(files.pictured_samples),
         checked=made_from("pictures"),
     output:
         json="results/{model}/{benchmark}/pictures.json",
@@ -117,9 +129,11 @@ rule pictures:
 
 rule page:
     input:
-        probes=experiments("results/{model}/{benchmark}/{method}/probes.h5"),
+        probes=files.experiments(
+            CONFIG, "results/{model}/{benchmark}/{method}/probes.h5"
+        ),
         tables=[path for path in rules.report.output if path.endswith(".csv")],
-        pictures=picture_files(),
+        pictures=files.picture_files(CONFIG),
         checked=made_from("page"),
     output:
         html=report(

@@ -1,6 +1,6 @@
 rule train_probe:
     input:
-        unpack(method_inputs),
+        unpack(reads(files.method_inputs)),
         text="cache/{model}/text/{benchmark}.h5",
         checked=made_from("train_probe"),
     output:
@@ -18,7 +18,7 @@ rule train_probe:
         gpu=1,
     params:
         settings=settings_of("train_probe"),
-        files=method_options,
+        files=options(INPUTS),
     shell:
         "lpclip train-probe --text {input.text:q} {params.files:q}"
         " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"

@@ -9,12 +9,16 @@ Importing this module imports no torch: the workflow reads the names before any 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import MinLen
 
 from lpclip.corruption_names import EXTRA, FAMILIES, SEVERITIES, STANDARD
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.utils.settings import UNIQUE, settings_class
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +37,23 @@ __all__ = [
 # These functions take and return levels of 8 bits; the others single precision, 0 to 1.
 ON_LEVELS: tuple[str, ...] = ("pixelate", "jpeg_compression")
 PARAMETER_SETS: tuple[str, ...] = ("imagenet", "cifar")
+
+
+@settings_class
+class Corruptions:
+    """The common corruptions, generated in memory."""
+
+    severities: Annotated[Sequence[Literal[1, 2, 3, 4, 5]], MinLen(1), UNIQUE] = (1, 2, 3, 4, 5)
+    """Which severities are made."""
+    parameters: Literal["auto", "cifar", "imagenet"] = "auto"
+    """Which published parameters: cifar for 32-pixel images, imagenet for 224-pixel ones; auto
+    follows the size of the model's images."""
+    frost_images: str | None = None
+    """Folder with photographs of frost, PNG or JPEG; procedural pictures where absent. Of the
+    published six (frost1.png to frost6.jpg) the first five are used, as by the published script; of
+    other folders all are. A picture that does not cover the images is resized to 1.1 times the size
+    that does."""
+
 
 # Bytes per piece of a batch on a CPU, so that temporaries stay in its second-level cache.
 _PIECE = 2**20

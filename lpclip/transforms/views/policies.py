@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
 
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.utils import rng
+from lpclip.utils.settings import Count, settings_class
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,12 +50,40 @@ POLICIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _CHAINS, _DEPTH = 3, 3
 
 
+@settings_class
+class Weak:
+    """What the teacher labels: a small shift and crop."""
+
+    versions: Count = 8
+    """How many views of each image."""
+    shift: Annotated[float, Ge(0), Le(0.5)] = 0.06
+    """Largest move along each axis, as a fraction of the side."""
+    smallest_crop: Annotated[float, Gt(0), Le(1)] = 0.9
+    """The side of the part that is cut out is between this fraction of the side and all of it."""
+
+
+@settings_class
+class Strong:
+    """What the student learns from: mixed chains of operations."""
+
+    versions: Count = 8
+    """How many views of each image."""
+    policy: Literal["disjoint", "overlapping"] = "disjoint"
+    """disjoint shares no operation with the corruptions of the evaluation; overlapping does, and
+    reports say so."""
+
+
+SETTINGS: Mapping[str, type[Weak] | type[Strong]] = MappingProxyType(
+    {"weak": Weak, "strong": Strong}
+)
+
+
 def weak(
     images: Tensor,
     keys: Tensor,
     *,
-    shift: float = 0.06,
-    smallest_crop: float = 0.9,
+    shift: float = Weak.shift,
+    smallest_crop: float = Weak.smallest_crop,
     flips: Sequence[str] = (),
 ) -> Tensor:
     """Crop a part of the image, shift it a little, resize it to the same size.
@@ -94,7 +125,7 @@ def weak(
 
 
 def strong(
-    images: Tensor, keys: Tensor, *, policy: str = "disjoint", flips: Sequence[str] = ()
+    images: Tensor, keys: Tensor, *, policy: str = Strong.policy, flips: Sequence[str] = ()
 ) -> Tensor:
     """Mix a weak view with three chains of operations on it, as in AugMix.
 

@@ -261,8 +261,7 @@ def test_the_check_of_the_configuration_opens_the_parts(pytestconfig):
     config = yaml.safe_load((pytestconfig.rootpath / "config.yaml").read_text())
     parts = [{"source": DIGITS}, {"source": {"kind": "glyfs"}, "ood": True}]
     config["datasets"]["digits-adapt"] = {"source": {"kind": "pool", "parts": parts}}
-    schema = pytestconfig.rootpath / "workflow/schemas/config.schema.yaml"
     with pytest.raises(LpclipError, match=r"datasets\.digits-adapt: parts\.1: .*mean 'glyphs'"):
-        complete(config, schema)
+        complete(config)
     parts[1]["source"] = LETTERS
-    assert complete(config, schema)["datasets"]["digits-adapt"]["source"]["parts"] == parts
+    assert complete(config).datasets["digits-adapt"].source["parts"] == parts

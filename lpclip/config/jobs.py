@@ -1,0 +1,64 @@
+"""Jobs of a run: what each receives, and whether its output was made from something else."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lpclip.config.checked import Checked
+from lpclip.config.files import Wildcards
+from lpclip.config.stages import STAGES
+from lpclip.data.image_sizes import changed_image
+from lpclip.errors import LpclipError
+from lpclip.storage.made_from import made_from_something_else
+
+
+class Jobs:
+    """The jobs of one configuration.
+
+    Attributes:
+        config: the configuration.
+    """
+
+    def __init__(self, config: Checked) -> None:
+        self.config = config
+        self._settings: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._known: dict[Path, Any] = {}
+
+    def settings(self, rule: str, wildcards: Wildcards) -> dict[str, Any]:
+        """Return what a job receives, which is made once."""
+        key = (rule, *sorted(wildcards.items()))
+        if key not in self._settings:
+            self._settings[key] = STAGES[rule](self.config, wildcards)
+        return self._settings[key]
+
+    def param(self, rule: str, wildcards: Wildcards) -> str:
+        """Return the same as the JSON text that the command takes."""
+        return json.dumps(self.settings(rule, wildcards), sort_keys=True)
+
+    def change_of(
+        self, rule: str, wildcards: Wildcards, path: Path, siblings: Sequence[Path]
+    ) -> str | None:
+        """Return what an output was made from that is different now, in words; None for nothing.
+
+        Snakemake compares with its own notes in .snakemake, which are lost where hidden files are
+        not copied, and do not cover another project that writes in the same cache. So what the
+        output itself holds is compared as well. One that cannot be read is left to the job that
+        reads it.
+
+        Args:
+            rule: name of the rule.
+            wildcards: those of the job.
+            path: the output that has the record of what it was made from in it or next to it.
+            siblings: other HDF5 files that the job writes.
+        """
+        try:
+            change = made_from_something_else(
+                path, self.settings(rule, wildcards), siblings=siblings, known=self._known
+            )
+            if rule == "index_samples" and change is None:
+                image = changed_image(path, self.config.sources[wildcards["dataset"]])
+                return image and f"other images: {image}"
+        except LpclipError:
+            return None
+        return change

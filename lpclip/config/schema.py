@@ -1,0 +1,288 @@
+"""The configuration as typed objects, put together from the settings of the stages and kinds.
+
+Every default, bound and description is stated with what it configures; those of the sections and
+of benchmarks are stated here. ``lpclip.config.json_schema`` writes the schema that editors use.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, TypeAlias
+
+from annotated_types import MinLen
+from pydantic import StringConstraints
+
+from lpclip.data.class_maps import ClassMap
+from lpclip.data.index import OnBadImage
+from lpclip.data.registry import SourceSettings
+from lpclip.data.subsets import Stratified
+from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.registry import kinds, load_method
+from lpclip.models.spec import BatchSize, ModelSpec
+from lpclip.transforms.corruptions.registry import Corruptions
+from lpclip.transforms.views.policies import Strong, Weak
+from lpclip.utils.settings import (
+    UNIQUE,
+    Count,
+    CountOrZero,
+    Seed,
+    Seeds,
+    arguments,
+    convert,
+    settings_class,
+    settings_of,
+    written_settings,
+)
+
+WHERE = "configuration"
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Names: TypeAlias = Annotated[Sequence[str], UNIQUE]
+Family: TypeAlias = Literal["noise", "blur", "weather", "digital"]
+
+
+@settings_class
+class Compute:
+    """How embedding runs; only the batch size can change a last digit."""
+
+    batch_size: BatchSize = "auto"
+    """Images that are encoded at once, at most 256; half as many whenever memory runs out. auto is
+    what is fastest on a CPU (32 of 224 pixels), and 256 on a GPU."""
+    threads: Count = 8
+    """Threads of one embedding job. No fewer than the cores lets one run at a time, which is best
+    for a real model; small jobs are done sooner side by side."""
+    workers: CountOrZero = 0
+    """Processes that decode images; 0 decodes in threads of the job's own process."""
+
+
+@settings_class
+class Views:
+    """Views of images that are embedded."""
+
+    seed: Seed = 0
+    """Seed of all views; together with a sample's id it fixes everything random."""
+    flips: Annotated[Sequence[Literal["horizontal", "vertical"]], UNIQUE] = ()
+    """Flips that leave the meaning of an image as it is."""
+    weak: Weak = field(default_factory=Weak)
+    """What the teacher labels: a small shift and crop."""
+    strong: Strong = field(default_factory=Strong)
+    """What the student learns from: mixed chains of operations."""
+    corruptions: Corruptions = field(default_factory=Corruptions)
+    """The common corruptions that are made in memory."""
+
+
+@settings_class
+class Model(ModelSpec):
+    """A CLIP model, and where it runs."""
+
+    device: str = "auto"
+    """Where the model runs: auto (a GPU where there is one), cpu, cuda, cuda:1, … Another device
+    re-runs nothing."""
+
+    @classmethod
+    def from_settings(cls, given: Mapping[str, Any], *, where: str, path: Sequence[Any]) -> "Model":
+        """Build the model that the last key of the path names."""
+        checked = arguments(written_settings(cls), given, where=where, path=path)
+        return cls(name=path[-1], **checked)
+
+
+@settings_class
+class Dataset:
+    """One split of one source of images or features."""
+
+    source: SourceSettings
+    """Kind of image source, a module of lpclip/data/sources ({kind}.py), and its settings, which
+    that module describes. The parts of a pool have sources of their own; features has no images:
+    path, and optionally key, ids, labels, class_names."""
+    class_map: Annotated[ClassMap, MinLen(1)] | None = None
+    """Class names of folders that have other names: a mapping of folder to name; a file (JSON
+    object, CSV with the columns folder and name, or lines "folder name"); or imagenet, for WordNet
+    ids. Folders with one name become one class."""
+    limit: Count | None = None
+    """At most so many images, sampled by the dataset's seed; after stratified. A smaller limit
+    gives a subset."""
+    stratified: Stratified | None = None
+    """Of every class at most so many images (per_class), or the same share; needs labels, also
+    those of an adapt set."""
+    seed: Seed = 0
+    """Seed of the choice of images by limit and stratified."""
+    on_bad_image: OnBadImage = "error"
+    """error stops where an image cannot be read, and lists all such images; skip reads every image
+    when the index is made, leaves out those that cannot be read, and records them in the index and
+    in results/skipped.csv."""
+    views: Views | None = None
+    """What differs from the section views for this dataset."""
+    published: Literal["imagenet_v2", "imagenet_sketch", "imagenet_r", "objectnet"] | None = None
+    """Name in the literature of a shift of ImageNet that has a fit of accuracies: reports give
+    effective robustness."""
+
+
+@settings_class
+class TextFeatures:
+    """Text features that were made before, one row per class, in place of templates."""
+
+    path: str
+    """A .npz, .npy, .parquet, .safetensors, .pt, .csv or HDF5 file, an output folder of
+    clip-retrieval, or a text cache of lpclip."""
+    key: str | None = None
+    """Name of the array; may be left out where it is clear."""
+    class_names: str | None = None
+    """Name of the array of class names."""
+
+
+@settings_class
+class OodSets:
+    """Datasets of other things, near to the benchmark's or far from them."""
+
+    near: Names = ()
+    """Datasets of things that resemble the benchmark's classes."""
+    far: Names = ()
+    """Datasets of things that do not."""
+
+
+@settings_class
+class Roles:
+    """Which datasets a benchmark uses, and what for."""
+
+    adapt: str
+    """Dataset to adapt on; label-free methods never see its labels."""
+    test: str | None = None
+    """Dataset to test on. Without labels, or with no such dataset (the adapt set is used instead),
+    there is no accuracy, and reports give what can be known without it."""
+    official_corruptions: str | None = None
+    """Dataset of published corruptions of the test set, of kind imagenet_c or cifar_c."""
+    shifts: Names = ()
+    """Labelled datasets of the same classes, or of some of them."""
+    ood: OodSets = field(default_factory=OodSets)
+    """Datasets of other things, near to the benchmark's or far from them."""
+    text_features: TextFeatures | None = None
+    """Text features that were made before, one row per class, in place of templates."""
+
+    @property
+    def evaluated(self) -> str:
+        """The dataset that probes are evaluated on: the adapt set if there is no test set."""
+        return self.adapt if self.test is None else self.test
+
+    @property
+    def roles(self) -> dict[str, Sequence[str]]:
+        """Names of datasets by the key of the configuration that names them."""
+        official = self.official_corruptions
+        return {
+            "adapt": [self.adapt],
+            "test": [self.evaluated],
+            "official_corruptions": [] if official is None else [official],
+            "shifts": self.shifts,
+            "ood.near": self.ood.near,
+            "ood.far": self.ood.far,
+        }
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of all datasets, each once."""
+        return list(dict.fromkeys(name for names in self.roles.values() for name in names))
+
+
+@settings_class
+class Benchmark(Roles):
+    """What is measured together, as it is written."""
+
+    models: Annotated[Names, MinLen(1)] | None = None
+    """Models that the benchmark is run with; all by default."""
+    class_names: Sequence[str] | str | None = None
+    """One name per class, in the order of the labels: a list, a text file with one name per line
+    (UTF-8), or imagenet, open_clip's names of the 1000 classes. May be left out where the file of
+    text_features or prompts holds them."""
+    templates: Sequence[str] | str | None = None
+    """Sentences with {} in the place of a class name ({c} and {classname} mean the same): a list, a
+    text file with one per line, or a set of open_clip's, openai_imagenet (80) or simple (7)."""
+    prompts: str | None = None
+    """In place of templates: a JSON file of descriptions of each class,
+    {"class name": ["a description", ...], ...}."""
+    corruptions: Annotated[Sequence[Family], UNIQUE] | None = None
+    """Families of corruptions of the test set that are made here; by default all of them where the
+    test set is labelled, else none."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as it is written: other methods and labellings by their names.
+
+    Attributes:
+        kind: a module of ``lpclip.methods.kinds``.
+        settings: all settings of the kind that a configuration holds, defaults included.
+    """
+
+    kind: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def base(self) -> str | None:
+        """Name of the method that this one is made from."""
+        return self.settings.get("method")
+
+    @property
+    def labelling(self) -> str | None:
+        """Name of the labelling that it learns."""
+        return self.settings.get("labelling")
+
+    @classmethod
+    def from_settings(
+        cls, given: Mapping[str, Any], *, where: str, path: Sequence[Any]
+    ) -> "Method":
+        """Check ``kind`` and the settings of that kind."""
+        chosen = arguments(
+            {"kind": settings_of(cls)["kind"]},
+            {key: value for key, value in given.items() if key == "kind"},
+            where=where,
+            path=path,
+        )
+        kind = convert(Literal[kinds()], chosen["kind"], where=where, path=(*path, "kind"))
+        known = written_settings(load_method(kind).Settings)
+        rest = {key: value for key, value in given.items() if key != "kind"}
+        checked = arguments(known, rest, where=where, path=path)
+        return cls(kind, {name: checked.get(name, one.default) for name, one in known.items()})
+
+
+_PLAIN = Labelling(temperature=1, structure=0, prior="none", threshold=0.5, class_floor=0)
+_FIXED = {"labelling": "confident", "rounds": 5, "class_weighting": 0, "student_view": "strong"}
+LABELLINGS: Mapping[str, Labelling] = {
+    "auto": Labelling(),
+    "confident": _PLAIN,
+    "aligned": replace(_PLAIN, prior="align"),
+}
+METHODS: Mapping[str, Mapping[str, Any]] = {
+    "zero_shot": {"kind": "zero_shot"},
+    "lp_clip": {"kind": "self_training", **_FIXED},
+    "lp_clip_balanced": {"kind": "self_training", **_FIXED, "labelling": "aligned"},
+    "lp_clip_auto": {"kind": "self_training", "labelling": "auto"},
+    "lp_clip_guarded": {"kind": "guarded", "method": "lp_clip_auto"},
+}
+
+
+def _methods() -> dict[str, Method]:
+    return {
+        name: Method.from_settings(given, where=WHERE, path=("methods", name))
+        for name, given in METHODS.items()
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """A configuration with every default, as it is written."""
+
+    models: Annotated[Mapping[Name, Model], MinLen(1)]
+    """CLIP models by name."""
+    datasets: Annotated[Mapping[Name, Dataset], MinLen(1)]
+    """Datasets by name; a dataset is one split of one source."""
+    benchmarks: Annotated[Mapping[Name, Benchmark], MinLen(1)]
+    """What is measured together."""
+    seeds: Seeds = (0, 1, 2)
+    """Seeds of training; every method is trained once with each, zero-shot CLIP, of which nothing
+    is random, with the first alone."""
+    compute: Compute = field(default_factory=Compute)
+    """How embedding runs; only the batch size can change a last digit."""
+    views: Views = field(default_factory=Views)
+    """Views of images that are embedded."""
+    labellings: Mapping[Name, Labelling] = field(default_factory=lambda: LABELLINGS)
+    """How a teacher's predictions become pseudo-labels."""
+    methods: Annotated[Mapping[Name, Method], MinLen(1)] = field(default_factory=_methods)
+    """Methods by name, in the order in which reports list them; by default those of config.yaml
+    that see no label."""

@@ -1,0 +1,293 @@
+"""What each stage receives: the part of the configuration that it uses, and the hash of its code.
+
+That is the one param of its rule, so that a change runs exactly the stages that use it.
+``STAGES`` holds a function for every rule.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from lpclip.config.checked import Checked, plain
+from lpclip.config.files import (
+    Wildcards,
+    adapts_on_images,
+    class_map_file,
+    experiments,
+    feature_files,
+    role_of,
+    source_files,
+    text_feature_files,
+    training_views,
+)
+from lpclip.config.schema import Method, Views
+from lpclip.data.official import official_corruptions
+from lpclip.data.registry import modules as modules_of_source
+from lpclip.methods.registry import used_seeds
+from lpclip.models.spec import files_hash, local_files
+from lpclip.reporting.page.assets import assets_hash, shown_configuration
+from lpclip.storage.marks import marks_of
+from lpclip.transforms.corruptions.registry import FAMILIES, SEVERITIES
+from lpclip.utils.code_hash import code_hash
+
+Given: TypeAlias = dict[str, Any]
+_MARKS = Path(".snakemake/lpclip_marks.json")
+
+
+def index_samples(config: Checked, wildcards: Wildcards) -> Given:
+    """Which images of a source are used, and under which names of classes."""
+    name = wildcards["dataset"]
+    dataset = plain(config.datasets[name])
+    chosen = [key for key in ("limit", "stratified") if key in dataset]
+    used = ["class_map"] * ("class_map" in dataset) + chosen + ["seed"] * bool(chosen)
+    return {
+        "dataset": name,
+        "source": dataset["source"],
+        **{key: dataset[key] for key in used},
+        "on_bad_image": dataset["on_bad_image"],
+        **_marks([*source_files(config, wildcards), *class_map_file(config, wildcards)]),
+        "code": code_hash("lpclip.data.index", *modules_of_source(dataset["source"])),
+    }
+
+
+def embed_text(config: Checked, wildcards: Wildcards) -> Given:
+    """The texts of a benchmark, and a model."""
+    benchmark = plain(config.benchmarks[wildcards["benchmark"]])
+    return {
+        "model": _model(config, wildcards),
+        "class_names": benchmark["class_names"],
+        **{key: benchmark[key] for key in ("templates", "prompts") if key in benchmark},
+        **_checkpoint(config, wildcards),
+        "code": code_hash("lpclip.features.text"),
+        "versions": _versions(),
+    }
+
+
+def embed_images(config: Checked, wildcards: Wildcards) -> Given:
+    """The images of a dataset, a model, and the views of one pass."""
+    name = wildcards["dataset"]
+    dataset = config.datasets[name]
+    assert dataset.views is not None
+    official = official_corruptions(config.sources[name])
+    views, modules = _views_of_pass(wildcards["views"], dataset.views, official)
+    frost = views.get("frost", {}).get("frost_images")
+    return {
+        "dataset": name,
+        "source": dataset.source,
+        "model": _model(config, wildcards),
+        "views": views,
+        "seed": dataset.views.seed,
+        "batch_size": config.compute.batch_size,
+        **_checkpoint(config, wildcards),
+        # Pictures that the user gave, to be laid over images.
+        **_marks(sorted(map(str, Path(frost).iterdir())) if frost else []),
+        "code": code_hash("lpclip.features.images", *modules_of_source(dataset.source), *modules),
+        "versions": _versions(),
+    }
+
+
+def copy_text(config: Checked, wildcards: Wildcards) -> Given:
+    """Text features that were made before."""
+    benchmark = config.benchmarks[wildcards["benchmark"]]
+    return {
+        "model": _model(config, wildcards),
+        "class_names": plain(benchmark.class_names),
+        **_place(plain(benchmark.text_features)),
+        **_marks(text_feature_files(config, wildcards)),
+        "code": code_hash("lpclip.features.imported"),
+    }
+
+
+def copy_features(config: Checked, wildcards: Wildcards) -> Given:
+    """Image features that were made before."""
+    return {
+        "dataset": wildcards["dataset"],
+        "model": _model(config, wildcards),
+        **_place(config.datasets[wildcards["dataset"]].source),
+        **_marks(feature_files(config, wildcards)),
+        "code": code_hash("lpclip.features.imported"),
+    }
+
+
+def pseudo_labels(config: Checked, wildcards: Wildcards) -> Given:
+    """A labelling, and the view that the teacher labels."""
+    return {
+        "labelling": plain(config.labellings[wildcards["labelling"]]),
+        "view": training_views("both", images=adapts_on_images(config, wildcards))[1],
+        "code": code_hash("lpclip.methods.labelling.pseudo_labels"),
+    }
+
+
+def train_probe(config: Checked, wildcards: Wildcards) -> Given:
+    """A method with all that it names filled in, and its seeds."""
+    method = config.methods[wildcards["method"]]
+    return {
+        "benchmark": wildcards["benchmark"],
+        "method": wildcards["method"],
+        "kind": method.kind,
+        "seeds": used_seeds(method.kind, config.seeds),
+        "settings": _method(config, wildcards, method),
+        "code": code_hash("lpclip.methods.train", f"lpclip.methods.kinds.{method.kind}"),
+    }
+
+
+def evaluate(config: Checked, wildcards: Wildcards) -> Given:
+    """What a dataset is to the benchmark."""
+    name = wildcards["dataset"]
+    shift = role_of(config, wildcards) == "shift"
+    return {
+        "shift": name if shift else "",
+        "published": (config.datasets[name].published or "") if shift else "",
+        "code": code_hash("lpclip.evaluation.robustness"),
+    }
+
+
+def evaluate_ood(config: Checked, wildcards: Wildcards) -> Given:
+    """Whether a set of other things is near to the benchmark's or far from them."""
+    near = wildcards["dataset"] in config.benchmarks[wildcards["benchmark"]].ood.near
+    return {
+        "dataset": wildcards["dataset"],
+        "group": "near" if near else "far",
+        "code": code_hash("lpclip.evaluation.detection"),
+    }
+
+
+def evaluate_samples(config: Checked, wildcards: Wildcards) -> Given:
+    """Which of the files are those of the test set and of shifts."""
+    benchmark = config.benchmarks[wildcards["benchmark"]]
+    return {
+        "test": benchmark.evaluated,
+        "shifts": list(benchmark.shifts),
+        "code": code_hash("lpclip.evaluation.paired"),
+    }
+
+
+def pictures(config: Checked, wildcards: Wildcards) -> Given:
+    """Where the images of the test set and its published corruptions are."""
+    benchmark = config.benchmarks[wildcards["benchmark"]]
+    source = config.datasets[benchmark.evaluated].source
+    name = benchmark.official_corruptions
+    official = {"official_source": config.datasets[name].source} if name else {}
+    return {
+        "source": source,
+        **official,
+        "order": [f"{wildcards['benchmark']}/{method}" for method in config.methods],
+        "code": code_hash(
+            "lpclip.reporting.page.pictures",
+            *modules_of_source(source),
+            *(found for one in official.values() for found in modules_of_source(one)),
+            *(f"lpclip.transforms.corruptions.{family}" for family in benchmark.corruptions),
+        ),
+    }
+
+
+def report(config: Checked, _: Wildcards) -> Given:
+    """The order of the experiments: Snakemake compares the files of a rule as a set."""
+    return {
+        "order": experiments(config, "{model}/{benchmark}/{method}"),
+        "code": code_hash("lpclip.reporting.stage"),
+    }
+
+
+def page(config: Checked, _: Wildcards) -> Given:
+    """The order of the experiments, and the configuration, which the page shows."""
+    return {
+        "order": experiments(config, "{model}/{benchmark}/{method}"),
+        "configuration": shown_configuration(config.as_mapping()),
+        "code": f"{code_hash('lpclip.reporting.page.stage')}-{assets_hash()}",
+    }
+
+
+def _only_code(module: str) -> Callable[[Checked, Wildcards], Given]:
+    """What a stage receives that uses nothing of the configuration."""
+    return lambda _config, _wildcards: {"code": code_hash(module)}
+
+
+STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
+    "index_samples": index_samples,
+    "embed_text": embed_text,
+    "embed_images": embed_images,
+    "copy_text": copy_text,
+    "copy_features": copy_features,
+    "pseudo_labels": pseudo_labels,
+    "train_probe": train_probe,
+    "evaluate": evaluate,
+    "evaluate_features": _only_code("lpclip.evaluation.feature_detection"),
+    "evaluate_ood": evaluate_ood,
+    "evaluate_held_out": _only_code("lpclip.evaluation.held_out"),
+    "evaluate_rounds": _only_code("lpclip.evaluation.rounds"),
+    "evaluate_samples": evaluate_samples,
+    "predictions": _only_code("lpclip.evaluation.predictions"),
+    "pictures": pictures,
+    "report": report,
+    "page": page,
+}
+
+
+def _marks(paths: Iterable[str]) -> Given:
+    """Marks of files that a user gave, which may be replaced by older ones; none without any."""
+    found = marks_of(map(Path, paths), known=_MARKS)
+    return {"files": found} if found else {}
+
+
+def _model(config: Checked, wildcards: Wildcards) -> Given:
+    """Return what a stage receives of its model: where it runs changes no result."""
+    model: Given = plain(config.models[wildcards["model"]])
+    del model["device"]
+    return model
+
+
+def _checkpoint(config: Checked, wildcards: Wildcards) -> Given:
+    """Hash of the files of a model: one that is replaced may be older than the caches."""
+    model = config.models[wildcards["model"]]
+    files = local_files(model.architecture, model.pretrained)
+    return {"checkpoint": files_hash(files)} if files else {}
+
+
+def _place(source: Mapping[str, Any]) -> Given:
+    """Where features are; what copies them does not receive where labels are."""
+    return {key: source[key] for key in ("path", "key") if key in source}
+
+
+def _views_of_pass(
+    name: str, settings: Views, official: Iterable[str]
+) -> tuple[dict[str, Given], list[str]]:
+    """Views of a pass with their settings, and the modules that make them."""
+    if official:
+        read = {"official": True, "severities": list(SEVERITIES)}
+        return {one: read for one in FAMILIES[name] if one in official}, []
+    if name == "clean":
+        return {"clean": {}}, []
+    if name == "adapt":
+        flips = list(settings.flips)
+        views = {
+            kind: {**plain(getattr(settings, kind)), "flips": flips} for kind in ("weak", "strong")
+        }
+        return views, ["lpclip.utils.rng", "lpclip.transforms.views.policies"]
+    corruptions = plain(settings.corruptions)
+    return dict.fromkeys(FAMILIES[name], corruptions), [
+        "lpclip.utils.rng",
+        "lpclip.transforms.corruptions.registry",
+        f"lpclip.transforms.corruptions.{name}",
+    ]
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "torchvision", "open_clip_torch", "pillow")}
+
+
+def _method(config: Checked, wildcards: Wildcards, method: Method) -> Given:
+    """Settings of a method on a benchmark, with all that they name filled in."""
+    settings: Given = plain(method.settings)
+    if method.labelling is not None:
+        settings["labelling"] = plain(config.labellings[method.labelling])
+    if "student_view" in settings:
+        settings["student_view"], settings["teacher_view"] = training_views(
+            settings["student_view"], images=adapts_on_images(config, wildcards)
+        )
+    if method.kind == "guarded":
+        settings["training"] = _method(config, wildcards, config.methods[str(method.base)])
+    return settings
