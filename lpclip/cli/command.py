@@ -6,14 +6,12 @@ stage runs.
 """
 
 import argparse
-import contextlib
 import errno
 import importlib
 import inspect
 import json
 import logging
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +19,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from lpclip.cli.log_files import WARNINGS, start_log
 from lpclip.cli.stages import STAGES
 from lpclip.cli.tools import TOOLS
 from lpclip.cli.tools import run as run_tool
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
-from lpclip.utils.printing import Formatter, visible
+from lpclip.utils.printing import visible
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +40,10 @@ NAMELESS: Mapping[int, str] = {
 }
 
 
-class _Warnings(logging.Handler):
-    """Shows warnings, which a log alone would hide; errors are shown when the command ends."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno == logging.WARNING:
-            print(f"lpclip: warning: {visible(record.getMessage())}", file=sys.stderr)
-
-
-_WARNINGS = _Warnings()
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 if it succeeded, 1 with a sentence if it did not."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    logging.getLogger("lpclip").addHandler(_WARNINGS)
+    logging.getLogger("lpclip").addHandler(WARNINGS)
     logging.getLogger("lpclip").propagate = False  # open_clip sets up a root logger of its own
     try:
         _run(arguments)
@@ -133,7 +121,7 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
     files = _file_options(function)
     options = vars(_parser(command, function, files).parse_args(arguments[1:]))
     _refuse_shared_files(options, files)
-    _start_log(options.pop("log"), arguments)
+    start_log(options.pop("log"), arguments)
     for name, option in files.items():
         if option.check is not None and options[name] is not None:
             option.check(options[name])
@@ -293,36 +281,6 @@ def _limit_threads(text: str) -> None:
     threads = str(min(int(text), len(os.sched_getaffinity(0))))
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = threads
-
-
-def _start_log(path: Path | None, arguments: Sequence[str]) -> None:
-    if path is None:
-        return
-    from lpclip.utils.atomic import disk_errors
-
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{visible(shlex.join(['lpclip', *arguments]))}\n")
-    handler = _LogFile(path)
-    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(message)s"))
-    root = logging.getLogger("lpclip")
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-
-
-class _LogFile(logging.FileHandler):
-    """A log that ends with one sentence on the terminal where it cannot be written."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            super().handleError(record)
-            return
-        logging.getLogger("lpclip").removeHandler(self)
-        if self.stream is not None:
-            with contextlib.suppress(OSError):
-                self.stream.close()
-        print(f"lpclip: {self.baseFilename}: {error.strerror}. The log ends.", file=sys.stderr)
 
 
 def _dashed(name: str) -> str:

@@ -19,7 +19,7 @@ from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.registry import kinds, load_method
 from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.transforms.corruptions.registry import Corruptions
-from lpclip.transforms.views.policies import Strong, Weak
+from lpclip.transforms.views.policies import Flips, Strong, Weak
 from lpclip.utils.settings import (
     UNIQUE,
     Count,
@@ -59,7 +59,7 @@ class Views:
 
     seed: Seed = 0
     """Seed of all views; together with a sample's id it fixes everything random."""
-    flips: Annotated[Sequence[Literal["horizontal", "vertical"]], UNIQUE] = ()
+    flips: Flips = ()
     """Flips that leave the meaning of an image as it is."""
     weak: Weak = field(default_factory=Weak)
     """What the teacher labels: a small shift and crop."""

@@ -24,7 +24,7 @@ from lpclip.storage.samples import fingerprint, read_samples
 from lpclip.types import OutputFile
 from lpclip.utils.atomic import atomic_path, resumable_folder
 from lpclip.utils.progress import progress
-from lpclip.utils.settings import Seed, build
+from lpclip.utils.settings import Seed, build, convert
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +75,12 @@ def embed_images(
             f"Dataset '{dataset}' holds features made before, no images to make the views "
             f"{', '.join(views)} from. Its clean view is a copy: lpclip copy-features."
         )
+    checked = {name: _checked(name, one) for name, one in views.items()}
     loaded = load_model(model, device=device)
     index = read_samples(samples, labels=False)
     passes = [
         _views(name, settings, seed=seed, size=loaded.image_size)
-        for name, settings in views.items()
+        for name, settings in checked.items()
     ]
     settings = dict(source)
     opened = open_source(settings.pop("kind"), settings)
@@ -140,38 +141,46 @@ def embed_images(
 _CLEAN = Views("clean", 0, lambda pixels, _ids, _version: pixels)
 
 
-def _views(name: str, settings: Mapping[str, Any], *, seed: int, size: int) -> Views:
-    options = dict(settings)
-    if name == "clean":
-        return _CLEAN
-    if options.get("official"):
-        return Views(name, len(options["severities"]), _CLEAN.make)
+def _checked(name: str, settings: Mapping[str, Any]) -> Any:
+    """Return the settings of a view: a class of settings, or a mapping of what has none."""
+    options, where = dict(settings), f"view '{name}'"
+    if name == "clean" or options.get("official"):
+        return options
     # Imported by name, so that the code hash of a pass covers only what the pass uses.
-    keys = importlib.import_module("lpclip.utils.rng").keys
     if name in ("weak", "strong"):
         policies = importlib.import_module("lpclip.transforms.views.policies")
         flips = options.pop("flips", [])
-        checked = build(policies.SETTINGS[name], options, where=f"view '{name}'")
-        options = {**vars(checked), "flips": flips}
-        versions = options.pop("versions")
-        make = getattr(policies, name)
+        convert(policies.Flips, flips, where=where, path=["flips"])
+        return {**vars(build(policies.SETTINGS[name], options, where=where)), "flips": flips}
+    registry = importlib.import_module("lpclip.transforms.corruptions.registry")
+    registry.family_of(name)
+    return build(registry.Corruptions, options, where=where)
+
+
+def _views(name: str, settings: Any, *, seed: int, size: int) -> Views:
+    if name == "clean":
+        return _CLEAN
+    if isinstance(settings, Mapping) and settings.get("official"):
+        return Views(name, len(settings["severities"]), _CLEAN.make)
+    keys = importlib.import_module("lpclip.utils.rng").keys
+    if name in ("weak", "strong"):
+        make = getattr(importlib.import_module("lpclip.transforms.views.policies"), name)
+        options = {key: value for key, value in settings.items() if key != "versions"}
 
         def view(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
             of_version = keys(seed, ids, f"{name}/{version}").to(pixels.device)
             changed: Tensor = make(pixels.float().div(255), of_version, **options)
             return changed
 
-        return Views(name, versions, view)
-    registry = importlib.import_module("lpclip.transforms.corruptions.registry")
-    corruptions = build(registry.Corruptions, options, where=f"view '{name}'")
-    severities, frost_images = corruptions.severities, corruptions.frost_images
-    parameters = corruptions.parameters
+        return Views(name, settings["versions"], view)
+    corrupt = importlib.import_module("lpclip.transforms.corruptions.registry").corrupt
+    parameters, frost_images = settings.parameters, settings.frost_images
     if parameters == "auto":
         parameters = "cifar" if size <= LARGEST_CIFAR_PIXELS else "imagenet"
 
     def corruption(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
-        severity = severities[version]
-        changed: Tensor = registry.corrupt(
+        severity = settings.severities[version]
+        changed: Tensor = corrupt(
             pixels,
             name=name,
             severity=severity,
@@ -181,4 +190,4 @@ def _views(name: str, settings: Mapping[str, Any], *, seed: int, size: int) -> V
         )
         return changed
 
-    return Views(name, len(severities), corruption)
+    return Views(name, len(settings.severities), corruption)

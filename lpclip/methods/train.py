@@ -53,6 +53,7 @@ def train_probe(
             together.
     """
     module = load_method(kind)
+    options = build(module.Settings, settings, where=f"method '{method}'")
     given = {
         "pseudo_labels": pseudo_labels,
         "adapt": adapt,
@@ -66,7 +67,6 @@ def train_probe(
         if given[name] is None and name in module.NEEDS:
             raise LpclipError(f"A method of kind '{kind}' needs the file {name}.")
     head, provenance = read_head(text)
-    options = build(module.Settings, settings, where=f"method '{method}'")
     fitted = module.fit(head, Inputs(**given), options, seeds)
     provenance = {
         **{key: provenance[key] for key in MODEL if key in provenance},

@@ -1,5 +1,6 @@
 """The command line: help texts, short errors for user mistakes, fast start-up."""
 
+import json
 import subprocess
 import sys
 
@@ -56,6 +57,81 @@ def test_a_mistake_is_one_sentence_and_status_1(arguments, sentence):
     assert done.returncode == 1
     assert sentence in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+TRAIN = {"benchmark": "b", "method": "m", "kind": "self_training", "seeds": [0], "settings": {}}
+LABEL = {"labelling": {}}
+MODEL = {"name": "m", "architecture": "lpclip-tiny", "pretrained": "embedded"}
+DIGITS = {"kind": "digits", "split": "test"}
+EMBED = {"dataset": "d", "source": DIGITS, "model": MODEL, "views": {"clean": {}}}
+INDEX = {"dataset": "d", "source": DIGITS}
+TEXT = {"model": MODEL, "class_names": ["a", "b"], "templates": ["{}"]}
+
+
+@pytest.mark.parametrize(
+    ("command", "usual", "changes", "sentence"),
+    [
+        ("train-probe", TRAIN, {"settings": {"start": "txet"}}, "Did you mean 'text'?"),
+        ("train-probe", TRAIN, {"settings": {"rounds": -3}}, "rounds is -3; allowed: a whole"),
+        (
+            "train-probe",
+            TRAIN,
+            {"settings": {"labelling": {"labels": "hrad"}}},
+            "method 'm': labelling.labels is 'hrad'; allowed: hard, soft. Did you mean 'hard'?",
+        ),
+        ("train-probe", TRAIN, {"settings": {"collapse": {"balance": 2}}}, "collapse.balance is 2"),
+        (
+            "train-probe",
+            TRAIN,
+            {"seeds": [-1]},
+            "seeds.0 is -1; allowed: a whole",
+        ),
+        ("train-probe", TRAIN, {"seeds": []}, "seeds is empty"),
+        ("train-probe", TRAIN, {"kind": "self_traning"}, "Did you mean 'self_training'?"),
+        ("pseudo-labels", LABEL, {"labelling": {"prior": "atuo"}}, "Did you mean 'auto'?"),
+        ("pseudo-labels", LABEL, {"labelling": {"threshold": 1.5}}, "labelling.threshold is 1.5"),
+        ("index-samples", INDEX, {"seed": -1}, "seed is -1"),
+        ("index-samples", INDEX, {"limit": 0}, "limit is 0"),
+        ("index-samples", INDEX, {"on_bad_image": "skpi"}, "Did you mean 'skip'?"),
+        ("index-samples", INDEX, {"stratified": {"share": 2}}, "stratified.share is 2"),
+        ("index-samples", INDEX, {"source": {}}, "source lacks the setting 'kind'"),
+        ("embed-images", EMBED, {"seed": -1}, "seed is -1"),
+        ("embed-images", EMBED, {"batch_size": 0}, "batch_size is 0"),
+        ("embed-images", EMBED, {"views": {"weak": {"versions": 0}}}, "view 'weak': versions is 0"),
+        ("embed-images", EMBED, {"views": {"weak": {"flips": ["diagonal"]}}}, "flips.0 is 'diag"),
+        (
+            "embed-images",
+            EMBED,
+            {"views": {"strong": {"policy": "disjiont"}}},
+            "view 'strong': policy is 'disjiont'; allowed: disjoint, overlapping. Did you mean",
+        ),
+        ("embed-images", EMBED, {"views": {"fog": {"severities": [6]}}}, "severities.0 is 6"),
+        ("embed-images", EMBED, {"views": {"fgo": {}}}, "Did you mean 'fog'?"),
+        ("embed-images", EMBED, {"model": {**MODEL, "precision": "fp61"}}, "Did you mean 'fp16'?"),
+        (
+            "embed-text",
+            {"model": MODEL, "class_names": ["a"]},
+            {"model": {**MODEL, "scale": 0}},
+            "0",
+        ),
+    ],
+)
+def test_a_stage_run_by_hand_refuses_what_the_configuration_refuses(
+    command, usual, changes, sentence, tmp_path, capsys
+):
+    options = {
+        "train-probe": ["--text", "t.h5"],
+        "pseudo-labels": ["--text", "t.h5", "--features", "f.h5"],
+        "embed-images": ["--samples", "s.h5"],
+    }.get(command, [])
+    settings = json.dumps({**usual, **changes})
+    output = ["--output", str(tmp_path / "out.h5")]
+    with pytest.raises(SystemExit) as exit_:
+        main([command, *options, *output, "--settings", settings])
+    assert exit_.value.code == 1
+    printed = capsys.readouterr().err
+    assert sentence in printed
+    assert len(printed.strip().splitlines()) == 1
 
 
 def test_a_path_that_cannot_be_written_is_one_sentence(tmp_path):

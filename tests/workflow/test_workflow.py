@@ -185,10 +185,22 @@ OF_ONE_METHOD = {
                     '"""Said otherwise: what a method',
                 ),
                 ("storage/probes.py", "import json\n", "import json  # said here\n\n# and here\n"),
+                ("methods/labelling/settings.py", '"""Divides the logits', '"""Logits over this'),
+                ("models/spec.py", '"""Pixels of the side', '"""The side in pixels'),
                 ("transforms/corruptions/blur.py", "import torch", "import torch\n\nUNUSED = 1"),
                 ("data/sources/folder.py", "import os\n", "import os\n\nUNUSED = 1\n"),
             ],
             {},
+        ),
+        (
+            [
+                (
+                    "methods/kinds/supervised.py",
+                    "    label_share: LabelShare = 1.0\n",
+                    "    label_share: LabelShare = 1.0\n    more: int = 1\n",
+                )
+            ],
+            {"train_probe": 1, **OF_ONE_METHOD},
         ),
     ],
     ids=[
@@ -197,7 +209,8 @@ OF_ONE_METHOD = {
         "evaluation",
         "foreign",
         "digits",
-        "docstring, comments, unused modules",
+        "docstring, comments, descriptions, unused modules",
+        "new setting of one kind",
     ],
 )
 def test_a_change_of_code_reruns_what_depends_on_it(finished, edits, jobs):

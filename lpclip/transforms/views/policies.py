@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le
 
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.utils import rng
-from lpclip.utils.settings import Count, settings_class
+from lpclip.utils.settings import UNIQUE, Count, settings_class
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FLIPS: tuple[str, ...] = ("horizontal", "vertical")
+Flips: TypeAlias = Annotated[Sequence[Literal["horizontal", "vertical"]], UNIQUE]
 
 # Each operation of the strong views, and the corruptions that it resembles.
 OPERATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -1,0 +1,52 @@
+"""The log of a command: a file that its first line names the command in, and warnings to see."""
+
+import contextlib
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lpclip.utils.printing import Formatter, visible
+
+
+class _Warnings(logging.Handler):
+    """Shows warnings, which a log alone would hide; errors are shown when the command ends."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING:
+            print(f"lpclip: warning: {visible(record.getMessage())}", file=sys.stderr)
+
+
+WARNINGS = _Warnings()
+
+
+def start_log(path: Path | None, arguments: Sequence[str]) -> None:
+    """Write what the package logs to a file, the command first; nothing without a path."""
+    if path is None:
+        return
+    from lpclip.utils.atomic import disk_errors
+
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{visible(shlex.join(['lpclip', *arguments]))}\n")
+    handler = _LogFile(path)
+    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger("lpclip")
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that ends with one sentence on the terminal where it cannot be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        logging.getLogger("lpclip").removeHandler(self)
+        if self.stream is not None:
+            with contextlib.suppress(OSError):
+                self.stream.close()
+        print(f"lpclip: {self.baseFilename}: {error.strerror}. The log ends.", file=sys.stderr)
