@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from lpclip.methods.base import Inputs
 from lpclip.methods.labelling.pseudo_labels import described
 from lpclip.methods.labelling.settings import Labelling
