@@ -56,14 +56,7 @@ class Column:
 class Columns:
     """Ids, labels and class names of the rows of one array.
 
-    Args:
-        arrays: file of the array.
-        key: name of the array.
-        ids: text or numbers; by default ``row-000000``, ….
-        labels: whole numbers (-1: none), or text; left out for an unlabelled set.
-        class_names: names of the classes, as a list or a column: what whole numbers index, and
-            the order that text is numbered in. By default text is numbered in alphabetical order,
-            and the names of numbers are the numbers.
+    Args: the file and name of the array; the others as in ``lpclip.data.sources.features``.
 
     Raises:
         LpclipError: no such file or array, or columns that do not fit the rows.

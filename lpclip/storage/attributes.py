@@ -8,7 +8,7 @@ import numpy as np
 
 from lpclip.errors import LpclipError
 from lpclip.storage.json_text import parse_json
-from lpclip.storage.opening import make_again
+from lpclip.storage.opening import damaged, make_again
 
 # An attribute of an HDF5 file holds 64 KB at most.
 LONGEST_ATTRIBUTE = 60_000
@@ -69,9 +69,7 @@ class Attributes(dict[str, Any]):
         return tuple(found)
 
     def _wrong(self, key: str, what: str) -> LpclipError:
-        return LpclipError(
-            f"{self.path} is damaged: its attribute '{key}' holds {what}.{make_again(self.path)}"
-        )
+        return damaged(self.path, f"its attribute '{key}' holds {what}")
 
 
 def plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from xxhash import xxh3_64
 
 from lpclip.errors import LpclipError
-from lpclip.storage.opening import make_again
+from lpclip.storage.opening import damaged, make_again
 
 SUMS = "xxh3_64"
 ATTRIBUTES = "attributes_xxh3_64"
@@ -58,12 +58,8 @@ class Sum:
         whole = np.shape(stored) == (len(parts(self._data)),)
         if not whole or int(stored[place]) != self.value():
             which = f" (version {place})" if self._part else ""
-            path = Path(self._data.file.filename)
-            raise LpclipError(
-                f"{path} is damaged: the array "
-                f"'{self._data.name.strip('/')}'{which} is not what was written: its checksum "
-                f"differs.{make_again(path)}"
-            )
+            name = f"'{self._data.name.strip('/')}'{which}"
+            raise damaged(self._data, f"the array {name} is not as written: its checksum differs")
 
 
 def parts(data: h5py.Dataset) -> list[Part]:

@@ -17,7 +17,7 @@ import pandas as pd
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage import checksums
 from lpclip.storage.hdf5 import Provenance, check_provenance, create, open_file, provenance_of
-from lpclip.storage.opening import make_again
+from lpclip.storage.opening import damaged
 from lpclip.storage.pandas_frames import Frames
 from lpclip.storage.tables import read_table, write_table
 from lpclip.types import FloatArray
@@ -121,10 +121,7 @@ def views(file: h5py.File) -> list[str]:
     """
     group = file["features"]
     if not isinstance(group, h5py.Group):
-        path = Path(file.filename)
-        raise LpclipError(
-            f"{path} is damaged: 'features' is not a group of views.{make_again(path)}"
-        )
+        raise damaged(file, "'features' is not a group of views")
     return sorted(name for name in group if isinstance(name, str))  # bytes if not UTF-8
 
 
@@ -163,10 +160,7 @@ def stored_view(path: Path, file: h5py.File, view: str) -> h5py.Dataset:
     data = file[f"features/{view}"]
     whole = isinstance(data, h5py.Dataset) and data.ndim in (2, 3) and data.dtype == np.float16
     if not whole or (TABLE in file and data.shape[-2:-1] != file[TABLE].shape):
-        raise LpclipError(
-            f"{path} is damaged: view '{view}' is not an array of float16 with a row per sample."
-            f"{make_again(path)}"
-        )
+        raise damaged(path, f"view '{view}' is not an array of float16 with a row per sample")
     return data
 
 

@@ -15,7 +15,7 @@ from lpclip.storage.features import normalise as unit_rows
 from lpclip.storage.features import stored_view, views
 from lpclip.storage.hdf5 import columns as checked_columns
 from lpclip.storage.hdf5 import open_file, provenance_of, read_provenance
-from lpclip.storage.opening import make_again
+from lpclip.storage.opening import damaged
 from lpclip.storage.samples import read_samples
 from lpclip.storage.tables import read_table
 from lpclip.types import FloatArray
@@ -115,7 +115,7 @@ def map_features(path: str | Path, *, view: str | None = None) -> npt.NDArray[np
             stored: npt.NDArray[np.float16] = data[...]
             return stored
         if place + data.nbytes > path.stat().st_size:
-            raise LpclipError(f"{path} is damaged: it ends within '{data.name}'.{make_again(path)}")
+            raise damaged(path, f"it ends within '{data.name}'")
         return np.memmap(path, data.dtype, mode="r", offset=place, shape=data.shape)
 
 

@@ -17,7 +17,7 @@ from lpclip.errors import LpclipError
 from lpclip.storage import checksums, made_from
 from lpclip.storage.attributes import Attributes
 from lpclip.storage.hdf5_output import new_hdf5
-from lpclip.storage.opening import make_again, open_hdf5
+from lpclip.storage.opening import damaged, make_again, open_hdf5
 from lpclip.utils.atomic import atomic_path
 
 SCHEMA_VERSION = 2
@@ -127,7 +127,5 @@ def columns(path: Path, frame: pd.DataFrame, *names: str) -> pd.DataFrame:
         LpclipError: one of them is missing.
     """
     if missing := [name for name in names if name not in frame]:
-        raise LpclipError(
-            f"{path} is damaged: a table lacks {', '.join(missing)}.{make_again(path)}"
-        )
+        raise damaged(path, f"a table lacks {', '.join(missing)}")
     return frame[list(names)]

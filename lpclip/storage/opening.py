@@ -42,6 +42,12 @@ def make_again(path: Path) -> str:
     )
 
 
+def damaged(place: Path | h5py.Group | h5py.Dataset, what: str) -> LpclipError:
+    """Return the error for a damaged file, given by its path or an object in it."""
+    path = place if isinstance(place, Path) else Path(place.file.filename)
+    return LpclipError(f"{path} is damaged: {what}.{make_again(path)}")
+
+
 @contextlib.contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file of any program for reading; parts in other files are refused.

@@ -20,7 +20,7 @@ from lpclip.errors import LpclipError
 from lpclip.storage import checksums
 from lpclip.storage.attributes import Attributes
 from lpclip.storage.hdf5 import Provenance, create, open_file, provenance_of
-from lpclip.storage.opening import make_again
+from lpclip.storage.opening import damaged
 from lpclip.storage.pandas_frames import Frames, fixed_length
 from lpclip.storage.shapes import check_shapes
 from lpclip.storage.tables import read_table, write_table
@@ -193,7 +193,7 @@ def read_probes(path: Path) -> tuple[Probes, Attributes]:
         provenance = provenance_of(file)
         names, seeds = provenance.texts("class_names"), provenance.json("seeds")
         if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
-            raise LpclipError(f"{path} is damaged: its seeds are not a list.{make_again(path)}")
+            raise damaged(path, "its seeds are not a list")
         check_shapes(file, _AXES, {"C": len(names), "S": len(seeds)})
         probes = Probes(
             weight=checksums.read(file["weight"]),

@@ -1,12 +1,10 @@
 """Check that the arrays of one file fit together."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import h5py
 
-from lpclip.errors import LpclipError
-from lpclip.storage.opening import make_again
+from lpclip.storage.opening import damaged
 
 
 def check_shapes(
@@ -37,9 +35,5 @@ def check_shapes(
             or any(known.setdefault(k, n) != n for k, n in zip(letters, shape, strict=True))
             or 0 in (n for k, n in zip(letters, shape, strict=True) if k != "N")
         ):
-            path = Path(file.filename)
             expected = ", ".join(f"{letter}={known.get(letter, '?')}" for letter in letters)
-            raise LpclipError(
-                f"{path} is damaged: '{name}' has shape {list(shape or ())}, not [{expected}]."
-                f"{make_again(path)}"
-            )
+            raise damaged(file, f"'{name}' has shape {list(shape or ())}, not [{expected}]")

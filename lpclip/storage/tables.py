@@ -6,7 +6,6 @@ them. Tables that name the rows of arrays are the data set alone.
 """
 
 import pickle
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -14,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lpclip.errors import LpclipError
 from lpclip.storage import checksums
-from lpclip.storage.opening import make_again
+from lpclip.storage.opening import damaged
 from lpclip.storage.pandas_frames import NONE, fixed_length, set_attributes
 
 # The row number, which pandas stores as a column.
@@ -68,10 +66,7 @@ def read_table(file: h5py.Group, name: str) -> pd.DataFrame:
             }
         )
     except UnicodeDecodeError as error:
-        path = Path(file.file.filename)
-        raise LpclipError(
-            f"{path} is damaged: a text of its table '{name}' is not UTF-8.{make_again(path)}"
-        ) from error
+        raise damaged(file, f"a text of its table '{name}' is not UTF-8") from error
 
 
 def stored_table(file: h5py.Group, name: str) -> h5py.Dataset:
@@ -86,8 +81,7 @@ def stored_table(file: h5py.Group, name: str) -> h5py.Dataset:
     # One type per column: numbers, or text of a fixed length.
     types = [type_ for type_, *_ in fields.values()] if fields else []
     if not types or stored.ndim != 1 or any(t.kind not in "biufS" or t.shape for t in types):
-        path = Path(file.file.filename)
-        raise LpclipError(f"{path} is damaged: '{name}' is not a table.{make_again(path)}")
+        raise damaged(file, f"'{name}' is not a table")
     return stored
 
 

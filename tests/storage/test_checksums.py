@@ -203,7 +203,7 @@ def test_the_command_lists_what_is_whole_and_what_is_not(whole, tmp_path, capsys
     assert f"{folder}/features.h5: whole, 5 arrays" in printed.out
     assert "text.h5" not in printed.out
     assert "not all of the 6 files are whole" in printed.err
-    assert f"{folder}/text.h5 is damaged: the array 'features' is not what was" in printed.err
+    assert f"{folder}/text.h5 is damaged: the array 'features' is not as written" in printed.err
     assert f"{folder}/probes.h5 is damaged" in printed.err
     assert "Traceback" not in printed.err
     main(["verify", str(folder / "samples.h5"), str(folder / "features.h5")])
