@@ -15,7 +15,7 @@ class Tool(NamedTuple):
         summary: one line for the overview.
         add_options: adds the command's options to its parser.
         run: does the work.
-        explanation: what ``--help`` says below the options: examples and what to know.
+        explanation: text of ``--help`` below the options: examples and details.
     """
 
     summary: str
@@ -63,6 +63,7 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model-checkpoint",
+        dest="checkpoint",
         type=Path,
         metavar="FILE",
         help="the model's weights, where they are not what the probes file names",
@@ -76,7 +77,12 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
 
 def _probe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--probe", type=Path, required=True, metavar="FILE", help="a probes.h5 of results/"
+        "--probe",
+        dest="probes",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a probes.h5 of results/",
     )
     parser.add_argument(
         "--round", type=int, default=-1, help="0 is zero-shot, -1 the last (default: -1)"
@@ -88,19 +94,7 @@ def _predict(options: argparse.Namespace) -> None:
     from lpclip.cli.predict import predict
     from lpclip.errors import LpclipError
 
-    found = predict(
-        probes=options.probe,
-        inputs=options.inputs,
-        round=options.round,
-        seed=options.seed,
-        top_k=options.top_k,
-        adapt=options.adapt,
-        checkpoint=options.model_checkpoint,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        device=options.device,
-        output=options.output,
-    )
+    found = predict(**vars(options))
     if options.output is None:
         show_data(found.table.to_csv(index=False, float_format="%.9g"))
     if found.bad:
@@ -128,15 +122,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
 def _export(options: argparse.Namespace) -> None:
     from lpclip.cli.export import export
 
-    files = export(
-        probes=options.probe,
-        to=options.to,
-        output=options.output,
-        round=options.round,
-        seed=options.seed,
-        member=options.member,
-    )
-    show("\n".join(map(str, files)))
+    show("\n".join(map(str, export(**vars(options)))))
 
 
 def _inspect_options(parser: argparse.ArgumentParser) -> None:
@@ -159,7 +145,6 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 def _verify(options: argparse.Namespace) -> None:
     from lpclip.errors import LpclipError
     from lpclip.storage.verify import verify
-    from lpclip.utils.printing import show
 
     n_files, damages = 0, list[str]()
     for found in verify(options.paths):
@@ -223,18 +208,18 @@ One row per image, in the order of the arguments; a folder's images by their pat
   prediction          the most probable class
   confidence          its probability
   half_way_max_logit, max_logit, mcm
-                      scores that are low for images of no class of the probe's; they have no scale,
-                      so choose a threshold on images that you know. Half-way is the head between
-                      zero-shot and the probe
+                      OOD scores, low for images of none of the probe's classes; they have no scale,
+                      so choose a threshold on known images. Half-way is the head between zero-shot
+                      and the probe
   nearest_neighbours, mahalanobis
                       with --adapt, two more: how near the unlabelled images are. `lpclip summary`
-                      says which score suits the method
+                      recommends a score for each method
   class_2, confidence_2, …
                       the next classes, as far as --top-k goes
 
-The model is the one that the probe was trained with; it is loaded as the probes file says, and
-refused if its weights are others. An image that cannot be read has no row: the others are
-predicted, then all such paths are listed and the exit status is 1.
+The model is the one that the probe was trained with; it is loaded by the provenance of the
+probes file, and refused if its weights are others. An image that cannot be read has no row: the
+others are predicted, then all such paths are listed and the exit status is 1.
 """,
     ),
     "export": Tool(
@@ -252,7 +237,7 @@ its encoder in open_clip. ONNX needs: pip install 'lpclip[onnx]'
 """,
     ),
     "inspect": Tool(
-        "say what a file is, where it comes from, and show its first rows",
+        "show what a file is, where it comes from, and its first rows",
         _inspect_options,
         _inspect,
         """
@@ -299,10 +284,10 @@ examples:
   lpclip compare before/report.csv results/report.csv
   lpclip compare before/report.csv results/report.csv --all
 
-Per cent, but for mCE and NLL. A change counts as "better" or "worse" if it is larger than noise
-makes it 95 times out of 100, and else as "within noise". Noise is what is known of
+Per cent, except mCE and NLL. A change counts as "better" or "worse" if it is larger than noise
+makes it 95 times out of 100, and else as "within noise". Noise is made up of
   seeds   the standard deviation over the seeds of either report, for every figure;
-  images  for accuracies, how many test images there are (robustness.csv beside the report),
+  images  for accuracies, how many test images there are (robustness.csv next to the report),
           as if the two reports had different images: with the same ones, small changes may be
           real that are called noise here.
 The margin is Student's t times the root of the variances' sum (Welch). With one seed and no number

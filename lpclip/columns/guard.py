@@ -1,6 +1,6 @@
 """Columns of guard.csv."""
 
-from lpclip.columns.table import FRACTION, METHOD, METHOD_NAMES, Column, Table
+from lpclip.columns.table import METHOD, METHOD_NAMES, Column, Table, fraction
 
 GUARD = Table(
     "guard",
@@ -14,60 +14,48 @@ GUARD = Table(
             description="What the method ships on this benchmark, for all seeds: adapted or "
             "zero_shot.",
         ),
-        Column(
+        fraction(
             "chosen_strength",
-            unit=FRACTION,
             description="How far from zero-shot, 0, to the adapted head, 1, the shipped head is.",
         ),
-        Column(
+        fraction(
             "strength",
-            unit=FRACTION,
             description="How far from zero-shot the head is whose gain is estimated in this row.",
         ),
-        Column(
-            "estimated_gain",
-            better="higher",
-            unit=FRACTION,
-            description="Estimated gain in accuracy over zero-shot.",
+        fraction(
+            "estimated_gain", "higher", description="Estimated gain in accuracy over zero-shot."
         ),
-        Column(
+        fraction(
             "gaussian",
-            unit=FRACTION,
             description="Agreement of the adapted head with Gaussian classes that were fitted to "
             "zero-shot's predictions for other samples, minus zero-shot's agreement with them.",
         ),
-        Column(
+        fraction(
             "halves",
-            unit=FRACTION,
             description="Agreement of heads trained on the halves of the set with each other, "
             "minus their agreement with zero-shot on the half that they did not learn from.",
         ),
-        Column(
+        fraction(
             "agreement",
-            unit=FRACTION,
             description="Share of neighbours for which the adapted head predicts the same class.",
         ),
-        Column(
+        fraction(
             "change",
-            unit=FRACTION,
             description="Share of the unlabelled set for which the adapted head and zero-shot "
             "differ.",
         ),
-        Column(
+        fraction(
             "neighbours",
-            unit=FRACTION,
             description="Where the adapted head and zero-shot differ, votes of zero-shot's "
             "predictions for neighbours for the head, minus those for zero-shot.",
         ),
-        Column(
+        fraction(
             "views",
-            unit=FRACTION,
             description="Agreement of the versions of the weak view with their mean, minus "
             "zero-shot's.",
         ),
-        Column(
+        fraction(
             "balance",
-            unit=FRACTION,
             description="Entropy of the predicted classes (1 for equally many), minus zero-shot's.",
         ),
     ),

@@ -1,6 +1,6 @@
 """Columns of ood_held_out.csv."""
 
-from lpclip.columns.table import EXPERIMENT, EXPERIMENT_NAMES, FRACTION, Column, Table
+from lpclip.columns.table import EXPERIMENT, EXPERIMENT_NAMES, Column, Table, fraction
 
 OOD_HELD_OUT = Table(
     "ood_held_out",
@@ -20,10 +20,9 @@ OOD_HELD_OUT = Table(
             description="Images that were scored, half of the adapt set; the others are the "
             "reference.",
         ),
-        Column(
+        fraction(
             "auroc",
-            better="higher",
-            unit=FRACTION,
+            "higher",
             description="Area under the ROC curve, images of the held-out classes against the "
             "others; mean over the groups.",
         ),

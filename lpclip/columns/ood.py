@@ -1,12 +1,6 @@
 """Columns of the tables of out-of-distribution (OOD) detection."""
 
-from lpclip.columns.table import (
-    EXPERIMENT,
-    EXPERIMENT_NAMES,
-    FRACTION,
-    Column,
-    Table,
-)
+from lpclip.columns.table import EXPERIMENT, EXPERIMENT_NAMES, Column, Table, fraction
 
 # In the order in which reports list them.
 SCORES = (
@@ -22,16 +16,12 @@ SCORES = (
 )
 GROUPS = ("near", "far")
 
-AUROC = Column(
-    "auroc",
-    better="higher",
-    unit=FRACTION,
-    description="Area under the ROC curve, the same whichever class is positive.",
+AUROC = fraction(
+    "auroc", "higher", description="Area under the ROC curve, the same whichever class is positive."
 )
-FPR95 = Column(
+FPR95 = fraction(
     "fpr95_id_pos",
-    better="lower",
-    unit=FRACTION,
+    "lower",
     description="False-positive rate at the first threshold with a true-positive rate >= 0.95, "
     "in-distribution images positive (as in MCM).",
 )
@@ -56,24 +46,13 @@ _METRICS = (
     ),
     Column("n_ood", "integer", description="OOD images."),
     AUROC,
-    Column(
-        "aupr_in",
-        better="higher",
-        unit=FRACTION,
-        description="Average precision with in-distribution images positive.",
+    fraction(
+        "aupr_in", "higher", description="Average precision with in-distribution images positive."
     ),
-    Column(
-        "aupr_out",
-        better="higher",
-        unit=FRACTION,
-        description="Average precision with OOD images positive.",
-    ),
+    fraction("aupr_out", "higher", description="Average precision with OOD images positive."),
     FPR95,
-    Column(
-        "fpr95_ood_pos",
-        better="lower",
-        unit=FRACTION,
-        description="The same with OOD images positive (as in OpenOOD).",
+    fraction(
+        "fpr95_ood_pos", "lower", description="The same with OOD images positive (as in OpenOOD)."
     ),
 )
 _SET = (

@@ -5,13 +5,13 @@ from lpclip.columns.table import (
     EXPERIMENT,
     EXPERIMENT_NAMES,
     FAMILY,
-    FRACTION,
     METHOD,
     METHOD_NAMES,
     N_SEEDS,
     SOURCE,
     Column,
     Table,
+    fraction,
     with_interval,
 )
 
@@ -39,10 +39,9 @@ COMPARISONS = Table(
         Column("n", "integer", description="Images."),
         *with_interval(
             [
-                Column(
+                fraction(
                     "difference",
-                    better="higher",
-                    unit=FRACTION,
+                    "higher",
                     description="Accuracy minus that of the zero-shot head of the same model, on "
                     "the same images. Its interval is that of Bonett and Price for paired "
                     "proportions; an image counts once, with the mean over its seeds and "
@@ -85,16 +84,11 @@ RELIABILITY = Table(
             "integer",
             description="One of 15 equally wide bins, those of the calibration error, from 0.",
         ),
-        Column("low", unit=FRACTION, description="Confidence above which the bin begins."),
-        Column("high", unit=FRACTION, description="Highest confidence in the bin."),
+        fraction("low", description="Confidence above which the bin begins."),
+        fraction("high", description="Highest confidence in the bin."),
         Column("n", "integer", description="Images in the bin."),
-        Column("confidence", unit=FRACTION, description="Their mean confidence."),
-        Column(
-            "accuracy",
-            better="higher",
-            unit=FRACTION,
-            description="Share of them that is classified correctly.",
-        ),
+        fraction("confidence", description="Their mean confidence."),
+        fraction("accuracy", "higher", description="Share of them that is classified correctly."),
     ),
     description="Bins without an image have no row.",
 )
@@ -111,7 +105,7 @@ PREDICTIONS = Table(
             description="Index of the true class; -1 where the test set has no labels.",
         ),
         Column("prediction", "integer", description="Index of the class that is predicted."),
-        Column("confidence", unit=FRACTION, description="Probability of that class."),
+        fraction("confidence", description="Probability of that class."),
     ),
     description="An HDF5 file, predictions.h5, with one table per experiment, named "
     "{model}/{benchmark}/{method}/seed_{seed}; pandas.read_hdf(file, name) opens it. The group of "

@@ -14,13 +14,13 @@ from lpclip.columns.robustness import (
 )
 from lpclip.columns.table import (
     FAMILY,
-    FRACTION,
     METHOD,
     METHOD_NAMES,
     N_SEEDS,
     SOURCE,
     Column,
     Table,
+    fraction,
     renamed,
     with_std,
 )
@@ -46,16 +46,14 @@ _WORST = Column(
     description="Of the 15 corruptions the one with the lowest accuracy, mean over severities and "
     "seeds.",
 )
-_ACCURACY_LOST = Column(
+_ACCURACY_LOST = fraction(
     "accuracy_lost_1_to_5",
-    better="lower",
-    unit=FRACTION,
+    "lower",
     description="Accuracy at severity 1 minus that at severity 5, mean over the 15 corruptions.",
 )
-_WORST_ACCURACY = Column(
+_WORST_ACCURACY = fraction(
     "worst_corruption_accuracy",
-    better="higher",
-    unit=FRACTION,
+    "higher",
     description="Mean accuracy over the severities of the seed's worst corruption.",
 )
 _VS_ALEXNET = (
@@ -66,9 +64,7 @@ _VS_ALEXNET = (
         "corruptions of ImageNet alone.",
     ),
     renamed(
-        _MCE,
-        "relative_mce_vs_alexnet",
-        description="The same of the error above the clean error.",
+        _MCE, "relative_mce_vs_alexnet", description="The same of the error above the clean error."
     ),
 )
 

@@ -5,45 +5,35 @@ from lpclip.columns.table import (
     EXPERIMENT,
     EXPERIMENT_NAMES,
     FAMILY,
-    FRACTION,
     SOURCE,
     Column,
     Table,
+    fraction,
     with_interval,
 )
 
-ACCURACY = Column(
-    "accuracy",
-    better="higher",
-    unit=FRACTION,
-    caption="Accuracy",
-    description="Top-1 accuracy; empty without labels.",
+ACCURACY = fraction(
+    "accuracy", "higher", caption="Accuracy", description="Top-1 accuracy; empty without labels."
 )
-TOP5_ACCURACY = Column(
+TOP5_ACCURACY = fraction(
     "top5_accuracy",
-    better="higher",
-    unit=FRACTION,
+    "higher",
     description="Share of images whose label is among the five largest probabilities; empty for "
     "5 classes or fewer.",
 )
-MEAN_PER_CLASS_ACCURACY = Column(
+MEAN_PER_CLASS_ACCURACY = fraction(
     "mean_per_class_accuracy",
-    better="higher",
-    unit=FRACTION,
+    "higher",
     description="Mean over classes of the accuracy on their images.",
 )
-ECE = Column(
+ECE = fraction(
     "ece",
-    better="lower",
-    unit=FRACTION,
+    "lower",
     caption="Calibration error (ECE)",
     description="Expected calibration error, 15 equal-width bins of the top-1 confidence, L1.",
 )
-ADAPTIVE_ECE = Column(
-    "adaptive_ece",
-    better="lower",
-    unit=FRACTION,
-    description="Calibration error over 15 bins of equally many images.",
+ADAPTIVE_ECE = fraction(
+    "adaptive_ece", "lower", description="Calibration error over 15 bins of equally many images."
 )
 NLL = Column("nll", better="lower", unit="nats", description="Mean negative log-likelihood.")
 BRIER = Column(
@@ -52,21 +42,18 @@ BRIER = Column(
     unit="0 to 2",
     description="Mean over images of the squared error summed over classes.",
 )
-AURC = Column(
+AURC = fraction(
     "aurc",
-    better="lower",
-    unit=FRACTION,
+    "lower",
     description="Area under the risk-coverage curve, images ordered by top-1 confidence.",
 )
-CONFIDENCE = Column(
+CONFIDENCE = fraction(
     "confidence",
-    unit=FRACTION,
     description="Mean top-1 confidence; with n the only figure of a test set without labels.",
 )
-EFFECTIVE_ROBUSTNESS = Column(
+EFFECTIVE_ROBUSTNESS = fraction(
     "effective_robustness",
-    better="higher",
-    unit=FRACTION,
+    "higher",
     description="Accuracy on a shift of ImageNet above that of standard models of the same clean "
     "accuracy on the shift's classes; empty without a published fit.",
 )
@@ -106,16 +93,7 @@ ROBUSTNESS = Table(
         ),
         Column("n", "integer", description="Images evaluated."),
         *with_interval(
-            [
-                ACCURACY,
-                TOP5_ACCURACY,
-                MEAN_PER_CLASS_ACCURACY,
-                ECE,
-                ADAPTIVE_ECE,
-                NLL,
-                BRIER,
-                AURC,
-            ]
+            [ACCURACY, TOP5_ACCURACY, MEAN_PER_CLASS_ACCURACY, ECE, ADAPTIVE_ECE, NLL, BRIER, AURC]
         ),
         CONFIDENCE,
         EFFECTIVE_ROBUSTNESS,

@@ -1,6 +1,6 @@
 """Columns of rounds.csv, per_class.csv and confusion.csv."""
 
-from lpclip.columns.table import EXPERIMENT, EXPERIMENT_NAMES, FRACTION, Column, Table
+from lpclip.columns.table import EXPERIMENT, EXPERIMENT_NAMES, Column, Table, fraction
 
 _CLASS_INDEX = "Index of the class in the benchmark's class names."
 
@@ -18,41 +18,34 @@ ROUNDS = Table(
             "the round before kept; stopped, where an earlier round collapsed and this one was "
             "not run.",
         ),
-        Column(
+        fraction(
             "coverage",
-            unit=FRACTION,
             caption="Coverage: share of images kept",
             description="Share of the adapt set that was kept to train on; empty without "
             "self-training.",
         ),
-        Column(
+        fraction(
             "pseudo_label_accuracy",
-            better="higher",
-            unit=FRACTION,
+            "higher",
             caption="Accuracy of kept pseudo-labels",
             description="Accuracy of the kept pseudo-labels, computed by the evaluation; empty "
             "where the adapt set has no labels.",
         ),
-        Column(
-            "confidence", unit=FRACTION, description="Mean confidence of the kept pseudo-labels."
-        ),
-        Column(
+        fraction("confidence", description="Mean confidence of the kept pseudo-labels."),
+        fraction(
             "balance",
-            unit=FRACTION,
             description="Entropy of the class frequencies of the kept pseudo-labels over that of "
             "equal frequencies; 1 is even.",
         ),
-        Column(
+        fraction(
             "agreement",
-            unit=FRACTION,
             description="Share of the adapt set for which the probe of the round and its teacher "
             "predict the same.",
         ),
         Column("epochs", "count", description="Passes over the views in this round."),
-        Column(
+        fraction(
             "test_accuracy",
-            better="higher",
-            unit=FRACTION,
+            "higher",
             caption="Test accuracy",
             description="Top-1 accuracy of the round's probe on the clean test set.",
         ),
@@ -68,19 +61,11 @@ PER_CLASS = Table(
         Column("class_index", "integer", description=_CLASS_INDEX),
         Column("class_name", "text", description="Name of the class."),
         Column(
-            "n",
-            "count",
-            description="Test images of the class; empty without a labelled test set.",
+            "n", "count", description="Test images of the class; empty without a labelled test set."
         ),
-        Column(
-            "accuracy",
-            better="higher",
-            unit=FRACTION,
-            description="Share of them that is classified correctly.",
-        ),
-        Column(
+        fraction("accuracy", "higher", description="Share of them that is classified correctly."),
+        fraction(
             "predicted_share",
-            unit=FRACTION,
             description="Share of all test images that is classified as this class.",
         ),
     ),

@@ -42,6 +42,13 @@ class Column:
         return re.fullmatch(pattern, name) is not None
 
 
+def fraction(
+    name: str, better: Better = "none", *, caption: str = "", description: str = ""
+) -> Column:
+    """A column of fractions, which people read as per cent."""
+    return Column(name, "number", better, FRACTION, caption, description)
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of results.

@@ -1,1 +1,1 @@
-"""What probes are worth: from probes, features and labels to one CSV file per experiment."""
+"""Evaluation of probes: from probes, features and labels to CSV files per experiment."""

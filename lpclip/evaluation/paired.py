@@ -164,7 +164,7 @@ def _differences(
 
 
 def _compared(views: Sequence[_View], *, same: bool) -> dict[str, float]:
-    """Paired difference, mean over seeds and views: an image counts once, with all of them."""
+    """Paired difference, mean over seeds and views: an image counts once, with all of these."""
     correct = np.concatenate([view.correct for view in views])
     n_seeds = len(views[0].correct)
     baseline = np.repeat(np.stack([view.zero_shot_correct for view in views]), n_seeds, axis=0)

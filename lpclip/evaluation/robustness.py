@@ -1,6 +1,6 @@
 """Accuracy and calibration of a method's probes.
 
-The evaluation is the only stage, besides supervised training, that reads labels. It reads the
+The evaluation is the only stage, apart from supervised training, that reads labels. It reads the
 probe of the last round; ``lpclip.evaluation.rounds`` reads them all.
 """
 

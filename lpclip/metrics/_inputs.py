@@ -1,4 +1,4 @@
-"""What the metrics of predictions accept, and the two vectors that most of them need."""
+"""Checks of predictions, and the two vectors that most metrics need."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class Predictions(NamedTuple):
 
 
 def checked_labels(scores: FloatArray, labels: IntArray) -> npt.NDArray[np.int64]:
-    """The labels, once it is sure that they fit scores of shape [N, C].
+    """The labels, checked to fit scores of shape [N, C].
 
     Raises:
         ValueError: shapes differ, labels are no integers or lie outside 0..C-1, or a score is nan.
@@ -44,7 +44,7 @@ def checked_labels(scores: FloatArray, labels: IntArray) -> npt.NDArray[np.int64
 
 
 def checked_predictions(probabilities: FloatArray, labels: IntArray) -> Predictions:
-    """Predictions with confidence and correctness, once it is sure that they are probabilities.
+    """Predictions with confidence and correctness, checked to be probabilities.
 
     Raises:
         ValueError: see `checked_labels`; or a row is not a probability distribution, as when

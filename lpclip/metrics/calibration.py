@@ -1,4 +1,4 @@
-"""Whether a confidence means what it says: calibration errors of the top-1 confidence."""
+"""Calibration errors of the top-1 confidence: how far it is from the accuracy."""
 
 import numpy as np
 import numpy.typing as npt

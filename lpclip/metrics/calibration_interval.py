@@ -1,4 +1,4 @@
-"""How sure a calibration error is: the errors that could have given what was observed.
+"""Intervals of calibration errors: the errors that could have given what was observed.
 
 A calibration error is a sum of absolute values: noise can only raise it, so that neither a normal
 interval nor a bootstrap holds the truth, least of all that of a calibrated head, which is 0. So the
@@ -69,7 +69,7 @@ class _Way:
     def __call__(self, steps: Array) -> tuple[Array, Array, Array]:
         """Lower and upper end of what is observed under errors [T], and the errors themselves.
 
-        The third is less than what was asked for where an accuracy would leave 0..1.
+        The third is smaller than the given errors where an accuracy would leave 0..1.
         """
         sizes, confidence = self._bins.sizes, self._bins.confidence
         accuracy = self._expected + steps[:, None] * (self._direction / sizes)
@@ -115,10 +115,10 @@ def _mean_of_absolute(mean: Array, variance: Array) -> Array:
 
 
 def _mean_of_binomial(n: Array, centre: Array, p: Array) -> Array:
-    """Mean of |X - c| for X of n draws with probability p: that of X, less c, plus 2 max(c - X, 0).
+    """Mean of |X - c| for X of n trials with probability p: mean of X - c + 2 max(c - X, 0).
 
     The last has the mean c P(X <= k) - n p P(X' <= k - 1), with k the whole part of c and X' of
-    n - 1 draws.
+    n - 1 trials.
     """
     k = np.floor(centre)
     below = bdtr(k, n.astype(np.int64), p)

@@ -9,7 +9,7 @@ from lpclip.types import BoolArray, FloatArray
 def paired_comparison(
     correct: BoolArray, baseline_correct: BoolArray, *, same: bool = False
 ) -> dict[str, float]:
-    """Accuracy of a method less that of a baseline on the same images, with its 95 % interval.
+    """Accuracy of a method minus that of a baseline on the same images, with its 95 % interval.
 
     An image counts once, with the mean over all its views, since corruptions of one image are not
     independent evidence. See `interval_of_gains` for the interval.
@@ -57,11 +57,11 @@ def interval_of_gains(gains: FloatArray) -> tuple[float, float]:
 
     Of gains -1, 0 and 1 it is the interval of Bonett & Price (2012) for paired proportions, which
     adds one to the count of images that only one, and that only the other gets right. Where few
-    images differ, all that a bootstrap draws are alike; where many do, the two agree.
+    images differ, all bootstrap samples are alike; where many do, the two agree.
 
     Args:
         gains: [N], in [-1, 1]: of each image how often the method is right and the baseline is
-            not, less how often it is the other way round, as a share of views.
+            not, minus how often it is the other way round, as a share of views.
 
     Returns:
         (low, high), within [-1, 1], which hold the mean; (nan, nan) for N = 0.

@@ -1,4 +1,4 @@
-"""How well one score tells in-distribution from out-of-distribution images."""
+"""How well a score separates in-distribution from out-of-distribution images."""
 
 from typing import NamedTuple
 
@@ -16,8 +16,7 @@ def detection_metrics(id_scores: FloatArray, ood_scores: FloatArray) -> dict[str
     All come from one exact ROC curve in which equal scores share a point, as scikit-learn
     defines it: AUROC by trapezoids, AUPR as average precision (steps, no interpolation), and
     FPR95 as the false-positive rate at the first point whose true-positive rate is >= 0.95.
-    scikit-learn itself takes 13 ms and a slow import for the same numbers; the tests hold the
-    two together.
+    scikit-learn takes 13 ms and a slow import for the same numbers; the tests compare the two.
 
     Args:
         id_scores: [N], scores of in-distribution images.

@@ -18,7 +18,7 @@ FITS: Mapping[str, tuple[float, float]] = {
 
 
 def effective_robustness(shift: str, accuracy: float, *, clean_accuracy: float) -> float:
-    """Accuracy on an ImageNet shift less that of a standard model of the same clean accuracy.
+    """Accuracy on an ImageNet shift minus that of a standard model of the same clean accuracy.
 
     acc_shift - sigmoid(a * logit(acc_clean) + b)  (Taori et al. 2020).
 

@@ -1,4 +1,4 @@
-"""How sure a proportion is: its 95 % interval from the number of successes."""
+"""The 95 % interval of a proportion, from the number of successes."""
 
 from math import sqrt
 
@@ -9,7 +9,7 @@ def wilson_interval(successes: float, n: float) -> tuple[float, float]:
     """Wilson's 95 % score interval of a proportion, without continuity correction.
 
     Centre (k + z^2/2) / (n + z^2), half width z / (n + z^2) * sqrt(k (n - k) / n + z^2 / 4)
-    (Wilson 1927). Neither has to be whole: an average may be worth 12.5 samples.
+    (Wilson 1927). Neither has to be whole: an average may count as 12.5 samples.
 
     Returns:
         (low, high), fractions in [0, 1]; (nan, nan) for n = 0.

@@ -1,12 +1,12 @@
 """OOD scores from the features alone: how far an image is from the unlabelled adapt set.
 
-No class, label or probe has a part in them, so they are the same for every method. Higher means
+They use no class, label or probe, so they are the same for every method. Higher means
 more in-distribution, as everywhere. Features count by their direction: both scale every vector to
 length 1. Both work through the adapt set in blocks, so that memory does not grow with it; it may be
 float16, as caches are.
 
-An image of the adapt set itself is compared with all others of it, or it would look more familiar
-than any other image: that is what `members` is for.
+An image of the adapt set itself is compared with all others of it, or it would seem more
+in-distribution than any other image: that is what `members` is for.
 """
 
 import logging
@@ -26,7 +26,7 @@ _ROUNDING = 1e-20  # variance that unit vectors of one direction may show in flo
 # Distance of two unit vectors of one image that was embedded twice: its features are rounded to
 # float16, and another batch or device may round a few to the other side.
 _SAME_IMAGE = 2e-3
-_PROJECTED = 8  # dimensions in which images that may be the same are looked for
+_PROJECTED = 8  # dimensions in which images that may be the same are searched
 
 
 def nearest_neighbours(
@@ -208,7 +208,7 @@ def _unit_blocks(features: FloatArray) -> Iterator[tuple[int, npt.NDArray[np.flo
 def _check(
     features: FloatArray, adapt_features: FloatArray, members: BoolArray | None
 ) -> BoolArray:
-    """Which features are members, once it is sure that shapes fit."""
+    """Which features are members; shapes are checked."""
     shapes = np.shape(features), np.shape(adapt_features)
     if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
         raise ValueError(

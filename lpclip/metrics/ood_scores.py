@@ -1,6 +1,6 @@
-"""Scores that tell in-distribution images from others; higher always means more in-distribution.
+"""Scores that separate in-distribution from OOD images; higher means more in-distribution.
 
-All but MCM work on the probe's scaled logits, the very numbers that its softmax takes. Energy
+All but MCM work on the probe's scaled logits, the numbers that its softmax takes. Energy
 and max logit depend on that scale, so scores at different temperatures are not comparable.
 """
 

@@ -1,4 +1,4 @@
-"""How sure metrics are that have no closed interval: 95 %, from the samples and what they lack.
+"""The 95 % intervals of metrics without a closed form, from the samples and what they lack.
 
 Few samples may hold no error at all, or no two that differ, and then vary less than others would.
 So two samples that are right and two that are wrong are added, as Agresti & Coull (1998) do for a
@@ -22,8 +22,8 @@ def interval_of_loss(
 ) -> tuple[float, float]:
     """Normal interval of a mean loss, with two right and two wrong samples added.
 
-    The added ones are like all samples, but that half of the wrong ones are drawn in proportion
-    to 1 - confidence: of a calibrated head errors are such samples, of an over-confident one any.
+    The added ones are like all samples, except that half of the wrong ones are weighted by
+    1 - confidence: errors of a calibrated head are such samples, those of an overconfident one any.
 
     Args:
         losses: [N], of each sample.
@@ -56,7 +56,7 @@ def interval_of_loss(
 
 
 def interval_of_class_mean(predictions: Predictions) -> tuple[float, float, float]:
-    """Mean per-class accuracy and its interval: Wilson's for as many samples as it is worth.
+    """Mean per-class accuracy and its interval: Wilson's for the effective number of samples.
 
     The mean over K classes of n_c samples varies as a share of K^2 / sum_c 1 / n_c samples does,
     were all classes equally accurate; where they are not, it varies less and the interval is wide.

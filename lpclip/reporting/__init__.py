@@ -1,1 +1,1 @@
-"""From CSV files of the evaluation to tables, figures and the page that people read."""
+"""Tables, figures and the page that people read, from the CSV files of the evaluation."""

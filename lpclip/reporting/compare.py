@@ -180,11 +180,11 @@ def _name(row: Row) -> tuple[str, ...]:
 
 
 def _images(report: Path) -> dict[tuple[str, ...], int]:
-    """Number of clean test images of every method, from the table beside the report."""
+    """Number of clean test images of every method, from the robustness.csv next to the report."""
     path = report.with_name("robustness.csv")
     if not path.is_file():
         return {}
-    table = read_cells(path)  # of another version, too, as long as it has what is looked for
+    table = read_cells(path)  # of another version, too, if it has these columns
     if not {*METHOD_NAMES, "family", "n"} <= set(table):
         return {}
     whole = table["subset"] == "" if "subset" in table else True

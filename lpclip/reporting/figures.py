@@ -150,7 +150,7 @@ def _legend(
             Line2D([], [], color=_INK, marker="x", markeredgecolor=_INK, markeredgewidth=2,
                    linestyle="none", label="collapsed")
         )  # fmt: skip
-    # In inches: 0.065 a character of 9 points, 0.65 for the line and the gap beside it.
+    # In inches: 0.065 a character of 9 points, 0.65 for the line and the gap next to it.
     widths = [0.065 * len(str(handle.get_label())) + 0.65 for handle in handles]
     fits = sum(widths) <= _WIDTH
     n_columns = len(handles) if fits else max(1, int(_WIDTH / max(widths)))

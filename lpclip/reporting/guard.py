@@ -60,7 +60,7 @@ def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
 def _sentence(rows: pd.DataFrame) -> str:
     model, benchmark, method = rows.iloc[0][list(METHOD_NAMES)]
     chosen = float(rows["chosen_strength"].iloc[0])
-    # Where zero-shot is kept, the strength with the largest estimate says why.
+    # Where zero-shot is kept, the strength with the largest estimate is the reason.
     shown = rows[rows["strength"] == chosen] if chosen else _best(rows)
     row = shown.iloc[0]
     verdict = {0.0: "keeps zero-shot", 1.0: "ships the adapted head"}.get(

@@ -20,7 +20,7 @@ Style = Mapping[str, Any]
 def rc_of(*, ink: str, edge: str, grid: str, **others: Any) -> list[Any]:
     """A style for `matplotlib.style.context`, on top of matplotlib's defaults.
 
-    So nobody's own matplotlibrc changes a figure.
+    So a user's matplotlibrc changes no figure.
     """
     return [
         "default",

@@ -182,7 +182,7 @@ class _Lines(NamedTuple):
 
 
 def _aligned(columns: list[_Lines]) -> str:
-    """Plain table. By hand, since blanks inside cells keep the digits below one another."""
+    """A plain table; padding inside cells aligns the digits, which table printers would strip."""
     cells_by_row = list(zip(*(column.cells for column in columns), strict=True))
     rows = [[column.header for column in columns], *map(list, cells_by_row)]
     widths = [

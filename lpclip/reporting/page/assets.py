@@ -1,4 +1,4 @@
-"""What the workflow needs to know of the page before it is made: its templates, what it shows."""
+"""What the workflow reads of the page before it is made: its templates and what it shows."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -8,7 +8,7 @@ from typing import Any
 
 _FOLDER = Path(__file__).parent
 TEMPLATES = _FOLDER / "templates"
-_LONGEST_LIST = 40  # a thousand class names are no reading, and fit in no command line
+_LONGEST_LIST = 40  # a thousand class names are unreadable, and fit in no command line
 
 
 def style() -> str:

@@ -136,7 +136,7 @@ def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]
 
 
 def _examples(clean: Tensor, identifier: str, provenance: Attributes) -> Iterator[dict[str, Any]]:
-    """Every corruption of a cache at its severities, drawn as it was for the cache."""
+    """Every corruption of a cache at its severities, made as for the cache."""
     for name, settings in _views_of(provenance, official=False):
         parameters = settings.get("parameters", "auto")
         if parameters == "auto":
@@ -190,7 +190,7 @@ def _views_of(provenance: Attributes, *, official: bool) -> list[tuple[str, Mapp
 
 
 def _as_model_sees(image: Image.Image, provenance: Attributes) -> Tensor:
-    """Pixels ``[3, H, W]`` in 0..1, resized and cropped as the cache says."""
+    """Pixels ``[3, H, W]`` in 0..1, resized and cropped as for the cache."""
     transform = image_transform_v2(
         PreprocessCfg(**provenance.json("preprocessing")), is_train=False
     )

@@ -34,7 +34,7 @@ def page(
             given is not shown.
         pictures: files of ``lpclip pictures``; may be none.
         output: the page.
-        logs: folder of logs, whose benchmark files say how long every stage took.
+        logs: folder of logs, whose benchmark files hold the time of every stage.
         configuration: shown as it is.
     """
     methods = methods_of(probes)
