@@ -20,7 +20,7 @@ ROUNDS = Table(
         ),
         fraction(
             "coverage",
-            caption="Coverage: share of images kept",
+            caption="Coverage: share kept",
             description="Share of the adapt set that was kept to train on; empty without "
             "self-training.",
         ),

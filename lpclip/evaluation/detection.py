@@ -1,6 +1,5 @@
 """How well a method's probes separate the test set from OOD images. No label is read."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -9,13 +8,12 @@ import numpy as np
 
 from lpclip.columns.ood import OOD, OOD_CURVES, OOD_OF_FEATURES
 from lpclip.evaluation.common import experiment, views_of
-from lpclip.metrics import detection_metrics, energy, entropy, max_logit, mcm, msp
-from lpclip.storage.features import normalise
-from lpclip.storage.probes import HALF_WAY, Probes, between, read_probes
+from lpclip.evaluation.ood_scores import TEMPERATURE, head_scores
+from lpclip.metrics import detection_metrics
+from lpclip.storage.probes import read_probes
 from lpclip.storage.reports import read_cells, typed_cells, write_part
 from lpclip.types import FloatArray, OutputFile
 
-TEMPERATURE = 1.0
 # Of these the page shows ROC curves and histograms.
 PLOTTED_SCORES = ("msp", "max_logit")
 _SCORE_BINS = 50
@@ -82,30 +80,6 @@ def evaluate_ood(
         for row in score_bins(inside[score][seed_index], outside[score][seed_index])
     ]
     write_part(bins, curves, OOD_CURVES)
-
-
-def head_scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
-    """Score name -> scores ``[N]`` per seed; high means in-distribution.
-
-    Next to those of the last round's probe there are two of the head half-way to it from round 0:
-    training sharpens logits for unseen images, too, and half of it does so less. For an ensemble,
-    MSP and entropy are those of the mean probabilities, the other scores those of the mean head.
-    """
-    scores: dict[str, list[FloatArray]] = defaultdict(list)
-    for seed_index in range(len(heads.seeds)):
-        last = heads.weight[-1, seed_index], heads.bias[-1, seed_index]
-        first = heads.weight[0, seed_index], heads.bias[0, seed_index]
-        half_way = between(first[0], last[0], HALF_WAY), between(first[1], last[1], HALF_WAY)
-        logits = heads.scale * (values @ last[0].T) + last[1]
-        of_all = heads.logits(values, -1, seed_index)
-        scores["msp"].append(msp(of_all))
-        scores["entropy"].append(entropy(of_all))
-        scores["energy"].append(energy(logits, temperature=TEMPERATURE))
-        for prefix, (weight, bias) in (("", last), ("half_way_", half_way)):
-            scores[f"{prefix}max_logit"].append(max_logit(heads.scale * (values @ weight.T) + bias))
-            cosines = values @ normalise(weight).T
-            scores[f"{prefix}mcm"].append(mcm(cosines, tau=TEMPERATURE))
-    return dict(scores)
 
 
 def score_bins(inside: FloatArray, outside: FloatArray) -> Iterator[dict[str, float]]:

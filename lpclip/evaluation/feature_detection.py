@@ -11,11 +11,12 @@ import numpy as np
 
 from lpclip.columns.ood import OOD_OF_FEATURES
 from lpclip.evaluation.common import views_of
+from lpclip.evaluation.ood_scores import references
 from lpclip.metrics import detection_metrics
 from lpclip.metrics.ood_features import feature_scores
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.reports import write_part
-from lpclip.types import BoolArray, OutputFile
+from lpclip.types import OutputFile
 
 
 def evaluate_features(*, adapt: Path, test: Path, features: Path, output: OutputFile) -> None:
@@ -44,12 +45,3 @@ def evaluate_features(*, adapt: Path, test: Path, features: Path, output: Output
         for name, scores in feature_scores(np.concatenate([inside, outside]), known).items()
     ]
     write_part(rows, output, OOD_OF_FEATURES)
-
-
-def references(n: int) -> BoolArray:
-    """Mask of every other of n images of the adapt set: the reference for the rest.
-
-    The order of images is that of the index, so that the halves are always the same.
-    """
-    found: BoolArray = np.arange(n) % 2 == 0
-    return found

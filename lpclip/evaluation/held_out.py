@@ -14,8 +14,7 @@ import numpy as np
 
 from lpclip.columns.held_out import OOD_HELD_OUT
 from lpclip.evaluation.common import experiment, views_of
-from lpclip.evaluation.detection import head_scores
-from lpclip.evaluation.feature_detection import references
+from lpclip.evaluation.ood_scores import head_scores, references
 from lpclip.metrics import detection_metrics
 from lpclip.metrics.ood_features import feature_scores
 from lpclip.storage.probes import Probes, read_probes

@@ -9,6 +9,7 @@ from lpclip.columns.robustness import ROBUSTNESS
 from lpclip.columns.rounds import ROUNDS
 from lpclip.columns.skipped import SKIPPED
 from lpclip.storage.reports import write_part, write_report
+from tests.test_floors import imports, modules
 
 
 @pytest.mark.parametrize("table", DOCUMENTED.values(), ids=DOCUMENTED)
@@ -87,3 +88,26 @@ def test_other_columns_and_types_are_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         write_report(pd.DataFrame([row]), tmp_path / "robustness.csv", ROBUSTNESS)
     assert not (tmp_path / "robustness.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "module"),
+    [
+        ("robustness", "robustness"),
+        ("detection", "ood"),
+        ("feature_detection", "ood"),
+        ("held_out", "held_out"),
+        ("rounds", "rounds"),
+        ("paired", "paired"),
+    ],
+)
+def test_a_stage_depends_on_its_own_tables_alone(stage, module):
+    """A new column re-runs the stage that writes it and the report, and no other evaluation."""
+    known = modules()
+    found, pending = set(), {f"lpclip.evaluation.{stage}"}
+    while pending:
+        name = pending.pop()
+        found.add(name)
+        pending |= imports(name, known[name], known) - found
+    columns = {name for name in found if name.startswith("lpclip.columns.")}
+    assert columns == {f"lpclip.columns.{module}", "lpclip.columns.table"}

@@ -155,14 +155,18 @@ OF_ONE_METHOD = {
 @pytest.mark.parametrize(
     ("edits", "jobs"),
     [
-        ([("reporting/report_table.py", '"%.6g"', '"%.5g"')], {"report": 1, "page": 1}),
+        ([("reporting/report_table.py", "ddof=1", "ddof=0")], {"report": 1, "page": 1}),
+        (
+            [("columns/rounds.py", '"epochs", "count"', '"epochs", "number"')],
+            {"evaluate_rounds": 3, "report": 1, "page": 1},
+        ),
         ([("reporting/figures.py", "figsize=(", "figsize=(1 + ")], {"report": 1, "page": 1}),
         (
             [("evaluation/robustness.py", '"objectnet": 113', '"objectnet": 114')],
             {"evaluate": 6, "report": 1, "page": 1},
         ),
         (
-            [("evaluation/detection.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")],
+            [("evaluation/ood_scores.py", "TEMPERATURE = 1.0", "TEMPERATURE = 2.0")],
             {"evaluate_ood": 3, "evaluate_held_out": 3, "report": 1, "page": 1},
         ),
         (
@@ -181,8 +185,8 @@ OF_ONE_METHOD = {
             [
                 (
                     "evaluation/robustness.py",
-                    '"""What a method',
-                    '"""Said otherwise: what a method',
+                    '"""Accuracy and',
+                    '"""Said otherwise: accuracy and',
                 ),
                 ("storage/probes.py", "import json\n", "import json  # said here\n\n# and here\n"),
                 ("methods/labelling/settings.py", '"""Divides the logits', '"""Logits over this'),
@@ -205,6 +209,7 @@ OF_ONE_METHOD = {
     ],
     ids=[
         "tables",
+        "column",
         "figures",
         "evaluation",
         "foreign",
@@ -396,6 +401,10 @@ def test_a_template_of_the_page_reruns_the_page_alone(finished):
         assert planned(finished) == {"page": 1}
     finally:
         template.write_text(text)
+
+
+def test_a_report_holds_what_methods_are_compared_by(finished):
+    assert len(pd.read_csv(finished / "results/report.csv").columns) <= 40
 
 
 def test_the_page_has_the_results_and_the_time_of_every_stage(finished):
