@@ -1,8 +1,8 @@
 """The command ``lpclip``: every stage of the workflow, by hand or by its rule.
 
 A stage's options come from its function: parameters that are paths become options, all others
-are keys of ``--settings``, one JSON text. Nothing heavy is imported before it is known which
-stage runs.
+are keys of ``--settings``, one JSON text. Nothing heavy is imported before the stage is
+chosen.
 """
 
 import argparse

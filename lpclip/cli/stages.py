@@ -25,10 +25,8 @@ STAGES: Mapping[str, Stage] = {
         "lpclip.features.images:embed_images",
         "embed views of a dataset's images",
     ),
-    "copy-text": Stage("lpclip.features.imported:copy_text", "take over text features made before"),
-    "copy-features": Stage(
-        "lpclip.features.imported:copy_features", "take over features made before"
-    ),
+    "copy-text": Stage("lpclip.features.imported:copy_text", "copy text features made before"),
+    "copy-features": Stage("lpclip.features.imported:copy_features", "copy features made before"),
     "pseudo-labels": Stage(
         "lpclip.methods.labelling.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"
     ),
@@ -38,23 +36,23 @@ STAGES: Mapping[str, Stage] = {
     ),
     "evaluate-features": Stage(
         "lpclip.evaluation.feature_detection:evaluate_features",
-        "detection of foreign images without a head",
+        "OOD detection without a head",
     ),
     "evaluate-ood": Stage(
         "lpclip.evaluation.detection:evaluate_ood",
-        "detection of foreign images",
+        "OOD detection",
     ),
     "evaluate-held-out": Stage(
         "lpclip.evaluation.held_out:evaluate_held_out",
-        "which score detects foreign images, asked of held-out classes",
+        "which OOD score detects held-out classes",
     ),
     "evaluate-rounds": Stage(
         "lpclip.evaluation.rounds:evaluate_rounds",
-        "what every round was worth",
+        "accuracy and pseudo-labels of every round",
     ),
     "evaluate-samples": Stage(
         "lpclip.evaluation.paired:evaluate_samples",
-        "image by image, beside zero-shot",
+        "image by image, compared with zero-shot",
     ),
     "predictions": Stage(
         "lpclip.evaluation.predictions:predictions", "gather the predictions of all methods"

@@ -28,7 +28,7 @@ def open_sources(datasets: Mapping[str, Dataset]) -> dict[str, Source]:
 
 
 def check_datasets(datasets: Mapping[str, Dataset], sources: Mapping[str, Source]) -> None:
-    """Refuse what a dataset cannot do: be stratified without labels, say.
+    """Refuse what a dataset cannot do: to be stratified without labels, for example.
 
     Raises:
         LpclipError: the first dataset that cannot do what it is configured for, and what to do.

@@ -23,7 +23,7 @@ _TEMPLATES = {
     "simple": "SIMPLE_IMAGENET_TEMPLATES",
 }
 
-# What stands in the place of the name: here, in OpenAI's notebooks, in other projects.
+# Placeholders of the name: here, in OpenAI's notebooks, in other projects.
 _PLACES = ("{}", "{c}", "{classname}")
 _LIKE_A_PLACE = re.compile(r"\{[^{}]*\}|<[^<>]*>|\[[^\[\]]*\]|%s|\$\w+")
 

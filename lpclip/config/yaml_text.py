@@ -1,7 +1,7 @@
-"""Configuration files as they are written: refuse what YAML reads otherwise than it looks.
+"""Configuration files as they are written: refuse what YAML reads differently from how it looks.
 
 Snakemake hands over what YAML made of the text, when a name that stands twice has already lost its
-first value and ``010`` is already 8. So the text is looked at as well.
+first value and ``010`` is already 8. So the text is checked as well.
 """
 
 import json
@@ -26,7 +26,7 @@ _NUMBERS_ALLOWED = ("class_map",)
 
 
 def check_files(paths: Iterable[str | Path]) -> None:
-    """Refuse configuration files that YAML or JSON read otherwise than they look.
+    """Refuse configuration files that YAML or JSON read differently from how they look.
 
     Args:
         paths: of the files, all of which could be read.

@@ -17,7 +17,7 @@ INPUTS = ("pseudo_labels", "adapt", "clean", "probes", "samples")
 
 @dataclass(frozen=True)
 class Inputs:
-    """Files that a method may read; None where it has no right to.
+    """Files that a method may read; None for those that it did not declare.
 
     Attributes:
         pseudo_labels: the zero-shot teacher's labels of the unlabelled set.
@@ -34,14 +34,14 @@ class Inputs:
     samples: Path | None = None
 
     def path(self, name: str) -> Path:
-        """An input that the method declared."""
+        """Return an input that the method declared."""
         path: Path | None = getattr(self, name)
         assert path is not None, name
         return path
 
 
 class Method(Protocol):
-    """What a module of this package offers."""
+    """What a module of ``lpclip.methods.kinds`` has."""
 
     NEEDS: Sequence[str]
     Settings: type[Any]
@@ -60,7 +60,7 @@ def after_zero_shot(
     *,
     seen: BoolArray | None,
 ) -> Probes:
-    """Probes of two rounds: zero-shot, and what a method made.
+    """Return probes of two rounds: zero-shot, and what a method made.
 
     Args:
         head: round 0.

@@ -20,7 +20,7 @@ from lpclip.models import tiny
 from lpclip.models.hub import tokenizer
 from lpclip.models.malloc import keep_freed_memory
 from lpclip.models.resampling import Resampling, resampling_of
-from lpclip.models.spec import EMBEDDED, FOLDER, HUB, PRECISIONS, PRECOMPUTED, ModelSpec
+from lpclip.models.spec import EMBEDDED, FOLDER, HUB, PRECOMPUTED, ModelSpec
 from lpclip.models.tiny.weights import expand, read_compact
 from lpclip.models.weights import create, quiet
 from lpclip.types import FloatArray
@@ -259,11 +259,6 @@ def _device(spec: ModelSpec, name: str) -> torch.device:
 
 
 def _precision(spec: ModelSpec, device: torch.device) -> str:
-    if spec.precision not in PRECISIONS:
-        raise LpclipError(
-            f"Model '{spec.name}': unknown precision '{spec.precision}'. "
-            f"{did_you_mean(spec.precision, PRECISIONS)}"
-        )
     if spec.precision != "auto":
         return spec.precision
     return "fp32" if device.type == "cpu" else "fp16"

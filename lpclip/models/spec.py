@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias
 
 from lpclip.utils.settings import Count, Positive, Written, settings_class
 
@@ -17,7 +17,6 @@ CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")
 
 
 Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 BatchSize: TypeAlias = Count | Literal["auto"]
 
 
@@ -61,7 +60,7 @@ class ModelSpec:
 
 
 def is_checkpoint(pretrained: str) -> bool:
-    """Whether it is the path of a file, and not a tag.
+    """Return whether this is the path of a file, and not a tag.
 
     >>> [is_checkpoint(text) for text in ("laion2b_s34b_b79k", "mine.pt", "weights/mine")]
     [False, True, True]
@@ -71,7 +70,7 @@ def is_checkpoint(pretrained: str) -> bool:
 
 
 def local_files(architecture: str, pretrained: str) -> list[Path]:
-    """Files of the user's that a model is loaded from, sorted; they need not exist."""
+    """Return the user's files that a model is loaded from, sorted; they need not exist."""
     if pretrained == PRECOMPUTED:
         return []
     if architecture.startswith(FOLDER):
@@ -81,7 +80,7 @@ def local_files(architecture: str, pretrained: str) -> list[Path]:
 
 
 def is_transformers_clip(folder: Path) -> bool:
-    """Whether a folder holds a CLIP as Hugging Face's transformers saves it, and not open_clip."""
+    """Return whether a folder holds a CLIP that transformers saved, and not open_clip."""
     if (folder / "open_clip_config.json").is_file():
         return False
     try:
@@ -92,7 +91,7 @@ def is_transformers_clip(folder: Path) -> bool:
 
 
 def files_hash(paths: Iterable[Path]) -> str:
-    """Hash of the names, sizes and contents of files, 16 hexadecimal digits.
+    """Return a hash of the names, sizes and contents of files, 16 hexadecimal digits.
 
     Of a file of more than 8 MiB, 2048 blocks of 4 KiB spread over all of it count: training changes
     weights everywhere, and gigabytes would take seconds whenever the workflow is read.

@@ -154,7 +154,7 @@ def arguments(
         given: values by name; those of ``known`` with a default may be left out.
         where: as for ``build``.
         path: as for ``build``.
-        strict: whether text for a number, say, is refused instead of converted.
+        strict: whether to refuse text for a number, for example, instead of converting it.
     """
     place = at(where, path)
     for key in given:
@@ -249,7 +249,7 @@ def _refuse(
     strict: bool,
     error: ValidationError,
 ) -> NoReturn:
-    """Raise an error that says what is allowed, of the value inside a list that is not."""
+    """Raise an error with what is allowed, about the innermost value that is not."""
     for kind in alternatives(bare(annotation)):
         inside, origin = get_args(kind), get_origin(kind)
         if isinstance(value, list | tuple) and isinstance(origin, type):

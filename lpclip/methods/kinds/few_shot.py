@@ -7,7 +7,7 @@ import numpy as np
 from annotated_types import Ge
 
 from lpclip.methods.base import Inputs
-from lpclip.methods.training.labelled import Labelled, fit_draws, read_labelled
+from lpclip.methods.training.labelled import Labelled, fit_samples, read_labelled
 from lpclip.methods.training.regression import Sweep, choose_c, fit_regression
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
@@ -34,12 +34,12 @@ class Settings(Sweep):
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
     """Round 0 is the zero-shot head, round 1 the regression on the shots.
 
-    No label but those of the shots is looked at: C is chosen by cross-validation over the shots
+    No label but those of the shots is used: C is chosen by cross-validation over the shots
     themselves, not on a validation set that would cost more labels than the shots.
     """
     everything = read_labelled(head, inputs, per_class=settings.shots)
     counts = np.full(len(head.class_names), settings.shots)
-    return fit_draws(
+    return fit_samples(
         head, everything, counts, seeds, lambda part, seed: _fit(part, head.scale, settings, seed)
     )
 

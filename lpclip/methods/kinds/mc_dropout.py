@@ -34,7 +34,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     """Round 0 is the zero-shot head, round 1 the samples of the layer.
 
     Features that are left out are weights that are 0, so that a sample is a linear head. Its
-    choice is drawn once, by the seed, and is the same for every image: the expectation over
+    choice is sampled once, by the seed, and is the same for every image: the expectation over
     choices is that of a choice per image, and the same file always predicts the same.
     """
     # PyTorch, which no start of Snakemake has to wait for.

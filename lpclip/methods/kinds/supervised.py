@@ -7,7 +7,7 @@ import numpy as np
 from annotated_types import Gt, Le
 
 from lpclip.methods.base import Inputs
-from lpclip.methods.training.labelled import Labelled, LabelShare, fit_draws, read_labelled
+from lpclip.methods.training.labelled import Labelled, LabelShare, fit_samples, read_labelled
 from lpclip.methods.training.regression import Sweep, choose_c, fit_regression
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
@@ -33,14 +33,14 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
 
     Unit-length features are multiplied with the model's scale before the fit, so that the
     coefficients are weights of a probe. The inverse regularisation C is chosen by accuracy, of
-    equal ones by likelihood, on a stratified part of the training labels, which the seed draws
-    (Radford et al. 2021, A.3). Images without a label (foreign ones of a pool) are left out.
+    equal ones by likelihood, on a stratified part of the training labels, which the seed samples
+    (Radford et al. 2021, A.3). Images without a label (OOD images of a pool) are left out.
     """
     everything = read_labelled(head, inputs, per_class=2)
     counts = np.bincount(everything.labels)
     # One to learn and one to choose C by.
     counts = np.maximum(np.ceil(settings.label_share * counts), 2).astype(int)
-    return fit_draws(
+    return fit_samples(
         head, everything, counts, seeds, lambda part, seed: _fit(part, head.scale, settings, seed)
     )
 
@@ -54,7 +54,7 @@ def _fit(
     n = len(part.labels)
     split = train_test_split(
         np.arange(n),
-        # A stratified draw needs as many places as classes, on both sides.
+        # A stratified split needs as many places as classes, on both sides.
         test_size=min(max(int(np.ceil(settings.validation * n)), n_classes), n - n_classes),
         stratify=part.labels,
         random_state=seed,

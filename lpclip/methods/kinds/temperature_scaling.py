@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 NEEDS: tuple[str, ...] = ("clean", "probes", "samples")
 
-# A head that is right about every label would be infinitely sure of itself.
+# A head that is right about every label would have infinite confidence.
 LOG_TEMPERATURES = (np.log(0.01), np.log(100.0))
 
 
@@ -45,7 +45,9 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     seen = base.labels_seen
     if seen is None:
         seen = np.zeros((len(seeds), everything.size), dtype=bool)
-    drawn = [_draw(everything, row, settings, seed) for row, seed in zip(seen, seeds, strict=True)]
+    sampled = [
+        _sample(everything, row, settings, seed) for row, seed in zip(seen, seeds, strict=True)
+    ]
     weight, bias = base.last()
     temperatures = np.array(
         [
@@ -53,7 +55,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
                 head.scale * (part.features @ weight[seed_index].mT) + bias[seed_index][:, None],
                 part.labels,
             )
-            for seed_index, part in enumerate(drawn)
+            for seed_index, part in enumerate(sampled)
         ],
         dtype=np.float32,
     )
@@ -62,11 +64,11 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     def divide(weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
         return weight / temperatures[:, None, None, None], bias / temperatures[:, None, None]
 
-    return change_last(head, base, divide, seen=seen | np.stack([part.seen() for part in drawn]))
+    return change_last(head, base, divide, seen=seen | np.stack([part.seen() for part in sampled]))
 
 
 def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
-    """The temperature, in 0.01..100, with the least negative log-likelihood.
+    """Return the temperature, in 0.01..100, with the least negative log-likelihood.
 
     Args:
         logits: ``[M, N, C]``, of members whose probabilities are averaged.
@@ -82,12 +84,12 @@ def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
     return float(np.exp(found.x))
 
 
-def _draw(everything: Labelled, seen: BoolArray, settings: Settings, seed: int) -> Labelled:
+def _sample(everything: Labelled, seen: BoolArray, settings: Settings, seed: int) -> Labelled:
     fresh = everything.take(~seen[everything.rows])
     if len(fresh.labels) < settings.labels:
         raise LpclipError(
             f"Temperature scaling of '{settings.method}' needs {settings.labels} labels that this "
-            f"method has not seen; there are {len(fresh.labels)}. Ask for fewer labels, or leave "
+            f"method has not seen; there are {len(fresh.labels)}. Set fewer labels, or leave "
             "some over with the method's label_share."
         )
-    return fresh.take(np.sort(fresh.drawn(seed)[: settings.labels]))
+    return fresh.take(np.sort(fresh.order(seed)[: settings.labels]))

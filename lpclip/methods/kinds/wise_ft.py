@@ -17,13 +17,13 @@ class Settings:
     """What is interpolated."""
 
     method: str
-    """The method whose last probes are the end of the way."""
+    """The method whose last probes are the other end of the interpolation."""
     alpha: Share = 0.5
     """0 is zero-shot, 1 the other method's probe. It is not chosen by any label."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """Round 0 is the zero-shot head, round 1 the head on the way; of members, each goes its own."""
+    """Round 0 is the zero-shot head, round 1 the interpolated head, or members."""
     base = read_base(head, inputs, settings.method, seeds)
 
     def move(weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,16 +1,18 @@
 """Priors: class frequencies that are assumed or estimated, and predictions corrected by them."""
 
+from typing import get_args
+
 import numpy as np
 
-from lpclip.errors import LpclipError
+from lpclip.methods.labelling.settings import Prior
 from lpclip.types import FloatArray
 
-PRIORS = ("none", "align", "sinkhorn", "auto")
+PRIORS: tuple[Prior, ...] = get_args(Prior)
 SINKHORN_STEPS = 100
 
 
-def apply_prior(probabilities: FloatArray, prior: str, *, radius: float = 0.35) -> FloatArray:
-    """Correct predictions by what is assumed of the class frequencies.
+def apply_prior(probabilities: FloatArray, prior: Prior, *, radius: float = 0.35) -> FloatArray:
+    """Correct predictions by assumed or estimated class frequencies.
 
     Args:
         probabilities: ``[..., N, C]``, rows sum to 1.
@@ -21,9 +23,6 @@ def apply_prior(probabilities: FloatArray, prior: str, *, radius: float = 0.35) 
     Returns:
         ``[..., N, C]``, rows sum to 1.
 
-    Raises:
-        LpclipError: unknown prior.
-
     Alignment is one step of ReMixMatch (Berthelot et al. 2020): p ∝ p · target / mean(p).
     Balanced assignment scales rows and columns in turn until every class has the same share
     (Sinkhorn and Knopp 1967; for self-labelling Asano et al. 2020).
@@ -33,8 +32,6 @@ def apply_prior(probabilities: FloatArray, prior: str, *, radius: float = 0.35) 
     """
     if prior == "none":
         return probabilities
-    if prior not in PRIORS:
-        raise LpclipError(f"Unknown prior '{prior}'. Available: {', '.join(PRIORS)}.")
     target = (
         estimated_frequencies(probabilities, radius=radius)[..., None, :]
         if prior == "auto"
@@ -51,12 +48,12 @@ def apply_prior(probabilities: FloatArray, prior: str, *, radius: float = 0.35) 
 
 
 def estimated_frequencies(probabilities: FloatArray, *, radius: float = 0.35) -> FloatArray:
-    """The most even class frequencies that the predictions' own doubt allows.
+    """Estimate class frequencies: the most even ones that the predictions' uncertainty allows.
 
     Predicted frequencies are off by no more than the predictions' errors, and by less where
     errors cancel: by about ``radius`` times the share of errors, in total variation. Of all
-    frequencies that near, those with the largest entropy assume the least. A sure model keeps its
-    frequencies; an unsure one is evened out.
+    frequencies that near, those with the largest entropy assume the least. A confident model keeps
+    its frequencies; those of an unconfident one are evened out.
 
     Args:
         probabilities: ``[..., N, C]``, rows sum to 1; 1 - mean confidence is the share of errors.
@@ -84,7 +81,7 @@ def estimated_frequencies(probabilities: FloatArray, *, radius: float = 0.35) ->
 
 
 def most_even(frequencies: FloatArray, distance: float) -> FloatArray:
-    """The distribution of largest entropy within a total variation of another.
+    """Return the distribution of largest entropy within a total variation of another.
 
     The largest frequencies are cut to one level and the smallest raised to another, so that both
     move ``distance`` of mass.
@@ -100,14 +97,14 @@ def most_even(frequencies: FloatArray, distance: float) -> FloatArray:
     values = np.asarray(frequencies, dtype=np.float64)
     if np.maximum(values - even, 0).sum() <= distance:
         return np.full(len(values), even)
-    # Filling the lowest up with water, and with the signs turned the same for the highest.
+    # Fill the lowest up to one level; with the signs reversed, cut the highest to another.
     low = _water_level(values, distance)
     high = -_water_level(-values, distance)
     return np.clip(values, low, high)
 
 
 def _water_level(values: FloatArray, amount: float) -> float:
-    """Level at which raising all lower values to it takes ``amount``."""
+    """Return the level at which raising all lower values to it takes ``amount``."""
     ordered = np.sort(values)
     counts = np.arange(1, len(ordered) + 1)
     levels = (np.cumsum(ordered) + amount) / counts

@@ -1,4 +1,4 @@
-"""Pseudo-labels: a teacher's predictions on weak views, corrected, the sure ones kept.
+"""Pseudo-labels: a teacher's predictions on weak views, corrected, the confident ones kept.
 
 The first teacher is zero-shot CLIP; self-training uses the same functions with later ones.
 docs/method.md explains the corrections.
@@ -39,7 +39,7 @@ def pseudo_labels(
         output: table ``pseudo_labels`` (id, class_index, confidence, selected) and
             ``probabilities`` float16 ``[N, C]``, for pandas with ids and class names.
         labelling: how predictions become targets.
-        view: view that the teacher looks at; its versions are averaged.
+        view: view that the teacher labels; its versions are averaged.
 
     Raises:
         LpclipError: the caches do not come from the same model.
@@ -69,7 +69,7 @@ def pseudo_labels(
 
 
 def label_views(logits: FloatArray, labelling: Labelling, structure: Structure) -> PseudoLabels:
-    """What a teacher's logits on the views of an unlabelled set become.
+    """Turn a teacher's logits on the views of an unlabelled set into pseudo-labels.
 
     Args:
         logits: ``[V, N, C]``.
@@ -87,12 +87,12 @@ def label_views(logits: FloatArray, labelling: Labelling, structure: Structure) 
 
 
 def described(labelling: Labelling) -> str:
-    """The settings as text: what a file of pseudo-labels says of how it was made."""
+    """Return the settings as text, for the provenance of a file of pseudo-labels."""
     return json.dumps(vars(labelling), sort_keys=True)
 
 
 def mean_prediction(logits: FloatArray, *, temperature: float) -> FloatArray:
-    """Mean over versions of the softmax.
+    """Return the mean over versions of the softmax.
 
     Args:
         logits: ``[V, ..., N, C]``.
@@ -110,7 +110,7 @@ def label(probabilities: FloatArray, labelling: Labelling) -> PseudoLabels:
 
     Args:
         probabilities: ``[..., N, C]``, rows sum to 1.
-        labelling: prior and selection; temperature and structure have had their turn.
+        labelling: prior and selection; temperature and structure are applied already.
     """
     corrected = apply_prior(probabilities, labelling.prior, radius=labelling.prior_radius)
     index = corrected.argmax(axis=-1).astype(np.int32)
@@ -128,7 +128,7 @@ def label(probabilities: FloatArray, labelling: Labelling) -> PseudoLabels:
 
 
 def rank_in_class(index: IntArray, confidence: FloatArray) -> tuple[IntArray, IntArray]:
-    """Place of each sample among those of its class, the most confident first, and their number.
+    """Rank the samples of each class, the most confident first, and count them.
 
     Args:
         index: ``[..., N]``, class of each sample.

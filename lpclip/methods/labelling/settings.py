@@ -1,8 +1,10 @@
 """Settings of a labelling: how a teacher's predictions become pseudo-labels."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from lpclip.utils.settings import CountOrZero, NotNegative, Positive, Share, settings_class
+
+Prior: TypeAlias = Literal["none", "align", "sinkhorn", "auto"]
 
 
 @settings_class
@@ -17,7 +19,7 @@ class Labelling:
     structure: NotNegative = 0.6
     """Weight of the log-likelihoods of Gaussian classes, fitted to the features and predictions,
     that are added to the logits; 0 leaves them out."""
-    prior: Literal["none", "align", "sinkhorn", "auto"] = "auto"
+    prior: Prior = "auto"
     """auto aligns the predictions to estimated class frequencies; none leaves them as they are;
     align (divide by the mean prediction of each class) and sinkhorn (the same share of the samples
     for every class) assume that all classes are equally frequent."""

@@ -1,6 +1,6 @@
-"""What unlabelled features say by themselves: how far neighbours agree, and classes as Gaussians.
+"""Label-free structure of features: nearest-neighbour agreement and class Gaussians.
 
-Nothing here knows the model's scale: multiplying all logits by a factor changes no result.
+Nothing depends on the model's scale: multiplying all logits by a factor changes no result.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _TEMPERATURES = (1e-3, 1e3)
 
 @dataclass(frozen=True)
 class Structure:
-    """The unlabelled set, as the teacher looks at it.
+    """Structure of an unlabelled set.
 
     Attributes:
         views: unit-length features ``[V, N, D]``.
@@ -46,7 +46,7 @@ class Structure:
 
     @cached_property
     def neighbours(self) -> tuple[IntArray, IntArray]:
-        """Rows that are looked at, ``[M]``, and the nearest others among them, ``[M, k]``.
+        """Rows whose neighbours are looked up, ``[M]``, and their nearest others, ``[M, k]``.
 
         Nearest by cosine of the mean over views, after the mean over samples is taken away.
         """
@@ -68,7 +68,7 @@ class Structure:
         return rows, nearest
 
     def agreement(self, class_index: IntArray) -> float:
-        """Share of pairs of neighbours that have the same class: an estimate of accuracy.
+        """Return the share of pairs of neighbours of the same class: an estimate of accuracy.
 
         Args:
             class_index: predicted class of each sample, ``[N]``.
@@ -82,12 +82,12 @@ class Structure:
         return float(np.mean(class_index[nearest] == class_index[rows][:, None]))
 
     def gaussian_logits(self, probabilities: FloatArray) -> FloatArray:
-        """What Gaussian classes say of each sample that they were not fitted on.
+        """Log-likelihoods of each sample under Gaussian classes that were fitted on the others.
 
         One mean per class and a covariance that all share, fitted on one half of the samples,
-        weighted by their probabilities, read on the other (Fisher's discriminant, cross-fitted).
-        No class is more frequent than another. A class with less than one sample in a half is as
-        far from the mean as the others are on average, in no direction.
+        weighted by their probabilities, and evaluated on the other (Fisher's discriminant,
+        cross-fitted). No class is more frequent than another. A class with less than one sample in
+        a half is as far from the mean as the others are on average, in no direction.
 
         Args:
             probabilities: of the classes, ``[N, C]``; rows may sum to less than 1.
@@ -106,7 +106,7 @@ class Structure:
 def fit_gaussians(
     views: FloatArray, probabilities: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Classes as Gaussians with one covariance.
+    """Fit classes as Gaussians with one covariance.
 
     Args:
         views: features ``[V, N, D]``.
@@ -141,11 +141,11 @@ def fit_gaussians(
 
 
 def calibrated_temperature(logits: FloatArray, accuracy: float) -> float:
-    """Temperature at which the mean confidence is the accuracy.
+    """Return the temperature at which the mean confidence equals the accuracy.
 
     Args:
         logits: ``[V, N, C]``; the softmax is averaged over V.
-        accuracy: what the mean confidence is to be, 0..1; nan gives 1.
+        accuracy: the mean confidence that is wanted, 0..1; nan gives 1.
 
     Returns:
         The temperature, in 0.001..1000 times the spread of the logits.

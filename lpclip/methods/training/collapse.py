@@ -34,7 +34,7 @@ def judge_round(
     loss: float,
     limits: Collapse,
 ) -> Round:
-    """Judge one seed's round by the labels that it learned and those that it would give.
+    """Compare the labels that one seed's round learned and those that it would give.
 
     Args:
         round: the round, from 1.

@@ -54,7 +54,7 @@ def train_on_labels(
         inputs: ``clean`` and ``samples``.
         start: parameters as ``train_student`` takes them, S times M.
         generators: M of each seed.
-        seeds: S seeds, which draw the labels.
+        seeds: S seeds, which sample the labels.
         optimisation: of ``train_student``.
         label_share: share of the labels of each class that is seen.
         heads: of ``train_student``; members that share parameters also stop together.
@@ -91,7 +91,7 @@ def train_on_labels(
 
 
 def random_layer(head: ZeroShotHead, generators: Sequence[torch.Generator]) -> Tensor:
-    """Weights ``[len(generators), C, D]`` as PyTorch draws those of a linear layer on features.
+    """Weights ``[len(generators), C, D]`` as PyTorch samples those of a linear layer.
 
     Features of unit length are multiplied with the scale afterwards, so the weights are divided
     by it: logits begin near 0, whatever the model's scale.
@@ -104,5 +104,5 @@ def random_layer(head: ZeroShotHead, generators: Sequence[torch.Generator]) -> T
 
 
 def generator(seed: int, name: str) -> torch.Generator:
-    """What one random thing of a seed is drawn by."""
+    """Return the generator of one random choice of a seed."""
     return torch.Generator().manual_seed(sample_key(seed, name, "ensemble") % 2**63)

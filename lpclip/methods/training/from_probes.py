@@ -1,4 +1,4 @@
-"""Methods that are made from another one's probes: reading these, and changing their last round."""
+"""Methods that post-process the probes of another method: read them, change their last round."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from lpclip.types import BoolArray, FloatArray
 
 
 def read_base(head: ZeroShotHead, inputs: Inputs, method: str, seeds: Sequence[int]) -> Probes:
-    """Probes of another method with a column for every seed, also where it draws nothing.
+    """Read the probes of another method, repeated for every seed where it has one alone.
 
     Raises:
         LpclipError: they are of another method, model or other seeds.
@@ -45,7 +45,7 @@ def change_last(
     *,
     seen: BoolArray | None,
 ) -> Probes:
-    """Round 0 is zero-shot, round 1 the changed last round of other probes.
+    """Return probes of two rounds: zero-shot, and the changed last round of other probes.
 
     Args:
         head: zero-shot.

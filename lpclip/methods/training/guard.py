@@ -22,16 +22,16 @@ ADAPTED, ZERO_SHOT = "adapted", "zero_shot"
 class Evidence:
     """What speaks for an adapted head and against zero-shot.
 
-    Shares are of the unlabelled set. The heads of the halves were trained on one half each; a
-    sample's stranger is the one of them that did not learn from it.
+    Shares are of the unlabelled set. The heads of the halves were trained on one half each; the
+    held-out head of a sample is the one of them that was not trained on it.
 
     Attributes:
         gaussian: agreement of the head with a third reader, less zero-shot's agreement with it.
             The reader, Gaussian classes fitted to zero-shot's predictions for other samples, has
             learned nothing from the head.
-        halves: agreement of the heads of the halves with each other, less the stranger's with
-            zero-shot. Two students that agree more with each other than with their teacher have
-            found something that the features say.
+        halves: agreement of the heads of the halves with each other, less that of the held-out head
+            with zero-shot. Two students that agree more with each other than with their teacher
+            have found something in the features.
         agreement: share of neighbours for which the head predicts the same.
         change: share for which head and zero-shot differ.
         neighbours: where they differ, votes of zero-shot's predictions for neighbouring samples
@@ -130,7 +130,7 @@ def log_odds(share: float) -> float:
 
 
 def decide(per_seed: Sequence[Evidence]) -> Decision:
-    """One decision for all seeds, from the evidence of each.
+    """Decide once for all seeds, from the evidence of each.
 
     The strength with the largest estimated gain; zero-shot where none is above 0.
     """
@@ -150,7 +150,7 @@ def gather(
     first_half: FloatArray,
     second_half: FloatArray,
 ) -> Evidence:
-    """Evidence for one head.
+    """Gather the evidence for one head.
 
     Args:
         structure: of the unlabelled set.
@@ -163,12 +163,12 @@ def gather(
     theirs, ours, one, two = (
         logits.mean(axis=0).argmax(axis=-1) for logits in (zero_shot, head, first_half, second_half)
     )
-    stranger = np.where(structure.halves, two, one)
+    held_out = np.where(structure.halves, two, one)
     reader = structure.gaussian_logits(np.eye(n_classes)[theirs]).mean(axis=0).argmax(axis=-1)
     agreement = structure.agreement(ours)
     return Evidence(
         gaussian=_share(reader == ours) - _share(reader == theirs),
-        halves=_share(one == two) - _share(stranger == theirs),
+        halves=_share(one == two) - _share(held_out == theirs),
         agreement=agreement if np.isfinite(agreement) else 0.0,
         change=_share(ours != theirs),
         neighbours=_votes(structure, ours, theirs),

@@ -1,4 +1,4 @@
-"""The labelled part of an adapt set, for methods that may see labels, and draws from it."""
+"""The labelled part of an adapt set, for methods that may see labels, and samples of it."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ class Labelled:
     Attributes:
         features: ``[N, D]`` float32 of unit length.
         labels: ``[N]``, indices of classes.
-        ids: ``[N]``, what draws go by.
+        ids: ``[N]``, which samples depend on.
         rows: ``[N]``, their places in the adapt set.
         size: images of the adapt set, labelled or not.
     """
@@ -59,7 +59,7 @@ class Labelled:
     size: int
 
     def take(self, chosen: IntArray | BoolArray) -> "Labelled":
-        """Some of them, by place or mask."""
+        """Return some of them, by place or mask."""
         places = np.arange(len(self.labels))[chosen]
         ids = tuple(self.ids[place] for place in places)
         return Labelled(
@@ -67,31 +67,31 @@ class Labelled:
         )
 
     def seen(self) -> BoolArray:
-        """Which images of the adapt set these are, ``[size]``."""
+        """Return which images of the adapt set these are, ``[size]``."""
         mask = np.zeros(self.size, dtype=bool)
         mask[self.rows] = True
         return mask
 
-    def drawn(self, seed: int) -> IntArray:
-        """Places in the order in which a seed draws them, ``[N]``.
+    def order(self, seed: int) -> IntArray:
+        """Return the places in the order in which a seed takes them, ``[N]``.
 
         The order is by (seed, id) alone: more labels are the fewer ones and some others.
         """
         return np.argsort(np.array([sample_key(seed, one, "label") for one in self.ids]))
 
     def of_each_class(self, counts: IntArray, seed: int) -> "Labelled":
-        """The first ``counts[c]`` images of class c that a seed draws, in their own order."""
-        order = self.drawn(seed)
+        """The first ``counts[c]`` images of class c that a seed takes, in their own order."""
+        order = self.order(seed)
         labels = self.labels[order]
         chosen = [order[labels == index][:count] for index, count in enumerate(counts)]
         return self.take(np.sort(np.concatenate(chosen)))
 
 
 def read_labelled(head: ZeroShotHead, inputs: Inputs, *, per_class: int) -> Labelled:
-    """Clean features of the adapt set with their labels; images without one are left out.
+    """Read the clean features of the adapt set with their labels; images without one are left out.
 
     Args:
-        head: says of which model the features are, and the classes.
+        head: for the model of the features, and the classes.
         inputs: ``clean`` and ``samples``.
         per_class: images that every class has to have.
 
@@ -114,18 +114,18 @@ def read_labelled(head: ZeroShotHead, inputs: Inputs, *, per_class: int) -> Labe
     return found
 
 
-def fit_draws(
+def fit_samples(
     head: ZeroShotHead,
     everything: Labelled,
     counts: IntArray,
     seeds: Sequence[int],
     fit: Callable[[Labelled, int], tuple[FloatArray, FloatArray]],
 ) -> Probes:
-    """Round 0 is the zero-shot head, round 1 what is fitted to the images that each seed draws.
+    """Round 0 is the zero-shot head, round 1 what is fitted to the images that each seed takes.
 
     Args:
         head: round 0.
-        everything: to draw from.
+        everything: the images to sample from.
         counts: images of each class.
         seeds: one probe each.
         fit: from images and seed to weight ``[C, D]`` and bias ``[C]``.

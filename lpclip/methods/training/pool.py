@@ -25,7 +25,7 @@ class Pool:
     student: FloatArray | Streamed
 
     def of(self, chosen: BoolArray) -> "Pool":
-        """Some of the samples, ``[N]``."""
+        """Return some of the samples, ``[N]``."""
         student = self.student
         part = student.of(chosen) if isinstance(student, Streamed) else student[:, chosen]
         return Pool(self.teacher[:, chosen], part)
@@ -54,7 +54,7 @@ class PoolSettings(Protocol):
 
 
 def read_pool(head: ZeroShotHead, adapt: Path, settings: PoolSettings) -> Pool:
-    """The views of an unlabelled set that the settings name; one without versions is one version.
+    """Read the views of an unlabelled set; a view without versions is one version.
 
     Raises:
         LpclipError: the cache is of another model, or lacks a view.
@@ -75,7 +75,7 @@ def read_pool(head: ZeroShotHead, adapt: Path, settings: PoolSettings) -> Pool:
 
 
 def half_of_each(weak: FloatArray, strong: FloatArray) -> FloatArray:
-    """The views of a student that looks at both kinds: the first half of the versions of each.
+    """Join the views of a student of both kinds: the first half of the versions of each.
 
     Args:
         weak: ``[V, N, D]``.
@@ -92,7 +92,7 @@ def _half(versions: int) -> int:
 
 
 def _versions(adapt: Path, student_view: str) -> list[tuple[str, int]]:
-    """View and version of all that a student looks at."""
+    """Return view and version of all that a student learns from."""
     if student_view == "both":
         counts = {view: _half(versions_of(adapt, view)) for view in ("weak", "strong")}
     else:

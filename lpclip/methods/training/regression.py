@@ -35,7 +35,7 @@ def choose_c(
     *,
     by_accuracy: bool = True,
 ) -> float:
-    """The C that does best on the held-out parts together.
+    """Choose the C that does best on the held-out parts together.
 
     Args:
         features: ``[N, D]``.
@@ -57,7 +57,7 @@ def choose_c(
             predicted = model.predict_proba(features[held])
             right[step] += np.sum(model.classes_[predicted.argmax(axis=1)] == labels[held])
             loss[step] += log_loss(labels[held], predicted, labels=model.classes_, normalize=False)
-    # Equal accuracies are common and say nothing of how far the probabilities are off.
+    # Equal accuracies are common and do not show how far off the probabilities are.
     best = np.lexsort((loss, -right))[0] if by_accuracy else loss.argmin()
     log.info("C = %.3g, accuracy %.4f on the held-out labels", values[best], right[best] / n_held)
     return float(values[best])
@@ -66,7 +66,7 @@ def choose_c(
 def fit_regression(
     features: FloatArray, labels: IntArray, c: float, sweep: Sweep
 ) -> tuple[FloatArray, FloatArray]:
-    """Weight ``[C, D]`` and bias ``[C]`` float32 of a regression on all of the images."""
+    """Fit a regression on all images: weight ``[C, D]`` and bias ``[C]`` float32."""
     model = _regression(features, labels, c, sweep)
     weight, bias = model.coef_, model.intercept_
     if len(weight) == 1:  # of two classes the regression gives the difference of their logits

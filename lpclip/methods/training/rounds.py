@@ -1,4 +1,4 @@
-"""The table of rounds: what each round of each seed kept, how sure it was, how it ended."""
+"""The table of rounds: what each round of each seed kept, its confidence, how it ended."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -41,12 +41,12 @@ class Round:
 
 
 def rounds_table(rounds: Sequence[Round]) -> pd.DataFrame:
-    """One row per round and seed."""
+    """Return one row per round and seed."""
     return pd.DataFrame([asdict(row) for row in rounds])
 
 
 def class_balance(class_index: IntArray, n_classes: int) -> float:
-    """Entropy of the class frequencies over that of equal frequencies; 0 for no sample.
+    """Return the entropy of the class frequencies over that of equal frequencies; 0 for no sample.
 
     >>> class_balance(np.array([0, 1]), 2), class_balance(np.array([1, 1]), 2)
     (1.0, 0.0)

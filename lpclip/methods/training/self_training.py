@@ -40,7 +40,7 @@ def self_train(
     labels: PseudoLabels | None = None,
     after_round: Callable[[int], None] = lambda _: None,
 ) -> Probes:
-    """The rounds of all seeds together, on arrays.
+    """Run the rounds of all seeds together, on arrays.
 
     Args:
         head: the first teacher, and what ``start: text`` starts from.
@@ -123,7 +123,7 @@ def _train(
     seeds: Sequence[int],
     round: int,
 ) -> Student:
-    """Train the students of one round; seeds that have stopped come along for nothing."""
+    """Train the students of one round; those of seeds that have stopped are not used."""
     if settings.start == "text":
         start = head.as_round(len(seeds))
     elif settings.start == "previous":
@@ -167,7 +167,7 @@ def _importance(labels: PseudoLabels, power: float) -> FloatArray:
 def _label(
     head: ZeroShotHead, structure: Structure, teacher: Weights, labelling: Labelling
 ) -> PseudoLabels:
-    """What the teacher of each seed says of the views of the unlabelled set."""
+    """Return the pseudo-labels of each seed's teacher, ``[S, N, …]``."""
     return _stack(
         [
             label_views(head.scale * (structure.views @ weight.T) + bias, labelling, structure)

@@ -152,7 +152,7 @@ def stream_cache(
     Args:
         path: the cache.
         versions: view and version of each; version 0 of a view that has none.
-        expected: what the cache has to say of itself.
+        expected: provenance that the cache must have.
         memory_gb: memory that the features of a group may take, in gigabytes of 1e9 bytes.
 
     Raises:

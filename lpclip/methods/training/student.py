@@ -60,7 +60,7 @@ def train_student(
         anchor_weight: zero-shot weights ``[C, D]``.
         scale: what cosines are multiplied with.
         optimisation: see there.
-        generators: S generators, which draw order, held-out samples and dropout.
+        generators: S generators, for order, held-out samples and dropout.
         heads: makes weight and bias of the parameters, where seeds share some of them.
         together: so many successive seeds stop together and keep the same pass.
         dropout: share of the features that a step leaves out of each sample.

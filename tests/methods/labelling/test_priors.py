@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from lpclip.errors import LpclipError
 from lpclip.methods.labelling.priors import PRIORS, apply_prior, estimated_frequencies, most_even
 
 
@@ -87,11 +86,6 @@ def test_a_class_that_nobody_is_in_gives_no_nan():
         corrected = apply_prior(p, prior)
         assert np.isfinite(corrected).all()
         assert (corrected[:, 2] == 0).all()
-
-
-def test_an_unknown_prior_is_refused():
-    with pytest.raises(LpclipError, match="Unknown prior 'uniform'"):
-        apply_prior(predictions(), "uniform")
 
 
 @pytest.mark.parametrize("prior", PRIORS)
