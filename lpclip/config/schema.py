@@ -21,15 +21,15 @@ from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.transforms.corruptions.registry import Corruptions
 from lpclip.transforms.views.policies import Flips, Strong, Weak
 from lpclip.utils.settings import (
+    REQUIRED,
     UNIQUE,
     Count,
     CountOrZero,
     Seed,
     Seeds,
+    Setting,
     arguments,
-    convert,
     settings_class,
-    settings_of,
     written_settings,
 )
 
@@ -228,13 +228,9 @@ class Method:
         cls, given: Mapping[str, Any], *, where: str, path: Sequence[Any]
     ) -> "Method":
         """Check ``kind`` and the settings of that kind."""
-        chosen = arguments(
-            {"kind": settings_of(cls)["kind"]},
-            {key: value for key, value in given.items() if key == "kind"},
-            where=where,
-            path=path,
-        )
-        kind = convert(Literal[kinds()], chosen["kind"], where=where, path=(*path, "kind"))
+        setting = {"kind": Setting(Literal[kinds()], REQUIRED)}
+        first = {key: value for key, value in given.items() if key == "kind"}
+        kind = arguments(setting, first, where=where, path=path)["kind"]
         known = written_settings(load_method(kind).Settings)
         rest = {key: value for key, value in given.items() if key != "kind"}
         checked = arguments(known, rest, where=where, path=path)
