@@ -25,8 +25,8 @@ from development_sets import SETS, Rendered, kept
 from PIL import Image
 from tqdm import tqdm
 
-from lpclip.evaluation.ood_scores import head_scores
 from lpclip.evaluation.held_out import held_out_auroc
+from lpclip.evaluation.ood_scores import head_scores
 from lpclip.methods.kinds.self_training import Settings
 from lpclip.methods.training.self_training import self_train
 from lpclip.metrics import detection_metrics

@@ -61,7 +61,7 @@ def did_you_mean(name: str, available: Iterable[str]) -> str:
 def listed(names: Sequence[str]) -> str:
     """The first names, for the text of an error.
 
-    >>> listed(["a", "b"]), listed("abcdefghijklmn")[-9:]
+    >>> listed(["a", "b"]), listed("abcdefghijklmn")[-7:]
     ('a, b', 'k, l, …')
     """
     return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
