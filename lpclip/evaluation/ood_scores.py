@@ -1,13 +1,11 @@
-"""OOD scores of images by the heads of a method, and which images distances are measured to."""
+"""OOD scores of images by the heads of a method."""
 
 from collections import defaultdict
-
-import numpy as np
 
 from lpclip.metrics import energy, entropy, max_logit, mcm, msp
 from lpclip.storage.features import normalise
 from lpclip.storage.probes import HALF_WAY, Probes, between
-from lpclip.types import BoolArray, FloatArray
+from lpclip.types import FloatArray
 
 TEMPERATURE = 1.0
 
@@ -34,12 +32,3 @@ def head_scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]
             cosines = values @ normalise(weight).T
             scores[f"{prefix}mcm"].append(mcm(cosines, tau=TEMPERATURE))
     return dict(scores)
-
-
-def references(n: int) -> BoolArray:
-    """Mask of every other of n images of the adapt set: the reference for the rest.
-
-    The order of images is that of the index, so that the halves are always the same.
-    """
-    found: BoolArray = np.arange(n) % 2 == 0
-    return found

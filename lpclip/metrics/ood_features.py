@@ -246,3 +246,12 @@ def feature_scores(values: FloatArray, known: FloatArray) -> dict[str, FloatArra
     else:
         log.warning("no Mahalanobis distance: the adapt set's images do not differ")
     return scores
+
+
+def references(n: int) -> BoolArray:
+    """Mask of every other of n images of the adapt set: the reference for the rest.
+
+    The order of images is that of the index, so that the halves are always the same.
+    """
+    found: BoolArray = np.arange(n) % 2 == 0
+    return found
