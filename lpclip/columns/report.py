@@ -1,7 +1,5 @@
 """Columns of report.csv and shifts.csv."""
 
-from dataclasses import replace
-
 from lpclip.columns.ood import AUROC, FPR95, GROUPS
 from lpclip.columns.robustness import (
     ACCURACY,
@@ -25,7 +23,6 @@ from lpclip.columns.table import (
     with_std,
 )
 
-_MEAN = "Mean over 15 generated corruptions x 5 severities, or empty where one is missing."
 _MCE = Column(
     "mce_vs_zero_shot",
     better="lower",
@@ -113,10 +110,14 @@ SHIFTS = Table(
 )
 
 _CORRUPTED = (
-    renamed(ACCURACY, "mean_corruption_accuracy", description=f"Top-1 accuracy. {_MEAN}"),
+    renamed(
+        ACCURACY,
+        "mean_corruption_accuracy",
+        description="Mean accuracy over 15 corruptions x 5 severities; empty where one is missing.",
+    ),
     _MCE,
-    renamed(ECE, "corrupted_ece", description=f"Calibration error. {_MEAN}"),
-    renamed(NLL, "corrupted_nll", description=f"Negative log-likelihood. {_MEAN}"),
+    renamed(ECE, "corrupted_ece", description="Mean calibration error over the same."),
+    renamed(NLL, "corrupted_nll", description="Mean negative log-likelihood over the same."),
 )
 # Moved to shifts.csv.
 _CORRUPTED_ONCE = (_WORST_ACCURACY, _ACCURACY_LOST, _RELATIVE_MCE, *_VS_ALEXNET)
@@ -124,13 +125,15 @@ _CORRUPTED_ONCE = (_WORST_ACCURACY, _ACCURACY_LOST, _RELATIVE_MCE, *_VS_ALEXNET)
 ON_GENERATED = tuple(column.name for column in (*_CORRUPTED, *_CORRUPTED_ONCE))
 
 
-def _detection(which: str, *, description: str) -> tuple[Column, ...]:
+def _detection(score: str) -> tuple[Column, ...]:
     return tuple(
-        renamed(metric, f"{group}_{metric.name}_{which}", description=f"{sentence} {description}")
-        for metric, sentence in (
-            (AUROC, "AUROC, mean over the OOD sets of the group,"),
-            (FPR95, "False-positive rate at a true-positive rate of 0.95, likewise,"),
+        renamed(
+            metric,
+            f"{group}_{metric.name}_{score}",
+            description="As in ood.csv, by the score that the name ends with; mean over the near "
+            "or the far OOD sets.",
         )
+        for metric in (AUROC, FPR95)
         for group in GROUPS
     )
 
@@ -167,12 +170,12 @@ REPORT = Table(
         ),
         *with_std(
             [
-                replace(ACCURACY, description="Top-1 accuracy on clean images."),
+                renamed(ACCURACY, ACCURACY.name, description="Top-1 accuracy on clean images."),
                 *_CORRUPTED[:2],
-                replace(ECE, description="Expected calibration error on clean images."),
-                replace(NLL, description="Mean negative log-likelihood on clean images."),
+                renamed(ECE, ECE.name, description="Expected calibration error on clean images."),
+                renamed(NLL, NLL.name, description="Mean negative log-likelihood on clean images."),
                 *_CORRUPTED[2:],
-                *_detection("max_logit", description="by the largest logit."),
+                *_detection("max_logit"),
             ]
         ),
         Column(
@@ -181,7 +184,7 @@ REPORT = Table(
             description="The OOD score that the report recommends for the method, by "
             "ood_held_out.csv; empty where none can be.",
         ),
-        *with_std(_detection("recommended", description="by the recommended score.")),
+        *with_std(_detection("recommended")),
     ),
     older=(
         _WORST,
@@ -197,7 +200,7 @@ REPORT = Table(
                     for column in (*_CORRUPTED, *_CORRUPTED_ONCE)
                 ),
                 renamed(EFFECTIVE_ROBUSTNESS, "effective_robustness_{shift}", description=""),
-                *_detection("{score}", description=""),
+                *_detection("{score}"),
             ]
         ),
     ),

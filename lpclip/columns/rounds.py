@@ -2,8 +2,6 @@
 
 from lpclip.columns.table import EXPERIMENT, EXPERIMENT_NAMES, Column, Table, fraction
 
-_CLASS_INDEX = "Index of the class in the benchmark's class names."
-
 ROUNDS = Table(
     "rounds",
     "one row per experiment and round",
@@ -58,7 +56,11 @@ PER_CLASS = Table(
     keys=(*EXPERIMENT_NAMES, "class_index"),
     columns=(
         *EXPERIMENT,
-        Column("class_index", "integer", description=_CLASS_INDEX),
+        Column(
+            "class_index",
+            "integer",
+            description="Index of the class in the benchmark's class names.",
+        ),
         Column("class_name", "text", description="Name of the class."),
         Column(
             "n", "count", description="Test images of the class; empty without a labelled test set."
@@ -79,7 +81,11 @@ CONFUSION = Table(
     columns=(
         *EXPERIMENT,
         Column("round", "integer", description="Round that learned these pseudo-labels."),
-        Column("class_index", "integer", description=_CLASS_INDEX),
+        Column(
+            "class_index",
+            "integer",
+            description="Index of the class in the benchmark's class names.",
+        ),
         Column("class_name", "text", description="Name of the true class."),
         Column(
             "pseudo_label_index", "integer", description="Index of the class of the pseudo-label."

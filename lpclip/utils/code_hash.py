@@ -14,7 +14,8 @@ from pathlib import Path
 # They shape no result: the public names, the texts of errors, the bar that shows progress.
 WITHOUT_RESULT = ("lpclip", "lpclip.errors", "lpclip.utils.progress")
 # Text that these arguments of these calls hold describes a result and changes none.
-DESCRIBED, DESCRIPTIONS = ("Column",), ("description", "unit")
+DESCRIBED = ("Column", "Table", "fraction", "renamed")
+DESCRIPTIONS = ("caption", "description", "unit")
 
 
 @cache

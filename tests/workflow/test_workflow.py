@@ -188,6 +188,7 @@ OF_ONE_METHOD = {
                     '"""Accuracy and',
                     '"""Said otherwise: accuracy and',
                 ),
+                ("columns/rounds.py", "Passes over the views", "Passes through the views"),
                 ("storage/probes.py", "import json\n", "import json  # said here\n\n# and here\n"),
                 ("methods/labelling/settings.py", '"""Divides the logits', '"""Logits over this'),
                 ("models/spec.py", '"""Pixels of the side', '"""The side in pixels'),
