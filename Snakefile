@@ -3,8 +3,8 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# A file given with --configfile stands alone: whoever brings images of their own does not want the
-# digits in the report.
+# A file given with --configfile replaces this one, so that a report on other images leaves out the
+# digits.
 if not workflow.overwrite_configfiles:
 
     configfile: "config.yaml"

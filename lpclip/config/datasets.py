@@ -1,8 +1,7 @@
 """The part of the configuration's check that is about which images of a dataset are used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from lpclip.config.schema import Dataset
 from lpclip.data.base import Source
@@ -78,7 +77,7 @@ def with_class_maps(
     return mapped
 
 
-def class_names(where: str, source: Source) -> Any:
+def class_names(where: str, source: Source) -> Sequence[str] | None:
     """Return the class names of a source, its errors with the place in the configuration."""
     try:
         return source.class_names

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from lpclip.config.checked import Checked, CheckedBenchmark
+from lpclip.config.datasets import class_names
 from lpclip.config.schema import Benchmark, Family, Roles
 from lpclip.data.base import Source
 from lpclip.data.class_matching import Groups, match_classes
@@ -116,7 +117,4 @@ def _groups(
 
 
 def _class_names(dataset: str, sources: Mapping[str, Source]) -> Sequence[str] | None:
-    try:
-        return sources[dataset].class_names
-    except LpclipError as error:
-        raise LpclipError(f"configuration: datasets.{dataset}: {error}") from error
+    return class_names(f"configuration: datasets.{dataset}", sources[dataset])

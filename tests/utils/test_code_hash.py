@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from lpclip.methods.registry import kinds
 from lpclip.utils import code_hash
 from tests.helpers import ROOT
 
@@ -78,12 +79,29 @@ def test_an_unknown_module_is_an_error(package):
         code_hash.code_hash("toy.nothing")
 
 
-def test_no_stage_depends_on_the_command_line():
+def test_no_stage_depends_on_the_command_line_or_the_configuration():
     for module in (
+        "lpclip.data.index",
         "lpclip.features.images",
+        "lpclip.features.text",
+        "lpclip.features.imported",
+        "lpclip.methods.labelling.pseudo_labels",
         "lpclip.methods.train",
         "lpclip.evaluation.robustness",
         "lpclip.reporting.stage",
+        "lpclip.reporting.page.stage",
     ):
-        assert "lpclip.cli.command" not in code_hash._closure(module)
-        assert ROOT in code_hash._closure(module)[module].parents
+        closure = code_hash._closure(module)
+        assert ROOT in closure[module].parents
+        assert [name for name in closure if name.startswith(("lpclip.config", "lpclip.cli"))] == []
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_kind_of_method_depends_on_no_other_but_the_one_that_it_guards(kind):
+    folder = "lpclip.methods.kinds."
+    closure = code_hash._closure(folder + kind)
+    found = {name.removeprefix(folder) for name in closure if name.startswith(folder)}
+    assert found == ({kind, "self_training"} if kind == "guarded" else {kind})
+    settings = "lpclip.methods.training.self_training_settings"
+    assert (settings in closure) == (kind in ("guarded", "self_training"))
+    assert not any(name.startswith(folder) for name in code_hash._closure("lpclip.methods.train"))
