@@ -59,25 +59,25 @@ def features(model: str, dataset: str, views: str) -> str:
 
 
 def index_workers(config: Checked, wildcards: Wildcards) -> int:
-    """Processes that read the images of a dataset to find those to skip."""
+    """Return how many processes read the images of a dataset to find those to skip."""
     skips = config.datasets[wildcards["dataset"]].on_bad_image == "skip"
     return config.compute.workers if skips else 0
 
 
 def source_files(config: Checked, wildcards: Wildcards) -> list[str]:
-    """Files that a dataset is read from, its labels among them, where its kind names them."""
+    """Return the files that a dataset and its labels are read from, where its kind names them."""
     files = getattr(config.sources[wildcards["dataset"]], "files", list)
     return list(map(str, files()))
 
 
 def class_map_file(config: Checked, wildcards: Wildcards) -> list[str]:
-    """The file that holds the names of a dataset's classes, if there is one."""
+    """Return the file that holds the names of a dataset's classes, if there is one."""
     class_map = config.datasets[wildcards["dataset"]].class_map
     return [class_map] if isinstance(class_map, str) and class_map != IMAGENET else []
 
 
 def model_files(config: Checked, wildcards: Wildcards) -> list[str]:
-    """Files on this machine that a model is loaded from."""
+    """Return the files on this machine that a model is loaded from."""
     model = config.models[wildcards["model"]]
     if model.pretrained == EMBEDDED:
         return [os.path.relpath(WEIGHTS)]
@@ -85,20 +85,20 @@ def model_files(config: Checked, wildcards: Wildcards) -> list[str]:
 
 
 def feature_files(config: Checked, wildcards: Wildcards) -> list[str]:
-    """Files that hold the features of a dataset."""
+    """Return the files that hold the features of a dataset."""
     path = config.datasets[wildcards["dataset"]].source["path"]
     return list(map(str, open_arrays(path).files()))
 
 
 def text_feature_files(config: Checked, wildcards: Wildcards) -> list[str]:
-    """Files that hold the text features of a benchmark."""
+    """Return the files that hold the text features of a benchmark."""
     text = config.benchmarks[wildcards["benchmark"]].text_features
     assert text is not None
     return list(map(str, open_arrays(text.path).files()))
 
 
 def role_of(config: Checked, wildcards: Wildcards) -> Literal["test", "official", "shift"]:
-    """What a dataset that is evaluated is to the benchmark."""
+    """Return the role of an evaluated dataset in a benchmark."""
     benchmark, dataset = config.benchmarks[wildcards["benchmark"]], wildcards["dataset"]
     if dataset == benchmark.evaluated:
         return "test"
@@ -106,14 +106,14 @@ def role_of(config: Checked, wildcards: Wildcards) -> Literal["test", "official"
 
 
 def features_of(config: Checked, wildcards: Wildcards, role: Role) -> str:
-    """The clean cache of the dataset that has a role; the adapt set where there is no test set."""
+    """Return the clean cache of the adapt set or of what is evaluated."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
     dataset = benchmark.adapt if role == "adapt" else benchmark.evaluated
     return features(wildcards["model"], dataset, "clean")
 
 
 def samples_of(config: Checked, wildcards: Wildcards, role: Role) -> str:
-    """The index of the dataset that has a role; the adapt set where there is no test set."""
+    """Return the index of the adapt set or of what is evaluated."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
     return index_of(benchmark.adapt if role == "adapt" else benchmark.evaluated)
 
@@ -134,20 +134,20 @@ def training_views(student_view: str, *, images: bool) -> tuple[str, str]:
 
 
 def adapts_on_images(config: Checked, wildcards: Wildcards) -> bool:
-    """Whether the adapt set of a benchmark has images."""
+    """Return whether the adapt set of a benchmark has images."""
     adapt = config.benchmarks[wildcards["benchmark"]].adapt
     return has_images(config.datasets[adapt].source)
 
 
 def adapt_features(config: Checked, wildcards: Wildcards, student_view: str = "both") -> str:
-    """The cache of the adapt set with the views of self-training."""
+    """Return the cache of the adapt set with the views of self-training."""
     views = training_views(student_view, images=adapts_on_images(config, wildcards))
     adapt = config.benchmarks[wildcards["benchmark"]].adapt
     return features(wildcards["model"], adapt, "clean" if "clean" in views else "adapt")
 
 
 def method_inputs(config: Checked, wildcards: Wildcards) -> dict[str, str]:
-    """What a method reads; its index with labels only where the kind of method declares it."""
+    """Return what a method reads; the index, with its labels, only where its kind declares it."""
     method = config.methods[wildcards["method"]]
     guarded = method.base is not None and method.kind == "guarded"
     trained = config.methods[str(method.base)] if guarded else method
@@ -163,7 +163,7 @@ def method_inputs(config: Checked, wildcards: Wildcards) -> dict[str, str]:
 
 
 def evaluation_inputs(config: Checked, wildcards: Wildcards) -> dict[str, str]:
-    """What the evaluation of a dataset reads, but for features; no index where labels lack."""
+    """Return what an evaluation reads besides features; no index of a set without labels."""
     role, labelled = role_of(config, wildcards), wildcards["benchmark"] in config.labelled
     inputs = {}
     if labelled or role != "test":
@@ -176,13 +176,13 @@ def evaluation_inputs(config: Checked, wildcards: Wildcards) -> dict[str, str]:
 
 
 def round_inputs(config: Checked, wildcards: Wildcards) -> dict[str, str]:
-    """The index of a labelled test set."""
+    """Return the index of a labelled test set."""
     labelled = wildcards["benchmark"] in config.labelled
     return {"test_samples": samples_of(config, wildcards, "test")} if labelled else {}
 
 
 def evaluated_features(config: Checked, wildcards: Wildcards) -> list[str]:
-    """The caches of all that a benchmark is evaluated on, the clean test set first."""
+    """Return the caches of all that a benchmark is evaluated on, the clean test set first."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
     return [
         features(wildcards["model"], dataset, views)
@@ -191,7 +191,7 @@ def evaluated_features(config: Checked, wildcards: Wildcards) -> list[str]:
 
 
 def evaluated_samples(config: Checked, wildcards: Wildcards) -> list[str]:
-    """The indices of what is evaluated, but not that of a test set without labels."""
+    """Return the indices of what is evaluated, but not that of a test set without labels."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
     names = {dataset for dataset, _ in evaluated_passes(config, benchmark)}
     if wildcards["benchmark"] not in config.labelled:
@@ -200,13 +200,13 @@ def evaluated_samples(config: Checked, wildcards: Wildcards) -> list[str]:
 
 
 def probes_of_benchmark(config: Checked, wildcards: Wildcards) -> list[str]:
-    """The probes of every method."""
+    """Return the probes of every method."""
     results = f"results/{wildcards['model']}/{wildcards['benchmark']}"
     return [f"{results}/{method}/probes.h5" for method in config.methods]
 
 
 def pictured_features(config: Checked, wildcards: Wildcards) -> list[str]:
-    """The caches of the test set: clean, then its corruptions, generated and published."""
+    """Return the caches of the test set: clean, then its corruptions, generated and published."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
     return [
         features(wildcards["model"], dataset, views)
@@ -216,12 +216,12 @@ def pictured_features(config: Checked, wildcards: Wildcards) -> list[str]:
 
 
 def pictured_samples(config: Checked, wildcards: Wildcards) -> list[str]:
-    """The index of a labelled test set."""
+    """Return the index of a labelled test set."""
     return list(round_inputs(config, wildcards).values())
 
 
 def evaluated_passes(config: Checked, benchmark: CheckedBenchmark) -> list[tuple[str, str]]:
-    """Dataset and pass of all that a benchmark is evaluated on, the clean test set first."""
+    """Return dataset and pass of all that a benchmark is evaluated on, the clean test set first."""
     official = benchmark.official_corruptions
     found = set(official_corruptions(config.sources[official])) if official else set()
     return [
@@ -232,7 +232,7 @@ def evaluated_passes(config: Checked, benchmark: CheckedBenchmark) -> list[tuple
 
 
 def experiments(config: Checked, pattern: str) -> list[str]:
-    """A path for every model, benchmark and method."""
+    """Return a path for every model, benchmark and method."""
     return [
         pattern.format(model=model, benchmark=benchmark, method=method)
         for model, benchmark in config.pairs()
@@ -241,7 +241,7 @@ def experiments(config: Checked, pattern: str) -> list[str]:
 
 
 def parts(config: Checked, kind: Literal["robustness", "ood", "ood_curves"]) -> list[str]:
-    """The evaluation's files of one kind for the whole configuration."""
+    """Return the evaluation's files of one kind for the whole configuration."""
     found = []
     for model, name in config.pairs():
         benchmark = config.benchmarks[name]
@@ -255,7 +255,7 @@ def parts(config: Checked, kind: Literal["robustness", "ood", "ood_curves"]) -> 
 
 
 def picture_files(config: Checked) -> list[str]:
-    """Pictures of every model and benchmark whose test set has images."""
+    """Return the pictures of every model and benchmark whose test set has images."""
     with_images = datasets(config, images=True)
     return [
         f"results/{model}/{name}/pictures.json"
@@ -265,7 +265,7 @@ def picture_files(config: Checked) -> list[str]:
 
 
 def skipping_indices(config: Checked) -> list[str]:
-    """Indices that may leave out images, of all datasets that are reported on."""
+    """Return the indices that may leave out images, of all datasets in the reports."""
     used = {name for _, pair in config.pairs() for name in config.benchmarks[pair].datasets}
     return [
         index_of(name)

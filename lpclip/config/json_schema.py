@@ -112,7 +112,7 @@ def _constrained(schema: Schema, metadata: Sequence[Any]) -> Schema:
 
 
 def _of_kinds(names: Sequence[str], schema_of: Any, description: str) -> Schema:
-    """Schema of what has a kind, and then the settings of that kind."""
+    """Return the schema of a mapping with a kind and the settings of that kind."""
     return {
         "type": "object",
         "required": ["kind"],

@@ -125,7 +125,7 @@ def _check_widths(where: str, benchmark: Roles, sources: Mapping[str, Source]) -
 
 
 def _with_weights(name: str, model: Model, config: Checked) -> Model:
-    """One model is one set of weights: files without a hash are taken to be made with these."""
+    """Return a model with the one hash of weights that the files of its benchmarks carry."""
     known, place = model.weights, f"models.{name}.weights"
     for benchmark_name, benchmark in config.benchmarks.items():
         if name not in benchmark.models or benchmark.text_features is None:

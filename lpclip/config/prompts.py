@@ -93,7 +93,7 @@ def _templates(where: str, given: str | Sequence[str]) -> list[str]:
 
 
 def _template(place: str, line: str) -> str:
-    """A template with ``{}`` in the place of the name, which may be ``{c}`` or ``{classname}``."""
+    """Return a template with ``{}`` in place of ``{c}`` and ``{classname}``."""
     if line.lstrip().startswith("lambda "):
         raise LpclipError(
             f"{place}: '{line}' is Python code. Give the sentence alone, with {{}} in the place of "
@@ -129,7 +129,7 @@ def _check_alike(where: str, names: Sequence[str]) -> None:
 
 
 def _lines(where: str, path: str, sets: set[str]) -> list[str]:
-    """Lines of a text file, without the empty ones at its end."""
+    """Return the lines of a text file, without the empty ones at its end."""
     if not Path(path).is_file():
         raise LpclipError(
             f"{where} is '{path}', which is neither a file nor a named set. "

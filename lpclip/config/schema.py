@@ -158,7 +158,7 @@ class Roles:
 
     @property
     def evaluated(self) -> str:
-        """The dataset that probes are evaluated on: the adapt set if there is no test set."""
+        """Dataset that probes are evaluated on: the adapt set if there is no test set."""
         return self.adapt if self.test is None else self.test
 
     @property

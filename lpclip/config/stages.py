@@ -37,7 +37,7 @@ _MARKS = Path(".snakemake/lpclip_marks.json")
 
 
 def index_samples(config: Checked, wildcards: Wildcards) -> Given:
-    """Which images of a source are used, and under which names of classes."""
+    """Return which images of a source are used, and under which names of classes."""
     name = wildcards["dataset"]
     dataset = plain(config.datasets[name])
     chosen = [key for key in ("limit", "stratified") if key in dataset]
@@ -53,7 +53,7 @@ def index_samples(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def embed_text(config: Checked, wildcards: Wildcards) -> Given:
-    """The texts of a benchmark, and a model."""
+    """Return the texts of a benchmark, and a model."""
     benchmark = plain(config.benchmarks[wildcards["benchmark"]])
     return {
         "model": _model(config, wildcards),
@@ -66,7 +66,7 @@ def embed_text(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def embed_images(config: Checked, wildcards: Wildcards) -> Given:
-    """The images of a dataset, a model, and the views of one pass."""
+    """Return the images of a dataset, a model, and the views of one pass."""
     name = wildcards["dataset"]
     dataset = config.datasets[name]
     assert dataset.views is not None
@@ -89,7 +89,7 @@ def embed_images(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def copy_text(config: Checked, wildcards: Wildcards) -> Given:
-    """Text features that were made before."""
+    """Return where text features are that were made before."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
     return {
         "model": _model(config, wildcards),
@@ -101,7 +101,7 @@ def copy_text(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def copy_features(config: Checked, wildcards: Wildcards) -> Given:
-    """Image features that were made before."""
+    """Return where image features are that were made before."""
     return {
         "dataset": wildcards["dataset"],
         "model": _model(config, wildcards),
@@ -112,7 +112,7 @@ def copy_features(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def pseudo_labels(config: Checked, wildcards: Wildcards) -> Given:
-    """A labelling, and the view that the teacher labels."""
+    """Return a labelling, and the view that the teacher labels."""
     return {
         "labelling": plain(config.labellings[wildcards["labelling"]]),
         "view": training_views("both", images=adapts_on_images(config, wildcards))[1],
@@ -121,7 +121,7 @@ def pseudo_labels(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def train_probe(config: Checked, wildcards: Wildcards) -> Given:
-    """A method with all that it names filled in, and its seeds."""
+    """Return a method with all that it names filled in, and its seeds."""
     method = config.methods[wildcards["method"]]
     return {
         "benchmark": wildcards["benchmark"],
@@ -134,7 +134,7 @@ def train_probe(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def evaluate(config: Checked, wildcards: Wildcards) -> Given:
-    """What a dataset is to the benchmark."""
+    """Return whether a dataset is a shift, and a published one."""
     name = wildcards["dataset"]
     shift = role_of(config, wildcards) == "shift"
     return {
@@ -145,7 +145,7 @@ def evaluate(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def evaluate_ood(config: Checked, wildcards: Wildcards) -> Given:
-    """Whether a set of other things is near to the benchmark's or far from them."""
+    """Return whether a set of other things is near to the benchmark's or far from them."""
     near = wildcards["dataset"] in config.benchmarks[wildcards["benchmark"]].ood.near
     return {
         "dataset": wildcards["dataset"],
@@ -155,7 +155,7 @@ def evaluate_ood(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def evaluate_samples(config: Checked, wildcards: Wildcards) -> Given:
-    """Which of the files are those of the test set and of shifts."""
+    """Return which of the files are those of the test set and of shifts."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
     return {
         "test": benchmark.evaluated,
@@ -165,7 +165,7 @@ def evaluate_samples(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def pictures(config: Checked, wildcards: Wildcards) -> Given:
-    """Where the images of the test set and its published corruptions are."""
+    """Return where the images of the test set and its published corruptions are."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
     source = config.datasets[benchmark.evaluated].source
     name = benchmark.official_corruptions
@@ -184,7 +184,7 @@ def pictures(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def report(config: Checked, _: Wildcards) -> Given:
-    """The order of the experiments: Snakemake compares the files of a rule as a set."""
+    """Return the order of the experiments: Snakemake compares the files of a rule as a set."""
     return {
         "order": experiments(config, "{model}/{benchmark}/{method}"),
         "code": code_hash("lpclip.reporting.stage"),
@@ -192,7 +192,7 @@ def report(config: Checked, _: Wildcards) -> Given:
 
 
 def page(config: Checked, _: Wildcards) -> Given:
-    """The order of the experiments, and the configuration, which the page shows."""
+    """Return the order of the experiments, and the configuration, which the page shows."""
     return {
         "order": experiments(config, "{model}/{benchmark}/{method}"),
         "configuration": shown_configuration(config.as_mapping()),
@@ -201,7 +201,7 @@ def page(config: Checked, _: Wildcards) -> Given:
 
 
 def _only_code(module: str) -> Callable[[Checked, Wildcards], Given]:
-    """What a stage receives that uses nothing of the configuration."""
+    """Return the function of a stage that uses nothing of the configuration."""
     return lambda _config, _wildcards: {"code": code_hash(module)}
 
 
@@ -227,7 +227,7 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
 
 
 def _marks(paths: Iterable[str]) -> Given:
-    """Marks of files that a user gave, which may be replaced by older ones; none without any."""
+    """Return marks of files of the user, who may replace them by older ones."""
     found = marks_of(map(Path, paths), known=_MARKS)
     return {"files": found} if found else {}
 
@@ -240,21 +240,21 @@ def _model(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def _checkpoint(config: Checked, wildcards: Wildcards) -> Given:
-    """Hash of the files of a model: one that is replaced may be older than the caches."""
+    """Return the hash of a model's files: one that is replaced may be older than the caches."""
     model = config.models[wildcards["model"]]
     files = local_files(model.architecture, model.pretrained)
     return {"checkpoint": files_hash(files)} if files else {}
 
 
 def _place(source: Mapping[str, Any]) -> Given:
-    """Where features are; what copies them does not receive where labels are."""
+    """Return where features are; what copies them does not receive where labels are."""
     return {key: source[key] for key in ("path", "key") if key in source}
 
 
 def _views_of_pass(
     name: str, settings: Views, official: Iterable[str]
 ) -> tuple[dict[str, Given], list[str]]:
-    """Views of a pass with their settings, and the modules that make them."""
+    """Return the views of a pass with their settings, and the modules that make them."""
     if official:
         read = {"official": True, "severities": list(SEVERITIES)}
         return {one: read for one in FAMILIES[name] if one in official}, []
@@ -280,7 +280,7 @@ def _versions() -> dict[str, str]:
 
 
 def _method(config: Checked, wildcards: Wildcards, method: Method) -> Given:
-    """Settings of a method on a benchmark, with all that they name filled in."""
+    """Return the settings of a method on a benchmark, with all that they name filled in."""
     settings: Given = plain(method.settings)
     if method.labelling is not None:
         settings["labelling"] = plain(config.labellings[method.labelling])

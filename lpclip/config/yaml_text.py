@@ -72,7 +72,7 @@ def _without_repeats(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]
 
 
 def _nodes(root: yaml.Node | None) -> Iterator[tuple[yaml.Node, str]]:
-    """Every node once, however often it is referred to, with the key that it is the value of."""
+    """Yield every node once, however often it is referred to, with the key of its value."""
     pending, seen = [(root, "")], set[int]()
     while pending:
         node, inside = pending.pop()

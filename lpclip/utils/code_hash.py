@@ -20,7 +20,7 @@ DESCRIPTIONS = ("caption", "description", "unit")
 
 @cache
 def code_hash(*modules: str) -> str:
-    """Hash, 16 hexadecimal digits, of the modules and of what they import in their packages.
+    """Return the hash, 16 hexadecimal digits, of modules and of what they import in their packages.
 
     A module that is imported by its name as text is not found; name it as well.
 
@@ -58,7 +58,7 @@ def _closure(module: str) -> dict[str, Path]:
 
 @cache
 def _imports(path: Path, name: str, package: str) -> tuple[str, ...]:
-    """Names under ``package`` that the module imports; some may be functions, not modules."""
+    """Return names in ``package`` that the module imports, of modules and of functions."""
     names = list[str]()
     inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in _statements(_parsed(path)):
@@ -77,7 +77,7 @@ def _imports(path: Path, name: str, package: str) -> tuple[str, ...]:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """All statements inside, however deep; expressions, most of a tree, are passed over."""
+    """Yield all statements inside, however deep; expressions, most of a tree, are passed over."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
             yield child

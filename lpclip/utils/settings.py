@@ -87,7 +87,7 @@ class Setting(NamedTuple):
 
 
 def settings_of(target: Callable[..., Any]) -> dict[str, Setting]:
-    """The settings of a dataclass or function by name."""
+    """Return the settings of a dataclass or function by name."""
     if dataclasses.is_dataclass(target):
         hints = get_type_hints(target, include_extras=True)
         return {
@@ -102,7 +102,7 @@ def settings_of(target: Callable[..., Any]) -> dict[str, Setting]:
 
 
 def written_settings(cls: type[Any]) -> dict[str, Setting]:
-    """The settings of a class as a configuration holds them, see ``Written``."""
+    """Return the settings of a class as a configuration holds them, see ``Written``."""
     found = {}
     for name, setting in settings_of(cls).items():
         marks = [one for one in _metadata(setting.annotation) if isinstance(one, Written)]
@@ -191,7 +191,7 @@ def convert(
 
 
 def at(where: str, path: Sequence[Any]) -> str:
-    """A place for error texts.
+    """Return a place for error texts.
 
     >>> at("configuration", ("methods", "lp_clip")), at("configuration", ())
     ('configuration: methods.lp_clip', 'configuration')
@@ -200,7 +200,7 @@ def at(where: str, path: Sequence[Any]) -> str:
 
 
 def is_mapping_of_classes(annotation: Any) -> bool:
-    """Whether a type maps names to classes of settings."""
+    """Return whether a type maps names to classes of settings."""
     inside = get_args(bare(annotation))
     return len(inside) == 2 and (
         dataclasses.is_dataclass(bare(inside[1])) or hasattr(bare(inside[1]), "from_settings")

@@ -31,7 +31,7 @@ class Settings:
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """Round 0 is the zero-shot head, round 1 the ensemble.
+    """Train the ensemble as round 1; round 0 is the zero-shot head.
 
     Member m has the weights ``W * outer(r_m, s_m)``: the members of a seed share W and have two
     vectors and a bias of their own. They see the same batches and the same held-out labels, since
@@ -73,7 +73,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
 def rank_one(
     shared: "Tensor", out: "Tensor", into: "Tensor", bias: "Tensor"
 ) -> "tuple[Tensor, Tensor]":
-    """Weight ``[S * M, C, D]`` and bias ``[S * M, C]`` of every member.
+    """Return weight ``[S * M, C, D]`` and bias ``[S * M, C]`` of every member.
 
     Args:
         shared: ``[S, C, D]``.

@@ -25,7 +25,7 @@ class Settings:
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """Round 0 is the zero-shot head, round 1 the ensemble.
+    """Train the ensemble as round 1; round 0 is the zero-shot head.
 
     Members start at random weights, see the samples in an order of their own, and stop by
     held-out labels of their own.

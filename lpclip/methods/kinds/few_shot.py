@@ -32,7 +32,7 @@ class Settings(Sweep):
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """Round 0 is the zero-shot head, round 1 the regression on the shots.
+    """Fit the regression on the shots as round 1; round 0 is the zero-shot head.
 
     No label but those of the shots is used: C is chosen by cross-validation over the shots
     themselves, not on a validation set that would cost more labels than the shots.

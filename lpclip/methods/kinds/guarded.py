@@ -34,7 +34,7 @@ class Settings:
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """The guarded method's rounds, each as near to zero-shot as the guard decides."""
+    """Return the guarded method's rounds, each as near to zero-shot as the guard decides."""
     # PyTorch, which no start of Snakemake has to wait for.
     from lpclip.methods.training.examine import examine
     from lpclip.methods.training.pool import read_pool

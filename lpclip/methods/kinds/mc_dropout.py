@@ -31,7 +31,7 @@ class Settings:
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """Round 0 is the zero-shot head, round 1 the samples of the layer.
+    """Train and sample the layer as round 1; round 0 is the zero-shot head.
 
     Features that are left out are weights that are 0, so that a sample is a linear head. Its
     choice is sampled once, by the seed, and is the same for every image: the expectation over

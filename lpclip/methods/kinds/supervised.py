@@ -29,7 +29,7 @@ class Settings(Sweep):
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """Round 0 is the zero-shot head, round 1 the regression.
+    """Fit the regression as round 1; round 0 is the zero-shot head.
 
     Unit-length features are multiplied with the model's scale before the fit, so that the
     coefficients are weights of a probe. The inverse regularisation C is chosen by accuracy, of

@@ -35,7 +35,7 @@ class Settings:
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """Round 0 is the zero-shot head, round 1 the other method's last, divided by its temperature.
+    """Divide the other method's last round by its temperature; round 0 is the zero-shot head.
 
     The temperature of each seed minimises the negative log-likelihood of the labels; that of
     members divides the logits of every member.

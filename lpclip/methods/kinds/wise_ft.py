@@ -23,7 +23,7 @@ class Settings:
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """Round 0 is the zero-shot head, round 1 the interpolated head, or members."""
+    """Interpolate the head, or each member, as round 1; round 0 is the zero-shot head."""
     base = read_base(head, inputs, settings.method, seeds)
 
     def move(weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:

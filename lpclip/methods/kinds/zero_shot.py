@@ -18,7 +18,7 @@ class Settings:
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """One round with one seed: nothing is random, so more seeds would repeat it."""
+    """Return one round with one seed: nothing is random, so more seeds would repeat it."""
     weight, bias = head.as_round(1)
     return Probes(
         weight=weight[None],

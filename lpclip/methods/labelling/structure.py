@@ -82,7 +82,7 @@ class Structure:
         return float(np.mean(class_index[nearest] == class_index[rows][:, None]))
 
     def gaussian_logits(self, probabilities: FloatArray) -> FloatArray:
-        """Log-likelihoods of each sample under Gaussian classes that were fitted on the others.
+        """Return log-likelihoods of each sample under Gaussians that were fitted on the others.
 
         One mean per class and a covariance that all share, fitted on one half of the samples,
         weighted by their probabilities, and evaluated on the other (Fisher's discriminant,

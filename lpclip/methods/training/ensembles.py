@@ -91,7 +91,7 @@ def train_on_labels(
 
 
 def random_layer(head: ZeroShotHead, generators: Sequence[torch.Generator]) -> Tensor:
-    """Weights ``[len(generators), C, D]`` as PyTorch samples those of a linear layer.
+    """Return weights ``[len(generators), C, D]`` as PyTorch samples those of a linear layer.
 
     Features of unit length are multiplied with the scale afterwards, so the weights are divided
     by it: logits begin near 0, whatever the model's scale.

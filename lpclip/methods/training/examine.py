@@ -20,7 +20,7 @@ def examine(
     *,
     after_round: Callable[[int], None] = lambda _: None,
 ) -> Decision:
-    """Evidence for probes that were trained on a pool, and the decision.
+    """Gather the evidence for probes that were trained on a pool, and decide.
 
     Args:
         head: zero-shot.

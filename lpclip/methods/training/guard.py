@@ -104,7 +104,7 @@ class Decision:
     evidence: Evidence
 
     def table(self) -> pd.DataFrame:
-        """One row per strength: decision, the strength chosen, estimated gain, evidence."""
+        """Return one row per strength: decision, the strength chosen, estimated gain, evidence."""
         return pd.DataFrame(
             [
                 {

@@ -80,7 +80,7 @@ class Labelled:
         return np.argsort(np.array([sample_key(seed, one, "label") for one in self.ids]))
 
     def of_each_class(self, counts: IntArray, seed: int) -> "Labelled":
-        """The first ``counts[c]`` images of class c that a seed takes, in their own order."""
+        """Return the first ``counts[c]`` images of class c that a seed takes, in their order."""
         order = self.order(seed)
         labels = self.labels[order]
         chosen = [order[labels == index][:count] for index, count in enumerate(counts)]

@@ -99,14 +99,14 @@ def self_train(
 
 
 def _stack(labels: Sequence[PseudoLabels]) -> PseudoLabels:
-    """Pseudo-labels of every seed, ``[S, N, …]``."""
+    """Stack the pseudo-labels of every seed, ``[S, N, …]``."""
     return PseudoLabels(
         *(np.stack([getattr(one, name.name) for one in labels]) for name in fields(PseudoLabels))
     )
 
 
 def _nothing_kept(labels: PseudoLabels) -> PseudoLabels:
-    """Round 0 learns from nothing."""
+    """Return the pseudo-labels of round 0, which learns from nothing."""
     return replace(
         labels,
         class_index=np.full_like(labels.class_index, -1),
@@ -153,7 +153,7 @@ def _generator(seed: int, round: int) -> torch.Generator:
 
 
 def _importance(labels: PseudoLabels, power: float) -> FloatArray:
-    """Factor on the loss of each sample ``[S, N]``, on average 1 over those that are kept."""
+    """Return factors on the losses ``[S, N]``, on average 1 over the samples that are kept."""
     importance = labels.selected.astype(np.float32)
     for row, index, selected in zip(importance, labels.class_index, labels.selected, strict=True):
         # As if one more sample of each class were kept.

@@ -29,7 +29,7 @@ class Student:
 
 
 def own_parameters(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Every seed has parameters of its own: they are its weight and bias."""
+    """Return weight and bias, of which every seed has its own."""
     return weight, bias
 
 
@@ -165,7 +165,7 @@ def _dropout(shape: torch.Size, rate: float, generators: Sequence[torch.Generato
 def _held_out_loss(
     source: Views, targets: Tensor, held: Tensor, weight: Tensor, bias: Tensor, scale: float
 ) -> Tensor:
-    """Mean cross-entropy ``[S]`` over the views of the held-out samples; nan without any."""
+    """Return mean cross-entropy ``[S]`` over the views of the held-out samples; nan without any."""
     if not held.any():
         return weight.new_full((len(weight),), torch.nan)
     total = weight.new_zeros(len(weight))
@@ -186,7 +186,7 @@ def _cross_entropy(
 
 
 def _of(targets: Tensor, sample: Tensor) -> Tensor:
-    """Targets ``[S, B]`` or ``[S, B, C]`` of so many samples of each seed."""
+    """Return targets ``[S, B]`` or ``[S, B, C]`` of so many samples of each seed."""
     if targets.ndim == 2:
         return targets.gather(1, sample)
     return targets.gather(1, sample[..., None].expand(*sample.shape, targets.shape[-1]))
