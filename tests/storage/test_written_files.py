@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lpclip.cli import command as cli
+from lpclip.cli import log_files
 from lpclip.cli.command import main
 from lpclip.cli.predict import predict
 from lpclip.cli.stages import STAGES
@@ -202,7 +203,7 @@ def test_a_full_standard_output_is_a_sentence():
 
 
 def test_a_log_that_cannot_be_written_on_is_one_sentence(capsys):
-    handler = cli._LogFile("/dev/full")
+    handler = log_files._LogFile("/dev/full")
     cli.log.addHandler(handler)
     try:
         cli.log.error("lost")
