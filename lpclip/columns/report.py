@@ -27,6 +27,7 @@ _MCE = Column(
     "mce_vs_zero_shot",
     better="lower",
     unit="100 is the baseline",
+    caption="mCE vs zero-shot",
     description="Mean corruption error: per corruption, the error summed over severities divided "
     "by that of the zero-shot probe of the same model; the mean over 15 corruptions x 100. Empty "
     "without a zero-shot method.",
@@ -34,6 +35,7 @@ _MCE = Column(
 _RELATIVE_MCE = renamed(
     _MCE,
     "relative_mce_vs_zero_shot",
+    caption="relative mCE vs zero-shot",
     description="The same of the error above the clean error. Empty also where the zero-shot "
     "probe loses nothing under one of the corruptions.",
 )
@@ -46,22 +48,28 @@ _WORST = Column(
 _ACCURACY_LOST = fraction(
     "accuracy_lost_1_to_5",
     "lower",
+    caption="lost from severity 1 to 5",
     description="Accuracy at severity 1 minus that at severity 5, mean over the 15 corruptions.",
 )
 _WORST_ACCURACY = fraction(
     "worst_corruption_accuracy",
     "higher",
+    caption="worst corruption",
     description="Mean accuracy over the severities of the seed's worst corruption.",
 )
 _VS_ALEXNET = (
     renamed(
         _MCE,
         "mce_vs_alexnet",
+        caption="mCE vs AlexNet",
         description="Mean corruption error relative to the published errors of AlexNet; official "
         "corruptions of ImageNet alone.",
     ),
     renamed(
-        _MCE, "relative_mce_vs_alexnet", description="The same of the error above the clean error."
+        _MCE,
+        "relative_mce_vs_alexnet",
+        caption="relative mCE vs AlexNet",
+        description="The same of the error above the clean error.",
     ),
 )
 
@@ -113,6 +121,7 @@ _CORRUPTED = (
     renamed(
         ACCURACY,
         "mean_corruption_accuracy",
+        caption="mean accuracy",
         description="Mean accuracy over 15 corruptions x 5 severities; empty where one is missing.",
     ),
     _MCE,

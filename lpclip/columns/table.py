@@ -127,9 +127,9 @@ def with_interval(columns: Iterable[Column]) -> tuple[Column, ...]:
     )
 
 
-def renamed(column: Column, name: str, *, description: str) -> Column:
+def renamed(column: Column, name: str, *, caption: str = "", description: str) -> Column:
     """The same figure of something else."""
-    return replace(column, name=name, caption="", description=description)
+    return replace(column, name=name, caption=caption, description=description)
 
 
 METHOD = (

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lpclip.columns.table import METHOD_NAMES
 from lpclip.corruption_names import SEVERITIES
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import Labels, read_labels
@@ -51,5 +52,5 @@ def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, i
 
 def experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Columns that identify an experiment."""
-    names = {key: provenance[key] for key in ("model", "benchmark", "method")}
+    names = {key: provenance[key] for key in METHOD_NAMES}
     return {**names, "seed": seed}

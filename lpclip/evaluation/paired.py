@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import softmax
 
 from lpclip.columns.paired import COMPARISONS, RELIABILITY
-from lpclip.columns.table import STANDARD_MEAN
+from lpclip.columns.table import METHOD_NAMES, STANDARD_MEAN
 from lpclip.corruption_names import STANDARD
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import group_logits
@@ -78,7 +78,7 @@ def evaluate_samples(
     """
     heads, provenance = read_probes(probes)
     indices = {str(read_provenance(path)["index"]): path for path in samples}
-    names = {key: str(provenance[key]) for key in ("model", "benchmark", "method")}
+    names = {key: str(provenance[key]) for key in METHOD_NAMES}
     _write_predictions(predictions, heads, provenance, features[0], indices, dataset=test)
     views = [
         view
@@ -238,7 +238,7 @@ def _write_predictions(
     if samples is not None:
         truth = checked_labels(samples, clean, heads).of_benchmark
     _, _, values = next(views_of(clean, provenance))
-    kept = {key: provenance[key] for key in ("model", "benchmark", "method", "class_names")}
+    kept = {key: provenance[key] for key in (*METHOD_NAMES, "class_names")}
     made = {**kept, "weights": provenance["weights"], "dataset": dataset, "index": images["index"]}
     probabilities = (
         (seed, softmax(heads.logits(values, -1, seed_index), axis=-1))

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 from markupsafe import Markup
 
+from lpclip.columns.report import REPORT
 from lpclip.columns.robustness import ROBUSTNESS
+from lpclip.columns.table import FRACTION
 from lpclip.corruption_names import EXTRA, STANDARD
 from lpclip.reporting.methods import Method
 from lpclip.reporting.page.figure import panel, svg_of
@@ -17,15 +19,10 @@ from lpclip.reporting.plot_style import Style, line_over_seeds, per_cent, shared
 from lpclip.reporting.report_table import clean_rows
 
 SOURCES = {"official": "published files", "generated": "made in memory"}
-_SUMMARIES = {
-    "mean_corruption_accuracy": "mean accuracy",
-    "worst_corruption_accuracy": "worst corruption",
-    "accuracy_lost_1_to_5": "lost from severity 1 to 5",
-    "mce_vs_zero_shot": "mCE vs zero-shot",
-    "relative_mce_vs_zero_shot": "relative mCE vs zero-shot",
-    "mce_vs_alexnet": "mCE vs AlexNet",
-    "relative_mce_vs_alexnet": "relative mCE vs AlexNet",
-}
+_SUMMARIES = (
+    "mean_corruption_accuracy", "worst_corruption_accuracy", "accuracy_lost_1_to_5",
+    "mce_vs_zero_shot", "relative_mce_vs_zero_shot", "mce_vs_alexnet", "relative_mce_vs_alexnet",
+)  # fmt: skip
 _FULL_COLOUR = 0.2  # a difference of 20 points has the full colour
 
 
@@ -67,23 +64,22 @@ def section(
 def _summary(report: pd.DataFrame, source: str) -> dict[str, Any] | None:
     """The figures of all corruptions of one source, a row per method."""
     prefix = "official_" if source == "official" else ""
-    shown = {
-        prefix + name: header for name, header in _SUMMARIES.items() if prefix + name in report
-    }
-    shown = {name: header for name, header in shown.items() if report[name].notna().any()}
+    shown = [name for name in _SUMMARIES if prefix + name in report]
+    shown = [name for name in shown if report[prefix + name].notna().any()]
     if not shown:
         return None
     rows = []
     for _, row in report.iterrows():
         cells = []
         for name in shown:
-            scale = 1.0 if "mce" in name else 100.0
-            text = "" if pd.isna(row[name]) else f"{scale * row[name]:.1f}"
-            if text and name.endswith("worst_corruption_accuracy"):
+            scale = 100.0 if REPORT[name].unit == FRACTION else 1.0
+            value = row[prefix + name]
+            text = "" if pd.isna(value) else f"{scale * value:.1f}"
+            if text and name == "worst_corruption_accuracy":
                 text += f" ({str(row[prefix + 'worst_corruption']).replace('_', ' ')})"
             cells.append(text)
         rows.append({"method": row["method"], "cells": cells})
-    return {"columns": list(shown.values()), "rows": rows}
+    return {"columns": [REPORT[name].caption for name in shown], "rows": rows}
 
 
 def _severity(
