@@ -37,7 +37,7 @@ class Column:
     description: str = ""
 
     def matches(self, name: str) -> bool:
-        """Whether this is the column of that name, or its family."""
+        """Return whether this is the column of that name, or its family."""
         pattern = re.sub(r"\\{.+?\\}", ".+", re.escape(self.name))
         return re.fullmatch(pattern, name) is not None
 
@@ -45,7 +45,7 @@ class Column:
 def fraction(
     name: str, better: Better = "none", *, caption: str = "", description: str = ""
 ) -> Column:
-    """A column of fractions, which people read as per cent."""
+    """Return a column of fractions, which people read as per cent."""
     return Column(name, "number", better, FRACTION, caption, description)
 
 
@@ -71,11 +71,11 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns in their order."""
+        """Return the names of the columns in their order."""
         return tuple(column.name for column in self.columns)
 
     def column(self, name: str) -> Column | None:
-        """The column of that name, of this or an earlier version; None where there is none."""
+        """Return the column of a name, of this or an earlier version; None where there is none."""
         known = (*self.columns, *self.older)
         exact = (column for column in known if column.name == name)
         families = (column for column in known if column.matches(name))
@@ -83,7 +83,7 @@ class Table:
         return next(exact, None) or max(families, key=lambda f: len(f.name), default=None)
 
     def __getitem__(self, name: str) -> Column:
-        """As `column`; KeyError where there is none."""
+        """Return the column of that name; KeyError where there is none."""
         found = self.column(name)
         if found is None:
             raise KeyError(f"{self.name} has no column {name}")
@@ -91,7 +91,7 @@ class Table:
 
 
 def with_std(columns: Iterable[Column]) -> tuple[Column, ...]:
-    """Each column, a mean over seeds, and its standard deviation."""
+    """Return each column, a mean over seeds, followed by its standard deviation."""
     return tuple(
         found
         for column in columns
@@ -107,7 +107,7 @@ def with_std(columns: Iterable[Column]) -> tuple[Column, ...]:
 
 
 def with_interval(columns: Iterable[Column]) -> tuple[Column, ...]:
-    """Each column and the ends of its 95 % interval."""
+    """Return each column and the ends of its 95 % interval."""
     return tuple(
         found
         for column in columns
@@ -128,7 +128,7 @@ def with_interval(columns: Iterable[Column]) -> tuple[Column, ...]:
 
 
 def renamed(column: Column, name: str, *, caption: str = "", description: str) -> Column:
-    """The same figure of something else."""
+    """Return the column of the same figure measured on something else."""
     return replace(column, name=name, caption=caption, description=description)
 
 

@@ -19,7 +19,7 @@ from lpclip.types import FloatArray
 def checked_labels(
     samples: Path, features: Path, heads: Probes, *, several: bool = False
 ) -> Labels:
-    """Labels in the order of the cache's rows, of classes of the probes.
+    """Return the labels in the order of the cache's rows, of classes of the probes.
 
     Args:
         samples: index of the images.
@@ -39,7 +39,7 @@ def checked_labels(
 
 
 def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, int, FloatArray]]:
-    """View, severity (0 for clean) and features ``[N, D]`` of everything in a cache."""
+    """Yield view, severity (0 for clean) and features ``[N, D]`` of everything in a cache."""
     expected = {key: provenance[key] for key in ("model", "weights")}
     for name, settings in view_settings(path).items():
         values = read_features(path, name, expected=expected)
@@ -51,6 +51,6 @@ def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, i
 
 
 def experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Columns that identify an experiment."""
+    """Return the columns that identify an experiment."""
     names = {key: provenance[key] for key in METHOD_NAMES}
     return {**names, "seed": seed}

@@ -30,7 +30,7 @@ def evaluate_ood(
     dataset: str,
     group: str,
 ) -> None:
-    """How well the last round's probes separate the test set from an OOD set.
+    """Measure how well the last round's probes separate the test set from an OOD set.
 
     Args:
         probes: of one method.
@@ -83,7 +83,7 @@ def evaluate_ood(
 
 
 def score_bins(inside: FloatArray, outside: FloatArray) -> Iterator[dict[str, float]]:
-    """Counts of both sets in bins that hold about equally many of all their scores.
+    """Count both sets in bins that hold about equally many of all their scores.
 
     Args:
         inside: scores of the test set, ``[N]``.

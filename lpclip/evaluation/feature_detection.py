@@ -19,7 +19,7 @@ from lpclip.types import OutputFile
 
 
 def evaluate_features(*, adapt: Path, test: Path, features: Path, output: OutputFile) -> None:
-    """Detection of OOD images by their distance to the unlabelled adapt set.
+    """Evaluate the detection of OOD images by their distance to the unlabelled adapt set.
 
     Args:
         adapt: feature cache with the clean view of the benchmark's adapt set.

@@ -26,7 +26,7 @@ _IMAGES = 10_000  # at most; distances to all others grow with their square
 
 
 def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
-    """Detection of held-out classes of the adapt set, by every score.
+    """Evaluate the detection of held-out classes of the adapt set, by every score.
 
     Args:
         probes: of one method.
@@ -45,7 +45,7 @@ def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
 
 
 def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, float]]:
-    """Score -> n_groups, n_images and auroc, the mean over groups of classes.
+    """Return score -> n_groups, n_images and auroc, the mean over groups of classes.
 
     Every other image is a reference for the scores of features, the rest are scored: an image
     that is its own neighbour would look in-distribution. Class c is in group c modulo ``GROUPS``.
@@ -93,7 +93,7 @@ def _both(values: BoolArray) -> bool:
 
 
 def _of_seed(heads: Probes, seed_index: int) -> Probes:
-    """The first and the last round of one seed."""
+    """Return the first and the last round of one seed."""
     found = replace(
         heads,
         weight=heads.weight[[0, -1], seed_index : seed_index + 1],
@@ -110,7 +110,7 @@ def _of_seed(heads: Probes, seed_index: int) -> Probes:
 
 
 def _without(heads: Probes, out: BoolArray) -> Probes:
-    """The heads without some classes."""
+    """Return the heads without some classes."""
     kept = np.flatnonzero(~out)
     found = replace(
         heads,

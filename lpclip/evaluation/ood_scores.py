@@ -11,7 +11,7 @@ TEMPERATURE = 1.0
 
 
 def head_scores(heads: Probes, values: FloatArray) -> dict[str, list[FloatArray]]:
-    """Score name -> scores ``[N]`` per seed; high means in-distribution.
+    """Return score name -> scores ``[N]`` per seed; high means in-distribution.
 
     Next to those of the last round's probe there are two of the head half-way to it from round 0:
     training sharpens logits for unseen images, too, and half of it does so less. For an ensemble,

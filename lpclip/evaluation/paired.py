@@ -132,7 +132,7 @@ def _views(
 
 
 def decides_as_zero_shot(heads: Probes) -> bool:
-    """Whether the last round's heads give every image the class that round 0 gives it.
+    """Return whether the last round's heads give every image the class that round 0 gives it.
 
     They do where each is round 0 itself or a positive multiple of it, as with a temperature.
     """
@@ -147,7 +147,7 @@ def decides_as_zero_shot(heads: Probes) -> bool:
 def _differences(
     views: Sequence[_View], names: Mapping[str, Any], *, same: bool
 ) -> list[dict[str, Any]]:
-    """One row per view, and per source one of the mean over its standard corruptions."""
+    """Return one row per view, and per source one of the mean over its standard corruptions."""
     rows = []
     for view in views:
         place = {"dataset": view.dataset, "shift": view.shift, "family": view.family}
@@ -164,7 +164,7 @@ def _differences(
 
 
 def _compared(views: Sequence[_View], *, same: bool) -> dict[str, float]:
-    """Paired difference, mean over seeds and views: an image counts once, with all of these."""
+    """Return the paired difference: an image counts once, with all its seeds and views."""
     correct = np.concatenate([view.correct for view in views])
     n_seeds = len(views[0].correct)
     baseline = np.repeat(np.stack([view.zero_shot_correct for view in views]), n_seeds, axis=0)
@@ -179,7 +179,7 @@ def _compared(views: Sequence[_View], *, same: bool) -> dict[str, float]:
 def _bins(
     views: Sequence[_View], names: Mapping[str, Any], seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Rows per seed, shift, severity and bin; the standard corruptions of a severity are pooled."""
+    """Return rows per seed, shift, severity and bin; standard corruptions are pooled."""
     groups: dict[tuple[str, str, int], list[_View]] = {
         (view.shift, view.source, view.severity): [view] for view in views if view.severity == 0
     }
@@ -199,7 +199,7 @@ def _bins(
 
 
 def _binned(confidence: FloatArray, correct: BoolArray) -> Iterator[dict[str, float]]:
-    """Bins (0, 1/15], ..., (14/15, 1], those of the calibration error, without empty ones."""
+    """Yield the bins of the calibration error, (0, 1/15], ..., (14/15, 1], that are not empty."""
     places = equal_width_bins(confidence, N_BINS)
     for place in np.unique(places):
         inside = places == place
@@ -214,7 +214,7 @@ def _binned(confidence: FloatArray, correct: BoolArray) -> Iterator[dict[str, fl
 
 
 def _standard(views: Sequence[_View]) -> dict[str, list[_View]]:
-    """Source -> its views of standard corruptions."""
+    """Return source -> its views of standard corruptions."""
     found: dict[str, list[_View]] = {}
     for view in views:
         if view.severity and view.shift in STANDARD:

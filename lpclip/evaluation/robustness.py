@@ -40,7 +40,7 @@ def evaluate(
     shift: str = "",
     published: str = "",
 ) -> None:
-    """Accuracy, calibration and risk of the last round's probes on every view of one cache.
+    """Evaluate the last round's probes on every view of one cache: accuracy, calibration, risk.
 
     On a natural shift, which may have only some of the benchmark's classes, logits are restricted
     to these; clean test images of the same classes, restricted likewise, get rows of their own.
@@ -103,7 +103,7 @@ def _measured(
     labels: IntArray | None,
     groups: Groups | None,
 ) -> dict[str, float]:
-    """Metrics of one seed; over groups of classes where there are groups, which labels count."""
+    """Return the metrics of one seed; over groups of classes, which labels count, if given."""
     logits = heads.logits(values, -1, seed_index)
     if groups is not None:
         logits = group_logits(logits, groups)
@@ -118,7 +118,7 @@ def _clean_rows(
     test: Path,
     test_samples: Path,
 ) -> list[dict[str, Any]]:
-    """For each row of a shift, one of the clean test images that are of its classes."""
+    """Return a row on the clean test images of the same classes for each row of a shift."""
     own = labels.restricted(checked_labels(test_samples, test, heads).of_benchmark)
     kept = own != UNLABELLED
     values = next(views_of(test, provenance))[2][kept]
@@ -138,7 +138,7 @@ def _clean_rows(
 def _effective_robustness(
     shifted: Mapping[str, Any], clean: Mapping[str, Any], labels: Labels, published: str
 ) -> float:
-    """Nan without a fit for the shift, or where the set has not all the classes of the fit."""
+    """Return nan without a fit for the shift, or where the set lacks classes of the fit."""
     if not published:
         return float("nan")
     n_classes = CLASSES_OF_FIT[published]
@@ -154,7 +154,7 @@ def _effective_robustness(
 
 
 def _texture(view: str, settings: Mapping[str, Any]) -> str:
-    """What a corruption lays over images: only frost, whose photographs the user has to give."""
+    """Return what a corruption lays over images: only frost, whose photographs the user gives."""
     if view != "frost":
         return ""
     return "photographs" if settings.get("frost_images") else "procedural"

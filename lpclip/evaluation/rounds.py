@@ -25,7 +25,7 @@ def evaluate_rounds(
     confusion: OutputFile,
     test_samples: Path | None = None,
 ) -> None:
-    """What every round kept, how accurate its labels were, and how good its probe is.
+    """Evaluate what every round kept, how accurate its labels were, and how good its probe is.
 
     Args:
         probes: of one method.
@@ -89,7 +89,7 @@ def _pseudo_label_accuracy(heads: Probes, truth: IntArray, round: int, seed_inde
 def _confusion(
     heads: Probes, truth: IntArray, round: int, seed_index: int
 ) -> Iterator[dict[str, Any]]:
-    """How often each pseudo-label was learned for each true class, where that happened."""
+    """Yield how often each pseudo-label was learned for each true class, where that happened."""
     if heads.pseudo_labels is None or heads.selected is None or round == 0:
         return
     labelled = heads.selected[round, seed_index] & (truth != UNLABELLED)
@@ -105,7 +105,7 @@ def _confusion(
 
 
 def _counted(pairs: IntArray) -> tuple[IntArray, IntArray]:
-    """Distinct columns as rows, and how often each is there."""
+    """Return the distinct columns as rows, and how often each is there."""
     distinct, counts = np.unique(pairs, axis=1, return_counts=True)
     return distinct.T, counts
 

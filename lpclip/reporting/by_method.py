@@ -17,7 +17,7 @@ _OF_CLEAN = ("top5_accuracy", "mean_per_class_accuracy", "confidence")
 
 
 def with_shifts(report: pd.DataFrame, shifts: pd.DataFrame) -> pd.DataFrame:
-    """The report and, for each method, the figures of shifts.csv that it lacks.
+    """Return the report and, for each method, the figures of shifts.csv that it lacks.
 
     Args:
         report: report.csv of any version, as text or typed.
@@ -35,7 +35,7 @@ def with_shifts(report: pd.DataFrame, shifts: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_detection(report: pd.DataFrame, ood: pd.DataFrame) -> pd.DataFrame:
-    """The report and, for each method, every score of ood.csv, mean over the sets of a group."""
+    """Return the report with every score of ood.csv per method, mean over the sets of a group."""
     long = detection_table(ood)
     parts = [
         rows[[*_KEYS, "mean", "std"]].rename(columns={"mean": name, "std": f"{name}_std"})
@@ -45,7 +45,7 @@ def with_detection(report: pd.DataFrame, ood: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of(rows: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
-    """Columns of some rows, one per method, and their deviations, renamed."""
+    """Return the columns of some rows, one per method, and their deviations, renamed."""
     renamed = {
         f"{name}{end}": f"{here}{end}" for name, here in names.items() for end in ("", "_std")
     }

@@ -23,7 +23,7 @@ interval. Better: which values are better where methods are compared.
 
 
 def columns_page() -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     return "\n".join([_HEAD, *(_section(table) for table in DOCUMENTED.values())])
 
 

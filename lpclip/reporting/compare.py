@@ -46,7 +46,7 @@ class Change(NamedTuple):
 
 
 def compare(before: Path, after: Path, *, every: bool = False) -> str:
-    """Text for a terminal: a table per model and benchmark, then what only one report has.
+    """Return text for a terminal: a table per model and benchmark, then what only one has.
 
     Args:
         before: a report.csv; other tables next to it are read, too.
@@ -96,7 +96,7 @@ def compare(before: Path, after: Path, *, every: bool = False) -> str:
 def changes_of(
     before: Row, after: Row, figures: Iterable[str], images: tuple[int | None, ...]
 ) -> list[Change]:
-    """Changes of one method.
+    """Return the changes of one method.
 
     The variance of a difference is the sum of those that are known of four: of the mean over the
     seeds of either report, std² / n_seeds with n_seeds - 1 degrees of freedom, and for accuracies
@@ -130,7 +130,7 @@ def changes_of(
 
 
 def _of_seeds(row: Row, name: str) -> tuple[float, float] | None:
-    """Variance of the mean over seeds and its degrees of freedom."""
+    """Return the variance of the mean over seeds and its degrees of freedom."""
     deviation, n = float(row[f"{name}_std"]), int(row["n_seeds"])
     return None if n < 2 or math.isnan(deviation) else (deviation * deviation / n, n - 1)
 
@@ -160,7 +160,7 @@ def _verdict(name: str, change: float, margin: float) -> str:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """report.csv and what other tables of the same run hold per method."""
+    """Return report.csv and what other tables of the same run hold per method."""
     report = read_report(path)
     if table_of(map(str, report)) is not REPORT:
         raise LpclipError(f"{path} is not a report.csv, one row per method. Name that file.")
@@ -180,7 +180,7 @@ def _name(row: Row) -> tuple[str, ...]:
 
 
 def _images(report: Path) -> dict[tuple[str, ...], int]:
-    """Number of clean test images of every method, from the robustness.csv next to the report."""
+    """Return the number of clean test images of every method, from robustness.csv."""
     path = report.with_name("robustness.csv")
     if not path.is_file():
         return {}
@@ -198,7 +198,7 @@ def _comparable(figure: str, before: Row, after: Row) -> bool:
 
 
 def _differences(name: tuple[str, ...], before: Row, after: Row) -> Iterator[str]:
-    """What makes figures hard to compare, in sentences."""
+    """Yield sentences on what makes figures hard to compare."""
     textures = [row["frost_texture"] or "not there" for row in (before, after)]
     if textures[0] != textures[1]:
         yield (

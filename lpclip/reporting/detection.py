@@ -16,7 +16,7 @@ FLATTERED = ("max_logit", "energy")
 
 
 def recommended(held_out: pd.DataFrame) -> dict[str, str]:
-    """Method -> the score with the largest AUROC, mean over seeds; of equal ones the first.
+    """Return method -> the score with the largest AUROC, mean over seeds; of equal ones the first.
 
     ``FLATTERED`` scores are left out.
 
@@ -33,7 +33,7 @@ def recommended(held_out: pd.DataFrame) -> dict[str, str]:
 
 
 def in_words(choice: Mapping[str, str]) -> str:
-    """One sentence: which score to use with which method."""
+    """Return one sentence: which score to use with which method."""
     methods: dict[str, list[str]] = {}
     for method, score in choice.items():
         methods.setdefault(score, []).append(method)

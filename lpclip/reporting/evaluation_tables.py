@@ -24,7 +24,7 @@ _ORDERS: Mapping[str, tuple[str, ...]] = {
 
 
 def read_parts(table: Table, paths: Iterable[Path], methods: Methods) -> pd.DataFrame:
-    """One frame of all rows, sorted by the configuration's methods and then by the table's keys.
+    """Return one frame of all rows, sorted by the configured methods, then by the table's keys.
 
     Args:
         table: the columns.
@@ -67,7 +67,7 @@ def _read(path: Path, table: Table, methods: Methods) -> pd.DataFrame:
 
 
 def _sort_keys(table: Table, found: pd.DataFrame, methods: Methods) -> list[tuple[Any, ...]]:
-    """For each row: model, benchmark, method, the table's other keys, seed where there is one."""
+    """Return model, benchmark, method, other keys and seed, if there is one, for each row."""
     keys: list[list[Any]] = [
         [methods.rank(name, value) for value in found[name]] for name in METHOD_NAMES
     ]

@@ -51,7 +51,7 @@ _STYLE = rc_of(
 
 
 def severity_figure(robustness: pd.DataFrame, methods: Methods) -> Figure:
-    """Accuracy and ECE against severity: a row per model and benchmark, a line per method.
+    """Plot accuracy and ECE against severity: a row per model and benchmark, a line per method.
 
     Severity 0 is clean; 1..5 are means over the standard corruptions that every method was
     evaluated on. The band is the standard deviation over seeds.
@@ -82,7 +82,7 @@ def severity_figure(robustness: pd.DataFrame, methods: Methods) -> Figure:
 
 
 def rounds_figure(rounds: pd.DataFrame, methods: Methods) -> Figure:
-    """Test accuracy, pseudo-label accuracy and coverage per round of the self-training methods.
+    """Plot test accuracy, pseudo-label accuracy and coverage per round of self-training.
 
     A row per model and benchmark; the line is the mean over seeds, the band their standard
     deviation. A cross marks a round in which a seed collapsed and kept the probe before it.
@@ -139,7 +139,7 @@ def _legend(
     *,
     collapsed: bool = False,
 ) -> None:
-    """Above the panels, where it covers no data."""
+    """Set the legend above the panels, where it covers no data."""
     seen: dict[str, set[int]] = {}
     for method in methods:
         seen.setdefault(method.method, set()).add(method.n_labels)
@@ -158,7 +158,7 @@ def _legend(
 
 
 def _labels(counts: set[int]) -> str:
-    """How many labels a method saw; benchmarks may differ in it."""
+    """Return how many labels a method saw; benchmarks may differ in it."""
     if counts == {0}:
         return "no labels"
     low, high = f"{min(counts):,}", f"{max(counts):,}"
@@ -184,7 +184,7 @@ def _of_method(table: pd.DataFrame, method: Method) -> pd.DataFrame:
 
 
 def _source(results: pd.DataFrame) -> str:
-    """Published corruptions rather than generated ones, complete ones rather than some."""
+    """Prefer published corruptions to generated ones, and complete sets to incomplete ones."""
     present = set(results.loc[results["shift"].isin(STANDARD), "source"])
     found = [source for source in reversed(SOURCES) if source in present]
     return next((source for source in found if is_complete(results, source)), [*found, ""][0])

@@ -30,7 +30,7 @@ def write_guard_table(probes: Iterable[Path], output: Path) -> None:
 
 
 def in_words(guard_csv: Path) -> list[str]:
-    """A sentence or two per decision in guard.csv.
+    """Return a sentence or two per decision in guard.csv.
 
     Raises:
         LpclipError: the file is no such table.
@@ -39,7 +39,7 @@ def in_words(guard_csv: Path) -> list[str]:
 
 
 def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
-    """The same for every model and benchmark; errors as `in_words`."""
+    """Return the same by model and benchmark; errors as `in_words`."""
     table = typed_cells(read_cells(guard_csv), guard_csv, GUARD)
     if table.isna().any(axis=None):
         raise LpclipError(f"{guard_csv}: not a table of kind 'guard': a number is missing.")

@@ -18,7 +18,7 @@ _HEADERS = {
 
 
 def markdown(report_csv: Path) -> str:
-    """One table per model and benchmark of report.csv, under their names where there are several.
+    """Return a table per model and benchmark of report.csv, titled where there are several.
 
     Per cent, mean ± standard deviation over seeds; columns without a figure are left out.
 

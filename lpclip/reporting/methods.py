@@ -47,15 +47,15 @@ class Methods:
         )
 
     def rank(self, field: str, name: str) -> int:
-        """Position of a model, benchmark or method among the names of its kind."""
+        """Return the position of a model, benchmark or method among the names of its kind."""
         return self._ranks[field][name]
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Every (model, benchmark), once."""
+        """Return every (model, benchmark), once."""
         return list(dict.fromkeys((row.model, row.benchmark) for row in self.all))
 
     def of(self, model: str, benchmark: str) -> list[Method]:
-        """The methods of one benchmark with one model."""
+        """Return the methods of one benchmark with one model."""
         return [row for row in self.all if (row.model, row.benchmark) == (model, benchmark)]
 
     def _names(self, field: str) -> list[str]:
@@ -63,7 +63,7 @@ class Methods:
 
 
 def methods_of(probes: Iterable[Path]) -> Methods:
-    """The methods whose probes these are, in the order of the files."""
+    """Return the methods whose probes these are, in the order of the files."""
     same = (*METHOD_NAMES, "n_labels", "student_view", "strong_policy")
     rows = []
     for path in probes:

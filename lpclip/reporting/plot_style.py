@@ -18,7 +18,7 @@ Style = Mapping[str, Any]
 
 
 def rc_of(*, ink: str, edge: str, grid: str, **others: Any) -> list[Any]:
-    """A style for `matplotlib.style.context`, on top of matplotlib's defaults.
+    """Return a style for `matplotlib.style.context`, on top of matplotlib's defaults.
 
     So a user's matplotlibrc changes no figure.
     """
@@ -40,7 +40,7 @@ def rc_of(*, ink: str, edge: str, grid: str, **others: Any) -> list[Any]:
 
 
 def styles_of(methods: Methods, colours: Sequence[str], baseline: str) -> dict[str, Style]:
-    """One look per method name, the same in every figure; zero-shot has that of the baseline."""
+    """Return one look per method name, the same in every figure; zero-shot is the baseline."""
     kinds = {method.method: method.kind for method in methods.all}
     styles: dict[str, Style] = {}
     for index, name in enumerate(name for name, kind in kinds.items() if kind != "zero_shot"):
@@ -55,7 +55,7 @@ def styles_of(methods: Methods, colours: Sequence[str], baseline: str) -> dict[s
 
 
 def line_over_seeds(axes: Axes, rows: pd.DataFrame, x: str, y: str, style: Style) -> None:
-    """Mean over seeds of ``y`` against ``x``, with a band of one standard deviation."""
+    """Plot the mean over seeds of ``y`` against ``x``, with a band of one standard deviation."""
     per_seed = rows.groupby([x, "seed"])[y].mean().dropna()
     if per_seed.empty:
         return
@@ -71,7 +71,7 @@ def line_over_seeds(axes: Axes, rows: pd.DataFrame, x: str, y: str, style: Style
 
 
 def crosses(axes: Axes, rows: pd.DataFrame, y: str, style: Style) -> None:
-    """A cross at every round in which a seed collapsed."""
+    """Plot a cross at every round in which a seed collapsed."""
     collapsed = rows[(rows["status"] == "collapsed") & rows[y].notna()]
     if len(collapsed):
         axes.scatter(
@@ -81,11 +81,11 @@ def crosses(axes: Axes, rows: pd.DataFrame, y: str, style: Style) -> None:
 
 
 def shared_corruptions(cells: pd.DataFrame) -> set[str]:
-    """The shifts that every method has: only over these are means comparable."""
+    """Return the shifts that every method has: only over these are means comparable."""
     by_method = [set(rows["shift"]) for _, rows in cells.groupby("method")]
     return set.intersection(*by_method) if by_method else set()
 
 
 def per_cent(fraction: float, _: float | None = None) -> str:
-    """A tick of an axis."""
+    """Format a tick of an axis."""
     return f"{100 * fraction:.4g}%"

@@ -20,7 +20,7 @@ _ALWAYS = (
 
 
 def read_report(path: str | Path) -> pd.DataFrame:
-    """One DataFrame of a CSV file that lpclip wrote: ``report.csv`` and the other tables.
+    """Return one DataFrame of a CSV file that lpclip wrote: ``report.csv`` and the other tables.
 
     Text stays text (a class called "NA" is no missing value), whole numbers are whole (``Int64``,
     which may be missing), everything else is float64 with nan for an empty cell.
@@ -54,7 +54,7 @@ def read_report(path: str | Path) -> pd.DataFrame:
 
 
 def typed_report(cells: pd.DataFrame, path: Path, table: Table | None) -> pd.DataFrame:
-    """The cells with the types of a table; where it is not given, of any that has the column.
+    """Return cells with the types of a table; without one, of any table that has the column.
 
     Raises:
         LpclipError: a column holds another type.
@@ -63,7 +63,7 @@ def typed_report(cells: pd.DataFrame, path: Path, table: Table | None) -> pd.Dat
 
 
 def table_of(columns: Iterable[str]) -> Table | None:
-    """The table that has these columns; None where it is none of ``TABLES``."""
+    """Return the table that has these columns; None where it is none of ``TABLES``."""
     found = set(columns)
     return next((table for table in TABLES.values() if found.issuperset(_required(table))), None)
 
@@ -73,7 +73,7 @@ def _required(table: Table) -> tuple[str, ...]:
 
 
 def _column(table: Table | None, name: str) -> Column | None:
-    """None for a column of another version of lpclip."""
+    """Return the column of a name; None for one of another version of lpclip."""
     found = None if table is None else table.column(name)
     return found or next(filter(None, (other.column(name) for other in TABLES.values())), None)
 

@@ -30,7 +30,7 @@ def report_table(
     held_out: pd.DataFrame,
     methods: Methods,
 ) -> pd.DataFrame:
-    """The rows of report.csv; means over seeds, each with its standard deviation.
+    """Return the rows of report.csv; means over seeds, each with its standard deviation.
 
     Args:
         shifts: of `shift_table`.
@@ -71,7 +71,7 @@ def report_table(
 
 
 def shift_table(robustness: pd.DataFrame, methods: Methods) -> pd.DataFrame:
-    """The rows of shifts.csv; means over severities and seeds, with the deviation over seeds.
+    """Return the rows of shifts.csv: means over severities and seeds, deviations over seeds.
 
     Means over corruptions take the 15 standard corruptions x 5 severities or nothing: there is no
     such row where one is missing for any method of the benchmark. Generated and official
@@ -112,7 +112,7 @@ def shift_table(robustness: pd.DataFrame, methods: Methods) -> pd.DataFrame:
 
 
 def detection_table(ood: pd.DataFrame) -> pd.DataFrame:
-    """Detection per method: one row per figure, ``{group}_{metric}_{score}``.
+    """Return the detection per method: one row per figure, ``{group}_{metric}_{score}``.
 
     Columns model, benchmark, method, name, mean and std; each seed counts with its mean over the
     OOD sets of the group.
@@ -128,7 +128,7 @@ def detection_table(ood: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_shift(cells: pd.DataFrame) -> dict[str, object]:
-    """Figures of one shift for one method."""
+    """Return the figures of one shift for one method."""
     first = cells.iloc[0]
     return {
         **{name: first[name] for name in ("shift", "family", "source")},
@@ -146,7 +146,7 @@ def _of_shift(cells: pd.DataFrame) -> dict[str, object]:
 def _of_corruptions(
     own: pd.DataFrame, source: str, zero_shot: Baseline | None, *, imagenet: bool
 ) -> dict[str, object]:
-    """Figures of all standard corruptions of one source together for one method."""
+    """Return the figures of all standard corruptions of one source together for one method."""
     baselines = {} if zero_shot is None else {"zero_shot": zero_shot}
     if source == "official" and imagenet:
         baselines["alexnet"] = ALEXNET
@@ -178,7 +178,7 @@ def _of_corruptions(
 def _over_seeds(
     cells: pd.DataFrame, figures: Callable[[pd.DataFrame], Mapping[str, float]]
 ) -> dict[str, float]:
-    """Mean and standard deviation over seeds of the figures of each seed."""
+    """Return the mean and standard deviation over seeds of the figures of each seed."""
     per_seed = pd.DataFrame([figures(rows) for _, rows in cells.groupby("seed")])
     found: dict[str, float] = {}
     for name in per_seed:
@@ -188,19 +188,19 @@ def _over_seeds(
 
 
 def _deviation(values: npt.NDArray[np.float64]) -> float:
-    """Sample standard deviation; nan for one value, exactly 0 for equal ones."""
+    """Return the sample standard deviation; nan for one value, exactly 0 for equal ones."""
     if len(values) < 2:
         return float("nan")
     return 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))
 
 
 def clean_rows(robustness: pd.DataFrame) -> pd.DataFrame:
-    """The rows on clean images of all classes."""
+    """Return the rows on clean images of all classes."""
     return robustness[(robustness["family"] == "clean") & (robustness["subset"] == "")]
 
 
 def is_complete(robustness: pd.DataFrame, source: str) -> bool:
-    """Whether every experiment of one benchmark has 15 corruptions x 5 severities of a source."""
+    """Return whether every experiment of a benchmark has 15 corruptions x 5 severities."""
     experiments = robustness[["method", "seed"]].drop_duplicates()
     cells = standard_cells(robustness, source)
     complete = cells.groupby(["method", "seed"], sort=False).size() == _CELLS
@@ -208,7 +208,7 @@ def is_complete(robustness: pd.DataFrame, source: str) -> bool:
 
 
 def standard_cells(robustness: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The rows on the standard corruptions of one source."""
+    """Return the rows on the standard corruptions of one source."""
     return robustness[
         (robustness["source"] == source)
         & robustness["shift"].isin(STANDARD)
@@ -217,7 +217,7 @@ def standard_cells(robustness: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def _frost_texture(results: pd.DataFrame) -> str:
-    """What the generated frost of one benchmark is made of."""
+    """Return what the generated frost of one benchmark is made of."""
     found = set(standard_cells(results, "generated")["texture"]) - {""}
     return "procedural" if "procedural" in found else "".join(found)
 
@@ -232,7 +232,7 @@ def _of_method(table: pd.DataFrame, method: Method) -> pd.DataFrame:
 
 
 def _one(rows: pd.DataFrame, shift: str) -> dict[str, float]:
-    """The row of one shift; empty where there is none."""
+    """Return the row of one shift; empty where there is none."""
     found = rows[rows["shift"] == shift].to_dict("records")
     return {str(name): value for name, value in found[0].items()} if found else {}
 
@@ -242,7 +242,7 @@ def _mean_over_seeds(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _zero_shot(results: pd.DataFrame, of_pair: Sequence[Method], source: str) -> Baseline | None:
-    """The zero-shot method's errors, mean over its seeds."""
+    """Return the zero-shot method's errors, mean over its seeds."""
     names = [method.method for method in of_pair if method.kind == "zero_shot"]
     if not names:
         return None
@@ -253,7 +253,7 @@ def _zero_shot(results: pd.DataFrame, of_pair: Sequence[Method], source: str) ->
 
 
 def _by_corruption(cells: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
-    """Corruption -> accuracies in the order of severities."""
+    """Return corruption -> accuracies in the order of severities."""
     ordered = cells.sort_values(["shift", "severity"])
     return {
         str(shift): group["accuracy"].to_numpy(np.float64)

@@ -24,7 +24,7 @@ def write_skipped_table(indices: Iterable[Path], output: Path) -> None:
 
 
 def in_words(skipped_csv: Path) -> list[str]:
-    """A sentence on how many images of which datasets are missing; none if none is.
+    """Return a sentence on how many images of which datasets are missing; none if none is.
 
     Raises:
         LpclipError: the file is no such table.

@@ -29,12 +29,12 @@ class Shown(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """Fractions to per cent."""
+        """Return the factor from fractions to per cent."""
         return 100.0 if REPORT[self.name].unit == FRACTION else 1.0
 
     @property
     def best(self) -> Callable[[list[float]], float]:
-        """The best of several values."""
+        """Return the function that picks the best of several values."""
         return max if REPORT[self.name].better == "higher" else min
 
 
@@ -75,7 +75,7 @@ _FROST = {
 
 
 def summary(report_csv: Path) -> str:
-    """Readable text of report.csv: a table per model and benchmark, and what its columns mean.
+    """Return readable text of report.csv: a table per model and benchmark, and explanations.
 
     At most 100 columns wide as long as method names allow; columns without a figure are left out.
 
@@ -104,7 +104,7 @@ def summary(report_csv: Path) -> str:
 
 
 def _on_detection(held_out_csv: Path) -> list[str]:
-    """Lines on the score by which OOD images are best detected on each benchmark."""
+    """Return the lines on the score by which OOD images are best detected on each benchmark."""
     if not held_out_csv.is_file():
         return []
     held_out = read_report(held_out_csv)
@@ -119,7 +119,7 @@ def _on_detection(held_out_csv: Path) -> list[str]:
 
 
 def report_cells(report_csv: Path) -> pd.DataFrame:
-    """report.csv with the figures of shifts.csv, every cell as text.
+    """Return report.csv with the figures of shifts.csv, every cell as text.
 
     Raises:
         LpclipError: the file is missing or is no report, or one that was edited: it lacks a column
@@ -147,7 +147,7 @@ def report_cells(report_csv: Path) -> pd.DataFrame:
 
 
 def shown(rows: pd.DataFrame) -> list[Shown]:
-    """The columns that have a figure in any of the rows."""
+    """Return the columns that have a figure in any of the rows."""
     return [column for column in SHOWN if column.name in rows and any(rows[column.name])]
 
 
@@ -182,7 +182,7 @@ class _Lines(NamedTuple):
 
 
 def _aligned(columns: list[_Lines]) -> str:
-    """A plain table; padding inside cells aligns the digits, which table printers would strip."""
+    """Lay out a plain table; padding inside cells, which table printers strip, aligns digits."""
     cells_by_row = list(zip(*(column.cells for column in columns), strict=True))
     rows = [[column.header for column in columns], *map(list, cells_by_row)]
     widths = [
@@ -201,7 +201,7 @@ def _aligned(columns: list[_Lines]) -> str:
 
 
 def _cells(rows: pd.DataFrame, column: Shown, separator: str) -> list[str]:
-    """The column's cells, digits below one another when right-justified; "" where empty."""
+    """Return the column's cells, digits below one another when right-justified; "" where empty."""
     means = [rounded(text, column.scale) for text in rows[column.name]]
     deviations = [rounded(text, column.scale) for text in rows[f"{column.name}_std"]]
     known = [float(mean) for mean in means if mean]
@@ -223,12 +223,12 @@ def _cells(rows: pd.DataFrame, column: Shown, separator: str) -> list[str]:
 
 
 def rounded(text: str, scale: float) -> str:
-    """One decimal; equal figures are equally good, so the best is sought among these."""
+    """Round to one decimal; the best is picked among these, so that equal figures tie."""
     return f"{scale * float(text):.1f}" if text else ""
 
 
 def _on_corruptions(report: pd.DataFrame) -> list[str]:
-    """Which images the corrupted figures are of, or why there are none."""
+    """Return which images the corrupted figures are of, or why there are none."""
     names = ("mean_corruption_accuracy", "official_mean_corruption_accuracy")
     generated, official = (name in report and any(report[name]) for name in names)
     notes = [] if all(report["accuracy"]) else [_UNLABELLED]
@@ -240,7 +240,7 @@ def _on_corruptions(report: pd.DataFrame) -> list[str]:
 
 
 def _policies(report: pd.DataFrame) -> list[str]:
-    """Which strong views the methods trained on: a gain from the test's own corruptions is none."""
+    """Return the strong views of the methods: a gain from the test's own corruptions is none."""
     if "strong_policy" not in report:
         return []
     by_policy: dict[str, list[str]] = {}

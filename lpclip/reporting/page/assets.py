@@ -12,13 +12,13 @@ _LONGEST_LIST = 40  # a thousand class names are unreadable, and fit in no comma
 
 
 def style() -> str:
-    """The style sheet, which goes into the page."""
+    """Return the style sheet, which goes into the page."""
     return (_FOLDER / "page.css").read_text(encoding="utf-8")
 
 
 @cache
 def assets_hash() -> str:
-    """Hash, 16 hexadecimal digits, of all templates and the style sheet."""
+    """Return the hash, 16 hexadecimal digits, of all templates and the style sheet."""
     digest = sha256(style().encode())
     for path in sorted(TEMPLATES.glob("*.html")):
         digest.update(f"{path.name}\0{path.read_text(encoding='utf-8')}\0".encode())
@@ -26,7 +26,7 @@ def assets_hash() -> str:
 
 
 def shown_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without ``compute``, which changes no result, and with long lists cut.
+    """Return the configuration without ``compute``, which changes no result; long lists are cut.
 
     >>> shown_configuration({"seeds": list(range(50)), "compute": {}})["seeds"][-2:]
     [9, '… and 40 more']

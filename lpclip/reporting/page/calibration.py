@@ -19,7 +19,7 @@ _SMALLEST_SHARE = 0.005  # of the images; the accuracy of fewer is too noisy
 def section(
     tables: Tables, methods: Sequence[Method], looks: Mapping[str, Style]
 ) -> list[dict[str, Any]]:
-    """A diagram per method; none where reliability.csv has no rows."""
+    """Return a diagram per method; none where reliability.csv has no rows."""
     reliability = tables["reliability"]
     if reliability.empty:
         return []
@@ -37,7 +37,7 @@ def section(
 
 
 def _curve(rows: pd.DataFrame) -> pd.DataFrame:
-    """Seeds and severities pooled: n, confidence and accuracy per bin that has images."""
+    """Pool seeds and severities: n, confidence and accuracy per bin that has images."""
     rows = rows[rows["n"] > 0]
     sums = pd.DataFrame(
         {

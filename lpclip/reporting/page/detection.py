@@ -21,7 +21,7 @@ _BARS = 40
 def section(
     tables: Tables, methods: Sequence[Method], looks: Mapping[str, Style]
 ) -> dict[str, Any] | None:
-    """A table of all scores and, per OOD set, an ROC figure and a histogram per method."""
+    """Return a table of all scores and, per OOD set, an ROC figure and a histogram per method."""
     ood = tables["ood"]
     if ood.empty:
         return None
@@ -56,7 +56,7 @@ def section(
 
 
 def _table(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
-    """AUROC, mean over seeds, a row per method and a column per score."""
+    """Return AUROC, mean over seeds, a row per method and a column per score."""
     scores = list(dict.fromkeys(own["score"]))
     means = own.groupby(["method", "score"])["auroc"].mean().unstack()
     rows = []
@@ -73,7 +73,7 @@ def _table(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
 def _roc(
     dataset: str, bins: pd.DataFrame, names: Sequence[str], looks: Mapping[str, Style]
 ) -> Markup:
-    """Share of test images against share of OOD images above a threshold, mean over seeds."""
+    """Plot shares of test and OOD images above a threshold against each other, mean over seeds."""
     grid = np.linspace(0, 1, 101)
     with panel((3.6, 3.4)) as axes:
         axes.plot([0, 1], [0, 1], color=BASELINE, linewidth=0.8, linestyle=(0, (1, 2)))
@@ -99,7 +99,7 @@ def _roc(
 
 
 def _histogram(name: str, dataset: str, bins: pd.DataFrame, style: Style) -> Markup:
-    """Densities of the score over test images, filled, and over OOD images, a line."""
+    """Plot the densities of the score over test images, filled, and over OOD images, a line."""
     rows = bins[bins["seed"] == bins["seed"].min()]
     edges = np.linspace(rows["low"].min(), rows["high"].max(), _BARS + 1)
     with panel((3.1, 2.0)) as axes:
@@ -117,7 +117,7 @@ def _histogram(name: str, dataset: str, bins: pd.DataFrame, style: Style) -> Mar
 
 
 def _density(rows: pd.DataFrame, key: str, edges: FloatArray) -> FloatArray:
-    """Share of the images in each of equally wide bins, from counts in bins of any width."""
+    """Return the share of images in each of equally wide bins, from bins of any width."""
     ordered = rows.sort_values("bin")
     places = np.concatenate([ordered["low"].to_numpy()[:1], ordered["high"].to_numpy()])
     below = np.concatenate([[0.0], ordered[key].cumsum().to_numpy() / ordered[key].sum()])

@@ -58,13 +58,13 @@ class Key(NamedTuple):
 
 
 def styles(methods: Methods) -> dict[str, Style]:
-    """One look per method name, the same in every figure of the page; grey is zero-shot."""
+    """Return one look per method name, the same in every figure of the page; grey is zero-shot."""
     return styles_of(methods, _METHOD_COLOURS, BASELINE)
 
 
 @contextmanager
 def panel(size: tuple[float, float] = _PANEL) -> Iterator[Axes]:
-    """Axes of a figure of one panel; `svg_of` them inside the block."""
+    """Yield the axes of a figure of one panel; `svg_of` them inside the block."""
     with matplotlib.style.context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
@@ -72,12 +72,12 @@ def panel(size: tuple[float, float] = _PANEL) -> Iterator[Axes]:
 
 
 def svg_of(axes: Axes, description: str) -> Markup:
-    """The figure of these axes as an SVG element with a text alternative."""
+    """Return the figure of these axes as an SVG element with a text alternative."""
     return _svg(axes.get_figure(root=True), description)
 
 
 def legend(names: list[str], looks: Mapping[str, Style]) -> list[Key]:
-    """Entries of a legend: the page sets them as text, which wraps and can be read aloud."""
+    """Return the entries of a legend: text in the page wraps and can be read aloud."""
     return [Key(name, _swatch(looks[name])) for name in names]
 
 
@@ -118,7 +118,7 @@ def _svg(figure: Any, description: str) -> Markup:
 
 
 def _references(element: ElementTree.Element) -> Iterator[str]:
-    """Ids that an element refers to."""
+    """Yield the ids that an element refers to."""
     for value in element.attrib.values():
         if value.startswith("#"):
             yield value[1:]

@@ -15,7 +15,7 @@ _IMAGE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*")
 
 
 def read_pictures(path: Path) -> dict[str, Any]:
-    """The pictures of one benchmark with one model, written by `lpclip.reporting.page.pictures`.
+    """Read the pictures of one benchmark with one model that `lpclip pictures` wrote.
 
     Raises:
         LpclipError: not such a file, or an image in it is no PNG or JPEG within the file.
@@ -32,7 +32,7 @@ def read_pictures(path: Path) -> dict[str, Any]:
 
 
 def section(pictures: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the section shows; a sentence where the test set has no images."""
+    """Return what the section shows; a sentence where the test set has no images."""
     if pictures is None:
         return {
             "changes": [],

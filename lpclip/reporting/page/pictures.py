@@ -100,7 +100,7 @@ def pictures(
 
 
 def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]:
-    """What the first seed of a method fixed and broke; nothing for zero-shot itself."""
+    """Return what the first seed of a method fixed and broke; nothing for zero-shot itself."""
     heads, provenance = read_probes(path)
     if provenance["method_kind"] == "zero_shot":
         return
@@ -136,7 +136,7 @@ def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]
 
 
 def _examples(clean: Tensor, identifier: str, provenance: Attributes) -> Iterator[dict[str, Any]]:
-    """Every corruption of a cache at its severities, made as for the cache."""
+    """Return every corruption of a cache at its severities, made as for the cache."""
     for name, settings in _views_of(provenance, official=False):
         parameters = settings.get("parameters", "auto")
         if parameters == "auto":
@@ -158,7 +158,7 @@ def _examples(clean: Tensor, identifier: str, provenance: Attributes) -> Iterato
 
 
 def _official_examples(path: Path, source: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """The first image of a cache of published corruptions, as it is read from their files."""
+    """Return the first image of a cache of published corruptions, as read from their files."""
     provenance = read_provenance(path)
     views = _views_of(provenance, official=True)
     if source is None or not views:
@@ -179,7 +179,7 @@ def _official_examples(path: Path, source: Mapping[str, Any] | None) -> Iterator
 
 
 def _views_of(provenance: Attributes, *, official: bool) -> list[tuple[str, Mapping[str, Any]]]:
-    """A cache's corruptions with their settings, in the order of the published list."""
+    """Return a cache's corruptions with their settings, in the order of the published list."""
     views = view_settings(provenance.path)
     return [
         (name, views[name])
@@ -190,7 +190,7 @@ def _views_of(provenance: Attributes, *, official: bool) -> list[tuple[str, Mapp
 
 
 def _as_model_sees(image: Image.Image, provenance: Attributes) -> Tensor:
-    """Pixels ``[3, H, W]`` in 0..1, resized and cropped as for the cache."""
+    """Return the pixels ``[3, H, W]`` in 0..1, resized and cropped as for the cache."""
     transform = image_transform_v2(
         PreprocessCfg(**provenance.json("preprocessing")), is_train=False
     )
@@ -207,7 +207,7 @@ def _to_image(pixels: Tensor) -> Image.Image:
 
 
 def _picture(image: Image.Image) -> str:
-    """The image, no larger than needed, as a ``data:`` text."""
+    """Return the image, no larger than needed, as a ``data:`` text."""
     image = image.convert("RGB")
     small = max(image.size) <= _SMALL
     image.thumbnail((_SIDE, _SIDE))

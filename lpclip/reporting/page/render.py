@@ -33,7 +33,7 @@ def render(
     pictures: Mapping[tuple[str, str], Mapping[str, Any]],
     run: Mapping[str, Any],
 ) -> str:
-    """The page as text. Everything that comes from outside is escaped.
+    """Return the page as text. Everything that comes from outside is escaped.
 
     Args:
         tables: the reports.
@@ -73,7 +73,7 @@ def _block(
     guard: Sequence[str],
     pictures: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """One benchmark with one model."""
+    """Return the block of one benchmark with one model."""
     model, benchmark = pair
     own = methods.of(model, benchmark)
     keys = legend([method.method for method in own], looks)

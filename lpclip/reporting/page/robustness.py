@@ -37,7 +37,7 @@ class Heat(NamedTuple):
 def section(
     tables: Tables, methods: Sequence[Method], looks: Mapping[str, Style]
 ) -> dict[str, Any]:
-    """A block per source of corruptions, generated and official apart, and the natural shifts."""
+    """Return a block per source of corruptions, generated or official, and the natural shifts."""
     robustness = tables["robustness"]
     if robustness.empty or robustness["accuracy"].isna().all():
         return {"blocks": [], "natural": None}
@@ -62,7 +62,7 @@ def section(
 
 
 def _summary(report: pd.DataFrame, source: str) -> dict[str, Any] | None:
-    """The figures of all corruptions of one source, a row per method."""
+    """Return the figures of all corruptions of one source, a row per method."""
     prefix = "official_" if source == "official" else ""
     shown = [name for name in _SUMMARIES if prefix + name in report]
     shown = [name for name in shown if report[prefix + name].notna().any()]
@@ -110,7 +110,7 @@ def _severity(
 
 
 def _heat_table(cells: pd.DataFrame, methods: Sequence[Method]) -> dict[str, Any]:
-    """Accuracy of every method, mean over severities and seeds, a row per shift."""
+    """Return the accuracy of every method, mean over severities and seeds, a row per shift."""
     means = cells.groupby(["shift", "method"], sort=False)["accuracy"].mean().unstack()
     baseline = next((method.method for method in methods if method.kind == "zero_shot"), "")
     shifts = _in_order(cells)
@@ -137,6 +137,6 @@ def _number(means: pd.DataFrame, shift: str, method: str) -> float:
 
 
 def _in_order(cells: pd.DataFrame) -> list[str]:
-    """Standard corruptions, then the others, as they come in robustness.csv."""
+    """Return the standard corruptions, then the others, as they come in robustness.csv."""
     found = list(dict.fromkeys(cells["shift"]))
     return sorted(found, key=lambda shift: shift in EXTRA)

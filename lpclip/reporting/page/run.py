@@ -19,7 +19,7 @@ _PACKAGES = ("lpclip", "numpy", "scikit-learn", "pandas", "h5py", "snakemake")
 def section(
     *, probes: Sequence[Path], tables: Tables, logs: Path | None, configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Everything that the section shows.
+    """Return everything that the section shows.
 
     Args:
         probes: of every method; their provenance names models, weights and versions.
@@ -51,7 +51,7 @@ def section(
 
 
 def _durations(logs: Path) -> list[dict[str, Any]]:
-    """One row per stage that left benchmark files, in the order of the workflow."""
+    """Return one row per stage that left benchmark files, in the order of the workflow."""
     rows = []
     for stage in READS:
         if stage == "page":
@@ -74,7 +74,7 @@ def _durations(logs: Path) -> list[dict[str, Any]]:
 
 
 def _numbers(path: Path) -> dict[str, float]:
-    """The first row of a benchmark file; "-" and "NA" stand where Snakemake measured nothing."""
+    """Return the first row of a benchmark file; "-" and "NA" mean that nothing was measured."""
     try:
         table = pd.read_csv(path, sep="\t", nrows=1)
     except (OSError, ValueError):
@@ -92,7 +92,7 @@ def _models(found: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def _versions(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Versions that the features were made with, then those of this environment."""
+    """Return the versions that the features were made with, then those of this environment."""
     named = {
         f"{name} (features)": str(one[name])
         for one in found

@@ -32,7 +32,7 @@ class Cell(NamedTuple):
 
 
 def section(tables: Tables, methods: Sequence[Method]) -> dict[str, Any]:
-    """Header and rows of the table, and a sentence that sums it up."""
+    """Return the header and rows of the table, and a sentence that sums it up."""
     report = tables["report"]
     columns = [
         column for column in SHOWN if column.name in report and report[column.name].notna().any()
@@ -57,7 +57,7 @@ def section(tables: Tables, methods: Sequence[Method]) -> dict[str, Any]:
 
 
 def compared(comparisons: pd.DataFrame, method: str, shift: str) -> "pd.Series[Any] | None":
-    """The row of comparisons.csv for a method and a shift (clean, or the mean over corruptions)."""
+    """Return the row of comparisons.csv for a method and a shift; None where there is none."""
     if comparisons.empty:
         return None
     rows = comparisons[(comparisons["method"] == method) & (comparisons["shift"] == shift)]
@@ -67,7 +67,7 @@ def compared(comparisons: pd.DataFrame, method: str, shift: str) -> "pd.Series[A
 
 
 def interval(row: "pd.Series[Any]") -> str:
-    """A paired difference as text, in points: +8.0 [+6.1, +9.9]; without an interval, alone.
+    """Return a paired difference as text, in points: +8.0 [+6.1, +9.9]; without an interval, alone.
 
     An interval that is no wider than a tenth of a point is given with one more digit, so that
     only one of no width looks like it.
@@ -80,7 +80,7 @@ def interval(row: "pd.Series[Any]") -> str:
 
 
 def signed(fraction: float, digits: int = 1) -> str:
-    """A difference in points, with a true minus sign and none for what rounds to zero."""
+    """Return a difference in points, with a true minus sign and none for what rounds to zero."""
     text = f"{100 * fraction:+.{digits}f}"
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
@@ -121,7 +121,7 @@ def _cells(
 
 
 def effect_of(row: "pd.Series[Any]") -> str:
-    """Whether the interval of a paired difference in accuracy excludes 0."""
+    """Return whether the interval of a paired difference in accuracy excludes 0."""
     if row["difference_low"] > 0:
         return "better"
     return "worse" if row["difference_high"] < 0 else "unsure"

@@ -19,12 +19,12 @@ class Tables:
         self._frames = dict(frames)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
-        """The report of that name, empty where there is none or it has no row."""
+        """Return the report of that name, empty where there is none or it has no row."""
         frame = self._frames.get(name)
         return pd.DataFrame() if frame is None else frame
 
     def of(self, model: str, benchmark: str) -> "Tables":
-        """The rows of one benchmark with one model."""
+        """Return the rows of one benchmark with one model."""
         return Tables(
             {
                 name: frame[(frame["model"] == model) & (frame["benchmark"] == benchmark)]
@@ -35,7 +35,7 @@ class Tables:
 
 
 def read_tables(paths: Iterable[Path]) -> Tables:
-    """The reports at these paths; the report with what shifts.csv holds per method.
+    """Return the reports at these paths; the report with what shifts.csv holds per method.
 
     Raises:
         LpclipError: a file is missing or is no table.

@@ -22,7 +22,7 @@ LARGEST_BARS = 40
 def rounds(
     tables: Tables, methods: Sequence[Method], looks: Mapping[str, Style]
 ) -> dict[str, Any] | None:
-    """Curves over rounds of the methods that train themselves; None where there is none."""
+    """Return curves over rounds of the methods that train themselves; None without any."""
     table = tables["rounds"]
     if table.empty:
         return None
@@ -52,7 +52,7 @@ def rounds(
 
 
 def confusion(tables: Tables, methods: Sequence[Method]) -> list[dict[str, Any]]:
-    """Pseudo-labels of the last round against the truth, a matrix or a list per method."""
+    """Compare pseudo-labels of the last round with the truth, a matrix or a list per method."""
     table = tables["confusion"]
     if table.empty:
         return []
@@ -92,7 +92,7 @@ def confusion(tables: Tables, methods: Sequence[Method]) -> list[dict[str, Any]]
 def per_class(
     tables: Tables, methods: Sequence[Method], looks: Mapping[str, Style]
 ) -> dict[str, Any] | None:
-    """Accuracy of every class: bars of each method, marked where zero-shot is."""
+    """Return the accuracy of every class: bars of each method, marked where zero-shot is."""
     table = tables["per_class"]
     if table.empty or not table["accuracy"].notna().any():
         return None

@@ -47,7 +47,7 @@ _HALF = 0.4  # of a box, in columns
 
 
 def draw(jobs: Mapping[str, int], *, supervised: bool) -> Markup:
-    """The stages as an SVG element; those that read labels have a dashed red frame.
+    """Return the stages as an SVG element; those that read labels have a dashed red frame.
 
     Args:
         jobs: how many jobs every stage had; stages that are not in it are left out, all are shown
@@ -87,7 +87,7 @@ def draw(jobs: Mapping[str, int], *, supervised: bool) -> Markup:
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float]) -> FancyArrowPatch:
-    """Straight on between the boxes of other columns, then over to the row of the target."""
+    """Draw an arrow straight on between other boxes, then over to the row of the target."""
     (x0, y0), (x1, y1) = start, end
     turn, left = x1 - 1 + _HALF, x1 - _HALF
     middle = (turn + left) / 2
