@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from lpclip.errors import LpclipError
 from lpclip.methods.base import Inputs
@@ -74,6 +73,8 @@ def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
         logits: ``[M, N, C]``, of members whose probabilities are averaged.
         labels: ``[N]``.
     """
+    from scipy.optimize import minimize_scalar  # not at every start of Snakemake
+
     rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:

@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 from scipy.special import softmax
 
 from lpclip.types import FloatArray, IntArray
@@ -155,6 +154,8 @@ def calibrated_temperature(logits: FloatArray, accuracy: float) -> float:
     >>> softmax(logits / t, axis=-1).mean(axis=0).max(axis=-1).mean().round(3)
     np.float64(0.8)
     """
+    from scipy.optimize import brentq  # not at every start of Snakemake
+
     spread = float(np.std(logits))
     if not np.isfinite(accuracy) or spread == 0:
         return 1.0

@@ -171,10 +171,10 @@ def test_only_temperature_scaling_reads_labels():
     assert needs("wise_ft") == ("probes",)
 
 
-def test_importing_every_kind_imports_neither_torch_nor_scikit_learn():
+def test_importing_every_kind_imports_nothing_that_takes_long():
     code = (
         "import sys; from lpclip.methods.registry import kinds, load_method; "
         "[load_method(kind) for kind in kinds()]; "
-        "sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+        "sys.exit(bool({'torch', 'sklearn', 'scipy.optimize'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
