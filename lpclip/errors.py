@@ -1,6 +1,6 @@
 """The exception that users see, and the helper that suggests what they meant."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -56,6 +56,12 @@ def did_you_mean(name: str, available: Iterable[str]) -> str:
     hint = f"Did you mean '{near[0]}'? " if near else ""
     shown = names if len(names) <= 50 else [*names[:10], f"… ({len(names):,} in all)"]
     return f"{hint}Available: {', '.join(shown) or 'none'}."
+
+
+def check_known(name: str, available: Collection[str], problem: str) -> None:
+    """Refuse a name that is not available: the problem, then what was meant."""
+    if name not in available:
+        raise LpclipError(f"{problem} {did_you_mean(name, available)}")
 
 
 def listed(names: Sequence[str]) -> str:

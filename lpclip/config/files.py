@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from lpclip.config.checked import Checked, CheckedBenchmark
+from lpclip.corruption_names import FAMILIES
 from lpclip.data.class_maps import IMAGENET
 from lpclip.data.official import official_corruptions
 from lpclip.data.registry import has_images
@@ -16,7 +17,6 @@ from lpclip.methods.registry import needs
 from lpclip.models.spec import EMBEDDED, local_files
 from lpclip.models.tiny import WEIGHTS
 from lpclip.storage.arrays.registry import open_arrays
-from lpclip.transforms.corruptions.registry import FAMILIES
 
 Wildcards: TypeAlias = Mapping[str, str]
 Role: TypeAlias = Literal["adapt", "test"]

@@ -23,13 +23,13 @@ from lpclip.config.files import (
     training_views,
 )
 from lpclip.config.schema import Method, Views
+from lpclip.corruption_names import FAMILIES, SEVERITIES
 from lpclip.data.official import official_corruptions
 from lpclip.data.registry import modules as modules_of_source
 from lpclip.methods.registry import used_seeds
 from lpclip.models.spec import files_hash, local_files
 from lpclip.reporting.page.assets import assets_hash, shown_configuration
 from lpclip.storage.marks import marks_of
-from lpclip.transforms.corruptions.registry import FAMILIES, SEVERITIES
 from lpclip.utils.code_hash import code_hash
 
 Given: TypeAlias = dict[str, Any]

@@ -119,12 +119,7 @@ def vary_stroke(masks: Tensor, generator: Generator) -> Tensor:
 
 
 def distort(
-    masks: Tensor,
-    generator: Generator,
-    *,
-    size: int,
-    distortion: float = 1.0,
-    spread: float = 1.0,
+    masks: Tensor, generator: Generator, *, size: int, distortion: float = 1.0, spread: float = 1.0
 ) -> Tensor:
     """Rotate, shear, scale, shift and bend.
 

@@ -99,9 +99,7 @@ def warn_of_cut(
     )
 
 
-def _close(
-    rows: FloatArray,
-) -> tuple[npt.NDArray[np.intp], int, list[tuple[float, int, int]]]:
+def _close(rows: FloatArray) -> tuple[npt.NDArray[np.intp], int, list[tuple[float, int, int]]]:
     """Return per row the first equal row; the number of nearly equal pairs, and some of them."""
     first_like = np.arange(len(rows))
     n_near, nearest = 0, []

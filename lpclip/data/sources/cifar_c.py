@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL.Image import Image
 
+from lpclip.corruption_names import EXTRA, SEVERITIES, STANDARD
 from lpclip.data.base import Sample
 from lpclip.data.read_image import from_array
 from lpclip.errors import LpclipError
 from lpclip.storage.arrays.base import AnyArray
-from lpclip.transforms.corruptions.registry import EXTRA, SEVERITIES, STANDARD
 from lpclip.types import IntArray
 
 

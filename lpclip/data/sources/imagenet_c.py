@@ -6,11 +6,11 @@ from pathlib import Path
 
 from PIL.Image import Image
 
+from lpclip.corruption_names import EXTRA, SEVERITIES, STANDARD
 from lpclip.data.base import Sample, size_of_file
 from lpclip.data.read_image import read_bytes, read_file
 from lpclip.data.sources.folder import Source as Folder
 from lpclip.errors import LpclipError
-from lpclip.transforms.corruptions.registry import EXTRA, SEVERITIES, STANDARD
 
 
 class Source:

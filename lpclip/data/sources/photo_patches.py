@@ -70,9 +70,7 @@ def patch(path: str) -> Image.Image:
         photograph = _photograph(name)
         if size and left + size <= photograph.width and top + size <= photograph.height:
             return photograph.resize(
-                (_SIDE, _SIDE),
-                Image.Resampling.BICUBIC,
-                box=(left, top, left + size, top + size),
+                (_SIDE, _SIDE), Image.Resampling.BICUBIC, box=(left, top, left + size, top + size)
             )
     raise LpclipError(
         f"There is no patch '{path}'; a path is china.jpg@left,top,size, inside the photograph."

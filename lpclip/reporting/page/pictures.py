@@ -16,6 +16,7 @@ from PIL import Image
 from scipy.special import softmax
 from torch import Tensor
 
+from lpclip.corruption_names import FAMILIES
 from lpclip.data.base import UNLABELLED
 from lpclip.data.official import paths_of_views
 from lpclip.data.registry import open_source
@@ -26,7 +27,7 @@ from lpclip.storage.features import read_rows, view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import read_probes
 from lpclip.storage.samples import read_samples
-from lpclip.transforms.corruptions.registry import FAMILIES, corrupt
+from lpclip.transforms.corruptions.registry import corrupt
 from lpclip.types import FloatArray, OutputFile
 from lpclip.utils.atomic import atomic_path
 from lpclip.utils.rng import keys

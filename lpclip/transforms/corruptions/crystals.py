@@ -72,11 +72,7 @@ LOOKS = (_TURQUOISE, _WHITE, _WHITE, _GREY, _DARK)
 
 @lru_cache(maxsize=len(LOOKS))
 def crystals(number: int) -> IntArray:
-    """Picture `number` of frost, always the same: uint8 [HEIGHT, WIDTH, 3].
-
-    Args:
-        number: 0 to 4.
-    """
+    """Picture 0 to 4 of frost, always the same: uint8 [HEIGHT, WIDTH, 3]."""
     look = LOOKS[number]
     # The seed defines the picture; the user's seed chooses pieces, not pictures.
     rng = np.random.default_rng(number)
@@ -95,10 +91,7 @@ def crystals(number: int) -> IntArray:
 
 
 def _ferns(rng: np.random.Generator, look: _Look) -> FloatArray:
-    """Stems with barbs on both sides, small ferns over large ones: [HEIGHT, WIDTH], 0 to about 1.5.
-
-    The picture wraps around at its edges.
-    """
+    """Stems with barbs, small ferns over large ones, periodic: [HEIGHT, WIDTH], 0 to about 1.5."""
     picture = np.zeros(HEIGHT * WIDTH)
     for size, count in look.ferns:
         # Axes: ferns, places along the stem, sides, steps along the barb.

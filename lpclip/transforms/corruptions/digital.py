@@ -92,10 +92,7 @@ def elastic_transform(images: Tensor, p: tuple[float, ...], stream: Stream) -> T
 
 
 def pixelate(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
-    """Shrink and enlarge with box filters, as Pillow does; p: the factor.
-
-    Takes and returns uint8.
-    """
+    """Shrink and enlarge uint8 images with box filters, as Pillow does; p: the factor."""
     (factor,) = p
     height, width = levels.shape[2:]
     # Pillow averages along x first, and rounds after each axis. Transposed, columns are rows,
@@ -146,13 +143,7 @@ def saturate(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  #
 
 
 def _inverse_affine(moves: Tensor, height: int, width: int) -> Tensor:
-    """Inverse of the affine map that moves three fixed points: float32 [B, 2, 3].
-
-    Args:
-        moves: [B, 3, 2], by how much each point moves.
-        height: of the image.
-        width: of the image.
-    """
+    """Inverse of the affine map that moves three points by [B, 3, 2] pixels: float32 [B, 2, 3]."""
     # The reference takes (H, W) for (x, y) here; its images are square.
     a, b = float(height // 2), float(width // 2)
     square = float(min(height, width) // 3)
@@ -201,13 +192,7 @@ def _box_means(levels: Tensor, small: int) -> Tensor:
 
 
 def _through_jpeg(image: Levels, changed: Levels, *, quality: int) -> None:
-    """Store one image as JPEG and read it again.
-
-    Args:
-        image: uint8 [3, H, W].
-        changed: output, uint8 [3, H, W].
-        quality: of the JPEG file.
-    """
+    """Store one image, [3, H, W], as JPEG, and read it into `changed`, of the same shape."""
     height, width = image.shape[1:]
     # Pillow merges and splits channels faster than NumPy does.
     channels = [Image.frombuffer("L", (width, height), c, "raw", "L", 0, 1) for c in image]

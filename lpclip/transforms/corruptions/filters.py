@@ -20,40 +20,22 @@ def gaussian(
     """
     if int(truncate * sigma + 0.5) == 0:
         return images
-    height, width = images.shape[-2:]
-    return separable(
-        images,
-        _gaussian_matrix(height, sigma, truncate, mode, images.device),
-        _gaussian_matrix(width, sigma, truncate, mode, images.device),
+    rows, columns = (
+        _gaussian_matrix(length, sigma, truncate, mode, images.device)
+        for length in images.shape[-2:]
     )
-
-
-def separable(images: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
-    """Product rows @ image @ columns.T for each image and channel: [B, C, H, W] -> [B, C, H', W'].
-
-    None leaves an axis as it is. Batched products of one fixed size, so that the rounding does
-    not depend on the batch.
-    """
-    batch, channels = images.shape[:2]
-    flat = images.reshape(batch * channels, *images.shape[2:])
-    if columns is not None:
-        flat = torch.bmm(flat, columns.T.expand(len(flat), -1, -1))
-    if rows is not None:
-        flat = torch.bmm(rows.expand(len(flat), -1, -1), flat)
-    return flat.reshape(batch, channels, *flat.shape[1:])
+    # Batched products of one fixed size, so that the rounding does not depend on the batch.
+    flat = images.flatten(0, 1)
+    flat = torch.bmm(flat, columns.T.expand(len(flat), -1, -1))
+    return torch.bmm(rows.expand(len(flat), -1, -1), flat).reshape(images.shape)
 
 
 def line_blur(images: Tensor, angles: Tensor, *, radius: float, sigma: float) -> Tensor:
     """Motion blur as ImageMagick defines it: a one-sided Gaussian along a line.
 
     Tap i of 2 radius + 1 has the weight exp(-i^2 / (2 sigma^2)), normalised, and reads the pixel
-    at ceil(i (cos a, sin a) - 0.5) from here; pixels outside repeat the border.
-
-    Args:
-        images: [B, C, H, W].
-        angles: [B], in degrees, clockwise from the x axis.
-        radius: in pixels.
-        sigma: standard deviation in pixels.
+    at ceil(i (cos a, sin a) - 0.5) from here; pixels outside repeat the border. Images are
+    [B, C, H, W], angles [B], in degrees, clockwise from the x axis, radius and sigma in pixels.
     """
     taps = np.arange(2 * int(np.ceil(radius)) + 1)
     weights = np.exp(-(taps**2) / (2 * sigma**2))
@@ -84,11 +66,7 @@ def _sum_of_slices(
 ) -> Tensor:
     """Weighted sum of shifted copies [B, C, *size] of `padded`, path by path.
 
-    Args:
-        padded: [B, C, H, W].
-        offsets: int64 [B, 2, T], y and x where the T copies begin.
-        weights: of the copies.
-        size: of a copy, height and width.
+    The T copies of each image begin at `offsets`, int64 [B, 2, T], y and x.
     """
     height, width = size
     result = padded.new_empty(*padded.shape[:2], *size)

@@ -28,13 +28,8 @@ def frost_textures(
 ) -> list[Tensor]:
     """Return pictures to crop pieces of height x width from: float32 [3, H', W'] in [0, 1] each.
 
-    Args:
-        height: of the images to be covered.
-        width: of the images to be covered.
-        scale: factor of the size of a picture.
-        folder: photographs, *.png and *.jpg; None for five procedural textures, which are
-            always the same.
-        device: of the pictures.
+    They are the photographs in the folder, *.png and *.jpg, or without one five procedural
+    textures, always the same; their size is multiplied by the scale.
 
     Raises:
         LpclipError: the folder has no pictures, or one that cannot be read.
@@ -44,14 +39,10 @@ def frost_textures(
 
 
 def _pictures(folder: Path) -> list[Path]:
-    paths = []
-    if folder.is_dir():
-        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
     if not paths:
         raise LpclipError(f"{folder} has no pictures of frost: expected a folder of PNG or JPEG.")
-    if [path.stem for path in paths] == _PUBLISHED:
-        return paths[:_N_USED]
-    return paths
+    return paths[:_N_USED] if [path.stem for path in paths] == _PUBLISHED else paths
 
 
 def _photograph(path: Path) -> IntArray:

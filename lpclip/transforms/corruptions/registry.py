@@ -17,22 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import MinLen
 
 from lpclip.corruption_names import EXTRA, FAMILIES, SEVERITIES, STANDARD
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import LpclipError, check_known, did_you_mean
 from lpclip.utils.settings import UNIQUE, settings_class
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-__all__ = [
-    "EXTRA",
-    "FAMILIES",
-    "ON_LEVELS",
-    "PARAMETER_SETS",
-    "SEVERITIES",
-    "STANDARD",
-    "corrupt",
-    "family_of",
-]
 
 # These functions take and return levels of 8 bits; the others single precision, 0 to 1.
 ON_LEVELS: tuple[str, ...] = ("pixelate", "jpeg_compression")
@@ -138,10 +127,6 @@ def _look_up(name: str, severity: int, parameters: str) -> tuple[Any, tuple[floa
     family = family_of(name)
     if severity not in SEVERITIES:
         raise LpclipError(f"Severity {severity} of '{name}' does not exist. Available: 1 to 5.")
-    if parameters not in PARAMETER_SETS:
-        raise LpclipError(
-            f"Unknown corruption parameters '{parameters}'. "
-            f"{did_you_mean(parameters, PARAMETER_SETS)}"
-        )
+    check_known(parameters, PARAMETER_SETS, f"Unknown corruption parameters '{parameters}'.")
     module = import_module(f"lpclip.transforms.corruptions.{family}")
     return getattr(module, name), module.PARAMETERS[name][parameters][severity - 1]

@@ -94,10 +94,7 @@ def snow(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:
 def frost(
     images: Tensor, p: tuple[float, ...], stream: Stream, *, folder: Path | None = None
 ) -> Tensor:
-    """Add a random piece of a picture of frost.
-
-    The reference crops photographs. Here the pictures are procedural with the same statistics,
-    unless `folder` has photographs.
+    """Add a random piece of a picture of frost, see `frost_textures`.
 
     p: weight of the image, weight of the frost, scale of the photographs.
     """
@@ -126,12 +123,9 @@ def fog(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:
 
 
 def brightness(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
-    """Raise the value of HSV; p: by how much.
-
-    With hue and saturation fixed, all channels grow in proportion to the value.
-    """
+    """Raise the value of HSV; p: by how much."""
     (amount,) = p
-    value = images.amax(dim=1, keepdim=True)
+    value = images.amax(dim=1, keepdim=True)  # all channels grow in proportion to it
     target = (value + amount).clamp_(max=1)
     return torch.where(value > 0, images * (target / value.clamp(min=1e-6)), target)
 

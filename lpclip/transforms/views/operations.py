@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,16 +12,13 @@ from lpclip.utils.rng import Stream
 
 
 def apply(images: Tensor, names: Sequence[str], chosen: Tensor, stream: Stream) -> Tensor:
-    """Apply to each image the operation that was chosen for it.
+    """Apply to each image the operation that was chosen for it; same type and shape.
 
     Args:
         images: float32 [B, 3, H, W] in [0, 1].
         names: operations of `lpclip.transforms.views.policies.OPERATIONS`.
         chosen: int64 [B], index into `names`; -1 leaves an image as it is.
         stream: one key per image.
-
-    Returns:
-        float32 [B, 3, H, W] in [0, 1].
     """
     result = images.clone()
     aspect = images.shape[3] / images.shape[2]
@@ -111,8 +108,7 @@ def equalise(images: Tensor, stream: Stream) -> Tensor:  # noqa: ARG001
     """Histogram equalisation of each channel, as Pillow does it."""
     batch, channels, height, width = images.shape
     levels = (images * 255).round_().long().reshape(batch * channels, height * width)
-    ones = torch.ones_like(levels)
-    histogram = levels.new_zeros(len(levels), 256).scatter_add_(1, levels, ones)
+    histogram = levels.new_zeros(len(levels), 256).scatter_add_(1, levels, torch.ones_like(levels))
     brightest = histogram.gather(1, levels.amax(dim=1, keepdim=True))
     step = (height * width - brightest) // 255
     below = histogram.cumsum(1) - histogram
@@ -163,24 +159,10 @@ def contrast(images: Tensor, stream: Stream) -> Tensor:
     return ((images - 0.5) * stream.uniform(1, 1, 1, low=0.3, high=1.5) + 0.5).clamp_(0, 1)
 
 
-GEOMETRY: dict[str, Callable[[Stream, float], Tensor]] = {
-    "rotate": rotate,
-    "shear_x": shear_x,
-    "shear_y": shear_y,
-    "translate_x": translate_x,
-    "translate_y": translate_y,
-    "scale": scale,
-}
-PIXELS: dict[str, Callable[[Tensor, Stream], Tensor]] = {
-    "posterise": posterise,
-    "solarise": solarise,
-    "equalise": equalise,
-    "erase": erase,
-    "noise": noise,
-    "blur": blur,
-    "brightness": brightness,
-    "contrast": contrast,
-}
+_GEOMETRY = (rotate, shear_x, shear_y, translate_x, translate_y, scale)
+_PIXELS = (posterise, solarise, equalise, erase, noise, blur, brightness, contrast)
+GEOMETRY = {function.__name__: function for function in _GEOMETRY}
+PIXELS = {function.__name__: function for function in _PIXELS}
 
 
 def _map(stream: Stream, **entries: Tensor) -> Tensor:

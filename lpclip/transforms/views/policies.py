@@ -6,12 +6,11 @@ Importing this module does not import torch: the workflow checks names before an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le
 
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import check_known
 from lpclip.utils import rng
 from lpclip.utils.settings import UNIQUE, Count, settings_class
 
@@ -22,32 +21,20 @@ FLIPS: tuple[str, ...] = ("horizontal", "vertical")
 Flips: TypeAlias = Annotated[Sequence[Literal["horizontal", "vertical"]], UNIQUE]
 
 # Each operation of the strong views, and the corruptions that it resembles.
-OPERATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "rotate": (),
-        "shear_x": (),
-        "shear_y": (),
-        "translate_x": (),
-        "translate_y": (),
-        "scale": (),
-        "posterise": (),
-        "solarise": (),
-        "equalise": (),
-        "erase": (),
-        "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
-        "blur": ("gaussian_blur", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
-        "brightness": ("brightness",),
-        "contrast": ("contrast", "fog"),
-    }
-)
+OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("rotate", "shear_x", "shear_y", "translate_x", "translate_y", "scale"), ()),
+    **dict.fromkeys(("posterise", "solarise", "equalise", "erase"), ()),
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
+    "blur": ("gaussian_blur", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+    "brightness": ("brightness",),
+    "contrast": ("contrast", "fog"),
+}
 # "disjoint" shares no operation with the corruptions of the evaluation: a gain from training on the
 # test corruptions would prove nothing. "overlapping" uses every operation.
-POLICIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "disjoint": tuple(name for name, resembles in OPERATIONS.items() if not resembles),
-        "overlapping": tuple(OPERATIONS),
-    }
-)
+POLICIES: Mapping[str, tuple[str, ...]] = {
+    "disjoint": tuple(name for name, resembles in OPERATIONS.items() if not resembles),
+    "overlapping": tuple(OPERATIONS),
+}
 _CHAINS, _DEPTH = 3, 3
 
 
@@ -74,9 +61,7 @@ class Strong:
     reports say so."""
 
 
-SETTINGS: Mapping[str, type[Weak] | type[Strong]] = MappingProxyType(
-    {"weak": Weak, "strong": Strong}
-)
+SETTINGS: Mapping[str, type[Weak] | type[Strong]] = {"weak": Weak, "strong": Strong}
 
 
 def weak(
@@ -87,7 +72,7 @@ def weak(
     smallest_crop: float = Weak.smallest_crop,
     flips: Sequence[str] = (),
 ) -> Tensor:
-    """Crop a part of the image, shift it a little, resize it to the same size.
+    """Crop a part of the image, shift it a little, resize it to the same size; same type and shape.
 
     Args:
         images: float32 [B, 3, H, W] in [0, 1].
@@ -96,13 +81,9 @@ def weak(
             border.
         smallest_crop: minimum side of the crop, as a fraction of the side.
         flips: allowed flips, of `FLIPS`.
-
-    Returns:
-        float32 [B, 3, H, W] in [0, 1].
     """
     for flip in flips:
-        if flip not in FLIPS:
-            raise LpclipError(f"Unknown flip '{flip}'. {did_you_mean(flip, FLIPS)}")
+        check_known(flip, FLIPS, f"Unknown flip '{flip}'.")
     if len(images) == 0:
         return images.clone()
     import torch
@@ -113,22 +94,19 @@ def weak(
     side = stream["crop"].uniform(low=smallest_crop, high=1.0)
     room = 1 - side + 2 * shift  # in half sides: a crop can move by 1 - side and by the shift
     move = stream["place"].uniform(2, low=-1.0, high=1.0) * room[:, None]
-    signs = torch.stack(
-        [
-            1 - 2 * stream[name].integers(high=2) if name in flips else torch.ones_like(keys)
-            for name in FLIPS
-        ],
-        dim=1,
+    across, down = (
+        1 - 2 * stream[name].integers(high=2) if name in flips else torch.ones_like(keys)
+        for name in FLIPS
     )
     zero = torch.zeros_like(side)
-    rows = [side * signs[:, 0], zero, move[:, 0], zero, side * signs[:, 1], move[:, 1]]
+    rows = [side * across, zero, move[:, 0], zero, side * down, move[:, 1]]
     return warp(images, torch.stack(rows, dim=1))
 
 
 def strong(
     images: Tensor, keys: Tensor, *, policy: str = Strong.policy, flips: Sequence[str] = ()
 ) -> Tensor:
-    """Mix a weak view with three chains of operations on it, as in AugMix.
+    """Mix a weak view with three chains of operations on it, as in AugMix; same type and shape.
 
     view = (1 - m) x + m sum_k w_k chain_k(x), with w ~ Dirichlet(1, 1, 1) and m ~ Beta(1, 1);
     each chain applies 1 to 3 operations of the policy (Hendrycks et al. 2020).
@@ -138,12 +116,8 @@ def strong(
         keys: int64 [B], from `lpclip.utils.rng.keys`.
         policy: a name in `POLICIES`.
         flips: allowed flips, of `FLIPS`.
-
-    Returns:
-        float32 [B, 3, H, W] in [0, 1].
     """
-    if policy not in POLICIES:
-        raise LpclipError(f"Unknown policy '{policy}'. {did_you_mean(policy, POLICIES)}")
+    check_known(policy, POLICIES, f"Unknown policy '{policy}'.")
     stream = rng.Stream(keys)
     start = weak(images, stream["weak"].keys, flips=flips)
     if len(images) == 0:
