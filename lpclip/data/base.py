@@ -11,8 +11,6 @@ from PIL.Image import Image
 from lpclip.errors import BadImageError
 
 UNLABELLED = -1
-
-
 # Separates benchmark classes that one class of a dataset maps to: "analog clock | digital clock".
 ALTERNATIVES = " | "
 
@@ -47,12 +45,9 @@ class Source(Protocol):
 
 
 def read_encoded(source: Source, path: str) -> bytes | None:
-    """Read the encoded file of an image, from sources with a method ``encoded``.
+    """Read the encoded file of an image, from sources with a method ``encoded``; else None.
 
-    None for other sources, and for images without a file.
-
-    Raises:
-        BadImageError, LpclipError: as in ``read_image``.
+    None also for images without a file; errors as in ``read_image``.
     """
     encoded: Callable[[str], bytes | None] | None = getattr(source, "encoded", None)
     with _named(path):
@@ -70,10 +65,7 @@ def problems_of(source: Source) -> Mapping[str, str]:
 
 
 def size_of(source: Source, path: str) -> int:
-    """Return the current size of an image's file in bytes, from sources with a method ``size``.
-
-    This is cheap and does not open the image. 0 for other sources, and without a file.
-    """
+    """Return the size of an image's file in bytes, without opening it; 0 if there is none."""
     size: Callable[[str], int] | None = getattr(source, "size", None)
     return size(path) if size else 0
 
@@ -87,12 +79,7 @@ def size_of_file(path: str | Path) -> int:
 
 
 def read_image(source: Source, path: str) -> Image:
-    """Read the image at a sample's path.
-
-    Raises:
-        BadImageError: it cannot be read.
-        LpclipError: an error that does not concern the image.
-    """
+    """Read the image at a path; BadImageError if it cannot be read, else another LpclipError."""
     with _named(path):
         return source.read(path)
 

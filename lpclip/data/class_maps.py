@@ -11,7 +11,7 @@ from PIL.Image import Image
 from lpclip.data import imagenet
 from lpclip.data.base import UNLABELLED, Sample, Source, problems_of, size_of
 from lpclip.data.official import official_corruptions
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import LpclipError, check_known, did_you_mean
 from lpclip.storage.json_text import parse_json
 from lpclip.storage.text_tables import position, read_columns, read_header, read_text
 
@@ -25,14 +25,8 @@ class MappedSource:
     """A source with renamed classes; classes with the same new name are merged.
 
     Classes keep their order; a merged class takes the position of its first one. Those of
-    ``imagenet`` are never merged, since two pairs of its classes share a name.
-
-    Args:
-        source: labelled source.
-        class_map: see ``read_class_map``.
-
-    Raises:
-        LpclipError: a map that cannot be read.
+    ``imagenet`` are never merged, since two pairs of its classes share a name. The map, and its
+    errors, are those of ``read_class_map``.
     """
 
     def __init__(self, source: Source, class_map: ClassMap) -> None:
@@ -41,11 +35,7 @@ class MappedSource:
 
     @cached_property
     def class_names(self) -> Sequence[str] | None:
-        """The new names.
-
-        Raises:
-            LpclipError: the source has no classes, or one that the map lacks.
-        """
+        """The new names; LpclipError without classes, or for one that the map lacks."""
         return self._new_names if self._apart else list(dict.fromkeys(self._new_names))
 
     def samples(self) -> list[Sample]:
@@ -82,10 +72,7 @@ class MappedSource:
         if names is None:
             raise LpclipError("class_map renames classes, but there are none. Remove it.")
         for name in names:
-            if name not in self._map:
-                raise LpclipError(
-                    f"the class '{name}' is not in {self._place}. {did_you_mean(name, self._map)}"
-                )
+            check_known(name, self._map, f"the class '{name}' is not in {self._place}.")
         return [self._map[name] for name in names]
 
 

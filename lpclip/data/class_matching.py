@@ -66,11 +66,7 @@ class Labels:
 
 
 def read_labels(samples: Path, class_names: Sequence[str]) -> Labels:
-    """Read the labels of a dataset whose classes are among the benchmark's.
-
-    Args:
-        samples: its index.
-        class_names: of the benchmark.
+    """Read from its index the labels of a dataset whose classes are among the benchmark's.
 
     Raises:
         LpclipError: the dataset has no classes, or one that the benchmark lacks.
@@ -107,10 +103,6 @@ def match_classes(names: Sequence[str], class_names: Sequence[str]) -> Groups:
     if the benchmark's classes are ImageNet's; by number if classes are numbers, as many as the
     benchmark has.
 
-    Args:
-        names: of the dataset's classes.
-        class_names: of the benchmark.
-
     Raises:
         LpclipError: a class matches no benchmark class, or two match the same one.
 
@@ -137,12 +129,7 @@ def match_classes(names: Sequence[str], class_names: Sequence[str]) -> Groups:
 
 
 def check_same_images(official: Path, test: Path, class_names: Sequence[str]) -> None:
-    """Refuse published corruptions of images other than the test set's.
-
-    Args:
-        official: index of the corrupted set.
-        test: index of the clean test set.
-        class_names: of the benchmark.
+    """Refuse an index of published corruptions of images other than the clean test set's.
 
     Raises:
         LpclipError: the same number of images, but not of each class; the same file name with
@@ -155,12 +142,8 @@ def check_same_images(official: Path, test: Path, class_names: Sequence[str]) ->
         raise LpclipError(
             f"{official} has as many images as {test}, but other numbers of each class. {again}"
         )
-    kind = read_provenance(test).json("source")["kind"]
-    if (
-        len(ours) == len(theirs)
-        and kind in _IN_PUBLISHED_ORDER
-        and not np.array_equal(ours, theirs)
-    ):
+    in_order = read_provenance(test).json("source")["kind"] in _IN_PUBLISHED_ORDER
+    if in_order and len(ours) == len(theirs) and (ours != theirs).any():
         raise LpclipError(f"{official} and {test} have other labels at the same places. {again}")
     clean = dict(zip(_file_names(test), theirs, strict=True))
     if len(clean) < len(theirs):  # names such as 0001.png in every class identify no image
@@ -171,14 +154,11 @@ def check_same_images(official: Path, test: Path, class_names: Sequence[str]) ->
 
 
 def group_logits(logits: FloatArray, groups: Groups) -> FloatArray:
-    """Return logits ``[..., G]`` of groups of classes, the maximum of each.
+    """Return logits ``[..., G]`` of groups of classes from ``[..., C]``, the maximum of each.
 
     The most probable group is that of the most probable class among all groups: a prediction is
-    correct if it is any of the classes that an image may have.
-
-    Args:
-        logits: ``[..., C]``.
-        groups: classes of each group; classes without a group are left out.
+    correct if it is any of the classes that an image may have. Classes without a group are left
+    out.
 
     >>> group_logits(np.array([3.0, 1.0, 2.0, 9.0]), ((1, 2), (0,))).tolist()
     [2.0, 3.0]

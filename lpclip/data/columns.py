@@ -8,7 +8,7 @@ import numpy as np
 
 from lpclip.data.base import UNLABELLED
 from lpclip.data.label_values import label_index, named_classes, numbers_or_text
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import LpclipError, check_known
 from lpclip.storage.arrays.base import AnyArray, Arrays
 from lpclip.storage.arrays.registry import open_arrays
 from lpclip.types import IntArray
@@ -38,10 +38,7 @@ class Column:
             self.arrays, self.key = default, default.pick(where, ndim=1)
             return
         for name in where:
-            if name not in ("path", "key"):
-                raise LpclipError(
-                    f"'{what}' has no setting '{name}'. {did_you_mean(name, ('path', 'key'))}"
-                )
+            check_known(name, ("path", "key"), f"'{what}' has no setting '{name}'.")
         if "path" not in where:
             raise LpclipError(f"'{what}' lacks the setting 'path'.")
         self.arrays = open_arrays(where["path"])
@@ -82,21 +79,16 @@ class Columns:
                         f"{column.arrays.path}: '{column.key}' has {n} {what} for {self._n_rows} "
                         f"rows of '{key}' in {arrays.path}."
                     )
-        self._names = (
-            Column(class_names, "class_names", arrays)
-            if isinstance(class_names, str | Mapping)
-            else class_names
-        )
+        self._names: Column | Sequence[str] | None
+        if isinstance(class_names, str | Mapping):
+            self._names = Column(class_names, "class_names", arrays)
+        else:
+            self._names = class_names
 
     def files(self) -> list[Path]:
         """Return the files that hold the columns."""
-        columns = (self.ids, self.labels, self._names)
-        return [
-            path
-            for column in columns
-            if isinstance(column, Column)
-            for path in column.arrays.files()
-        ]
+        columns = [c for c in (self.ids, self.labels, self._names) if isinstance(c, Column)]
+        return [path for column in columns for path in column.arrays.files()]
 
     def class_names(self) -> list[str] | None:
         """Names as given, or derived from the labels; None without labels."""

@@ -26,9 +26,9 @@ CHARACTERS = DIGITS + LETTERS + SYMBOLS
 # placeholders (LastResort), parts of large symbols (STIXSiz*, cmex10) or no Latin text (cmsy10,
 # STIXNonUni*, DejaVu*Display). TeX's text fonts have other symbols at ASCII positions, and cmmi10
 # also has old-style digits.
+_STYLES = ("", "-Bold", "-BoldOblique", "-Oblique")
 _ALL_CHARACTERS = (
-    *(f"DejaVuSans{style}" for style in ("", "-Bold", "-BoldOblique", "-Oblique")),
-    *(f"DejaVuSansMono{style}" for style in ("", "-Bold", "-BoldOblique", "-Oblique")),
+    *(f"DejaVuSans{width}{style}" for width in ("", "Mono") for style in _STYLES),
     *(f"DejaVuSerif{style}" for style in ("", "-Bold", "-BoldItalic", "-Italic")),
     *(f"STIXGeneral{style}" for style in ("", "Bol", "BolIta", "Italic")),
 )
@@ -77,11 +77,9 @@ def glyphs() -> Glyphs:
             for character in characters:
                 if ord(character) in present:
                     shapes[character].append(_mask(font, character))
-    counts = torch.tensor([len(shapes[character]) for character in CHARACTERS])
-    masks = np.stack([mask for character in CHARACTERS for mask in shapes[character]])
-    return Glyphs(
-        torch.from_numpy(masks).float() / 255, torch.cumsum(counts, dim=0) - counts, counts
-    )
+    counts = torch.tensor([len(masks) for masks in shapes.values()])
+    masks = torch.from_numpy(np.stack([one for found in shapes.values() for one in found]))
+    return Glyphs(masks.float() / 255, torch.cumsum(counts, dim=0) - counts, counts)
 
 
 def _mask(font: ImageFont.FreeTypeFont, character: str) -> npt.NDArray[np.uint8]:

@@ -74,9 +74,8 @@ def render(masks: Tensor, generator: Generator) -> tuple[Tensor, Style]:
     plain &= _uniform(n, generator, 0.0, 1.0) < 0.5
     strength = _uniform(n, generator, 0.0, 0.2) * ~plain
     foreground = _jittered(style.foreground, plain, generator)
-    background = (
-        _jittered(style.background, plain, generator) + texture * strength[:, None, None, None]
-    )
+    background = _jittered(style.background, plain, generator)
+    background = background + texture * strength[:, None, None, None]
     images = background + (foreground - background) * (ink[:, None] * opacity)
     images = _reduce(images.clamp(0, 1), style.resolution)
     noise = torch.randn(images.shape, generator=generator) * style.noise[:, None, None, None]
@@ -121,17 +120,10 @@ def vary_stroke(masks: Tensor, generator: Generator) -> Tensor:
 def distort(
     masks: Tensor, generator: Generator, *, size: int, distortion: float = 1.0, spread: float = 1.0
 ) -> Tensor:
-    """Rotate, shear, scale, shift and bend.
+    """Rotate, shear, scale, shift and bend float32 [B, H, W], to float32 [B, size, size].
 
-    Args:
-        masks: float32 [B, H, W].
-        generator: source of everything random.
-        size: side of the result in pixels.
-        distortion: factor on rotation, shear, stretch and bending.
-        spread: factor on the random scale and shift; 0 keeps every glyph centred.
-
-    Returns:
-        float32 [B, size, size].
+    ``distortion`` is a factor on rotation, shear, stretch and bending, ``spread`` on the random
+    scale and shift; 0 keeps every glyph centred.
     """
     n = len(masks)
     angle = _uniform(n, generator, -0.25, 0.25) * distortion

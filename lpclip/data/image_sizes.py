@@ -29,12 +29,8 @@ def sizes_of(source: Source, paths: Iterable[str]) -> IntArray:
 def check_sizes(index: Path, source: Source, samples: pd.DataFrame) -> None:
     """Refuse images that were replaced since the index was made.
 
-    Missing or unreadable images are ignored: they are reported where they are read.
-
-    Args:
-        index: the index, for the error.
-        source: of the images.
-        samples: rows of the index; those of an older index without sizes are not checked.
+    Missing or unreadable images are ignored: they are reported where they are read. The samples,
+    rows of the index, are not checked if it is an older one without sizes.
 
     Raises:
         LpclipError: names the first one, with both sizes.

@@ -12,10 +12,7 @@ from lpclip.utils.packages import package_folder, zero_shot_metadata
 
 @cache
 def synsets(subset: str = "imagenet") -> tuple[str, ...]:
-    """Return the WordNet ids in the order of ImageNet's labels, or those of a published subset.
-
-    Args:
-        subset: ``imagenet``, ``imagenet_a`` or ``imagenet_r``.
+    """Return the WordNet ids of ``imagenet``, ``imagenet_a`` or ``imagenet_r``, by label.
 
     >>> len(synsets()), synsets()[0], len(synsets("imagenet_r"))
     (1000, 'n01440764', 200)
@@ -39,9 +36,7 @@ def is_imagenet(class_names: Sequence[str]) -> bool:
     """
     if len(class_names) != len(synsets()):
         return False
-    known = names()
+    pairs = zip(class_names, names(), strict=True)
     return tuple(class_names) == synsets() or all(
-        given == name
-        for given, name in zip(class_names, known, strict=True)
-        if known.count(name) == 1
+        given == name for given, name in pairs if names().count(name) == 1
     )

@@ -108,12 +108,7 @@ def _reasons(
     skip: bool,
     workers: int,
 ) -> list[str]:
-    """Return for each sample the reason to leave it out; "" for none.
-
-    Raises:
-        LpclipError: no sample is left; without ``skip``, a sample is incomplete or has a name that
-            is not UTF-8.
-    """
+    """Return for each sample the reason to leave it out, or ""; refuse any without ``skip``."""
     incomplete = [problems[sample.path] for sample in samples if sample.path in problems]
     if incomplete and not skip:
         raise LpclipError(
@@ -124,11 +119,9 @@ def _reasons(
         _ODD_NAME if _is_odd(sample) else problems.get(sample.path, "") for sample in samples
     ]
     if skip:
-        rows = [row for row in range(len(samples)) if not reasons[row]]
-        paths = [samples[row].path for row in rows]
-        found = reasons_unreadable(source, paths, workers=workers)
-        for row, reason in zip(rows, found, strict=True):
-            reasons[row] = reason
+        paths = [one.path for one, reason in zip(samples, reasons, strict=True) if not reason]
+        found = iter(reasons_unreadable(source, paths, workers=workers))
+        reasons = [reason or next(found) for reason in reasons]
     bad = [
         BadImageError(_printable(sample.path), reason)
         for sample, reason in zip(samples, reasons, strict=True)

@@ -24,12 +24,7 @@ _APPLICATIONS = range(0xE0, 0xF0)
 
 
 def decode_plain(data: bytes, *, largest: int) -> Tensor | None:
-    """Decode a plain JPEG file, uint8 ``[3, H, W]``; return None for others, which Pillow reads.
-
-    Args:
-        data: the file.
-        largest: maximum number of pixels to decode.
-    """
+    """Decode a plain JPEG file, uint8 ``[3, H, W]``; None for others and for too many pixels."""
     decode: Callable[..., Tensor] | None = getattr(torchvision.io, "decode_jpeg", None)
     size = plain_size(data)
     if decode is None or size is None or size[0] * size[1] > largest:
@@ -59,8 +54,7 @@ def plain_size(data: bytes) -> tuple[int, int] | None:
             return size if known or is_upright_jpeg(data) else None
         segment = data[place + 4 : place + 2 + length]
         if kind in _FRAMES and size is None:
-            size = _size(segment)
-            if size is None:
+            if (size := _size(segment)) is None:
                 return None
         elif kind == _ADOBE and segment.startswith(b"Adobe"):
             # Adobe's transform 0 means that the three components are RGB.

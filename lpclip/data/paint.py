@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from lpclip.data.sources.photo_patches import PHOTOGRAPHS, patch, random_place
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import check_known
 from lpclip.types import FloatArray, IntArray
 from lpclip.utils.rng import sample_key
 
@@ -14,32 +14,18 @@ LEAST_CONTRAST = 0.35
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
-def check_paint(name: str) -> str:
-    """Return the name of a paint if it exists.
-
-    Raises:
-        LpclipError: no such paint.
-    """
-    if name not in PAINTS:
-        raise LpclipError(f"Unknown paint '{name}'. {did_you_mean(name, PAINTS)}")
-    return name
+def check_paint(name: str) -> None:
+    """Refuse the name of an unknown paint."""
+    check_known(name, PAINTS, f"Unknown paint '{name}'.")
 
 
 def paint(image: Image.Image, name: str, *, seed: int, identifier: str) -> Image.Image:
-    """Paint an image, taking its grey values as opacity.
+    """Paint an RGB image, white on black, by its grey values as opacity: RGB of the same size.
 
     "colours": one random colour on another, at least ``LEAST_CONTRAST`` apart in luminance.
     "photographs": white on a random patch of a photograph, which may be bright, too.
     "none": the image itself.
-
-    Args:
-        image: RGB, white on black.
-        name: one of ``PAINTS``.
-        seed: of colours and patches, together with the identifier.
-        identifier: of the image; images are painted independently.
-
-    Returns:
-        RGB, of the same size.
+    Seed and identifier of the image determine colours and patch.
     """
     if name == "none":
         return image

@@ -9,7 +9,7 @@ from typing import Any
 from lpclip.data.base import UNLABELLED, Sample, problems_of
 from lpclip.data.registry import open_source
 from lpclip.data.repeated import file_identity, place_identity, refuse_repeated
-from lpclip.errors import LpclipError, did_you_mean, listed
+from lpclip.errors import LpclipError, check_known, listed
 from lpclip.utils.rng import sample_key
 from lpclip.utils.settings import build
 
@@ -128,10 +128,7 @@ class OpenPart:
             raise LpclipError(f"{self.where} has no classes to choose from. Remove 'classes'.")
         names = [str(name) for name in wanted]
         for name in names:
-            if name not in known:
-                raise LpclipError(
-                    f"{self.where} has no class '{name}'. {did_you_mean(name, known)}"
-                )
+            check_known(name, known, f"{self.where} has no class '{name}'.")
         if not names or len(set(names)) < len(names):
             raise LpclipError(f"{self.where}.classes must name classes, each once.")
         return names
@@ -153,10 +150,8 @@ class OpenPart:
             values = [float(keep)]
         elif names is None:
             raise LpclipError(f"{self.where} has no classes; keep must be one probability.")
-        elif isinstance(keep, dict):
-            values = self._profile(keep, len(names))
         else:
-            values = keep
+            values = self._profile(keep, len(names)) if isinstance(keep, dict) else keep
             if len(values) != len(names):
                 raise LpclipError(
                     f"{self.where}.keep has {len(values)} probabilities for {len(names)} classes "
@@ -169,10 +164,7 @@ class OpenPart:
 
     def _profile(self, keep: Mapping[str, float], n_classes: int) -> list[float]:
         for key in keep:
-            if key not in PROFILES:
-                raise LpclipError(
-                    f"{self.where}.keep has no profile '{key}'. {did_you_mean(key, PROFILES)}"
-                )
+            check_known(key, PROFILES, f"{self.where}.keep has no profile '{key}'.")
         if len(keep) != 1:
             raise LpclipError(f"{self.where}.keep needs one profile: {' or '.join(PROFILES)}.")
         [(profile, value)] = keep.items()

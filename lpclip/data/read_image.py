@@ -48,21 +48,13 @@ _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
 def read_file(path: str | Path) -> Image.Image:
-    """Read an image file, RGB.
-
-    Raises:
-        BadImageError: no such file, or not a complete image of a known format.
-    """
+    """Read an image file, RGB; BadImageError if it is no complete image of a known format."""
     with _opened(path) as file:
         return decode(file, str(path))
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Read the bytes of a file.
-
-    Raises:
-        BadImageError: no such file.
-    """
+    """Read the bytes of a file; BadImageError if there is none."""
     with _opened(path) as file:
         return file.read()
 
@@ -79,15 +71,7 @@ def _opened(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def decode(data: bytes | IO[bytes], name: str) -> Image.Image:
-    """Decode an encoded file that is in memory or open, RGB.
-
-    Args:
-        data: the file or its bytes.
-        name: path or name, for errors.
-
-    Raises:
-        BadImageError: not a complete image of a known format.
-    """
+    """Decode an encoded file, in memory or open, RGB; errors name it, as those of ``read_file``."""
     file = io.BytesIO(data) if isinstance(data, bytes) else data
     with _reasons(name):
         if not file.read(1):
@@ -107,20 +91,13 @@ def is_upright_jpeg(data: bytes) -> bool:
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Convert a Pillow image, decoded or not, to RGB.
-
-    Raises:
-        BadImageError: it cannot be decoded.
-    """
+    """Convert a Pillow image, decoded or not, to RGB; BadImageError if it cannot be decoded."""
     with _reasons(name):
         return _rgb(image, name)
 
 
 def from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
-    """Convert an array to an image, RGB.
-
-    Args:
-        array: uint8 ``[H, W]``, ``[H, W, 1]`` (grey), ``[H, W, 3]`` (RGB) or ``[H, W, 4]`` (RGBA).
+    """Convert uint8 ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]`` to an image, RGB.
 
     Raises:
         LpclipError: an array of another shape or type.
@@ -136,11 +113,7 @@ def from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
 
 
 def is_image(path: str | Path) -> bool:
-    """Whether a file is an image by its first bytes, whatever its name.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
+    """Whether a file is an image by its first bytes, whatever its name; OSError without a file."""
     with Path(path).open("rb") as file:
         start = file.read(32)
         # Pillow's functions may also return a text: why they cannot read the format.
@@ -220,17 +193,11 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 class _Stored(NamedTuple):
-    """How a file stores its pixels, as far as Pillow does not convert them.
+    """How a file stores its pixels, as far as Pillow does not convert them."""
 
-    Attributes:
-        raw: Pillow's name of the layout, such as ``L;4``.
-        bits: per grey value, if more than 8.
-        inverted: whether such a value of 0 means white.
-    """
-
-    raw: str
-    bits: int
-    inverted: bool
+    raw: str  # Pillow's name of the layout, such as "L;4"
+    bits: int  # per grey value, if more than 8
+    inverted: bool  # whether such a value of 0 means white
 
     @classmethod
     def of(cls, image: Image.Image) -> "_Stored":

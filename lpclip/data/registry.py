@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 
 from lpclip.data import sources
 from lpclip.data.base import Source
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import check_known
 from lpclip.utils.settings import call
 
 
@@ -66,8 +66,7 @@ def open_source(kind: str, settings: Mapping[str, Any]) -> Source:
         LpclipError: no such kind; an unknown, missing or mistyped setting; or settings that the
             kind refuses, such as a folder that does not exist.
     """
-    if kind not in kinds():
-        raise LpclipError(f"Unknown image source '{kind}'. {did_you_mean(kind, kinds())}")
+    check_known(kind, kinds(), f"Unknown image source '{kind}'.")
     cls = importlib.import_module(f"{sources.__name__}.{kind}").Source
     source: Source = call(cls, settings, where=f"Image source '{kind}'")
     return source

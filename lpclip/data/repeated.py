@@ -16,21 +16,14 @@ LONGEST = 8192  # characters of an id or path: twice the longest path of Linux
 
 # A place inside a file: a member of a shard, or a row.
 _PLACE = re.compile(r"(.+?)(::.*|\[[0-9]+\])", re.DOTALL)
-
-# Identity of a file, and a place inside it.
-Identity = tuple[object, ...]
+Identity = tuple[object, ...]  # of a file, and a place inside it
 
 
 def refuse_same_file(paths: Sequence[str], names: Sequence[str], *, where: str) -> None:
     """Refuse paths of which two resolve to the same file; paths without a file are ignored.
 
-    Args:
-        paths: of the images.
-        names: their names for the user, for errors.
-        where: what lists them, for errors.
-
     Raises:
-        LpclipError: the first two, by name.
+        LpclipError: the first two, by the names that the user gave them.
     """
     if found := first_pair(map(file_identity, paths)):
         first, second = (names[row] for row in found)
@@ -75,9 +68,6 @@ def refuse_in_two_parts(
     Args:
         parts: name of each part, and a function from a path to the identity of its image.
         samples: of each part.
-
-    Raises:
-        LpclipError: the first such image, by both names.
     """
     seen: dict[Hashable, tuple[str, Sample]] = {}
     for (where, identity), taken in zip(parts, samples, strict=True):
@@ -102,10 +92,7 @@ def first_pair(keys: Iterable[object]) -> tuple[int, int] | None:
 
 
 def file_identity(path: str) -> Identity | None:
-    """Return a key that two paths share if and only if they are the same file; None without a file.
-
-    Hard links to one file differ.
-    """
+    """Return a key of a file, whatever path leads to it; hard links differ. None without a file."""
     try:
         status = os.stat(path)  # noqa: PTH116  # a Path for each of a million takes seconds
         if not stat.S_ISREG(status.st_mode):

@@ -41,7 +41,9 @@ def expand(pattern: str) -> list[str]:
         ) from error
     found = []
     for name in names:
-        paths = [name] if os.path.isfile(name) else _matching(name)  # noqa: PTH113
+        # As text, and with glob.glob, which unlike Path.glob takes absolute patterns.
+        is_file = os.path.isfile(name)  # noqa: PTH113
+        paths = [name] if is_file else sorted(glob.glob(name, recursive=True))  # noqa: PTH207
         if not paths:
             raise LpclipError(f"shards '{pattern}': there is no file '{name}'. Check 'shards'.")
         found.extend(paths)
@@ -81,8 +83,3 @@ def _count(pattern: str) -> int:
             return levels[-1][1]  # no need to count the rest
         place += 2 if character == "\\" else 1
     return levels[0][1]
-
-
-def _matching(pattern: str) -> list[str]:
-    # Unlike Path.glob, glob.glob takes absolute patterns.
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207

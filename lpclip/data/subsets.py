@@ -4,7 +4,7 @@ Images are chosen by a hash of (seed, id), so that the choice does not depend on
 smaller limit, number or share gives a subset.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -42,31 +42,19 @@ def choose(
 ) -> list[Sample]:
     """Return the chosen images in their original order.
 
-    Args:
-        samples: every image.
-        limit: maximum number, chosen from what ``stratified`` keeps; None for all.
-        stratified: how many of every class; images without a label count as one more class.
-        seed: of the choice.
-
-    Raises:
-        LpclipError: a limit below 1.
+    The limit, a number of at least 1, applies to what ``stratified`` keeps of every class; images
+    without a label count as one more class.
     """
     if limit is not None and limit < 1:
         raise LpclipError(f"limit is {limit}; it must be at least 1.")
     if limit is None and stratified is None:
         return list(samples)
-    rows = sorted(
-        range(len(samples)), key=lambda row: (sample_key(seed, samples[row].id, "subset"), row)
-    )
+    keys = [sample_key(seed, sample.id, "subset") for sample in samples]
+    rows = sorted(range(len(samples)), key=keys.__getitem__)
     if stratified is not None:
-        sizes = Counter(sample.label for sample in samples)
-        wanted = {label: stratified.count(n) for label, n in sizes.items()}
-        taken: defaultdict[int, int] = defaultdict(int)
-        stay = []
+        of_class: defaultdict[int, list[int]] = defaultdict(list)
         for row in rows:
-            label = samples[row].label
-            taken[label] += 1
-            if taken[label] <= wanted[label]:
-                stay.append(row)
-        rows = stay
+            of_class[samples[row].label].append(row)
+        kept = {row for own in of_class.values() for row in own[: stratified.count(len(own))]}
+        rows = [row for row in rows if row in kept]
     return [samples[row] for row in sorted(rows[:limit])]

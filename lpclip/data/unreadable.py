@@ -21,12 +21,7 @@ def reasons_unreadable(
     """Return for each path why its image cannot be read, or "".
 
     Every image is decoded completely, by the code that decodes it for embedding: the header of a
-    truncated file is intact.
-
-    Args:
-        source: ``kind`` and settings of the image source.
-        paths: of samples.
-        workers: processes that decode; 0 decodes in this one.
+    truncated file is intact. 0 workers decode in this process.
     """
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     found: list[str] = []

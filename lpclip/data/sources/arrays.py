@@ -96,11 +96,7 @@ class Source:
         ]
 
     def read(self, path: str) -> Image:
-        """Read one image, RGB.
-
-        Raises:
-            LpclipError: the path names no row.
-        """
+        """Read one image, RGB; LpclipError if the path names no row."""
         found = re.search(r"\[([0-9]+)\]$", path)
         if not found or int(found[1]) >= self._shape[0]:
             raise LpclipError(

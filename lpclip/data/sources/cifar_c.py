@@ -32,6 +32,7 @@ class Source:
 
     def __init__(self, *, root: str, class_names: Sequence[str] | None = None) -> None:
         self._root, self._given_names = Path(root), class_names
+        self._open: dict[str, AnyArray] = {}
         self.corruptions = [
             name for name in (*STANDARD, *EXTRA) if (self._root / f"{name}.npy").is_file()
         ]
@@ -53,11 +54,7 @@ class Source:
 
     @cached_property
     def class_names(self) -> Sequence[str]:
-        """The given names, or the numbers of the labels.
-
-        Raises:
-            LpclipError: a label that has no name.
-        """
+        """The given names, one per label, or the numbers of the labels."""
         n_classes = int(self._labels.max()) + 1
         if self._given_names is None:
             return [str(number) for number in range(n_classes)]
@@ -81,11 +78,7 @@ class Source:
         return f"{corruption}[{(severity - 1) * len(self._labels) + int(path)}]"
 
     def read(self, path: str) -> Image:
-        """Read a version of an image, RGB.
-
-        Raises:
-            LpclipError: not the path of a version.
-        """
+        """Read a version of an image, RGB; LpclipError if it is not the path of one."""
         found = re.fullmatch(r"(\w+)\[([0-9]+)\]", path)
         if not found or found[1] not in self.corruptions:
             raise LpclipError(f"{self._root} has no image '{path}'; a path is corruption[row].")
@@ -117,7 +110,3 @@ class Source:
             except (OSError, ValueError, EOFError) as error:
                 raise LpclipError(f"{path} cannot be read as an array ({error}).") from error
         return self._open[name]
-
-    @cached_property
-    def _open(self) -> dict[str, AnyArray]:
-        return {}

@@ -8,7 +8,7 @@ from PIL import Image
 
 from lpclip.data.base import Sample
 from lpclip.data.paint import check_paint, paint
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import LpclipError, check_known
 from lpclip.types import IntArray
 from lpclip.utils.packages import package_folder
 from lpclip.utils.rng import sample_key
@@ -37,9 +37,9 @@ class Source:
     class_names: Sequence[str] = tuple("0123456789")
 
     def __init__(self, split: str, paint: str = "none", seed: int = 0) -> None:
-        if split not in SPLITS:
-            raise LpclipError(f"The digits have no split '{split}'. {did_you_mean(split, SPLITS)}")
-        self.split, self.paint, self.seed = split, check_paint(paint), seed
+        check_known(split, SPLITS, f"The digits have no split '{split}'.")
+        check_paint(paint)
+        self.split, self.paint, self.seed = split, paint, seed
 
     def samples(self) -> list[Sample]:
         """Return the digits of the split; id and path hold the row in scikit-learn's table."""
@@ -53,11 +53,7 @@ class Source:
         ]
 
     def read(self, path: str) -> Image.Image:
-        """Read one digit, white on black or painted, RGB 32x32.
-
-        Raises:
-            LpclipError: the path names no digit.
-        """
+        """Read one digit, white on black or painted, RGB 32x32; LpclipError if there is none."""
         levels, _ = _load()
         name, _, row = path.partition("@")
         if name != "digits.csv" or not row.isdecimal() or int(row) >= len(levels):

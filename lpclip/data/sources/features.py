@@ -79,11 +79,7 @@ class Source:
         return [Sample(name, str(row), int(label)) for row, (name, label) in enumerate(columns)]
 
     def read(self, path: str) -> Image:
-        """Fail: there are no images.
-
-        Raises:
-            LpclipError: always.
-        """
+        """Raise LpclipError: there are no images."""
         raise LpclipError(
             f"{self._arrays.path} holds precomputed features, no images: row {path} has no pixels, "
             "which weak and strong views and corruptions need."

@@ -18,12 +18,10 @@ import os
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
-from PIL import Image
-
 from lpclip.data.base import UNLABELLED, Sample, size_of_file
 from lpclip.data.read_image import is_image, read_bytes, read_file
 from lpclip.data.repeated import refuse_same_file
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import LpclipError, check_known
 
 # Includes formats that cannot be read here: an error is better than ignoring them.
 ENDINGS = frozenset(
@@ -64,7 +62,10 @@ class Source:
         Raises:
             LpclipError: there is none, or an excluded folder does not exist.
         """
-        folders = self._folders()
+        folders = sorted(entry.name for entry in _entries(self._root) if _is_folder(entry))
+        for name in sorted(self._exclude):
+            check_known(name, folders, f"{self._root} has no folder '{name}' to exclude.")
+        folders = [name for name in folders if name not in self._exclude]
         if not self._labelled:
             return None
         if not folders:
@@ -87,14 +88,9 @@ class Source:
         # As text: a million path objects take a minute.
         root = str(self._root).rstrip("/") + "/"
         excluded = {f"{root}{name}" for name in self._exclude}
+        files = [(path, is_link) for path, is_link in _files(root, excluded) if _counts(path)]
         found = []
-        with_links = False
-        inside = []
-        for path, is_link in _files(root, excluded):
-            if _counts(path):
-                inside.append(path[len(root) :].split("/"))
-                with_links |= is_link
-        for parts in sorted(inside):
+        for parts in sorted(path[len(root) :].split("/") for path, _ in files):
             name = "/".join(parts)
             if self._labelled and len(parts) < 2:
                 raise LpclipError(
@@ -103,31 +99,13 @@ class Source:
                 )
             label = classes[parts[0]] if self._labelled else UNLABELLED
             found.append(Sample(name, root + name, label))
-        if with_links:  # otherwise no file can occur twice
+        if any(is_link for _, is_link in files):  # otherwise no file can occur twice
             refuse_same_file([s.path for s in found], [s.id for s in found], where=root)
         return found
 
-    def _folders(self) -> list[str]:
-        """Return the names of the folders of the first level that are not excluded, sorted."""
-        names = sorted(entry.name for entry in _entries(self._root) if _is_folder(entry))
-        for name in sorted(self._exclude):
-            if name not in names:
-                raise LpclipError(
-                    f"{self._root} has no folder '{name}' to exclude. {did_you_mean(name, names)}"
-                )
-        return [name for name in names if name not in self._exclude]
-
-    def read(self, path: str) -> Image.Image:
-        """Read an image, RGB, see ``lpclip.data.read_image``."""
-        return read_file(path)
-
-    def encoded(self, path: str) -> bytes:
-        """Read the bytes of a file."""
-        return read_bytes(path)
-
-    def size(self, path: str) -> int:
-        """Return the size of a file in bytes."""
-        return size_of_file(path)
+    read = staticmethod(read_file)
+    encoded = staticmethod(read_bytes)
+    size = staticmethod(size_of_file)
 
 
 def _files(root: str, excluded: Set[str]) -> Iterator[tuple[str, bool]]:

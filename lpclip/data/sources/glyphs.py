@@ -9,7 +9,7 @@ from lpclip.data import fonts
 from lpclip.data.base import Sample
 from lpclip.data.paint import check_paint, paint
 from lpclip.data.sources.digits import enlarge
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import LpclipError, check_known
 from lpclip.utils.rng import sample_key
 
 # Characters that look like digits in handwriting or at low resolution.
@@ -17,11 +17,8 @@ DIGIT_LIKE = {
     "0": "OoDQ",
     "1": "lIiJj!/()[]",
     "2": "Zz",
-    "3": "",
-    "4": "",
     "5": "Ss",
     "6": "bG",
-    "7": "",
     "8": "B",
     "9": "gq",
 }
@@ -72,12 +69,8 @@ class Source:
         inverted: bool = False,
         paint: str = "none",
     ) -> None:
-        if characters not in CHARACTERS:
-            raise LpclipError(
-                f"Unknown characters '{characters}'. {did_you_mean(characters, CHARACTERS)}"
-            )
-        if style not in STYLES:
-            raise LpclipError(f"Unknown style '{style}'. {did_you_mean(style, STYLES)}")
+        check_known(characters, CHARACTERS, f"Unknown characters '{characters}'.")
+        check_known(style, STYLES, f"Unknown style '{style}'.")
         if n < 1:
             raise LpclipError(f"A set of glyphs needs n of at least 1, not {n}.")
         if distortion < 0 or (style == "varied" and distortion != 1):
@@ -112,11 +105,7 @@ class Source:
         return samples[: self.n]
 
     def read(self, path: str) -> Image.Image:
-        """Render one character, RGB 32x32.
-
-        Raises:
-            LpclipError: the path names no known character.
-        """
+        """Render one character, RGB 32x32; LpclipError if the path names no known one."""
         identifier, _, code = path.partition("@U+")
         try:
             character = chr(int(code, 16))
@@ -136,13 +125,11 @@ class Source:
         mask = shapes.masks[shapes.first[place] + font][None]
         if self.style == "low_resolution":
             levels = render_low_resolution(mask, generator, distortion=self.distortion)[0]
-            return self._finished(enlarge(levels.numpy()), identifier)
-        image = render(mask, generator)[0][0]
-        return Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy())
-
-    def _finished(self, image: Image.Image, identifier: str) -> Image.Image:
-        if self.rotation:
-            image = image.rotate(self.rotation, resample=Image.Resampling.BICUBIC)
-        if self.inverted:
-            image = ImageOps.invert(image)
-        return paint(image, self.paint, seed=self.seed, identifier=identifier)
+            image = enlarge(levels.numpy())
+            if self.rotation:
+                image = image.rotate(self.rotation, resample=Image.Resampling.BICUBIC)
+            if self.inverted:
+                image = ImageOps.invert(image)
+            return paint(image, self.paint, seed=self.seed, identifier=identifier)
+        pixels = render(mask, generator)[0][0]
+        return Image.fromarray((pixels * 255).round().byte().permute(1, 2, 0).numpy())

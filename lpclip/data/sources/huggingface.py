@@ -16,7 +16,7 @@ from PIL import Image
 from lpclip.data.base import UNLABELLED, Sample
 from lpclip.data.label_values import label_index, named_classes, numbers_or_text
 from lpclip.data.read_image import decode, read_bytes
-from lpclip.errors import BadImageError, LpclipError, did_you_mean
+from lpclip.errors import BadImageError, LpclipError, check_known, did_you_mean
 from lpclip.storage.arrays.base import AnyArray
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
@@ -85,13 +85,10 @@ class Source:
             LpclipError: a set that cannot be loaded, a missing column or one of another type, or a
                 label that is not a class.
         """
-        n = len(self._images)
-        labels = np.full(n, UNLABELLED)
+        labels = np.full(len(self._images), UNLABELLED)
         if self._label is not None:
             labels = label_index(self._labels, self.class_names or (), where=self._where)
-        return [
-            Sample(f"row-{row:06d}", f"{self._path}[{row}]", int(labels[row])) for row in range(n)
-        ]
+        return [Sample(f"row-{i:06d}", f"{self._path}[{i}]", int(y)) for i, y in enumerate(labels)]
 
     def read(self, path: str) -> Image.Image:
         """Read the image of a row, RGB, see ``lpclip.data.read_image``."""
@@ -130,10 +127,7 @@ class Source:
                     f"{did_you_mean('', loaded)}"
                 )
             split = next(iter(loaded)) if self._split is None else self._split
-            if split not in loaded:
-                raise LpclipError(
-                    f"'{self._path}' has no split '{split}'. {did_you_mean(split, loaded)}"
-                )
+            check_known(split, loaded, f"'{self._path}' has no split '{split}'.")
             loaded = loaded[split]
         elif self._split not in (None, str(loaded.split)):
             raise LpclipError(
@@ -184,10 +178,7 @@ class Source:
     def _column(self, name: str) -> Any:
         """Return the type of a column, a feature of the library."""
         features = self._rows.features
-        if name not in features:
-            raise LpclipError(
-                f"'{self._path}' has no column '{name}'. {did_you_mean(name, features)}"
-            )
+        check_known(name, features, f"'{self._path}' has no column '{name}'.")
         return features[name]
 
     @property

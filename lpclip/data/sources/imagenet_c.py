@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 from PIL.Image import Image
@@ -60,16 +61,15 @@ class Source:
         """
         samples = self._inside(self.corruptions[0], SEVERITIES[0])
         wanted = {sample.path for sample in samples}
-        for name in self.corruptions:
-            for severity in SEVERITIES:
-                found = {sample.path for sample in self._inside(name, severity)}
-                if found != wanted:
-                    only = min(found ^ wanted)
-                    lacks = "lacks" if only in wanted else "has, unlike others,"
-                    raise LpclipError(
-                        f"{self._root / name / str(severity)} {lacks} the image '{only}'. "
-                        "Unpack the archive again."
-                    )
+        for name, severity in product(self.corruptions, SEVERITIES):
+            found = {sample.path for sample in self._inside(name, severity)}
+            if found != wanted:
+                only = min(found ^ wanted)
+                lacks = "lacks" if only in wanted else "has, unlike others,"
+                raise LpclipError(
+                    f"{self._root / name / str(severity)} {lacks} the image '{only}'. "
+                    "Unpack the archive again."
+                )
         return samples
 
     def corrupted(self, path: str, corruption: str, severity: int) -> str:

@@ -68,11 +68,7 @@ class Source:
         ]
 
     def read(self, path: str) -> Image:
-        """Read an image without its frame, RGB.
-
-        Raises:
-            BadImageError: nothing is left inside the frame.
-        """
+        """Read an image without its frame, RGB; BadImageError if nothing is left inside it."""
         image = read_file(path)
         width, height = image.size
         if min(width, height) <= 2 * self._border:
@@ -80,28 +76,22 @@ class Source:
             raise BadImageError(path, reason)
         return image.crop((self._border, self._border, width - self._border, height - self._border))
 
-    def size(self, path: str) -> int:
-        """Return the size of a file in bytes."""
-        return size_of_file(path)
+    size = staticmethod(size_of_file)
 
     @cached_property
     def _folders(self) -> list[str]:
         """Folders of classes that ImageNet has."""
         found = [name for name in self._folder.class_names or () if name in self._names]
         if not found:
-            raise LpclipError(
-                f"{self._root / 'images'} has no folder of a class that ImageNet has."
-            )
+            raise LpclipError(f"{self._root}/images has no folder of a class that ImageNet has.")
         return found
 
     @cached_property
     def _names(self) -> Mapping[str, str]:
         """Folder -> WordNet ids."""
         folders, classes, labels, places = (self._read(path) for path in self.files())
-        order = sorted(places, key=lambda index: int(places[index]))
-        wordnet = {
-            label: synsets()[int(index)] for label, index in zip(labels, order, strict=False)
-        }
+        order = [synsets()[int(i)] for i in sorted(places, key=lambda index: int(places[index]))]
+        wordnet = dict(zip(labels, order, strict=False))
         names = {}
         for folder, objectnet in folders.items():
             found = [label.strip() for label in classes.get(objectnet, "").split(";")]

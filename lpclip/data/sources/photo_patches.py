@@ -43,11 +43,7 @@ class Source:
         return samples
 
     def read(self, path: str) -> Image.Image:
-        """Read one patch, RGB 32x32.
-
-        Raises:
-            LpclipError: the path names no photograph, or a position outside it.
-        """
+        """Read one patch, see ``patch``."""
         return patch(path)
 
 
@@ -62,16 +58,15 @@ def random_place(name: str, generator: np.random.Generator) -> str:
 
 
 def patch(path: str) -> Image.Image:
-    """Read the patch at a path, RGB 32x32; errors as in ``Source.read``."""
+    """Read the patch at a path, RGB 32x32; LpclipError if it is not inside a photograph."""
     name, _, place = path.partition("@")
     numbers = place.split(",")
     if name in PHOTOGRAPHS and len(numbers) == 3 and all(n.isdecimal() for n in numbers):
         left, top, size = map(int, numbers)
         photograph = _photograph(name)
         if size and left + size <= photograph.width and top + size <= photograph.height:
-            return photograph.resize(
-                (_SIDE, _SIDE), Image.Resampling.BICUBIC, box=(left, top, left + size, top + size)
-            )
+            box = (left, top, left + size, top + size)
+            return photograph.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC, box=box)
     raise LpclipError(
         f"There is no patch '{path}'; a path is china.jpg@left,top,size, inside the photograph."
     )

@@ -73,27 +73,19 @@ class Source:
                         "or a smaller share."
                     )
                 chosen[part.number] = part.first(chosen[part.number], wanted)
-        several = len(self._parts) > 1
         refuse_in_two_parts([(part.where, part.identity) for part in self._parts], chosen)
-        samples = [
-            Sample(
-                f"{number}-{sample.id}" if several else sample.id,
-                f"{number}:{sample.path}",
-                UNLABELLED if self._parts[number].settings.ood else sample.label,
-            )
-            for number, part in enumerate(chosen)
-            for sample in part
-        ]
+        samples = []
+        for number, (part, taken) in enumerate(zip(self._parts, chosen, strict=True)):
+            prefix = f"{number}-" if len(self._parts) > 1 else ""
+            for name, path, label in taken:
+                label = UNLABELLED if part.settings.ood else label
+                samples.append(Sample(f"{prefix}{name}", f"{number}:{path}", label))
         if not samples:
             raise LpclipError("The pool has no images. Raise keep, per_class or n of its parts.")
         return samples
 
     def read(self, path: str) -> Image:
-        """Read an image from the part's source.
-
-        Raises:
-            LpclipError: the path names no part, or no image of it.
-        """
+        """Read an image from the part's source; LpclipError if the path names no part or image."""
         source, inside = self._place(path)
         return source.read(inside)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from lpclip.data.base import UNLABELLED, Sample, size_of_file
 from lpclip.data.label_values import label_index, named_classes, numbers_or_text
@@ -129,17 +128,9 @@ class Source:
         labels = label_index(self._labels(), self.class_names or (), where=self._where(self._label))
         return [s._replace(label=int(n)) for s, n in zip(samples, labels, strict=True)]
 
-    def read(self, path: str) -> Image.Image:
-        """Read an image, RGB, see ``lpclip.data.read_image``."""
-        return read_file(path)
-
-    def encoded(self, path: str) -> bytes:
-        """Read the bytes of a file."""
-        return read_bytes(path)
-
-    def size(self, path: str) -> int:
-        """Return the size of a file in bytes."""
-        return size_of_file(path)
+    read = staticmethod(read_file)
+    encoded = staticmethod(read_bytes)
+    size = staticmethod(size_of_file)
 
     def _labels(self) -> AnyArray:
         assert self._label is not None

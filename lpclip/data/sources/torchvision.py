@@ -25,7 +25,7 @@ from PIL import Image
 from lpclip.data.base import Sample, size_of_file
 from lpclip.data.label_values import label_index, named_classes
 from lpclip.data.read_image import decode, read_file, to_rgb
-from lpclip.errors import BadImageError, LpclipError, did_you_mean
+from lpclip.errors import BadImageError, LpclipError, check_known, did_you_mean
 from lpclip.storage.arrays.base import AnyArray
 
 # Settings of torchvision that `arguments` may not hold: settings of this source, and functions.
@@ -108,13 +108,9 @@ class Source:
 
     def samples(self) -> list[Sample]:
         """Return all rows; a path is ``name[row]``."""
-        labels = label_index(
-            self._labels, self.class_names or (), where=f"torchvision's {self._name}"
-        )
-        return [
-            Sample(f"row-{row:06d}", f"{self._name}[{row}]", int(label))
-            for row, label in enumerate(labels)
-        ]
+        where = f"torchvision's {self._name}"
+        labels = label_index(self._labels, self.class_names or (), where=where)
+        return [Sample(f"row-{i:06d}", f"{self._name}[{i}]", int(y)) for i, y in enumerate(labels)]
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process opens the set itself: it may be large, and its class may be defined here.
@@ -205,13 +201,12 @@ class Source:
         for key in _PAIRS:
             pairs = getattr(self._dataset, key, None)
             if pairs and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
-                candidates.append([pair[1] for pair in pairs])
+                candidates.append([label for _, label in pairs])
         for values in candidates:
-            if values is None or len(values) != n:
-                continue
-            values = values.tolist() if hasattr(values, "tolist") else list(values)
-            if all(self._agrees(row, values[row]) for row in {0, n // 2, n - 1} if n):
-                return values
+            if values is not None and len(values) == n:
+                values = values.tolist() if hasattr(values, "tolist") else list(values)
+                if all(self._agrees(row, values[row]) for row in {0, n // 2, n - 1} if n):
+                    return values
         return None
 
     def _agrees(self, row: int, label: Any) -> bool:
@@ -239,15 +234,10 @@ def _class(name: str) -> Any:
     # Slow to import, and only this kind needs it.
     from torchvision import datasets
 
-    known = {
-        key: value
-        for key in datasets.__all__
-        if inspect.isclass(value := getattr(datasets, key))
-        and issubclass(value, datasets.VisionDataset)
-        and value is not datasets.VisionDataset
-    }
-    if name not in known:
-        raise LpclipError(f"torchvision has no dataset '{name}'. {did_you_mean(name, known)}")
+    base = datasets.VisionDataset
+    found = {key: getattr(datasets, key) for key in datasets.__all__}
+    known = {k: v for k, v in found.items() if inspect.isclass(v) and base in v.__mro__[1:]}
+    check_known(name, known, f"torchvision has no dataset '{name}'.")
     if name in _UNPICKLING:
         raise LpclipError(
             f"torchvision's {name} unpickles a list of its keys from the folder in which it runs, "

@@ -92,10 +92,7 @@ class Source:
             raise LpclipError(next(iter(problems.values())))
         values = numbers_or_text([each.label for each in self._index], self._given_names)
         labels = label_index(values, self.class_names or (), where=self._where)
-        return [
-            Sample(each.id, each.path, int(label))
-            for each, label in zip(self._index, labels, strict=True)
-        ]
+        return [Sample(x.id, x.path, int(y)) for x, y in zip(self._index, labels, strict=True)]
 
     def problems(self) -> dict[str, str]:
         """Return the problem of each sample without image or label, by path."""
@@ -183,7 +180,8 @@ class Source:
         listed = ", ".join(sorted(members))
         if not images:
             raise _IncompleteError(f"{where} has no image among its members {listed}.")
-        advice = "" if len(dotted := _dotted(images)) == len(images) else _NAME_ONE
+        dotted = [ending for ending in images if "." in ending]  # the dot may be of the file's name
+        advice = "" if len(dotted) == len(images) else " Name the ending of one as 'image'."
         raise LpclipError(
             f"{where} has {len(images)} images among its members {listed}.{advice}"
             f"{_ABOUT_DOTS if dotted else ''}"
@@ -212,16 +210,10 @@ class _IncompleteError(LpclipError):
     """A sample without image or label, which may be left out."""
 
 
-_NAME_ONE = " Name the ending of one as 'image'."
 _ABOUT_DOTS = (
     " The key of a sample ends at the first dot of a member's name. If a dot belongs to the names "
     "of images, write the shards again with another character in its place."
 )
-
-
-def _dotted(endings: Iterable[str]) -> list[str]:
-    """Return suffixes with a dot, which may belong to the file name."""
-    return [ending for ending in endings if "." in ending]
 
 
 def _about_dots(members: Iterable[str], ending: str) -> str:
@@ -230,10 +222,7 @@ def _about_dots(members: Iterable[str], ending: str) -> str:
 
 
 def _samples(shard: str) -> Iterator[tuple[str, dict[str, _Place]]]:
-    """Iterate over samples: key, and members by their suffixes in lower case.
-
-    A sample is a run of members with the same key; members without a suffix are ignored.
-    """
+    """Iterate over runs of members with the same key: the key, and members by lower-case suffix."""
     named = ((found, place) for place in _members(shard) if (found := _NAME.fullmatch(place.name)))
     for key, group in groupby(named, key=lambda pair: pair[0][1]):
         members: dict[str, _Place] = {}
