@@ -49,10 +49,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read the one set of CLIP weights in a file, on the CPU.
-
-    Args:
-        path: ``.safetensors``, or a file of ``torch.save`` or ``torch.jit.save``.
+    """Read the one set of CLIP weights in ``.safetensors``, or of ``torch.save`` or ``jit.save``.
 
     Raises:
         LpclipError: a web page or other text, no or several sets of weights, or a model that
@@ -77,11 +74,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def check_bytes(path: Path) -> None:
-    """Refuse text, which a failed download may leave under the name of a checkpoint.
-
-    Raises:
-        LpclipError: a web page, a pointer of Git LFS, or other text.
-    """
+    """Refuse text, such as a web page, which a failed download may leave under a model's name."""
     with path.open("rb") as file:
         start = file.read(_LOOK)
     try:
@@ -111,9 +104,8 @@ def _one_set(path: Path, content: Any) -> tuple[dict[str, Tensor], str]:
     sets = list(_sets(content))
     if len(sets) > 1:
         # The layout of open_clip; next to it may be a second set, such as an average.
-        sets = [
-            one for one in sets if one[0] == ("state_dict",) and one[1] in ("", "module.")
-        ] or sets
+        usual = [s for s in sets if s[0] == ("state_dict",) and s[1] in ("", "module.")]
+        sets = usual or sets
     if len(sets) > 1:
         names = ", ".join(repr(".".join((*place, prefix)).strip(".")) for place, prefix, _ in sets)
         raise LpclipError(
@@ -127,11 +119,7 @@ def _one_set(path: Path, content: Any) -> tuple[dict[str, Tensor], str]:
             f"{_SCALE} (it begins with {names or 'nothing'}). Give the whole model's state_dict."
         )
     (_, prefix, tensors), *_ = sets
-    inside = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
+    inside = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     remark = ""
     if others := [name for name in tensors if not name.startswith(prefix)]:
         more = ", …" if len(others) > 3 else ""
@@ -159,11 +147,8 @@ def _sets(
     for name in tensors:
         prefix = name.removesuffix(_SCALE)
         towers = tuple(f"{prefix}{tower}" for tower in _TOWERS)
-        if (
-            name.endswith(_SCALE)
-            and prefix[-1:] in ("", ".")
-            and any(other.startswith(towers) for other in tensors)
-        ):
+        is_scale = name.endswith(_SCALE) and prefix[-1:] in ("", ".")
+        if is_scale and any(other.startswith(towers) for other in tensors):
             yield place, prefix, tensors
     for name, value in content.items():
         if isinstance(value, Mapping) and len(place) < _DEPTH:
@@ -175,11 +160,8 @@ def _archive(path: Path) -> str | None:
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as file:
-        names = file.namelist()
-    return next(
-        (name.removesuffix("constants.pkl") for name in names if name.endswith("/constants.pkl")),
-        None,
-    )
+        found = [name for name in file.namelist() if name.endswith("/constants.pkl")]
+    return found[0].removesuffix("constants.pkl") if found else None
 
 
 class _Module:
@@ -226,12 +208,8 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, saved: Any) -> Tensor:
         _, dtype, key, *_ = saved
-        stored = self._archive.read(f"{self._folder}data/{key}")
-        return (
-            torch.frombuffer(bytearray(stored), dtype=dtype)
-            if stored
-            else torch.empty(0, dtype=dtype)
-        )
+        stored = bytearray(self._archive.read(f"{self._folder}data/{key}"))
+        return torch.frombuffer(stored, dtype=dtype) if stored else torch.empty(0, dtype=dtype)
 
 
 def _read_torchscript(path: Path, folder: str) -> tuple[dict[str, Tensor], bool | None]:
@@ -242,11 +220,7 @@ def _read_torchscript(path: Path, folder: str) -> tuple[dict[str, Tensor], bool 
             module = unpickler.load()
             code = [archive.read(name) for name in archive.namelist() if name.endswith(".py")]
         # TorchScript also stores the causal mask, which open_clip builds itself.
-        tensors = {
-            name: tensor
-            for name, tensor in _tensors_of(module)
-            if name.rpartition(".")[2] != "attn_mask"
-        }
+        tensors = {k: v for k, v in _tensors_of(module) if k.rpartition(".")[2] != "attn_mask"}
     except Exception as error:  # zip and pickle raise many types for damaged files
         reason = " ".join(str(error).split())[:120]
         raise LpclipError(

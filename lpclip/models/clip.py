@@ -15,7 +15,7 @@ from open_clip.model import convert_weights_to_lp
 from PIL.Image import Image
 from torch import Tensor
 
-from lpclip.errors import LpclipError, did_you_mean
+from lpclip.errors import LpclipError, check_known
 from lpclip.models import tiny
 from lpclip.models.hub import tokenizer
 from lpclip.models.malloc import keep_freed_memory
@@ -62,13 +62,9 @@ class Model:
     precision: str
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """Embed pixels: features ``[B, D]`` float32, not normalised.
+        """Embed pixels ``[B, 3, H, W]``, uint8 or float32 in 0..1: ``[B, D]`` float32.
 
-        Args:
-            pixels: ``[B, 3, H, W]``, uint8, or float32 in 0..1.
-
-        Raises:
-            LpclipError: overflow in the precision.
+        The features are not normalised; LpclipError if they overflow in the precision.
         """
         features = self.features(pixels)
         self.check(features)
@@ -108,10 +104,8 @@ class Model:
 
     @cached_property
     def _normalisation(self) -> tuple[Tensor, Tensor]:
-        mean, std = (
-            torch.tensor(v, device=self.device).view(3, 1, 1) for v in (self.mean, self.std)
-        )
-        return mean, std
+        both = torch.tensor((self.mean, self.std), device=self.device)
+        return both[0].view(3, 1, 1), both[1].view(3, 1, 1)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -151,9 +145,7 @@ class Model:
 def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
     """Load a model for inference; on a CPU, the process then keeps freed memory.
 
-    Args:
-        spec: the model.
-        device: ``auto`` (a GPU if available), or a device name of torch.
+    The device is ``auto``, a GPU if available, or a device name of torch.
 
     Raises:
         LpclipError: unknown architecture, unavailable or wrong weights, or an unavailable device.
@@ -164,12 +156,9 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
             "nothing can be embedded with it. Give its weights as 'pretrained'."
         )
     open_clip.add_model_config(tiny.CONFIG)
-    from_elsewhere = spec.architecture.startswith((HUB, FOLDER))
-    if not from_elsewhere and spec.architecture not in open_clip.list_models():
-        raise LpclipError(
-            f"Model '{spec.name}': open_clip has no architecture '{spec.architecture}'. "
-            f"{did_you_mean(spec.architecture, open_clip.list_models())}"
-        )
+    if not spec.architecture.startswith((HUB, FOLDER)):
+        problem = f"Model '{spec.name}': open_clip has no architecture '{spec.architecture}'."
+        check_known(spec.architecture, open_clip.list_models(), problem)
     place = _device(spec, device)
     clip, preprocess = _create(spec)
     clip = clip.eval().requires_grad_(False)

@@ -15,13 +15,9 @@ if TYPE_CHECKING:
 def load_encoder(
     probes: Path, provenance: Mapping[str, Any], *, checkpoint: Path | None, device: str
 ) -> "Model":
-    """Load the model whose features probes were trained on.
+    """Load the model whose features probes were trained on, by their provenance.
 
-    Args:
-        probes: the file, for errors.
-        provenance: of the probes.
-        checkpoint: weights to load instead of those in the provenance.
-        device: to load it to.
+    A checkpoint takes the place of the weights in the provenance.
 
     Raises:
         LpclipError: it cannot be loaded, or is not the same model.
@@ -56,9 +52,7 @@ def load_encoder(
             f"({provenance['architecture']}), but {pretrained or 'the hub'} holds "
             f"{model.weights}. Give the file of those weights as --model-checkpoint."
         )
-    was, now = (
-        json.loads(text) for text in (provenance.get("preprocessing", "{}"), model.preprocessing)
-    )
+    was, now = json.loads(provenance.get("preprocessing", "{}")), json.loads(model.preprocessing)
     for key in was.keys() & now.keys():
         if was[key] != now[key]:
             raise LpclipError(

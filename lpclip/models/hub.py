@@ -42,10 +42,7 @@ def hub_files(spec: ModelSpec) -> list[tuple[str, tuple[str, ...]]]:
     if spec.architecture.startswith(HUB):
         repository = spec.architecture.removeprefix(HUB)
         return [(repository, (CONFIGURATION,)), (repository, weights)]
-    if (
-        spec.architecture.startswith(FOLDER)
-        and transformers_clip.folder_of(spec.architecture) is not None
-    ):
+    if spec.architecture.startswith(FOLDER) and transformers_clip.folder_of(spec.architecture):
         return []
     if is_tag(spec):
         settings = open_clip.get_pretrained_cfg(spec.architecture, spec.pretrained)
@@ -88,11 +85,7 @@ def missing_on_hub(spec: ModelSpec) -> str:
 
 
 def tokenizer(spec: ModelSpec) -> Any:
-    """Load the model's tokenizer: texts -> token ids ``[B, L]``.
-
-    Raises:
-        LpclipError: it needs a file or a package that is not available.
-    """
+    """Load the model's tokenizer, texts -> ids ``[B, L]``; LpclipError if it is not available."""
     config: Any = None
     try:
         if (folder := transformers_clip.folder_of(spec.architecture)) is not None:

@@ -13,7 +13,7 @@ import open_clip
 from lpclip.errors import LpclipError
 from lpclip.models.spec import FOLDER, HUB, ModelSpec
 
-Shapes = Mapping[str, Sequence[int]]
+Shapes = Mapping[str, Sequence[int]]  # of the tensors of a checkpoint, by open_clip's names
 
 _IMAGE = "visual.positional_embedding"
 _TEXT = ("positional_embedding", "text.positional_embedding")
@@ -26,16 +26,9 @@ _DIFFERS = re.compile(
 
 
 def check_positions(spec: ModelSpec, where: str, shapes: Shapes, clip: Any) -> None:
-    """Refuse weights whose positions open_clip resampled, unless an image size is configured.
+    """Refuse weights with another number of image or text positions than the loaded model.
 
-    Args:
-        spec: the requested model.
-        where: the checkpoint.
-        shapes: of its tensors, by open_clip's names.
-        clip: the loaded model.
-
-    Raises:
-        LpclipError: another number of image or text positions.
+    open_clip resampled the image positions, which is accepted if an image size is configured.
     """
     own = {name: tuple(tensor.shape) for name, tensor in clip.state_dict().items()}
     resampled = _IMAGE in shapes and shapes[_IMAGE][0] != own[_IMAGE][0]
@@ -60,22 +53,13 @@ def check_positions(spec: ModelSpec, where: str, shapes: Shapes, clip: Any) -> N
 
 
 def mismatch(spec: ModelSpec, where: str, shapes: Shapes, error: str) -> str:
-    """Explain an error of open_clip or torch about positions or other shapes; else empty.
-
-    Args:
-        spec: the requested model.
-        where: the checkpoint.
-        shapes: of its tensors, by open_clip's names.
-        error: text of the error.
-    """
+    """Explain an error of open_clip or torch about positions or other shapes; else empty."""
     if _IMAGE in shapes and "shape '[" in error and "is invalid for input" in error:
         return (
             f"{where} holds {shapes[_IMAGE][0] - 1} patches, no square, which do not fit "
             f"{spec.architecture} and cannot be resampled. Name the architecture that it is of."
         )
-    differ = {
-        name: (_numbers(found), _numbers(own)) for name, found, own in _DIFFERS.findall(error)
-    }
+    differ = {name: (_numbers(a), _numbers(b)) for name, a, b in _DIFFERS.findall(error)}
     if list(differ) == [_POOL]:
         found, own = (math.isqrt(shape[0] - 1) for shape in differ[_POOL])
         pixels = _POOL_PIXELS * found
@@ -108,13 +92,9 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _cure(spec: ModelSpec, pixels: int) -> str:
-    own = spec.architecture.startswith((HUB, FOLDER))
-    other = (
-        "or correct it in its configuration"
-        if own
-        else f"or name the architecture{_others(spec, pixels)}"
-    )
-    return f"Set image_size: {pixels}, {other}."
+    if spec.architecture.startswith((HUB, FOLDER)):
+        return f"Set image_size: {pixels}, or correct it in its configuration."
+    return f"Set image_size: {pixels}, or name the architecture{_others(spec, pixels)}."
 
 
 def _others(spec: ModelSpec, pixels: int | None = None) -> str:

@@ -53,17 +53,15 @@ def check_weights(spec: ModelSpec, known: Published) -> None:
     quick = bool(open_clip.get_model_config(spec.architecture).get("quick_gelu"))
     quick = quick or bool(spec.force_quick_gelu)
     tag = _tag_in(spec.pretrained, known)
-    trained = sorted(name for name, settings in known.items() if settings.get("quick_gelu"))
-    if tag is not None and (tag in trained) != quick:
-        do = (
-            "Set force_quick_gelu: true"
-            if tag in trained
-            else "Remove force_quick_gelu, or '-quickgelu' from the architecture"
-        )
+    trained = bool(known.get(tag or "", {}).get("quick_gelu"))
+    if tag is not None and trained != quick:
+        do = "Remove force_quick_gelu, or '-quickgelu' from the architecture"
+        if trained:
+            do = "Set force_quick_gelu: true"
         unless = "" if is_tag else ", or force_quick_gelu: false if the file's name misleads"
         raise LpclipError(
             f"Model '{spec.name}': '{spec.pretrained}' are weights '{tag}', which were trained "
-            f"with{'' if tag in trained else 'out'} QuickGELU, but the model is built "
+            f"with{'' if trained else 'out'} QuickGELU, but the model is built "
             f"with{'' if quick else 'out'} it and would be silently wrong. {do}{unless}."
         )
 
@@ -71,14 +69,7 @@ def check_weights(spec: ModelSpec, known: Published) -> None:
 def check_activation(spec: ModelSpec, where: str, clip: Any, trained: bool | None) -> None:
     """Refuse a model with another activation than its checkpoint states; warn if it states none.
 
-    Args:
-        spec: the requested model; ``force_quick_gelu`` overrides the check.
-        where: the checkpoint.
-        clip: the loaded model.
-        trained: whether the checkpoint states that it was trained with QuickGELU; None if neither.
-
-    Raises:
-        LpclipError: the activations differ.
+    ``trained``: whether it states QuickGELU; None if neither. ``force_quick_gelu`` overrides this.
     """
     if spec.force_quick_gelu is not None:
         return

@@ -37,11 +37,7 @@ class Resampling:
     filter: InterpolationMode
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Resize and crop images of one size to the model's: uint8 ``[n, 3, h, w]``.
-
-        Args:
-            images: uint8 ``[n, 3, H, W]``, on any device.
-        """
+        """Resize and crop images of one size, uint8 ``[n, 3, H, W]``, on any device."""
         height, width = images.shape[-2:]
         if (height, width) == self.crop == self.resized(height, width):
             return images
@@ -71,11 +67,7 @@ class Resampling:
 
 
 def resampling_of(steps: Sequence[Any]) -> Resampling | None:
-    """Return the resizing and cropping of open_clip's preprocessing; None if it is another kind.
-
-    Args:
-        steps: its transforms, the first of which resize and crop.
-    """
+    """Return how the first of open_clip's transforms resize and crop; None for another kind."""
     if not steps or not isinstance(steps[0], Resize) or steps[0].interpolation not in _FILTERS:
         return None
     filter = steps[0].interpolation

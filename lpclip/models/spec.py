@@ -15,7 +15,6 @@ HUB, FOLDER = "hf-hub:", "local-dir:"
 _SAMPLES, _SAMPLE_BYTES = 2048, 4096
 CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")
 
-
 Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
 BatchSize: TypeAlias = Count | Literal["auto"]
 

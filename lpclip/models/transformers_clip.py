@@ -150,11 +150,7 @@ def folder_of(architecture: str) -> Path | None:
 
 
 def weights_in(folder: Path) -> Path:
-    """Return the weights file in a folder saved by transformers.
-
-    Raises:
-        LpclipError: there is none, or the weights are split.
-    """
+    """Return the weights file in a folder saved by transformers; LpclipError if none, or split."""
     for name in _WEIGHTS:
         if (folder / name).is_file():
             return folder / name
@@ -169,9 +165,7 @@ def weights_in(folder: Path) -> Path:
 def open_clip_config(folder: Path) -> dict[str, Any]:
     """Return the equivalent of ``open_clip_config.json`` for a folder saved by transformers.
 
-    Args:
-        folder: with ``config.json`` and, unless the preprocessing is transformers' default,
-            ``preprocessor_config.json``.
+    Without ``preprocessor_config.json``, the preprocessing is transformers' default.
 
     Raises:
         LpclipError: a model that open_clip cannot build identically, or another tokenizer than

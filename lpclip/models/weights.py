@@ -19,16 +19,8 @@ import torch
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME
 
 from lpclip.errors import LpclipError
-from lpclip.models import transformers_clip
+from lpclip.models import hub, transformers_clip
 from lpclip.models.checkpoints import check_bytes, read_checkpoint
-from lpclip.models.hub import (
-    CONFIGURATION,
-    hub_files,
-    is_tag,
-    look_for_hub,
-    missing_extra,
-    missing_on_hub,
-)
 from lpclip.models.positions import check_positions, mismatch
 from lpclip.models.published import check_activation, check_weights, preprocessing, published
 from lpclip.models.spec import FOLDER, HUB, ModelSpec
@@ -38,17 +30,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Read:
-    """The checkpoint that open_clip read, if any.
-
-    Attributes:
-        path: its file; None before it is read.
-        shapes: of its tensors, by open_clip's names, before open_clip changes any.
-        quick_gelu: whether it states that it was trained with QuickGELU; None without a statement.
-        remark: on what was left out.
-    """
+    """The checkpoint that open_clip read, if any."""
 
     path: Path | None = None
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # before open_clip changes any
     quick_gelu: bool | None = None
     remark: str = ""
 
@@ -66,10 +51,10 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
         _check_image_size(spec)
         known = published(spec.architecture)
         check_weights(spec, known)
-        if not is_tag(spec):
+        if not hub.is_tag(spec):
             wanted = preprocessing(spec, known)
-    if hub_files(spec):
-        look_for_hub()
+    if hub.hub_files(spec):
+        hub.look_for_hub()
     read = _Read()
     try:
         if spec.pretrained.endswith(".npz"):  # read by open_clip itself
@@ -89,7 +74,7 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
         where = str(read.path or spec.pretrained or spec.architecture)
         if read.remark:
             log.warning("model '%s': %s", spec.name, read.remark)
-        if not is_tag(spec):
+        if not hub.is_tag(spec):
             check_positions(spec, where, read.shapes, clip)
             check_activation(spec, where, clip, read.quick_gelu)
         _check_finite(where, clip)
@@ -102,11 +87,7 @@ def create(spec: ModelSpec) -> tuple[Any, Any]:
 
 @contextmanager
 def _own_reader(weights: Path | None) -> Iterator[_Read]:
-    """Replace open_clip's reader of checkpoints, which takes only paths, inside the block.
-
-    Args:
-        weights: file to read instead of the one that open_clip finds.
-    """
+    """Replace open_clip's reader of checkpoints, to read the weights, or else what it finds."""
     read, theirs = _Read(), open_clip.factory.load_state_dict
 
     def load_state_dict(path: str, *_: Any, **__: Any) -> dict[str, torch.Tensor]:
@@ -133,7 +114,7 @@ def _built_by_open_clip(spec: ModelSpec) -> Iterator[tuple[str, Path | None]]:
     config = transformers_clip.open_clip_config(folder)
     weights = transformers_clip.weights_in(folder)
     with TemporaryDirectory() as name:
-        (Path(name) / CONFIGURATION).write_text(json.dumps(config))
+        (Path(name) / hub.CONFIGURATION).write_text(json.dumps(config))
         (Path(name) / HF_SAFE_WEIGHTS_NAME).touch()
         yield f"{FOLDER}{name}", weights
 
@@ -164,9 +145,7 @@ def _check_image_size(spec: ModelSpec) -> None:
 def _reason(spec: ModelSpec, read: _Read, error: Exception) -> str:
     """Explain what went wrong with which file, and what to do."""
     text = " ".join(str(error).split())
-    if extra := missing_extra(error):
-        return extra
-    if missing := missing_on_hub(spec):
+    if missing := hub.missing_extra(error) or hub.missing_on_hub(spec):
         return missing
     where = str(read.path or spec.pretrained or spec.architecture.removeprefix(FOLDER))
     if "Weights only load failed" in text and re.search(r"GLOBAL|[Uu]nsupported", text):
@@ -177,14 +156,12 @@ def _reason(spec: ModelSpec, read: _Read, error: Exception) -> str:
     differs = re.search(
         r"((?:Missing|Unexpected) key\(s\) in state_dict: \"[^\"]+\"|pos_embed \w+ changed)", text
     )
-    if differs is None and (sentence := mismatch(spec, where, read.shapes, text)):
-        return sentence
     if differs:
         return (
             f"{where} does not hold the weights of {spec.architecture} "
             f"({differs[1]}). Name the architecture that they are of."
         )
-    return (
+    return mismatch(spec, where, read.shapes, text) or (
         f"{where} cannot be loaded as the weights of {spec.architecture} ({text[:200]}). The file "
         "may be truncated, no checkpoint, or another model's; get it again, or give another."
     )

@@ -22,15 +22,10 @@ TOKEN_IDS = "token_ids"
 
 
 def expand(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the full open_clip state dict of a compact one.
+    """Return the full open_clip state dict of a compact one, float32 (integers as they are).
 
-    Args:
-        state_dict: tensors of a compact file; ``token_ids`` int [T], ascending, and
-            ``token_embedding.weight`` [T, width].
-
-    Returns:
-        The same tensors in float32 (integers as they are), without ``token_ids`` and with
-        ``token_embedding.weight`` [vocabulary, width], zero for tokens outside the training set.
+    ``token_ids``, int [T], ascending, and ``token_embedding.weight`` [T, width] become
+    ``token_embedding.weight`` [vocabulary, width], zero for tokens outside the training set.
 
     Raises:
         LpclipError: ``token_ids`` or the embedding is missing, or they do not match.
@@ -55,16 +50,11 @@ def expand(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_compact(path: Path = WEIGHTS) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read tensors and metadata of a compact file.
-
-    Raises:
-        LpclipError: no such file, or not a complete safetensors file.
-    """
+    """Read tensors and metadata of a compact file; LpclipError without a complete one."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(  # noqa: SIM118
-                file.metadata() or {}
-            )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, dict(file.metadata() or {})
     except FileNotFoundError as error:
         raise LpclipError(f"There is no checkpoint at {path}.") from error
     except (SafetensorError, OSError) as error:
@@ -81,11 +71,8 @@ def write_plain(path: Path, weights: Path = WEIGHTS) -> None:
     """Write the full checkpoint (float16, 6 MB) that open_clip loads without lpclip.
 
     ``open_clip.add_model_config(lpclip.models.tiny.CONFIG)`` first, then
-    ``open_clip.create_model_and_transforms("lpclip-tiny", pretrained=str(path))``.
-
-    Args:
-        path: file to write; name it ``*.safetensors``, by which open_clip recognises the format.
-        weights: compact file to read.
+    ``open_clip.create_model_and_transforms("lpclip-tiny", pretrained=str(path))``. open_clip
+    recognises the format by the name: ``*.safetensors``.
     """
     tensors, metadata = read_compact(weights)
     plain = {
