@@ -5,6 +5,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -128,25 +129,19 @@ def _encode_what_fits(
     views: Sequence[Views],
 ) -> tuple[Callable[[], FloatArray], int]:
     """Run ``_encode``, halving the batch size whenever memory runs out; also return the size."""
+    encode = partial(_encode, pixels, ids, model=model, views=views, shown=shown)
     while True:
         size = parts.batch_size
         try:
-            return _encode(
-                pixels, ids, model=model, views=views, batch_size=size, shown=shown
-            ), size
+            return encode(batch_size=size), size
         except torch.OutOfMemoryError as error:
             if size == 1:
                 raise LpclipError(
                     f"Model '{model.spec.name}': the memory of {model.device} does not hold one "
                     "image at a time. Stop other programs there, or set another device."
                 ) from error
-        parts.batch_size = (size + 1) // 2
-        log.warning(
-            "%s: out of memory with %d images at once, trying %d",
-            model.device,
-            size,
-            parts.batch_size,
-        )
+        parts.batch_size = half = (size + 1) // 2
+        log.warning("%s: out of memory with %d images at once, trying %d", model.device, size, half)
         if model.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -160,18 +155,9 @@ def _encode(
     batch_size: int,
     shown: Progress,
 ) -> Callable[[], FloatArray]:
-    """Start to embed all views of one chunk.
+    """Start to embed all views of one chunk of pixels, uint8 ``[n, 3, H, W]`` on any device.
 
-    Args:
-        pixels: uint8 ``[n, 3, H, W]``, on the device or not.
-        ids: of the n samples.
-        model: the encoder.
-        views: the views of each image.
-        batch_size: images per forward pass.
-        shown: records the time spent on each step.
-
-    Returns:
-        A function that waits for the features, ``[sum of versions, n, D]`` float16.
+    The result is a function that waits for the features, ``[sum of versions, n, D]`` float16.
     """
     if model.device.type == "cuda" and pixels.device.type == "cpu":
         pixels = pixels.pin_memory()

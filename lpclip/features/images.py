@@ -78,10 +78,7 @@ def embed_images(
     checked = {name: _checked(name, one) for name, one in views.items()}
     loaded = load_model(model, device=device)
     index = read_samples(samples, labels=False)
-    passes = [
-        _views(name, settings, seed=seed, size=loaded.image_size)
-        for name, settings in checked.items()
-    ]
+    passes = [_views(name, one, seed=seed, size=loaded.image_size) for name, one in checked.items()]
     settings = dict(source)
     opened = open_source(settings.pop("kind"), settings)
     check_sizes(samples, opened, index)
@@ -99,8 +96,7 @@ def embed_images(
     # Published corruptions are files of their own, embedded unchanged.
     official = len(paths) > len(index)
     made = [_CLEAN] if official else passes
-    starts = range(0, len(index), CHUNK_ROWS)
-    rows = [min(CHUNK_ROWS, len(index) - start) for start in starts]
+    rows = [min(CHUNK_ROWS, len(index) - start) for start in range(0, len(index), CHUNK_ROWS)]
     with (
         resumable_folder(output) as folder,
         Parts(folder, count=len(rows), identity=provenance, batch_size=at_once) as parts,
@@ -126,12 +122,9 @@ def embed_images(
             )
         with shown.spending("write"):
             parts.wait()
+            versions = {view.name: view.versions for view in passes}
             write_features(
-                output,
-                samples=index,
-                versions={view.name: view.versions for view in passes},
-                parts=parts,
-                provenance=provenance,
+                output, samples=index, versions=versions, parts=parts, provenance=provenance
             )
     if timings is not None:
         with atomic_path(timings) as path:
@@ -174,20 +167,16 @@ def _views(name: str, settings: Any, *, seed: int, size: int) -> Views:
 
         return Views(name, settings["versions"], view)
     corrupt = importlib.import_module("lpclip.transforms.corruptions.registry").corrupt
-    parameters, frost_images = settings.parameters, settings.frost_images
-    if parameters == "auto":
-        parameters = "cifar" if size <= LARGEST_CIFAR_PIXELS else "imagenet"
+    options = {"name": name, "parameters": settings.parameters}
+    if settings.parameters == "auto":
+        options["parameters"] = "cifar" if size <= LARGEST_CIFAR_PIXELS else "imagenet"
+    if settings.frost_images:
+        options["frost_images"] = Path(settings.frost_images)
 
     def corruption(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
         severity = settings.severities[version]
-        changed: Tensor = corrupt(
-            pixels,
-            name=name,
-            severity=severity,
-            keys=keys(seed, ids, f"{name}/{severity}").to(pixels.device),
-            parameters=parameters,
-            frost_images=Path(frost_images) if frost_images else None,
-        )
+        of_severity = keys(seed, ids, f"{name}/{severity}").to(pixels.device)
+        changed: Tensor = corrupt(pixels, severity=severity, keys=of_severity, **options)
         return changed
 
     return Views(name, len(settings.severities), corruption)

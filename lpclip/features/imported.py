@@ -73,13 +73,8 @@ def copy_features(
         "dtype": "float16",
     }
     rows = index["path"].astype(int).to_numpy()
-    write_features(
-        output,
-        samples=index,
-        versions={"clean": 0},
-        parts=_halves(values, rows, f"{path}: '{name}'"),
-        provenance=provenance,
-    )
+    parts = _halves(values, rows, f"{path}: '{name}'")
+    write_features(output, samples=index, versions={"clean": 0}, parts=parts, provenance=provenance)
     log.info("copied %d rows of %s", len(index), path)
 
 
@@ -145,9 +140,7 @@ def _model(
         scale = _agreed(arrays.path, "scale", spec.scale, found, SCALE)
         bias = _agreed(arrays.path, "bias", spec.bias, found, BIAS)
     else:
-        from lpclip.models.clip import (
-            load_model,  # imports torch, which the other branch does not need
-        )
+        from lpclip.models.clip import load_model  # imports torch
 
         model = load_model(spec, device="cpu")
         if width != model.width:
@@ -196,9 +189,7 @@ def _halves(values: AnyArray, rows: AnyArray, place: str) -> Iterator[FloatArray
 
 
 def _check(values: AnyArray, rows: AnyArray, place: str) -> None:
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        raise LpclipError(f"{place} has nan or inf in row {rows[~finite][0]}. Remove that row.")
-    zero = ~values.any(axis=1)
-    if zero.any():
-        raise LpclipError(f"{place} has only zeros in row {rows[zero][0]}. Remove that row.")
+    infinite, zero = ~np.isfinite(values).all(axis=1), ~values.any(axis=1)
+    for wrong, what in ((infinite, "nan or inf"), (zero, "only zeros")):
+        if wrong.any():
+            raise LpclipError(f"{place} has {what} in row {rows[wrong][0]}. Remove that row.")

@@ -23,12 +23,8 @@ def in_groups(
 ) -> Iterator[list[_Group]]:
     """Iterate over the results of each chunk, a list with one item per group of rows.
 
-    Args:
-        make: computes the result of a group of rows.
-        chunks: returns an iterator over the chunks, in order.
-        workers: number of processes, which start at once and prefetch; with 0, as many threads as
-            torch uses.
-        ahead: chunks that threads prefetch.
+    Worker processes start at once and prefetch. Without any, as many threads as torch uses stay
+    ``ahead`` of the caller by this number of chunks.
     """
     return _by_processes(make, chunks, workers) if workers else _by_threads(make, chunks, ahead)
 

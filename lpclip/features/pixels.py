@@ -87,11 +87,8 @@ def decoded(
 ) -> Iterator[Tensor | list[BadImageError]]:
     """Iterate over the pixels of chunks, uint8 ``[n, 3, H, W]``, or the bad images of a chunk.
 
-    Args:
-        images: what to decode.
-        chunks: returns an iterator over the chunks, in order.
-        workers: processes that decode ahead of the caller; with 0, as many threads as torch uses,
-            while the caller waits, so that they do not compete with the encoder for cores.
+    Worker processes decode ahead of the caller. Without any, as many threads as torch uses decode
+    while the caller waits, so that they do not compete with the encoder for cores.
 
     Raises:
         LpclipError: an error that does not concern an image.
@@ -108,18 +105,7 @@ def decoded(
 def decoded_on(
     device: torch.device, images: Images, chunks: _Chunks, resample: Resampling, *, workers: int
 ) -> Iterator[Tensor | list[BadImageError]]:
-    """As ``decoded``, but always prefetching, and resized on the device.
-
-    Args:
-        device: holds the pixels.
-        images: what to decode.
-        chunks: returns an iterator over the chunks, in order.
-        resample: resizing and cropping, as ``images`` does it.
-        workers: processes that decode; with 0, as many threads as torch uses.
-
-    Raises:
-        LpclipError: an error that does not concern an image.
-    """
+    """As ``decoded``, but always prefetching, and resized on the device as ``images`` does it."""
     on_cuda = device.type == "cuda"
     # A worker process must not use the GPU.
     make = partial(_packed, images, pinned=on_cuda and not workers)
@@ -188,15 +174,13 @@ def _stacked(images: Images, rows: range) -> Tensor | list[LpclipError]:
 
 
 def _packed(images: Images, rows: range, *, pinned: bool) -> _Packed | list[LpclipError]:
-    """Return the images of some rows in one block of memory, or all their errors.
-
-    Pinned memory is copied to a GPU asynchronously, and torch reuses it.
-    """
+    """Return the images of some rows in one block of memory, or all their errors."""
     items = [images.at_own_size(row) for row in rows]
     if errors := _errors_among(items):
         return errors
     pixels = [item for item in items if isinstance(item, Tensor)]
     parts = [image.reshape(-1).numpy() for image in pixels]
+    # Pinned memory is copied to a GPU asynchronously, and torch reuses it.
     values = torch.empty(sum(map(len, parts)), dtype=torch.uint8, pin_memory=pinned)
     np.concatenate(parts, out=values.numpy())  # in this thread: torch would use several
     return _Packed(values, [(image.shape[0], image.shape[1]) for image in pixels])

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, compress, pairwise
 from typing import Any
 
 import numpy as np
@@ -67,13 +67,13 @@ def embed_text(
             "each class needs one, and none may be empty."
         )
     loaded = load_model(model, device=device)
-    where = f"model '{model.name}'"
     features = text_features(loaded, texts, names=class_names)
-
-    def reason(first: int, second: int) -> str:
-        return _why_same(loaded, texts[first], texts[second])
-
-    check_distinct(features, class_names, where=where, reason=reason)
+    check_distinct(
+        features,
+        class_names,
+        where=f"model '{model.name}'",
+        reason=lambda first, second: _why_same(loaded, texts[first], texts[second]),
+    )
     provenance = {
         **loaded.provenance,
         "precision": "fp32",
@@ -100,12 +100,8 @@ def text_features(
 
     As ``open_clip.build_zero_shot_classifier``, for any number of texts per class. Batches are
     encoded in parallel, each by one thread: with several threads per batch, the rounding, and so
-    every later result, would depend on their number.
-
-    Args:
-        model: the encoder.
-        texts: C lists.
-        names: of the C classes, to warn of truncated texts; no warning without them.
+    every later result, would depend on their number. Given the names of the classes, it warns of
+    truncated texts.
     """
     flat = list(chain.from_iterable(texts))
     batches = [flat[start : start + _BATCH] for start in range(0, len(flat), _BATCH)]
@@ -134,25 +130,16 @@ def _warn_of_cut(
     empty = model.tokenizer([""])[0]
     full = (tokens[:, -2:] != empty[-2:]).any(dim=1).tolist()
     length = tokens.shape[1]
-    of_class = chain.from_iterable(
-        [(name, text) for text in own] for name, own in zip(names, texts, strict=True)
-    )
+    of_class = ((name, text) for name, own in zip(names, texts, strict=True) for text in own)
     counted = [
-        (name, text, token_count(model.tokenizer, text))
-        for (name, text), is_full in zip(of_class, full, strict=True)
-        if is_full
+        (name, text, token_count(model.tokenizer, text)) for name, text in compress(of_class, full)
     ]
     found = [each for each in counted if each[2] > length]
     warn_of_cut(found, where=f"model '{model.spec.name}'", length=length, total=len(full))
 
 
 def token_count(tokenizer: Any, text: str) -> int:
-    """Return the number of tokens of a text before truncation, with start and end tokens.
-
-    Args:
-        tokenizer: of open_clip.
-        text: one text.
-    """
+    """Return the number of tokens of a text before truncation, with start and end tokens."""
     if isinstance(tokenizer, open_clip.SimpleTokenizer):
         return len(tokenizer.encode(text)) + 2
     # The other two wrap a tokenizer of transformers and preprocess the text in their own way.

@@ -73,14 +73,7 @@ def check_distinct(
 def warn_of_cut(
     found: Sequence[tuple[str, str, int]], *, where: str, length: int, total: int
 ) -> None:
-    """Warn of prompts that are longer than the model's context.
-
-    Args:
-        found: class, prompt and number of tokens of each.
-        where: what embeds them, for the message.
-        length: tokens that the model takes.
-        total: number of prompts.
-    """
+    """Warn of prompts, each with class and number of tokens, longer than the model's context."""
     if not found:
         return
     shown = "; ".join(
