@@ -23,13 +23,8 @@ _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,9}")
 def named_classes(values: AnyArray, names: Sequence[Any] | None, *, where: str) -> list[str]:
     """Return the class names: the given ones, or derived from the labels.
 
-    Args:
-        values: ``[N]``, whole numbers or text; ``""`` and -1 mean no label.
-        names: as given by the user.
-        where: what holds the labels, for errors.
-
-    Returns:
-        The given names. Without names: text in alphabetical order; numbers from 0 to the largest.
+    Labels ``[N]`` are whole numbers or text; ``""`` and -1 mean no label. Without names, text is
+    in alphabetical order; numbers go from 0 to the largest.
 
     Raises:
         LpclipError: an empty or repeated name, labels of another type, or a number too large for a
@@ -66,17 +61,12 @@ def named_classes(values: AnyArray, names: Sequence[Any] | None, *, where: str) 
 
 
 def label_index(values: AnyArray, names: Sequence[str], *, where: str) -> IntArray:
-    """Return the class index of every label, ``[N]``; -1 for none.
+    """Return the class index of every label ``[N]``, a whole number or name; -1 for none.
 
-    Args:
-        values: ``[N]``, whole numbers (indices) or text (names).
-        names: of the classes.
-        where: what holds the labels, for errors.
+    Warns of labels that start at 1, which may count from 1 by mistake.
 
     Raises:
         LpclipError: a label that is not a class.
-
-    Warns of labels that start at 1, which may count from 1 by mistake.
     """
     values = _checked(values, where)
     if values.dtype.kind != "U":

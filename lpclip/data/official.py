@@ -21,15 +21,10 @@ def official_corruptions(source: Source) -> Sequence[str]:
 def paths_of_views(
     source: Source, paths: Sequence[str], views: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Return the paths of all images to read for some views.
+    """Return the paths of all images to read for some views, by name, of N samples.
 
-    Args:
-        source: of the dataset.
-        paths: of its N samples.
-        views: name -> settings; with ``official``, published versions at these severities.
-
-    Returns:
-        The N paths; for published corruptions N paths per version, version by version.
+    These are the N paths, or for published corruptions, whose settings hold ``official``, N paths
+    per severity, version by version.
 
     Raises:
         LpclipError: the source lacks these published corruptions, or they are mixed with other

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,9 +88,9 @@ class OpenPart:
 
     def identity(self, path: str) -> Hashable:
         """Return the file and the position in it, or else the source and its path."""
-        if (identity := getattr(self.source, "identity", None)) is not None:  # of a pool in a pool
-            key: Hashable = identity(path)
-            return key
+        identity: Callable[[str], Hashable] | None = getattr(self.source, "identity", None)
+        if identity is not None:  # of a pool in a pool
+            return identity(path)
         if whole := file_identity(path):
             return whole
         inside = place_identity(path)
