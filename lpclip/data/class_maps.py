@@ -117,10 +117,10 @@ def read_class_map(class_map: ClassMap) -> dict[str, str]:
 
 def _json_rows(text: str, place: str) -> list[list[str]]:
     # As pairs, to find repeated folders: a dictionary keeps only the last.
-    found = parse_json(text, pairs=lambda pairs: [list(pair) for pair in pairs])
+    found: list[list[str]] = parse_json(text, pairs=lambda pairs: [list(pair) for pair in pairs])
     if not text.lstrip().startswith("{"):
         raise LpclipError(f"{place} must be an object of folders and names.")
-    return [[folder, _name(name, place)] for folder, name in found]
+    return found
 
 
 def _csv_rows(path: Path) -> list[list[str]]:

@@ -66,11 +66,7 @@ class Labels:
 
 
 def read_labels(samples: Path, class_names: Sequence[str]) -> Labels:
-    """Read from its index the labels of a dataset whose classes are among the benchmark's.
-
-    Raises:
-        LpclipError: the dataset has no classes, or one that the benchmark lacks.
-    """
+    """Read a dataset's labels from its index; LpclipError if the benchmark lacks a class of it."""
     names = class_names_of(read_provenance(samples, kind="samples"))
     if names is None:
         raise LpclipError(f"{samples} has no labels.")

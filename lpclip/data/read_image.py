@@ -97,11 +97,7 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
-    """Convert uint8 ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]`` to an image, RGB.
-
-    Raises:
-        LpclipError: an array of another shape or type.
-    """
+    """Convert uint8 ``[H, W]`` or ``[H, W, C]`` with C of 1, 3 or 4 (grey, RGB, RGBA) to RGB."""
     grey = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     known = grey.ndim == 2 or (grey.ndim == 3 and grey.shape[2] in (3, 4))
     if array.dtype != np.uint8 or not known or not array.size:

@@ -20,11 +20,7 @@ Identity = tuple[object, ...]  # of a file, and a place inside it
 
 
 def refuse_same_file(paths: Sequence[str], names: Sequence[str], *, where: str) -> None:
-    """Refuse paths of which two resolve to the same file; paths without a file are ignored.
-
-    Raises:
-        LpclipError: the first two, by the names that the user gave them.
-    """
+    """Refuse paths, with names for the error, of which two resolve to the same existing file."""
     if found := first_pair(map(file_identity, paths)):
         first, second = (names[row] for row in found)
         raise LpclipError(
@@ -34,11 +30,7 @@ def refuse_same_file(paths: Sequence[str], names: Sequence[str], *, where: str) 
 
 
 def refuse_repeated(samples: Sequence[Sample], *, where: str) -> None:
-    """Refuse samples with repeated ids or paths, or with an id as long as a file.
-
-    Raises:
-        LpclipError: the first two, by path or id.
-    """
+    """Refuse samples with repeated ids or paths, or with an id or path as long as a file."""
     if found := first_pair(sample.id for sample in samples):
         first, second = (samples[row] for row in found)
         raise LpclipError(
@@ -65,9 +57,7 @@ def refuse_in_two_parts(
 ) -> None:
     """Refuse parts of a pool that contain the same image, from one source or from shared files.
 
-    Args:
-        parts: name of each part, and a function from a path to the identity of its image.
-        samples: of each part.
+    A part has a name, a function from a path to the identity of its image, and samples.
     """
     seen: dict[Hashable, tuple[str, Sample]] = {}
     for (where, identity), taken in zip(parts, samples, strict=True):

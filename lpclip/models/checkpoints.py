@@ -34,18 +34,11 @@ _LOOK = 1024
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Content of a checkpoint file.
+    """Content of a checkpoint file."""
 
-    Attributes:
-        tensors: by open_clip's names.
-        quick_gelu: whether the file, or the configuration next to it, names QuickGELU; None if
-            neither states it.
-        remark: on tensors of the file that were left out; empty if none.
-    """
-
-    tensors: dict[str, Tensor]
-    quick_gelu: bool | None = None
-    remark: str = ""
+    tensors: dict[str, Tensor]  # by open_clip's names
+    quick_gelu: bool | None = None  # None if neither the file nor a configuration states it
+    remark: str = ""  # on tensors of the file that were left out
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

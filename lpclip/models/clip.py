@@ -33,33 +33,22 @@ class Model:
     """A loaded CLIP model, frozen. Text is always encoded in float32.
 
     Attributes:
-        spec: the requested model.
-        clip: the open_clip model.
-        encode_image: its image encoder, compiled or not.
         to_pixels: PIL image -> float32 ``[3, H, W]`` in 0..1: open_clip's own preprocessing
             without the normalisation, which comes after views and corruptions.
-        mean: per channel.
-        std: per channel.
-        preprocessing: open_clip's description of the preprocessing, as JSON.
-        scale: factor of the cosines.
-        bias: of the logits (0 for most models).
-        weights: hash of all tensors, 16 hexadecimal digits.
-        device: where it runs.
-        precision: of the image encoder: ``fp32``, ``bf16`` or ``fp16``.
     """
 
     spec: ModelSpec
-    clip: Any
-    encode_image: Callable[[Tensor], Tensor]
+    clip: Any  # of open_clip
+    encode_image: Callable[[Tensor], Tensor]  # compiled or not
     to_pixels: Any
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    preprocessing: str
-    scale: float
-    bias: float
-    weights: str
+    preprocessing: str  # described by open_clip, as JSON
+    scale: float  # of the cosines
+    bias: float  # of the logits
+    weights: str  # hash of all tensors, 16 hexadecimal digits
     device: torch.device
-    precision: str
+    precision: str  # of the image encoder: fp32, bf16 or fp16
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Embed pixels ``[B, 3, H, W]``, uint8 or float32 in 0..1: ``[B, D]`` float32.

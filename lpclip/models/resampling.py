@@ -24,17 +24,11 @@ _BITS = 22
 
 @dataclass(frozen=True)
 class Resampling:
-    """Resize, then crop the middle.
+    """Resize, then crop the middle."""
 
-    Attributes:
-        resize: the short side in pixels, or height and width.
-        crop: height and width.
-        filter: bicubic or bilinear.
-    """
-
-    resize: int | tuple[int, int]
-    crop: tuple[int, int]
-    filter: InterpolationMode
+    resize: int | tuple[int, int]  # the short side in pixels, or height and width
+    crop: tuple[int, int]  # height and width
+    filter: InterpolationMode  # bicubic or bilinear
 
     def __call__(self, images: Tensor) -> Tensor:
         """Resize and crop images of one size, uint8 ``[n, 3, H, W]``, on any device."""

@@ -54,11 +54,7 @@ class Source:
         return self._folder(self.corruptions[0], SEVERITIES[0]).class_names or ()
 
     def samples(self) -> list[Sample]:
-        """Return every image, by its path inside a severity's folder.
-
-        Raises:
-            LpclipError: a corruption or severity has different images.
-        """
+        """Return every image, by its path inside a severity's folder; all must have the same."""
         samples = self._inside(self.corruptions[0], SEVERITIES[0])
         wanted = {sample.path for sample in samples}
         for name, severity in product(self.corruptions, SEVERITIES):

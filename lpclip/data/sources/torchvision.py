@@ -25,7 +25,7 @@ from PIL import Image
 from lpclip.data.base import Sample, size_of_file
 from lpclip.data.label_values import label_index, named_classes
 from lpclip.data.read_image import decode, read_file, to_rgb
-from lpclip.errors import BadImageError, LpclipError, check_known, did_you_mean
+from lpclip.errors import BadImageError, LpclipError, check_known
 from lpclip.storage.arrays.base import AnyArray
 
 # Settings of torchvision that `arguments` may not hold: settings of this source, and functions.
@@ -81,9 +81,8 @@ class Source:
         self._arguments = dict(arguments or {})
         known = _parameters(self._class)
         for key in self._arguments:
-            if key not in known or key in _NOT_ARGUMENTS:
-                hint = did_you_mean(key, [n for n in known if n not in _NOT_ARGUMENTS])
-                raise LpclipError(f"arguments: torchvision's {name} has no '{key}'. {hint}")
+            problem = f"arguments: torchvision's {name} has no '{key}'."
+            check_known(key, known - _NOT_ARGUMENTS, problem)
         if download and "download" not in known:
             raise LpclipError(f"download: torchvision cannot download {name}. {self._how}")
         if "root" in known:

@@ -104,11 +104,9 @@ class Source:
 
     def encoded(self, path: str) -> bytes:
         """Read the member at a position in a shard."""
-        found = _PATH.fullmatch(path)
-        if not found:
-            raise LpclipError(
-                f"There is no image '{path}'; a path is shard.tar::member@offset:size."
-            )
+        if not (found := _PATH.fullmatch(path)):
+            place = "shard.tar::member@offset:size"
+            raise LpclipError(f"There is no image '{path}'; a path is {place}.")
         shard, _, offset, size = found.groups()
         try:
             with Path(shard).open("rb") as file:
@@ -156,10 +154,7 @@ class Source:
             path = f"{shard}::{place.name}@{place.offset}:{place.size}"
             if self._label is not None:
                 if self._label not in members:
-                    raise _IncompleteError(
-                        f"{where} has no member '{self._label}' for its label. "
-                        f"{did_you_mean(self._label, members)}{_about_dots(members, self._label)}"
-                    )
+                    raise _no_member(f"'{self._label}' for its label", self._label, members, where)
                 file.seek(members[self._label].offset)
                 label = _label(file.read(members[self._label].size), self._field, where)
         except _IncompleteError as error:
@@ -170,10 +165,7 @@ class Source:
         if self._image is not None:
             if self._image in members:
                 return self._image
-            raise _IncompleteError(
-                f"{where} has no member '{self._image}'. {did_you_mean(self._image, members)}"
-                f"{_about_dots(members, self._image)}"
-            )
+            raise _no_member(f"'{self._image}'", self._image, members, where)
         images = [ending for ending in members if f".{ending.rpartition('.')[2]}" in ENDINGS]
         if len(images) == 1:
             return images[0]
@@ -216,9 +208,11 @@ _ABOUT_DOTS = (
 )
 
 
-def _about_dots(members: Iterable[str], ending: str) -> str:
-    """Explain dots in names if a member has the suffix after another dot."""
-    return _ABOUT_DOTS if any(m.endswith(f".{ending}") for m in members) else ""
+def _no_member(what: str, ending: str, members: Iterable[str], where: str) -> _IncompleteError:
+    """Explain dots in names, too, if a member has the suffix after another dot."""
+    dots = _ABOUT_DOTS if any(member.endswith(f".{ending}") for member in members) else ""
+    hint = did_you_mean(ending, members)
+    return _IncompleteError(f"{where} has no member {what}. {hint}{dots}")
 
 
 def _samples(shard: str) -> Iterator[tuple[str, dict[str, _Place]]]:
@@ -273,10 +267,10 @@ def _label(data: bytes, field: str | None, where: str) -> str | None:
         values = parse_json(text)
     except ValueError as error:
         raise _IncompleteError(f"{where}: its label cannot be read ({error}).") from error
-    if not isinstance(values, dict) or field not in values:
-        known = values if isinstance(values, dict) else ()
+    known = values if isinstance(values, dict) else {}
+    if field not in known:
         raise _IncompleteError(f"{where} has no field '{field}'. {did_you_mean(field, known)}")
-    value = values[field]
+    value = known[field]
     if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
         raise _IncompleteError(
             f"{where}: '{field}' is {str(value)[:50]}, but a label is text or a whole number."

@@ -74,13 +74,8 @@ def weak(
 ) -> Tensor:
     """Crop a part of the image, shift it a little, resize it to the same size; same type and shape.
 
-    Args:
-        images: float32 [B, 3, H, W] in [0, 1].
-        keys: int64 [B], from `lpclip.utils.rng.keys`.
-        shift: maximum shift along each axis, as a fraction of the side; pixels outside repeat the
-            border.
-        smallest_crop: minimum side of the crop, as a fraction of the side.
-        flips: allowed flips, of `FLIPS`.
+    Images are float32 [B, 3, H, W] in [0, 1], keys int64 [B] from `lpclip.utils.rng.keys`. The
+    settings are those of `Weak`, flips of `FLIPS`; pixels outside repeat the border.
     """
     for flip in flips:
         check_known(flip, FLIPS, f"Unknown flip '{flip}'.")
