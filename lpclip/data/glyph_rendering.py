@@ -50,17 +50,10 @@ class Style(NamedTuple):
 
 
 def render(masks: Tensor, generator: Generator) -> tuple[Tensor, Style]:
-    """Render training images of the embedded CLIP.
+    """Render training images of the embedded CLIP, float32 [B, 3, 32, 32] in 0..1, with style.
 
     Stroke width, affine and elastic distortion, colours, polarity, uneven backgrounds, low
-    resolution and noise are sampled for each image.
-
-    Args:
-        masks: float32 [B, 48, 48] in 0..1, from ``glyphs()``.
-        generator: source of everything random.
-
-    Returns:
-        Images float32 [B, 3, 32, 32] in 0..1, and their style.
+    resolution and noise are sampled for each of the masks, float32 [B, 48, 48] in 0..1.
     """
     n = len(masks)
     style = _draw_style(n, generator)
@@ -85,19 +78,11 @@ def render(masks: Tensor, generator: Generator) -> tuple[Tensor, Style]:
 def render_low_resolution(
     masks: Tensor, generator: Generator, *, distortion: float = 1.0
 ) -> Tensor:
-    """Render grey 8x8 images like the optical digits of UCI and scikit-learn.
+    """Render float32 masks [B, 48, 48] like the optical digits of UCI: uint8 [B, 8, 8] in 0..16.
 
     A distorted bitmap of 32x32 pixels, cut to its ink and enlarged to the full height (or to 28
     pixels of width, whichever is reached first), counted in blocks of 4x4 pixels (Alpaydin and
-    Kaynak 1998).
-
-    Args:
-        masks: float32 [B, 48, 48] in 0..1.
-        generator: source of everything random.
-        distortion: factor on all geometric distortions; 0 keeps the printed shape.
-
-    Returns:
-        uint8 [B, 8, 8] in 0..16.
+    Kaynak 1998). A factor of 0 on all geometric distortions keeps the printed shape.
     """
     canvas = distort(
         vary_stroke(masks, generator), generator, size=64, distortion=distortion, spread=0.0

@@ -49,15 +49,10 @@ def check_sizes(index: Path, source: Source, samples: pd.DataFrame) -> None:
 def changed_image(index: Path, source: Source, *, at_most: int = AT_START) -> str | None:
     """Describe how the images of a source changed since the index was made; None if they did not.
 
-    Images may be deleted once they are embedded; replaced and new images count as changes.
-
-    Args:
-        index: an index of the source; one without sizes is not checked.
-        source: of the images; one with the attribute ``size_takes_long`` is left to
-            ``check_sizes``.
-        at_most: number of images to check, evenly spaced. A source with the attribute
-            ``lists_quickly`` is also listed if the index is no longer than this, or if images
-            are missing.
+    Images may be deleted once they are embedded; replaced and new images count as changes. An index
+    without sizes is not checked, and a source with the attribute ``size_takes_long`` is left to
+    ``check_sizes``. One that ``lists_quickly`` is also listed if the index is no longer than
+    ``at_most``, the number of images to check, or if images are missing.
     """
     if not hasattr(source, "size") or getattr(source, "size_takes_long", False):
         return None

@@ -21,7 +21,7 @@ def official_corruptions(source: Source) -> Sequence[str]:
 def paths_of_views(
     source: Source, paths: Sequence[str], views: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Return the paths of all images to read for some views, by name, of N samples.
+    """Return the paths of all images to read for the views (name -> settings) of N samples.
 
     These are the N paths, or for published corruptions, whose settings hold ``official``, N paths
     per severity, version by version.

@@ -29,12 +29,8 @@ def check_distinct(
     """Refuse classes with the same text features, and warn of those with nearly the same.
 
     Classes with the same name, like two pairs of ImageNet's published names, only cause a warning.
-
-    Args:
-        features: ``[C, D]``, of unit length.
-        names: of the C classes.
-        where: what holds the features, for messages.
-        reason: explains in a sentence why two classes, given by index, have the same features.
+    The features are ``[C, D]``, of unit length; ``reason`` explains in a sentence why two classes,
+    given by index, have the same.
 
     Raises:
         LpclipError: classes with different names have the same features.

@@ -96,10 +96,9 @@ def tokenizer(spec: ModelSpec) -> Any:
             look_for_hub()
         return open_clip.get_tokenizer(spec.architecture)
     except Exception as error:
-        name = (config or {}).get("text_cfg", {}).get("hf_tokenizer_name")
         place = spec.architecture.removeprefix(FOLDER).removeprefix(HUB)
-        if name and not spec.architecture.startswith(FOLDER):
-            place = name
+        if not spec.architecture.startswith(FOLDER):
+            place = (config or {}).get("text_cfg", {}).get("hf_tokenizer_name") or place
         raise LpclipError(
             f"Model '{spec.name}': {missing_extra(error) or _no_tokenizer(place, error)}"
         ) from error

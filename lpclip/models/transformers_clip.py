@@ -282,8 +282,6 @@ def _preprocessing(folder: Path, image_size: int) -> dict[str, Any]:
         )
     resample = given.get("resample", 3)
     _check(path, "resample", resample, tuple(_INTERPOLATION))
-    found = {"interpolation": _INTERPOLATION[resample]}
-    found["resize_mode"] = "squash" if squashed else "shortest"
-    return found | {
-        key: given[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in given
-    }
+    found = {key: given[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in given}
+    mode = "squash" if squashed else "shortest"
+    return {"interpolation": _INTERPOLATION[resample], "resize_mode": mode, **found}

@@ -122,8 +122,7 @@ def _built_by_open_clip(spec: ModelSpec) -> Iterator[tuple[str, Path | None]]:
 def _check_finite(where: str, clip: Any) -> None:
     tensors = {k: v for k, v in clip.state_dict().items() if v.is_floating_point()}
     # A sum needs no extra memory, and is finite only if all its terms are.
-    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.sum())]
-    broken = [name for name in broken if not torch.isfinite(tensors[name]).all()]
+    broken = [k for k, v in tensors.items() if not (v.sum().isfinite() or v.isfinite().all())]
     if broken:
         raise LpclipError(
             f"{where} holds nan or infinite numbers in {len(broken)} of {len(tensors)} tensors "

@@ -46,11 +46,10 @@ def line_blur(images: Tensor, angles: Tensor, *, radius: float, sigma: float) ->
     directions = torch.stack([radians.sin(), radians.cos()], dim=1)
     offsets = (directions[:, :, None] * steps - 0.5).ceil().long()  # [B, (y, x), taps]
 
-    height, width = images.shape[-2:]
     reach = int(offsets.abs().max())
     padded = F.pad(images, (reach, reach, reach, reach), mode="replicate")
     blur = _sum_of_gathered if images.is_cuda else _sum_of_slices
-    return blur(padded, offsets + reach, weights.tolist(), torch.Size([height, width]))
+    return blur(padded, offsets + reach, weights.tolist(), images.shape[-2:])
 
 
 def imagemagick_levels(images: Tensor) -> Tensor:

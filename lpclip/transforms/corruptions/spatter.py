@@ -35,8 +35,7 @@ def spatter(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:
     # Above one, the 8-bit numbers of the reference wrap around.
     levels = liquid.mul(255).floor_().remainder_(256)
     shine = levels * _relief(levels)
-    peak = shine.amax(dim=(2, 3), keepdim=True)
-    cover = shine / peak.clamp(min=1e-6) * strength
+    cover = shine / shine.amax(dim=(2, 3), keepdim=True).clamp(min=1e-6) * strength
     return images + cover * _colour(_WATER, images)
 
 
@@ -80,9 +79,7 @@ def canny(levels: Tensor, *, low: float, high: float) -> Tensor:
 
 def _relief(levels: Tensor) -> Tensor:
     """Shading of the drops from the distance to their edges: [B, 1, H, W], 8-bit numbers."""
-    distance = _distance(canny(levels, low=50, high=150))
-    distance = _box(distance).floor_()
-    distance = _equalise(distance)
+    distance = _equalise(_box(_distance(canny(levels, low=50, high=150))).floor_())
     padded = F.pad(distance, (1, 1, 1, 1), mode="reflect")
     height, width = levels.shape[-2:]
     relief = torch.zeros_like(distance)
