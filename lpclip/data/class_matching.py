@@ -110,18 +110,21 @@ def match_classes(names: Sequence[str], class_names: Sequence[str]) -> Groups:
     if list(names) == list(class_names):
         return tuple((index,) for index in range(len(names)))
     parts = [name.split(ALTERNATIVES) for name in names]
-    places = _places([part for alternatives in parts for part in alternatives], class_names)
-    groups = []
-    for alternatives in parts:
-        for part in alternatives:
-            if part not in places:
-                raise LpclipError(_not_found(part, class_names))
-        groups.append(tuple(places[part] for part in alternatives))
-    found = [index for group in groups for index in group]
+    flat = [part for alternatives in parts for part in alternatives]
+    places = _places(flat, class_names)
+    for part in flat:
+        if part not in places:
+            near = get_close_matches(part, class_names, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise LpclipError(
+                f"its class '{part}' is not among the benchmark's {len(class_names)} class names "
+                f"({listed(class_names)}).{hint}"
+            )
+    found = [places[part] for part in flat]
     if repeated := {index for index in found if found.count(index) > 1}:
         twice = class_names[min(repeated)]
         raise LpclipError(f"several of its classes are the class '{twice}'. Use 'class_map'.")
-    return tuple(groups)
+    return tuple(tuple(places[part] for part in alternatives) for alternatives in parts)
 
 
 def check_same_images(official: Path, test: Path, class_names: Sequence[str]) -> None:
@@ -166,11 +169,10 @@ def group_logits(logits: FloatArray, groups: Groups) -> FloatArray:
 def _places(names: Sequence[str], class_names: Sequence[str]) -> Mapping[str, int]:
     """Return the benchmark class of each name that has one."""
     plain = len({_folded(name) for name in class_names}) < len(set(class_names))
-    keys = [name if plain else _folded(name) for name in class_names]
-    known = {key: index for index, key in enumerate(keys)}
-    places = {
-        name: known[key] for name in names if (key := name if plain else _folded(name)) in known
-    }
+    key = str if plain else _folded
+    keys = [key(name) for name in class_names]
+    known = {name: index for index, name in enumerate(keys)}
+    places = {name: known[key(name)] for name in names if key(name) in known}
     for name, index in places.items():
         if keys.count(keys[index]) > 1:
             raise LpclipError(
@@ -199,19 +201,9 @@ def _places(names: Sequence[str], class_names: Sequence[str]) -> Mapping[str, in
 
 
 def _file_names(samples: Path) -> list[str]:
-    """Return the last part of every path."""
     return [str(path).rpartition("/")[2] for path in read_samples(samples, labels=False)["path"]]
 
 
 def _folded(name: str) -> str:
     # Apple's file systems store accents as separate characters, keyboards do not type them so.
     return unicodedata.normalize("NFC", re.sub(r"[\s_-]+", " ", name).strip().casefold())
-
-
-def _not_found(name: str, class_names: Sequence[str]) -> str:
-    near = get_close_matches(name, class_names, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return (
-        f"its class '{name}' is not among the benchmark's {len(class_names)} class names "
-        f"({listed(class_names)}).{hint}"
-    )

@@ -115,33 +115,24 @@ def _reasons(
             f"{incomplete[0]} Of {len(samples):,} samples, {len(incomplete):,} are incomplete. "
             f"Complete them, or set on_bad_image: skip for the dataset '{dataset}'."
         )
-    reasons = [
-        _ODD_NAME if _is_odd(sample) else problems.get(sample.path, "") for sample in samples
-    ]
+    reasons = [_ODD_NAME if _is_odd(one) else problems.get(one.path, "") for one in samples]
     if skip:
         paths = [one.path for one, reason in zip(samples, reasons, strict=True) if not reason]
         found = iter(reasons_unreadable(source, paths, workers=workers))
         reasons = [reason or next(found) for reason in reasons]
-    bad = [
-        BadImageError(_printable(sample.path), reason)
-        for sample, reason in zip(samples, reasons, strict=True)
-        if reason
-    ]
+    pairs = zip(samples, reasons, strict=True)
+    bad = [BadImageError(_printable(one.path), reason) for one, reason in pairs if reason]
     if bad and not skip:
-        raise bad_images(
-            bad, f"Rename them, or set on_bad_image: skip for the dataset '{dataset}'."
-        )
+        advice = f"Rename them, or set on_bad_image: skip for the dataset '{dataset}'."
+        raise bad_images(bad, advice)
     if len(bad) == len(samples):
         raise bad_images(bad, f"No image of the dataset '{dataset}' is left.")
     return reasons
 
 
 def _skipped(samples: Sequence[Sample], reasons: Sequence[str]) -> pd.DataFrame:
-    rows = [
-        (_printable(sample.id), _printable(sample.path), reason)
-        for sample, reason in zip(samples, reasons, strict=True)
-        if reason
-    ]
+    pairs = zip(samples, reasons, strict=True)
+    rows = [(_printable(one.id), _printable(one.path), reason) for one, reason in pairs if reason]
     return pd.DataFrame(rows, columns=["id", "path", "reason"])
 
 

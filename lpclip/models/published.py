@@ -55,9 +55,8 @@ def check_weights(spec: ModelSpec, known: Published) -> None:
     tag = _tag_in(spec.pretrained, known)
     trained = bool(known.get(tag or "", {}).get("quick_gelu"))
     if tag is not None and trained != quick:
-        do = "Remove force_quick_gelu, or '-quickgelu' from the architecture"
-        if trained:
-            do = "Set force_quick_gelu: true"
+        remove = "Remove force_quick_gelu, or '-quickgelu' from the architecture"
+        do = "Set force_quick_gelu: true" if trained else remove
         unless = "" if is_tag else ", or force_quick_gelu: false if the file's name misleads"
         raise LpclipError(
             f"Model '{spec.name}': '{spec.pretrained}' are weights '{tag}', which were trained "

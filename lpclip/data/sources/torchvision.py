@@ -180,11 +180,10 @@ class Source:
     @cached_property
     def _labels(self) -> AnyArray:
         """Return the label of every row, int64 ``[N]``; -1 for none."""
-        rows = range(len(self._dataset))
         kept = self._kept_labels()
         if kept is None:
             with self._leaving_files_unread():
-                kept = [self._item(row)[1] for row in rows]
+                kept = [self._item(row)[1] for row in range(len(self._dataset))]
         for value in kept:
             if not _is_label(value):
                 raise LpclipError(
