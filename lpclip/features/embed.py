@@ -108,28 +108,19 @@ def encode_all(
             continue
         assert isinstance(pixels, Tensor)
         start = chunk[0] % n
-        encoded.append(
-            _encode_what_fits(
-                pixels, ids[start : start + len(chunk)], parts, shown, model=model, views=views
-            )
-        )
+        own_ids = ids[start : start + len(chunk)]
+        encode = partial(_encode, pixels, own_ids, model=model, views=views, shown=shown)
+        encoded.append(_what_fits(encode, parts, model))
         # A GPU embeds one chunk while the previous one is fetched and written.
         finish(0 if on_cpu else 1)
     finish(0)
     return bad
 
 
-def _encode_what_fits(
-    pixels: Tensor,
-    ids: Sequence[str],
-    parts: Parts,
-    shown: Progress,
-    *,
-    model: Model,
-    views: Sequence[Views],
+def _what_fits(
+    encode: Callable[..., Callable[[], FloatArray]], parts: Parts, model: Model
 ) -> tuple[Callable[[], FloatArray], int]:
-    """Run ``_encode``, halving the batch size whenever memory runs out; also return the size."""
-    encode = partial(_encode, pixels, ids, model=model, views=views, shown=shown)
+    """Encode, halving the batch size whenever memory runs out; also return the size."""
     while True:
         size = parts.batch_size
         try:
