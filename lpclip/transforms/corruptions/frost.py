@@ -39,7 +39,8 @@ def frost_textures(
 
 
 def _pictures(folder: Path) -> list[Path]:
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
+    inside = folder.iterdir() if folder.is_dir() else ()
+    paths = sorted(path for path in inside if path.suffix.lower() in _SUFFIXES)
     if not paths:
         raise LpclipError(f"{folder} has no pictures of frost: expected a folder of PNG or JPEG.")
     return paths[:_N_USED] if [path.stem for path in paths] == _PUBLISHED else paths
