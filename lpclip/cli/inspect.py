@@ -9,9 +9,13 @@ from typing import Any
 import pandas as pd
 
 from lpclip.errors import LpclipError
-from lpclip.storage.contents import read_contents
+from lpclip.storage.checksums import arrays
+from lpclip.storage.frames import MAIN_TABLE
+from lpclip.storage.hdf5 import open_file, provenance_of
 from lpclip.storage.json_text import parse_json
 from lpclip.storage.made_from import hash_of, read_record
+from lpclip.storage.pandas_frames import GROUP, pandas_keys
+from lpclip.storage.tables import read_table
 from lpclip.storage.untrusted import check_untrusted
 from lpclip.utils.printing import visible
 
@@ -39,12 +43,7 @@ def describe(path: str | Path, *, rows: int = 5) -> str:
         LpclipError: missing, damaged, or not written by lpclip.
     """
     path = Path(path)
-    readers = {
-        ".h5": _hdf5,
-        ".csv": _csv,
-        ".parquet": _parquet,
-        ".safetensors": _safetensors,
-    }
+    readers = {".h5": _hdf5, ".csv": _csv, ".parquet": _parquet, ".safetensors": _safetensors}
     if not path.exists():
         raise LpclipError(f"{path} does not exist.")
     if path.is_dir():
@@ -59,18 +58,28 @@ def describe(path: str | Path, *, rows: int = 5) -> str:
 
 def _hdf5(path: Path, rows: int) -> list[str]:
     check_untrusted(path)
-    found = read_contents(path)
-    shapes = [f"  {name}: {type_} {shape}" for name, (type_, shape) in found.arrays.items()]
-    kind = f"{found.kind} (schema version {found.version})"
-    return [
-        *_title(path, kind, _MEANINGS.get(found.kind, "")),
-        *_provenance(found.provenance),
-        *_made_from(path),
-        "contents",
-        *shapes,
-        *_keys(found.pandas_keys),
-        *_rows(found.table, rows),
-    ]
+    made_from = _made_from(path)
+    with open_file(path) as file:
+        found = {
+            name.removesuffix("/table"): data
+            for name, data in sorted(arrays(file).items())
+            if not name.startswith(f"{GROUP}/")
+        }
+        kind, version = str(file.attrs["kind"]), file.attrs["schema_version"]
+        tables = [name for name, data in found.items() if data.dtype.names and data.ndim == 1]
+        main = MAIN_TABLE.get(kind, tables[0] if tables else "")
+        return [
+            *_title(path, f"{kind} (schema version {version})", _MEANINGS.get(kind, "")),
+            *_provenance(provenance_of(file)),
+            *made_from,
+            "contents",
+            *(
+                f"  {name}: {'table' if data.dtype.names else data.dtype} {list(data.shape or ())}"
+                for name, data in found.items()
+            ),
+            *_keys(pandas_keys(file)),
+            *_rows(read_table(file, main) if main else pd.DataFrame(), rows),
+        ]
 
 
 def _keys(keys: Sequence[str]) -> list[str]:

@@ -22,8 +22,7 @@ STAGES: Mapping[str, Stage] = {
     "index-samples": Stage("lpclip.data.index:index_samples", "list the images of a dataset"),
     "embed-text": Stage("lpclip.features.text:embed_text", "embed class names: the zero-shot head"),
     "embed-images": Stage(
-        "lpclip.features.images:embed_images",
-        "embed views of a dataset's images",
+        "lpclip.features.images:embed_images", "embed views of a dataset's images"
     ),
     "copy-text": Stage("lpclip.features.imported:copy_text", "copy text features made before"),
     "copy-features": Stage("lpclip.features.imported:copy_features", "copy features made before"),
@@ -35,24 +34,17 @@ STAGES: Mapping[str, Stage] = {
         "lpclip.evaluation.robustness:evaluate", "accuracy and calibration on a set's views"
     ),
     "evaluate-features": Stage(
-        "lpclip.evaluation.feature_detection:evaluate_features",
-        "OOD detection without a head",
+        "lpclip.evaluation.feature_detection:evaluate_features", "OOD detection without a head"
     ),
-    "evaluate-ood": Stage(
-        "lpclip.evaluation.detection:evaluate_ood",
-        "OOD detection",
-    ),
+    "evaluate-ood": Stage("lpclip.evaluation.detection:evaluate_ood", "OOD detection"),
     "evaluate-held-out": Stage(
-        "lpclip.evaluation.held_out:evaluate_held_out",
-        "which OOD score detects held-out classes",
+        "lpclip.evaluation.held_out:evaluate_held_out", "which OOD score detects held-out classes"
     ),
     "evaluate-rounds": Stage(
-        "lpclip.evaluation.rounds:evaluate_rounds",
-        "accuracy and pseudo-labels of every round",
+        "lpclip.evaluation.rounds:evaluate_rounds", "accuracy and pseudo-labels of every round"
     ),
     "evaluate-samples": Stage(
-        "lpclip.evaluation.paired:evaluate_samples",
-        "image by image, compared with zero-shot",
+        "lpclip.evaluation.paired:evaluate_samples", "image by image, compared with zero-shot"
     ),
     "predictions": Stage(
         "lpclip.evaluation.predictions:predictions", "gather the predictions of all methods"

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -41,11 +40,8 @@ class Parts:
     ) -> None:
         """Resume from the folder if its parts were made for this very cache, else empty it.
 
-        Args:
-            folder: where the parts are.
-            count: how many there are when all are made.
-            identity: everything that the content of the parts depends on.
-            batch_size: initial value; part of the identity.
+        ``count`` is the number of parts when all are made; ``identity`` and the initial batch size
+        are everything that their content depends on.
         """
         self._folder, self._count = folder, count
         # Through JSON, to be comparable with the note that is read.
@@ -98,14 +94,9 @@ class Parts:
     def __enter__(self) -> "Parts":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._writer.shutdown()
-        if error is None:
+        if kind is None:
             self.wait()
 
     def _path(self, number: int) -> Path:

@@ -60,14 +60,12 @@ def write_features(
         for part in _gathered(parts):
             if start == 0:
                 _check_space(path, n * part.nbytes // part.shape[1])
-                datasets = [
-                    _create_view(file, view, count, n, part.shape[2])
-                    for view, count in versions.items()
-                ]
-                sums = [
-                    [checksums.Sum(data, place) for place in checksums.parts(data)]
-                    for data in datasets
-                ]
+                for view, count in versions.items():
+                    # Contiguous, neither chunked nor compressed; measured in benchmarks/README.md.
+                    shape = (count, n, part.shape[2]) if count else (n, part.shape[2])
+                    data = file.create_dataset(f"features/{view}", shape=shape, dtype=np.float16)
+                    datasets.append(data)
+                    sums.append([checksums.Sum(data, place) for place in checksums.parts(data)])
             stop = start + part.shape[1]
             first = 0
             for data, of_versions in zip(datasets, sums, strict=True):
@@ -105,12 +103,6 @@ def _check_space(path: Path, size: int) -> None:
     """Fail at once if the disk has no room for the file."""
     if shutil.disk_usage(path.parent).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-
-def _create_view(file: h5py.File, view: str, count: int, n: int, dim: int) -> h5py.Dataset:
-    # Contiguous, neither chunked nor compressed; measured in benchmarks/README.md.
-    shape = (count, n, dim) if count else (n, dim)
-    return file.create_dataset(f"features/{view}", shape=shape, dtype=np.float16)
 
 
 def views(file: h5py.File) -> list[str]:
@@ -179,12 +171,10 @@ def read_features(path: Path, view: str, *, expected: Provenance) -> FloatArray:
 def open_versions(
     path: Path, versions: Sequence[tuple[str, int]], *, expected: Provenance
 ) -> Iterator[ReadRows]:
-    """Open versions of views, to read some of their rows at a time.
+    """Open versions of views (0 of a view without versions), to read some rows at a time.
 
-    Args:
-        path: the cache.
-        versions: view and version of each; version 0 of a view without versions.
-        expected: provenance that the cache must have.
+    Raises:
+        LpclipError: the provenance is not the expected one, or there is no such view.
     """
     with open_file(path, kind=KIND) as file:
         check_provenance(path, provenance_of(file), expected)

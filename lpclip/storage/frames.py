@@ -144,11 +144,8 @@ def _with_pseudo_labels(frame: pd.DataFrame, path: Path, index: str) -> pd.DataF
     _check_same_index(path, labels_file.KIND, index)
     with open_file(path) as file:
         table = labels_file.label_table(file)
-    return frame.assign(
-        pseudo_label=table["class_index"],
-        confidence=table["confidence"],
-        selected=table["selected"],
-    )
+    names = {"class_index": "pseudo_label"}
+    return frame.join(table.drop(columns="id").rename(columns=names))
 
 
 def _check_same_index(path: Path, kind: str, index: str) -> None:

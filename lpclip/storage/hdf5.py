@@ -24,16 +24,8 @@ SCHEMA_VERSION = 2
 # Before 2, files had no frames and no checksums, and every table was a plain data set.
 READABLE_VERSIONS = (1, SCHEMA_VERSION)
 
-
 # Attributes that every file has.
-_COMMON = (
-    "kind",
-    "schema_version",
-    "complete",
-    "made_from",
-    "made_from_hash",
-    checksums.ATTRIBUTES,
-)
+_COMMON = ("kind", "schema_version", "complete", *made_from.ATTRIBUTES, checksums.ATTRIBUTES)
 
 Provenance = Mapping[str, str | int | float]
 
@@ -44,11 +36,8 @@ def create(
 ) -> Iterator[h5py.File]:
     """Create a file that appears at ``path`` when the block ends without an error.
 
-    Args:
-        path: the file.
-        kind: what it holds; the module of ``lpclip.storage`` that writes it gives the name.
-        provenance: attributes.
-        content: part of the record of what the file was made from, see ``made_from.stamp``.
+    The module of ``lpclip.storage`` that writes it gives the kind; the provenance is stored as
+    attributes. For ``content``, see ``made_from.stamp``.
     """
     with atomic_path(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["kind"] = kind
@@ -102,12 +91,7 @@ def provenance_of(file: h5py.File, *, every: bool = False) -> Attributes:
 
 
 def check_provenance(path: Path, found: Provenance, expected: Provenance) -> None:
-    """Refuse a file whose provenance is not the expected one.
-
-    Args:
-        path: the file that ``found`` was read from.
-        found: provenance of the file.
-        expected: fields that must be equal; others are ignored.
+    """Refuse a file whose provenance lacks expected values; other fields are ignored.
 
     Raises:
         LpclipError: names the first field that differs and both values.
@@ -129,3 +113,33 @@ def columns(path: Path, frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     if missing := [name for name in names if name not in frame]:
         raise damaged(path, f"a table lacks {', '.join(missing)}")
     return frame[list(names)]
+
+
+def check_shapes(file: h5py.File, axes: Mapping[str, str], sizes: Mapping[str, int]) -> None:
+    """Refuse arrays of one file whose sizes differ along axes that must be equal.
+
+    Args:
+        file: an open file.
+        axes: name of an array -> one letter per axis; equal letters mean equal sizes. Missing
+            arrays are ignored.
+        sizes: known sizes, by letter.
+
+    Raises:
+        LpclipError: another number of axes, sizes that differ, no numbers, or an axis other than N
+            of length 0.
+    """
+    known = dict(sizes)
+    for name, letters in axes.items():
+        if name not in file:
+            continue
+        data = file[name]
+        shape = data.shape if isinstance(data, h5py.Dataset) else None
+        if (
+            shape is None
+            or len(shape) != len(letters)
+            or data.dtype.kind not in "fiub"
+            or any(known.setdefault(k, n) != n for k, n in zip(letters, shape, strict=True))
+            or 0 in (n for k, n in zip(letters, shape, strict=True) if k != "N")
+        ):
+            expected = ", ".join(f"{letter}={known.get(letter, '?')}" for letter in letters)
+            raise damaged(file, f"'{name}' has shape {list(shape or ())}, not [{expected}]")

@@ -43,16 +43,12 @@ def new_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 class _Output:
-    """A file object for ``h5py``: seek, then read or write.
-
-    Attributes:
-        error: the first error of a read or write, if any.
-    """
+    """A file object for ``h5py``: seek, then read or write."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb+", buffering=0)
         self._position = self._end = 0
-        self.error: OSError | None = None
+        self.error: OSError | None = None  # the first one
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._position = offset + (self._end if whence == os.SEEK_END else 0)
@@ -104,17 +100,8 @@ class _Output:
         self._file.close()
 
 
-_CALLBACKS = {
-    method.__code__
-    for method in (
-        _Output.seek,
-        _Output.tell,
-        _Output.read,
-        _Output.write,
-        _Output.truncate,
-        _Output.flush,
-    )
-}
+_NAMES = ("seek", "tell", "read", "write", "truncate", "flush")
+_CALLBACKS = {getattr(_Output, name).__code__ for name in _NAMES}
 
 
 def _drops_exceptions(frame: FrameType) -> bool:

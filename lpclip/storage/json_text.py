@@ -13,10 +13,8 @@ def parse_json(
 ) -> Any:
     """Return the value of a JSON text.
 
-    Args:
-        text: the text.
-        pairs: builds the value of an object from its keys and values, see ``json.loads``.
-        finite: refuse NaN and Infinity, which are not JSON, although Python accepts them.
+    ``pairs`` builds the value of an object, see ``object_pairs_hook`` of ``json.loads``; ``finite``
+    refuses NaN and Infinity, which are not JSON, although Python accepts them.
 
     Raises:
         ValueError: it is not JSON, or nested too deeply for Python.

@@ -27,10 +27,6 @@ def wait_for_writers(path: Path, opened: IO[bytes]) -> None:
     The lock is acquired and released at once: lpclip holds no lock while it reads, so that other
     programs can open the file meanwhile. Without locks, return at once.
 
-    Args:
-        path: the file, for the error.
-        opened: the file, open for reading.
-
     Raises:
         LpclipError: it is still locked after ``WAIT_SECONDS``; names the lock and its holders.
     """

@@ -181,10 +181,7 @@ def changed_input(path: Path, known: dict[Path, Path | None] | None = None) -> P
     """Return the first input of a file, or of its inputs, that changed since the file was made.
 
     Missing inputs are ignored: they were removed to save space, or the file was copied elsewhere.
-
-    Args:
-        path: the file.
-        known: results for other files, which are extended.
+    ``known`` holds results for other files and is extended.
     """
     known = {} if known is None else known
     if path not in known:
@@ -192,10 +189,8 @@ def changed_input(path: Path, known: dict[Path, Path | None] | None = None) -> P
         for place, expected in _inputs(path).items():
             if not place.is_file():
                 continue
-            if hash_in(place) != expected:
-                known[path] = place
-            else:
-                known[path] = changed_input(place, known)
+            changed = hash_in(place) != expected
+            known[path] = place if changed else changed_input(place, known)
             if known[path] is not None:
                 break
     return known[path]

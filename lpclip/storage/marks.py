@@ -19,11 +19,8 @@ _BLOCKS, _BLOCK_BYTES = 64, 4096
 def marks_of(paths: Iterable[Path], *, known: Path | None = None) -> dict[str, str]:
     """Return a fingerprint of every existing file; a copy has the same one, whatever its date.
 
-    Files of up to 16 MB are read whole, larger ones in 64 evenly spaced blocks.
-
-    Args:
-        paths: the files.
-        known: a JSON file that caches the fingerprints of files whose size and time did not change.
+    Files of up to 16 MB are read whole, larger ones in 64 evenly spaced blocks. The JSON file
+    ``known`` caches the fingerprints of files whose size and time did not change.
     """
     before: dict[str, list[Any]] = {} if known is None else read_object(known)
     found, marks = dict[str, Any](), dict[str, str]()

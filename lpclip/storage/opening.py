@@ -103,17 +103,11 @@ def _open(path: Path) -> h5py.File:
 
 
 class _Mark(NamedTuple):
-    """State of a file, to notice that it was written to.
+    """State of a file, to notice that it was written to."""
 
-    Attributes:
-        time: of its last change, in nanoseconds.
-        size: in bytes.
-        ends: checksum of its first and last bytes, where HDF5 keeps its directory.
-    """
-
-    time: int
-    size: int
-    ends: int
+    time: int  # of its last change, in nanoseconds
+    size: int  # in bytes
+    ends: int  # checksum of its first and last bytes, where HDF5 keeps its directory
 
 
 def _mark(opened: IO[bytes]) -> _Mark:

@@ -23,17 +23,14 @@ NONE = np.bytes_(b"N.")
 
 
 class Frames:
-    """Frames of one file with the same row names; what they share is stored once."""
+    """Frames of one file with the same row names; what they share is stored once.
+
+    ``rows`` are the index of every frame, see ``fixed_length``; nothing is written before the first
+    frame.
+    """
 
     def __init__(self, file: h5py.File, rows: npt.NDArray[np.bytes_]) -> None:
-        """Prepare frames; nothing is written before the first one.
-
-        Args:
-            file: open for writing.
-            rows: names of the rows, the index of every frame, see ``fixed_length``.
-        """
-        self._file = file
-        self._rows = rows
+        self._file, self._rows = file, rows
         self._stored: dict[str, h5py.Dataset] = {}
 
     def add(
@@ -46,11 +43,8 @@ class Frames:
     ) -> None:
         """Let ``pandas.read_hdf(path, "frames/{key}")`` return an array as a DataFrame.
 
-        Args:
-            key: below ``frames``.
-            values: ``[..., N, D]``, in the same file.
-            part: position on the leading axes; empty for an array without them.
-            columns: D names, the same for all frames; 0 to D - 1 if None or not unique.
+        ``values`` are ``[..., N, D]``, in the same file; ``part`` is the position on their leading
+        axes. ``columns`` are D names, the same for all frames; 0 to D - 1 if None or not unique.
         """
         frame = self._group(key, "frame", ("axis0", "axis1", "block0_items"))
         frame.attrs["nblocks"], frame.attrs["ndim"] = 1, 2
@@ -67,10 +61,7 @@ class Frames:
     ) -> None:
         """Add a frame of an array ``[N, D]``; of ``[V, N, D]`` one per version, ``{key}/{number}``.
 
-        Args:
-            key: below ``frames``.
-            values: in the same file.
-            numbers: names of the versions (severities); by default 0 to V - 1.
+        ``numbers`` name the versions (severities); by default 0 to V - 1.
         """
         if values.ndim == 2:
             self.add(key, values)

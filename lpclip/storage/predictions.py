@@ -47,12 +47,7 @@ def write_predictions(
 
 
 def gather_predictions(parts: Sequence[Path], output: Path) -> None:
-    """Copy the tables of all methods into one file, ``{model}/{benchmark}/{method}/seed_{seed}``.
-
-    Args:
-        parts: files that ``write_predictions`` wrote.
-        output: the file.
-    """
+    """Copy the tables of all methods to one file, ``{model}/{benchmark}/{method}/seed_{seed}``."""
     with create(output, kind=KIND, provenance={"experiments": len(parts)}) as file:
         for part in parts:
             found = read_provenance(part, kind=KIND)

@@ -86,7 +86,6 @@ def load_probe(
     round, seed_index = place(path, probes, round=round, seed=seed)
     weight, bias = probes.weight[round, seed_index], probes.bias[round, seed_index]
     if probes.member_weight is not None and round == len(probes.weight) - 1:
-        assert probes.member_bias is not None
         n_members = probes.member_weight.shape[1]
         if member is None or not 0 <= member < n_members:
             raise LpclipError(
@@ -94,16 +93,7 @@ def load_probe(
                 f"{n_members} members; no single head gives them. "
                 f"Load one with member=0 to {n_members - 1}."
             )
-        weight, bias = (
-            probes.member_weight[seed_index, member],
-            probes.member_bias[seed_index, member],
-        )
+        weight, bias = (values[seed_index, member] for values in probes.last())
     elif member is not None:
         raise LpclipError(f"{path}: this round is one probe and has no member {member}.")
-    return Probe(
-        weight=weight,
-        bias=bias,
-        scale=probes.scale,
-        class_names=probes.class_names,
-        provenance=provenance,
-    )
+    return Probe(weight, bias, probes.scale, probes.class_names, provenance)

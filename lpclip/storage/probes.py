@@ -19,10 +19,9 @@ from scipy.special import log_softmax, logsumexp
 from lpclip.errors import LpclipError
 from lpclip.storage import checksums
 from lpclip.storage.attributes import Attributes
-from lpclip.storage.hdf5 import Provenance, create, open_file, provenance_of
+from lpclip.storage.hdf5 import Provenance, check_shapes, create, open_file, provenance_of
 from lpclip.storage.opening import damaged
 from lpclip.storage.pandas_frames import Frames, fixed_length
-from lpclip.storage.shapes import check_shapes
 from lpclip.storage.tables import read_table, write_table
 from lpclip.types import BoolArray, FloatArray, IntArray
 
@@ -127,15 +126,11 @@ def write_probes(path: Path, probes: Probes, provenance: Provenance) -> None:
     with create(path, kind=KIND, provenance=provenance) as file:
         file.attrs["class_names"] = json.dumps(list(probes.class_names))
         file.attrs["seeds"] = json.dumps(list(probes.seeds))
-        file.attrs["scale"] = probes.scale
-        file.attrs["n_labels"] = probes.n_labels
-        file.attrs["strong_policy"] = probes.strong_policy
-        file.attrs["student_view"] = probes.student_view
-        file["weight"] = probes.weight.astype(np.float32)
-        file["bias"] = probes.bias.astype(np.float32)
-        if probes.member_weight is not None and probes.member_bias is not None:
-            file["member_weight"] = probes.member_weight.astype(np.float32)
-            file["member_bias"] = probes.member_bias.astype(np.float32)
+        for key in ("scale", "n_labels", "strong_policy", "student_view"):
+            file.attrs[key] = getattr(probes, key)
+        for name in ("weight", "bias", "member_weight", "member_bias"):
+            if (values := getattr(probes, name)) is not None:
+                file[name] = values.astype(np.float32)
         write_table(file, TABLE, probes.rounds)
         if probes.pseudo_labels is not None and probes.selected is not None:
             file["pseudo_labels"] = probes.pseudo_labels.astype(np.int32)
@@ -186,31 +181,23 @@ def read_probes(path: Path) -> tuple[Probes, Attributes]:
         LpclipError: as ``open_file``, or its arrays do not fit together.
     """
     with open_file(path, kind=KIND) as file:
-
-        def stored(name: str) -> Any:
-            return checksums.read(file[name]) if name in file else None
-
         provenance = provenance_of(file)
         names, seeds = provenance.texts("class_names"), provenance.json("seeds")
         if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
             raise damaged(path, "its seeds are not a list")
         check_shapes(file, _AXES, {"C": len(names), "S": len(seeds)})
+        needed = [name for name in _AXES if name in ("weight", "bias") or name in file]
+        arrays: dict[str, Any] = {name: checksums.read(file[name]) for name in needed}
         probes = Probes(
-            weight=checksums.read(file["weight"]),
-            bias=checksums.read(file["bias"]),
             scale=provenance.number("scale"),
             class_names=names,
             seeds=tuple(seeds),
             rounds=read_table(file, TABLE),
-            pseudo_labels=stored("pseudo_labels"),
-            selected=stored("selected"),
             guard=read_table(file, _GUARD) if _GUARD in file else None,
             n_labels=int(provenance.number("n_labels")),
-            labels_seen=stored("labels_seen"),
             strong_policy=str(provenance["strong_policy"]),
             student_view=str(provenance["student_view"]),
-            member_weight=stored("member_weight"),
-            member_bias=stored("member_bias"),
+            **arrays,
         )
     return probes, provenance
 

@@ -12,18 +12,19 @@ from lpclip.storage import checksums
 from lpclip.storage.hdf5 import (
     Provenance,
     check_provenance,
+    check_shapes,
     columns,
     create,
     open_file,
     provenance_of,
 )
 from lpclip.storage.pandas_frames import Frames, fixed_length
-from lpclip.storage.shapes import check_shapes
 from lpclip.storage.tables import read_table, write_table
 from lpclip.types import BoolArray, FloatArray, IntArray
 
 KIND, TABLE = "pseudo_labels", "pseudo_labels"
 _PROBABILITIES = "probabilities"
+_COLUMNS = ("class_index", "confidence", "selected")
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,7 @@ class PseudoLabels:
 
     def of_seed(self, seed_index: int) -> "PseudoLabels":
         """Return those of one position of the leading axis."""
-        return PseudoLabels(
-            self.probabilities[seed_index],
-            self.class_index[seed_index],
-            self.confidence[seed_index],
-            self.selected[seed_index],
-        )
+        return PseudoLabels(*(values[seed_index] for values in vars(self).values()))
 
 
 def write_pseudo_labels(
@@ -62,21 +58,9 @@ def write_pseudo_labels(
 ) -> None:
     """Write the table (id, class_index, confidence, selected) and float16 probabilities.
 
-    Args:
-        path: the file.
-        labels: of N samples.
-        ids: of the samples.
-        class_names: C names, the columns of the probabilities for pandas.
-        provenance: attributes.
+    The class names are the columns of the probabilities for pandas.
     """
-    table = pd.DataFrame(
-        {
-            "id": ids,
-            "class_index": labels.class_index,
-            "confidence": labels.confidence,
-            "selected": labels.selected,
-        }
-    )
+    table = pd.DataFrame({"id": ids, **{name: getattr(labels, name) for name in _COLUMNS}})
     with create(path, kind=KIND, provenance=provenance) as file:
         write_table(file, TABLE, table)
         file[_PROBABILITIES] = labels.probabilities.astype(np.float16)
@@ -94,19 +78,12 @@ def read_pseudo_labels(path: Path, *, expected: Provenance) -> PseudoLabels:
         check_provenance(path, provenance_of(file), expected)
         table = label_table(file)
         probabilities = stored_probabilities(file, len(table))
-    return PseudoLabels(
-        probabilities,
-        table["class_index"].to_numpy(),
-        table["confidence"].to_numpy(),
-        table["selected"].to_numpy(),
-    )
+    return PseudoLabels(probabilities, *(table[name].to_numpy() for name in _COLUMNS))
 
 
 def label_table(file: h5py.File) -> pd.DataFrame:
     """Read the table of an open file: id, class_index, confidence, selected (bool)."""
-    path = Path(file.filename)
-    names = ("id", "class_index", "confidence", "selected")
-    table = columns(path, read_table(file, TABLE), *names)
+    table = columns(Path(file.filename), read_table(file, TABLE), "id", *_COLUMNS)
     return table.assign(selected=table["selected"].astype(bool))
 
 

@@ -19,29 +19,19 @@ IMAGE_COLUMNS = ("id", "path", "size")
 
 
 class Sizes(NamedTuple):
-    """Some rows of an index, evenly spaced.
-
-    Attributes:
-        paths: of the images.
-        sizes: bytes of their files.
-        n_rows: rows of the whole index.
-        n_listed: images that the source listed when the index was made.
-    """
+    """Some rows of an index, evenly spaced."""
 
     paths: list[str]
-    sizes: IntArray
-    n_rows: int
-    n_listed: int
+    sizes: IntArray  # bytes of the files
+    n_rows: int  # of the whole index
+    n_listed: int  # images that the source listed when the index was made
 
 
 def fingerprint(samples: pd.DataFrame) -> str:
     """Hash of the ids, paths and file sizes of an index, 16 hexadecimal digits.
 
-    It leaves labels out: what is derived from the images must not depend on them.
-
-    Args:
-        samples: ``id``, ``path`` and, in an index of image files, ``size``; other columns are
-            ignored.
+    It leaves labels out: what is derived from the images must not depend on them. An index of
+    images that are no files has no ``size``.
     """
     columns = [column for column in IMAGE_COLUMNS if column in samples]
     digest = sha256()

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from lpclip.storage import checksums
-from lpclip.storage.hdf5 import Provenance, columns, create, open_file, provenance_of
+from lpclip.storage.hdf5 import Provenance, check_shapes, columns, create, open_file, provenance_of
 from lpclip.storage.pandas_frames import Frames, fixed_length
-from lpclip.storage.shapes import check_shapes
 from lpclip.storage.tables import read_table, write_table
 from lpclip.types import FloatArray
 
@@ -22,19 +21,12 @@ _FEATURES = "features"
 
 
 def write_text(
-    path: Path,
-    *,
-    features: FloatArray,
-    class_names: Sequence[str],
-    provenance: Provenance,
+    path: Path, *, features: FloatArray, class_names: Sequence[str], provenance: Provenance
 ) -> None:
     """Write text features: ``features``, their frame by class name, and the table ``classes``.
 
-    Args:
-        path: the text cache.
-        features: ``[C, D]`` float32, of unit length.
-        class_names: C names.
-        provenance: attributes, among them the model's ``scale`` and ``bias``.
+    The features are ``[C, D]`` float32, of unit length; the provenance holds the model's ``scale``
+    and ``bias``.
     """
     with create(path, kind=KIND, provenance=provenance) as file:
         file[_FEATURES] = features

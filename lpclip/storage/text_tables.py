@@ -37,15 +37,10 @@ _OPENERS: Mapping[str, Callable[..., IO[Any]]] = {
 
 
 class Header(NamedTuple):
-    """The first line of a table.
+    """The first line of a table."""
 
-    Attributes:
-        names: of the columns, in their order, perhaps with repetitions.
-        separator: between cells.
-    """
-
-    names: list[str]
-    separator: str
+    names: list[str]  # of the columns, in their order, perhaps with repetitions
+    separator: str  # between cells
 
 
 def encoding_of(path: Path) -> str:

@@ -29,8 +29,7 @@ _passed: set[_Identity] = set()
 def check_untrusted(path: Path) -> None:
     """Refuse an HDF5 file that crashes the library or refers to other files; once per process.
 
-    Args:
-        path: a file; a missing one is ignored.
+    A missing file is ignored.
 
     Raises:
         LpclipError: the reason.

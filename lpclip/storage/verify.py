@@ -11,24 +11,17 @@ from lpclip.storage.untrusted import check_untrusted
 
 
 class Verified(NamedTuple):
-    """Result for one file.
-
-    Attributes:
-        path: the file.
-        n_arrays: arrays with a checksum; 0 for a file from before there were checksums.
-        damages: sentences on what is wrong; empty for an intact file.
-    """
+    """Result for one file."""
 
     path: Path
-    n_arrays: int
-    damages: list[str]
+    n_arrays: int  # with a checksum; 0 for a file from before there were checksums
+    damages: list[str]  # sentences on what is wrong; empty for an intact file
 
 
 def verify(paths: Sequence[Path]) -> Iterator[Verified]:
     """Verify every array and attribute of HDF5 files; memory use does not depend on their size.
 
-    Args:
-        paths: files, and folders, in which all files that end in ``.h5`` are verified.
+    In folders, all files that end in ``.h5`` are verified.
 
     Raises:
         LpclipError: a path does not exist, or a folder without such files.

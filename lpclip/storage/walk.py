@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import sys
+from math import prod
 from typing import Any
 
 import h5py
@@ -110,9 +111,7 @@ def _refused_data(place: str, data: h5py.h5d.DatasetID, size: int) -> str | None
                 "read. Copy the data into one file."
             )
         stored = size
-    declared = int(data.get_type().get_size())
-    for length in data.shape or ():
-        declared *= int(length)
+    declared = prod([int(data.get_type().get_size()), *map(int, data.shape or ())])
     if declared > SMALL_BYTES and declared > MAX_RATIO * stored:
         return (
             f"is damaged: '{place}' has shape {list(data.shape)}, but only {stored} bytes are "
@@ -132,9 +131,7 @@ def _read_data(data: h5py.Dataset) -> None:
     if not data.shape:
         data[()]
         return
-    width = max(1, int(data.dtype.itemsize))
-    for length in data.shape[1:]:
-        width *= int(length)
+    width = prod([int(data.dtype.itemsize), *map(int, data.shape[1:])])
     rows = max(1, _READ_BYTES // max(width, 1))
     for start in range(0, data.shape[0], rows):
         data[start : start + rows]
