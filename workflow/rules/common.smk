@@ -26,9 +26,8 @@ envvars:
 
 # Jobs find the command that is installed next to this Python, whether or not its environment is
 # active.
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ["PATH"]]
-)
+search_path = [str(Path(sys.executable).parent), os.environ["PATH"]]
+os.environ["PATH"] = os.pathsep.join(search_path)
 
 if workflow.is_main_process and remove_lock_of_killed_run(Path.cwd()):
     logger.info("The last run in this folder was killed; this one goes on from there.")
@@ -55,6 +54,11 @@ def settings_of(rule):
 def reads(find, *more):
     """Input function of a rule, from a function of lpclip.config.files."""
     return lambda wildcards: find(CONFIG, dict(wildcards.items()), *more)
+
+
+def of_experiments(name):
+    """The file of this name of every model, benchmark and method."""
+    return files.experiments(CONFIG, f"results/{{model}}/{{benchmark}}/{{method}}/{name}")
 
 
 def options(names):

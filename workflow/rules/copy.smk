@@ -13,7 +13,6 @@ rule copy_text:
         benchmark=files.one_of(files.texts(CONFIG, made_before=True)),
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=10,
@@ -41,7 +40,6 @@ rule copy_features:
         views="clean",
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=16000,
         runtime=60,

@@ -13,7 +13,6 @@ rule evaluate:
         "logs/evaluate/{model}/{benchmark}/{method}/{dataset}/{views}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
@@ -40,7 +39,6 @@ rule evaluate_features:
         "logs/evaluate_features/{model}/{benchmark}/{dataset}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=8000,
         runtime=120,
@@ -69,7 +67,6 @@ rule evaluate_ood:
         "logs/evaluate_ood/{model}/{benchmark}/{method}/{dataset}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
@@ -96,7 +93,6 @@ rule evaluate_held_out:
         "logs/evaluate_held_out/{model}/{benchmark}/{method}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=8000,
         runtime=120,
@@ -125,7 +121,6 @@ rule evaluate_rounds:
         "logs/evaluate_rounds/{model}/{benchmark}/{method}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
@@ -157,7 +152,6 @@ rule evaluate_samples:
         "logs/evaluate_samples/{model}/{benchmark}/{method}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=8000,
         runtime=120,
@@ -172,9 +166,7 @@ rule evaluate_samples:
 
 rule predictions:
     input:
-        parts=files.experiments(
-            CONFIG, "results/{model}/{benchmark}/{method}/predictions.h5"
-        ),
+        parts=of_experiments("predictions.h5"),
         checked=made_from("predictions"),
     output:
         "results/predictions.h5",
@@ -184,7 +176,6 @@ rule predictions:
         "logs/predictions.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=30,

@@ -11,7 +11,6 @@ rule pseudo_labels:
         "logs/pseudo_labels/{model}/{benchmark}/{labelling}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=8000,
         runtime=30,

@@ -1,66 +1,30 @@
 rule report:
     input:
-        probes=files.experiments(
-            CONFIG, "results/{model}/{benchmark}/{method}/probes.h5"
-        ),
+        probes=of_experiments("probes.h5"),
         robustness=files.parts(CONFIG, "robustness"),
         ood=files.parts(CONFIG, "ood"),
-        rounds=files.experiments(
-            CONFIG, "results/{model}/{benchmark}/{method}/rounds.csv"
-        ),
-        per_class=files.experiments(
-            CONFIG, "results/{model}/{benchmark}/{method}/per_class.csv"
-        ),
-        comparisons=files.experiments(
-            CONFIG, "results/{model}/{benchmark}/{method}/comparisons.csv"
-        ),
-        reliability=files.experiments(
-            CONFIG, "results/{model}/{benchmark}/{method}/reliability.csv"
-        ),
+        rounds=of_experiments("rounds.csv"),
+        per_class=of_experiments("per_class.csv"),
+        comparisons=of_experiments("comparisons.csv"),
+        reliability=of_experiments("reliability.csv"),
         ood_curves=files.parts(CONFIG, "ood_curves"),
-        ood_held_out=files.experiments(
-            CONFIG, "results/{model}/{benchmark}/{method}/ood_held_out.csv"
-        ),
-        confusion=files.experiments(
-            CONFIG, "results/{model}/{benchmark}/{method}/confusion.csv"
-        ),
+        ood_held_out=of_experiments("ood_held_out.csv"),
+        confusion=of_experiments("confusion.csv"),
         skipped=files.skipping_indices(CONFIG),
         checked=made_from("report"),
     output:
-        report(
-            "results/report.csv",
-            caption="../report/report.rst",
-            category="Results",
-        ),
-        shifts=report(
-            "results/shifts.csv",
-            caption="../report/shifts.rst",
-            category="Results",
-        ),
+        report("results/report.csv", caption="../report/report.rst", category="Results"),
+        shifts=report("results/shifts.csv", caption="../report/shifts.rst", category="Results"),
         robustness=report(
-            "results/robustness.csv",
-            caption="../report/robustness.rst",
-            category="Tables",
+            "results/robustness.csv", caption="../report/robustness.rst", category="Tables"
         ),
-        ood=report(
-            "results/ood.csv",
-            caption="../report/ood.rst",
-            category="Tables",
-        ),
-        rounds=report(
-            "results/rounds.csv",
-            caption="../report/rounds.rst",
-            category="Tables",
-        ),
+        ood=report("results/ood.csv", caption="../report/ood.rst", category="Tables"),
+        rounds=report("results/rounds.csv", caption="../report/rounds.rst", category="Tables"),
         per_class=report(
-            "results/per_class.csv",
-            caption="../report/per_class.rst",
-            category="Tables",
+            "results/per_class.csv", caption="../report/per_class.rst", category="Tables"
         ),
         comparisons=report(
-            "results/comparisons.csv",
-            caption="../report/comparisons.rst",
-            category="Tables",
+            "results/comparisons.csv", caption="../report/comparisons.rst", category="Tables"
         ),
         reliability="results/reliability.csv",
         ood_curves="results/ood_curves.csv",
@@ -75,9 +39,7 @@ rule report:
             category="Figures",
         ),
         rounds_figure=report(
-            "results/figures/rounds.png",
-            caption="../report/rounds_figure.rst",
-            category="Figures",
+            "results/figures/rounds.png", caption="../report/rounds_figure.rst", category="Figures"
         ),
     log:
         "logs/report.log",
@@ -85,7 +47,6 @@ rule report:
         "logs/report.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
@@ -115,7 +76,6 @@ rule pictures:
         "logs/pictures/{model}/{benchmark}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=8000,
         runtime=30,
@@ -129,18 +89,12 @@ rule pictures:
 
 rule page:
     input:
-        probes=files.experiments(
-            CONFIG, "results/{model}/{benchmark}/{method}/probes.h5"
-        ),
+        probes=of_experiments("probes.h5"),
         tables=[path for path in rules.report.output if path.endswith(".csv")],
         pictures=files.picture_files(CONFIG),
         checked=made_from("page"),
     output:
-        html=report(
-            "results/report.html",
-            caption="../report/page.rst",
-            category="Results",
-        ),
+        html=report("results/report.html", caption="../report/page.rst", category="Results"),
         made_from="results/report.html.made_from.json",
     log:
         "logs/page.log",
@@ -148,7 +102,6 @@ rule page:
         "logs/page.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=4000,
         runtime=30,

@@ -11,7 +11,6 @@ rule train_probe:
         "logs/train_probe/{model}/{benchmark}/{method}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         mem_mb=16000,
         runtime=240,
