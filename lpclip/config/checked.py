@@ -13,32 +13,19 @@ from lpclip.utils.settings import settings_class
 
 @settings_class
 class CheckedBenchmark(Roles):
-    """What is measured together, with all texts.
-
-    Attributes:
-        models: names of the models that it is run with.
-        class_names: C names.
-        templates: sentences with {} in the place of a name; or
-        prompts: C lists of descriptions; neither where there are text features.
-        corruptions: families of corruptions that are made here.
-    """
+    """What is measured together, with all texts: no templates and prompts beside text features."""
 
     _: KW_ONLY
-    models: Sequence[str]
-    class_names: Sequence[str]
-    templates: Sequence[str] | None = None
-    prompts: Sequence[Sequence[str]] | None = None
-    corruptions: Sequence[Family]
+    models: Sequence[str]  # that it is run with
+    class_names: Sequence[str]  # C names
+    templates: Sequence[str] | None = None  # sentences with {} in the place of a name
+    prompts: Sequence[Sequence[str]] | None = None  # C lists of descriptions
+    corruptions: Sequence[Family]  # that are made here
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A configuration that has been checked; sections as in ``Configuration``.
-
-    Attributes:
-        sources: the source of every dataset.
-        labelled: names of the benchmarks whose test set has labels, so that accuracy can be known.
-    """
+    """A configuration that has been checked; sections as in ``Configuration``."""
 
     seeds: Sequence[int]
     compute: Compute
@@ -48,8 +35,8 @@ class Checked:
     benchmarks: Mapping[str, CheckedBenchmark]
     labellings: Mapping[str, Labelling]
     methods: Mapping[str, Method]
-    sources: Mapping[str, Source]
-    labelled: Sequence[str]
+    sources: Mapping[str, Source]  # of every dataset
+    labelled: Sequence[str]  # benchmarks whose test set has labels, so that accuracy can be known
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return every model with every benchmark that is run with it."""

@@ -8,6 +8,7 @@ from lpclip.data.base import Source
 from lpclip.data.class_maps import MappedSource
 from lpclip.data.registry import has_images, open_source
 from lpclip.errors import LpclipError
+from lpclip.utils.settings import located
 
 
 def open_sources(datasets: Mapping[str, Dataset]) -> dict[str, Source]:
@@ -19,10 +20,8 @@ def open_sources(datasets: Mapping[str, Dataset]) -> dict[str, Source]:
     found = {}
     for name, dataset in datasets.items():
         settings = dict(dataset.source)
-        try:
+        with located(f"configuration: datasets.{name}"):
             found[name] = open_source(settings.pop("kind"), settings)
-        except LpclipError as error:
-            raise LpclipError(f"configuration: datasets.{name}: {error}") from error
     return found
 
 
@@ -69,17 +68,13 @@ def with_class_maps(
     for name, dataset in datasets.items():
         if dataset.class_map is not None:
             where = f"configuration: datasets.{name}"
-            try:
+            with located(where):
                 mapped[name] = MappedSource(sources[name], dataset.class_map)
-            except LpclipError as error:
-                raise LpclipError(f"{where}: {error}") from error
             class_names(where, mapped[name])
     return mapped
 
 
 def class_names(where: str, source: Source) -> Sequence[str] | None:
     """Return the class names of a source, its errors with the place in the configuration."""
-    try:
+    with located(where):
         return source.class_names
-    except LpclipError as error:
-        raise LpclipError(f"{where}: {error}") from error

@@ -34,18 +34,14 @@ def one_of(names: Iterable[str]) -> str:
 
 def datasets(config: Checked, *, images: bool) -> list[str]:
     """Return the datasets with images, or those of features that were made before."""
-    return [
-        name for name, dataset in config.datasets.items() if has_images(dataset.source) == images
-    ]
+    found = config.datasets
+    return [name for name in found if has_images(found[name].source) == images]
 
 
 def texts(config: Checked, *, made_before: bool) -> list[str]:
     """Return the benchmarks with text features that were made before, or those without."""
-    return [
-        name
-        for name, benchmark in config.benchmarks.items()
-        if (benchmark.text_features is not None) == made_before
-    ]
+    benchmarks = config.benchmarks
+    return [name for name in benchmarks if bool(benchmarks[name].text_features) == made_before]
 
 
 def index_of(dataset: str) -> str:
@@ -121,10 +117,6 @@ def samples_of(config: Checked, wildcards: Wildcards, role: Role) -> str:
 def training_views(student_view: str, *, images: bool) -> tuple[str, str]:
     """Return the views of student and teacher of self-training: the clean one without images.
 
-    Args:
-        student_view: as configured: ``both``, ``strong``, ``weak`` or ``clean``.
-        images: whether the adapt set has images.
-
     >>> training_views("both", images=True), training_views("both", images=False)
     (('both', 'weak'), ('clean', 'clean'))
     """
@@ -183,11 +175,8 @@ def round_inputs(config: Checked, wildcards: Wildcards) -> dict[str, str]:
 
 def evaluated_features(config: Checked, wildcards: Wildcards) -> list[str]:
     """Return the caches of all that a benchmark is evaluated on, the clean test set first."""
-    benchmark = config.benchmarks[wildcards["benchmark"]]
-    return [
-        features(wildcards["model"], dataset, views)
-        for dataset, views in evaluated_passes(config, benchmark)
-    ]
+    passes = evaluated_passes(config, config.benchmarks[wildcards["benchmark"]])
+    return [features(wildcards["model"], dataset, views) for dataset, views in passes]
 
 
 def evaluated_samples(config: Checked, wildcards: Wildcards) -> list[str]:

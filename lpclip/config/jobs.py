@@ -14,11 +14,7 @@ from lpclip.storage.made_from import made_from_something_else
 
 
 class Jobs:
-    """The jobs of one configuration.
-
-    Attributes:
-        config: the configuration.
-    """
+    """The jobs of one configuration."""
 
     def __init__(self, config: Checked) -> None:
         self.config = config
@@ -44,13 +40,8 @@ class Jobs:
         Snakemake compares with its own notes in .snakemake, which are lost where hidden files are
         not copied, and do not cover another project that writes in the same cache. So what the
         output itself holds is compared as well. One that cannot be read is left to the job that
-        reads it.
-
-        Args:
-            rule: name of the rule.
-            wildcards: those of the job.
-            path: the output that has the record of what it was made from in it or next to it.
-            siblings: other HDF5 files that the job writes.
+        reads it. ``path`` is the output with the record of what it was made from in it or next to
+        it, ``siblings`` other HDF5 files that the job writes.
         """
         try:
             change = made_from_something_else(

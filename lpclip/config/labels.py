@@ -12,6 +12,7 @@ from lpclip.data.imagenet import is_imagenet
 from lpclip.data.official import official_corruptions
 from lpclip.errors import LpclipError
 from lpclip.methods.registry import sees_labels
+from lpclip.utils.settings import located
 
 
 def has_labelled_test(benchmark: Roles, sources: Mapping[str, Source]) -> bool:
@@ -27,11 +28,7 @@ def corruptions_of(benchmark: Benchmark, sources: Mapping[str, Source]) -> Seque
 
 
 def check_labels(config: Checked, sources: Mapping[str, Source]) -> None:
-    """Refuse labels that do not fit, before the first job.
-
-    Args:
-        config: the configuration.
-        sources: those of its datasets, classes renamed.
+    """Refuse labels that do not fit, before the first job; classes of the sources are renamed.
 
     Raises:
         LpclipError: labels that are needed and not there, a class that is none of the
@@ -52,9 +49,8 @@ def check_labels(config: Checked, sources: Mapping[str, Source]) -> None:
             _check_single(where, "adapt", benchmark.adapt, benchmark, sources)
         for shift in benchmark.shifts:
             _groups(where, shift, benchmark, sources)
-            if config.datasets[shift].published is not None and not is_imagenet(
-                benchmark.class_names
-            ):
+            published = config.datasets[shift].published is not None
+            if published and not is_imagenet(benchmark.class_names):
                 raise LpclipError(
                     f"configuration: datasets.{shift}.published names a shift of ImageNet, but "
                     f"benchmarks.{name} has other classes. Remove the key."
@@ -90,11 +86,7 @@ def _check_official(
 
 
 def _check_single(
-    where: str,
-    role: str,
-    dataset: str,
-    benchmark: CheckedBenchmark,
-    sources: Mapping[str, Source],
+    where: str, role: str, dataset: str, benchmark: CheckedBenchmark, sources: Mapping[str, Source]
 ) -> None:
     groups = _groups(where, dataset, benchmark, sources)
     if any(len(group) > 1 for group in groups):
@@ -110,10 +102,8 @@ def _groups(
     names = _class_names(dataset, sources)
     if names is None:
         raise LpclipError(f"{where} needs labels of dataset '{dataset}', which has none.")
-    try:
+    with located(f"{where}: dataset '{dataset}'"):
         return match_classes(names, benchmark.class_names)
-    except LpclipError as error:
-        raise LpclipError(f"{where}: dataset '{dataset}': {error}") from error
 
 
 def _class_names(dataset: str, sources: Mapping[str, Source]) -> Sequence[str] | None:

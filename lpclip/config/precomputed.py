@@ -4,7 +4,7 @@ What cannot be embedded is refused before the first job: text and images for a p
 views and corruptions of a dataset without images.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lpclip.config.checked import Checked, CheckedBenchmark
@@ -16,17 +16,13 @@ from lpclip.errors import LpclipError
 from lpclip.models.spec import PRECOMPUTED
 from lpclip.storage.arrays.base import Arrays
 from lpclip.storage.arrays.registry import TEXT_KEYS, open_arrays
+from lpclip.utils.settings import located
 
 
 def checked_class_names(
     name: str, benchmark: Benchmark, names: Sequence[str] | None
 ) -> Sequence[str]:
-    """Return the class names of a benchmark, those in its file of text features if there are any.
-
-    Args:
-        name: name of the benchmark.
-        benchmark: as it is written.
-        names: class names, where they are written.
+    """Return the class names of a benchmark, as written or in its file of text features.
 
     Raises:
         LpclipError: not exactly one of templates, prompts and text features; no class names, or
@@ -113,7 +109,7 @@ def _check_widths(where: str, benchmark: Roles, sources: Mapping[str, Source]) -
     if benchmark.text_features is not None:
         text = _text_arrays(where, benchmark.text_features)
         widths["text_features"] = _shape(where, text, benchmark.text_features)[1]
-    for name, source in _feature_sources(benchmark, sources):
+    for name, source in _feature_sources(benchmark, sources).items():
         widths[f"dataset '{name}'"] = source.shape[1]
     for name, width in widths.items():
         first = next(iter(widths))
@@ -132,7 +128,7 @@ def _with_weights(name: str, model: Model, config: Checked) -> Model:
             continue
         where = f"configuration: benchmarks.{benchmark_name}"
         sources = _feature_sources(benchmark, config.sources)
-        files = {f"dataset '{one}'": source.provenance for one, source in sources}
+        files = {f"dataset '{one}'": source.provenance for one, source in sources.items()}
         text = _text_arrays(where, benchmark.text_features)
         for what, provenance in {"text_features": text.provenance, **files}.items():
             weights = str(provenance.get("weights", PRECOMPUTED))
@@ -148,27 +144,19 @@ def _with_weights(name: str, model: Model, config: Checked) -> Model:
     return replace(model, weights=known)
 
 
-def _feature_sources(
-    benchmark: Roles, sources: Mapping[str, Source]
-) -> Iterator[tuple[str, FeatureSource]]:
-    for name in benchmark.datasets:
-        source = sources[name]
-        if isinstance(source, FeatureSource):
-            yield name, source
+def _feature_sources(benchmark: Roles, sources: Mapping[str, Source]) -> dict[str, FeatureSource]:
+    used = {name: sources[name] for name in benchmark.datasets}
+    return {name: one for name, one in used.items() if isinstance(one, FeatureSource)}
 
 
 def _text_arrays(where: str, text: TextFeatures) -> Arrays:
-    try:
+    with located(f"{where}.text_features"):
         return open_arrays(text.path)
-    except LpclipError as error:
-        raise LpclipError(f"{where}.text_features: {error}") from error
 
 
 def _shape(where: str, arrays: Arrays, text: TextFeatures) -> tuple[int, ...]:
-    try:
+    with located(f"{where}.text_features"):
         return arrays.shape(arrays.pick(text.key, ndim=2, prefer=TEXT_KEYS))
-    except LpclipError as error:
-        raise LpclipError(f"{where}.text_features: {error}") from error
 
 
 def _names_in(arrays: Arrays, where: str, text: TextFeatures) -> Sequence[str] | None:
@@ -176,8 +164,6 @@ def _names_in(arrays: Arrays, where: str, text: TextFeatures) -> Sequence[str] |
     key = text.class_names or ("name" if arrays.provenance else None)
     if key is None:
         return None
-    try:
+    with located(f"{where}.text_features.class_names"):
         values = arrays.column(arrays.pick(key, ndim=1))
-    except LpclipError as error:
-        raise LpclipError(f"{where}.text_features.class_names: {error}") from error
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]

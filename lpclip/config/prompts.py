@@ -15,13 +15,11 @@ from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
 from lpclip.storage.text_tables import read_text
 from lpclip.utils.packages import zero_shot_metadata
+from lpclip.utils.settings import located
 
 IMAGENET = "imagenet"
 N_IMAGENET = 1000
-_TEMPLATES = {
-    "openai_imagenet": "OPENAI_IMAGENET_TEMPLATES",
-    "simple": "SIMPLE_IMAGENET_TEMPLATES",
-}
+_TEMPLATES = {"openai_imagenet": "OPENAI_IMAGENET_TEMPLATES", "simple": "SIMPLE_IMAGENET_TEMPLATES"}
 
 # Placeholders of the name: here, in OpenAI's notebooks, in other projects.
 _PLACES = ("{}", "{c}", "{classname}")
@@ -30,17 +28,11 @@ _LIKE_A_PLACE = re.compile(r"\{[^{}]*\}|<[^<>]*>|\[[^\[\]]*\]|%s|\$\w+")
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts of a benchmark, read from where they are.
+    """Texts of a benchmark, read from where they are."""
 
-    Attributes:
-        class_names: one per class; None where the file of text features has to hold them.
-        templates: sentences with {} in the place of a name.
-        prompts: descriptions of every class, in the order of the names.
-    """
-
-    class_names: Sequence[str] | None = None
-    templates: Sequence[str] | None = None
-    prompts: Sequence[Sequence[str]] | None = None
+    class_names: Sequence[str] | None  # None where the file of text features has to hold them
+    templates: Sequence[str] | None  # sentences with {} in the place of a name
+    prompts: Sequence[Sequence[str]] | None  # of every class, in the order of the names
 
 
 def read_texts(name: str, benchmark: Benchmark) -> Texts:
@@ -72,18 +64,17 @@ def _class_names(where: str, given: str | Sequence[str]) -> list[str]:
     if given == IMAGENET:
         # As published: two pairs of classes share a name.
         return list(zero_shot_metadata()["IMAGENET_CLASSNAMES"])
-    names = _lines(where, given, {IMAGENET}) if isinstance(given, str) else list(given)
+    place, names = _lines(where, given, {IMAGENET})
     if len(names) < 2:
         raise LpclipError(f"{where} needs two names or more, one per class.")
-    _check_texts(f"{where} ({given})" if isinstance(given, str) else where, "name", names)
+    _check_texts(place, "name", names)
     return names
 
 
 def _templates(where: str, given: str | Sequence[str]) -> list[str]:
     if isinstance(given, str) and given in _TEMPLATES:
         return [template("{}") for template in zero_shot_metadata()[_TEMPLATES[given]]]
-    lines = _lines(where, given, set(_TEMPLATES)) if isinstance(given, str) else list(given)
-    place = f"{where} ({given})" if isinstance(given, str) else where
+    place, lines = _lines(where, given, set(_TEMPLATES))
     if not lines:
         raise LpclipError(f"{place} holds no template.")
     _check_texts(place, "template", lines)
@@ -104,15 +95,11 @@ def _template(place: str, line: str) -> str:
         template = template.replace(name, "{}")
     if "{}" in template:
         return template
-    raise LpclipError(
-        f"{place}: '{line}' is not a template: it needs {{}} in the place of the name."
-        + _meant(line)
-    )
-
-
-def _meant(line: str) -> str:
     near = _LIKE_A_PLACE.sub("{}", line)
-    return f" Did you mean '{near}'?" if near != line else ""
+    meant = f" Did you mean '{near}'?" if near != line else ""
+    raise LpclipError(
+        f"{place}: '{line}' is not a template: it needs {{}} in the place of the name.{meant}"
+    )
 
 
 def _check_alike(where: str, names: Sequence[str]) -> None:
@@ -128,21 +115,18 @@ def _check_alike(where: str, names: Sequence[str]) -> None:
             )
 
 
-def _lines(where: str, path: str, sets: set[str]) -> list[str]:
-    """Return the lines of a text file, without the empty ones at its end."""
-    if not Path(path).is_file():
+def _lines(where: str, given: str | Sequence[str], sets: set[str]) -> tuple[str, list[str]]:
+    """Return where texts are, and the texts: a list, or the lines of a file up to the last text."""
+    if not isinstance(given, str):
+        return where, list(given)
+    if not Path(given).is_file():
         raise LpclipError(
-            f"{where} is '{path}', which is neither a file nor a named set. "
-            f"{did_you_mean(path, sets)}"
+            f"{where} is '{given}', which is neither a file nor a named set. "
+            f"{did_you_mean(given, sets)}"
         )
-    return [line.strip() for line in _read(where, path).rstrip().split("\n")]
-
-
-def _read(where: str, path: str) -> str:
-    try:
-        return read_text(Path(path))
-    except LpclipError as error:
-        raise LpclipError(f"{where}: {error}") from error
+    with located(where):
+        lines = read_text(Path(given)).rstrip().split("\n")
+    return f"{where} ({given})", [line.strip() for line in lines]
 
 
 def _check_texts(where: str, what: str, texts: Sequence[str]) -> None:
@@ -171,8 +155,10 @@ def _prompts(where: str, path: str) -> dict[str, list[str]]:
         _check_texts(f"{where}: {path}", "class", [key for key, _ in pairs])
         return dict(pairs)
 
+    with located(where):
+        text = read_text(Path(path))
     try:
-        prompts = parse_json(_read(where, path), pairs=once)
+        prompts = parse_json(text, pairs=once)
     except ValueError as error:
         raise LpclipError(f"{where}: {path} is not valid JSON: {error}.") from error
     if not isinstance(prompts, dict):

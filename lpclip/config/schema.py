@@ -203,15 +203,10 @@ class Benchmark(Roles):
 
 @dataclass(frozen=True)
 class Method:
-    """A method as it is written: other methods and labellings by their names.
+    """A method as it is written: other methods and labellings by their names."""
 
-    Attributes:
-        kind: a module of ``lpclip.methods.kinds``.
-        settings: all settings of the kind that a configuration holds, defaults included.
-    """
-
-    kind: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    kind: str  # a module of ``lpclip.methods.kinds``
+    settings: Mapping[str, Any]  # all of the kind that a configuration holds, with every default
 
     @property
     def base(self) -> str | None:
@@ -228,11 +223,11 @@ class Method:
         cls, given: Mapping[str, Any], *, where: str, path: Sequence[Any]
     ) -> "Method":
         """Check ``kind`` and the settings of that kind."""
+        rest = dict(given)
+        first = {"kind": rest.pop("kind")} if "kind" in rest else {}
         setting = {"kind": Setting(Literal[kinds()], REQUIRED)}
-        first = {key: value for key, value in given.items() if key == "kind"}
         kind = arguments(setting, first, where=where, path=path)["kind"]
         known = written_settings(load_method(kind).Settings)
-        rest = {key: value for key, value in given.items() if key != "kind"}
         checked = arguments(known, rest, where=where, path=path)
         return cls(kind, {name: checked.get(name, one.default) for name, one in known.items()})
 

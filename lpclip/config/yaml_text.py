@@ -7,6 +7,7 @@ first value and ``010`` is already 8. So the text is checked as well.
 import json
 import re
 from collections.abc import Hashable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,38 +29,32 @@ _NUMBERS_ALLOWED = ("class_map",)
 def check_files(paths: Iterable[str | Path]) -> None:
     """Refuse configuration files that YAML or JSON read differently from how they look.
 
-    Args:
-        paths: of the files, all of which could be read.
-
     Raises:
         LpclipError: names the file, the line and what is there: a key twice, a name that is read
             as a number, a date or nothing, a date anywhere, a whole number in another notation.
     """
     for path in map(Path, paths):
         try:
-            text = path.read_text(encoding="utf-8")
+            _check_text(path, path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
             raise LpclipError(f"{path} is no UTF-8 text. Save it as UTF-8.") from error
-        try:
-            json.loads(text, object_pairs_hook=partial(_without_repeats, path))
-            continue  # Snakemake, too, tries JSON first
-        except RecursionError as error:
-            raise LpclipError(f"{path} is nested too deeply.") from error
-        except ValueError:
-            pass
-        if "__use_yte__" in text:
-            continue  # a template, whose keys are its own
-        try:
-            root = yaml.compose(text, yaml.SafeLoader)
         except RecursionError as error:
             raise LpclipError(f"{path} is nested too deeply.") from error
         except yaml.YAMLError as error:
             raise LpclipError(f"{path} is not valid YAML: {error}") from error
-        for node, inside in _nodes(root):
-            if isinstance(node, yaml.MappingNode):
-                _check_keys(path, node, inside)
-            elif isinstance(node, yaml.ScalarNode):
-                _check_scalar(path, node)
+
+
+def _check_text(path: Path, text: str) -> None:
+    with suppress(ValueError):
+        json.loads(text, object_pairs_hook=partial(_without_repeats, path))
+        return  # Snakemake, too, tries JSON first
+    if "__use_yte__" in text:
+        return  # a template, whose keys are its own
+    for node, inside in _nodes(yaml.compose(text, yaml.SafeLoader)):
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(path, node, inside)
+        elif isinstance(node, yaml.ScalarNode):
+            _check_scalar(path, node)
 
 
 def _without_repeats(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -22,13 +22,9 @@ _ROW = "index"
 
 
 def write_table(file: h5py.Group, name: str, frame: pd.DataFrame, *, listed: bool = True) -> None:
-    """Store a frame as a compound data set; text becomes fixed-length UTF-8.
+    """Store a frame without its index as a compound data set; text becomes fixed-length UTF-8.
 
-    Args:
-        file: file or group.
-        name: of the table.
-        frame: its index is not stored.
-        listed: whether to use pandas' table format instead of a plain data set.
+    A table that is ``listed`` has pandas' table format; any other is a plain data set.
     """
     columns: dict[str, npt.NDArray[Any]] = {}
     for column in frame.columns:
@@ -126,14 +122,9 @@ def _describe(group: h5py.Group, data: h5py.Dataset, names: list[str]) -> None:
         set_attributes(data, {f"FIELD_{place}_NAME": key, f"FIELD_{place}_FILL": fill})
         if key != _ROW:
             kind = f"bytes{8 * type_.itemsize}" if is_text else type_.name
-            set_attributes(
-                data,
-                {
-                    f"{key}_dtype": kind,
-                    f"{key}_kind": _literal([key]),
-                    f"{key}_meta": "str" if is_text else NONE,
-                },
-            )
+            meta = "str" if is_text else NONE
+            described = {"dtype": kind, "kind": _literal([key]), "meta": meta}
+            set_attributes(data, {f"{key}_{what}": text for what, text in described.items()})
 
 
 def _literal(value: Any) -> np.bytes_:

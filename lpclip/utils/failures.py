@@ -13,13 +13,9 @@ def failures(logs: Path, *, since: float) -> dict[Path, str]:
         logs: folder of logs as ``lpclip --log`` writes them.
         since: seconds since the epoch; older logs belong to other runs.
     """
-    found = {}
-    for path in sorted(logs.rglob("*.log")):
-        if path.stat().st_mtime >= since:
-            error = _last_error(path.read_text(errors="replace").splitlines())
-            if error:
-                found[path] = error
-    return found
+    recent = [path for path in sorted(logs.rglob("*.log")) if path.stat().st_mtime >= since]
+    errors = {path: _last_error(path.read_text(errors="replace").splitlines()) for path in recent}
+    return {path: error for path, error in errors.items() if error}
 
 
 def _last_error(lines: list[str]) -> str:

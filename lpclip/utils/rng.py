@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
+from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def sample_key(seed: int, sample_id: str, view: str) -> int:
     >>> sample_key(0, "digit-0001", "weak") == sample_key(0, "digit-0001", "strong")
     False
     """
-    text = f"{seed}\0{sample_id}\0{view}".encode()
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
+    return _hash(f"{seed}\0{sample_id}\0{view}")
 
 
 def keys(seed: int, ids: Sequence[str], view: str) -> Tensor:
@@ -86,8 +86,10 @@ class Stream:
 
         Without a shape: one number per sample, [B].
         """
-        size = _size(shape)
-        numbers = _unit_interval(*self._halves(size))[:, :size]
+        import torch
+
+        size = prod(shape)
+        numbers = torch.cat(self._halves(size), dim=1).float().mul_(2.0**-24)[:, :size]
         if (low, high) != (0.0, 1.0):
             # The product may round up to `high`, which does no harm to a cosine or a shift.
             numbers = numbers * (high - low) + low
@@ -97,7 +99,7 @@ class Stream:
         """Standard normal numbers: float32 [B, *shape] (Box-Muller; at most 5.9 in size)."""
         import torch
 
-        size = _size(shape)
+        size = prod(shape)
         high, low = self._halves(size)
         # The half step avoids log(0).
         radius = high.float().add_(0.5).mul_(2.0**-24).log_().mul_(-2.0).sqrt_()
@@ -110,7 +112,7 @@ class Stream:
 
         Values differ in probability by less than (high - low) / 2^24.
         """
-        bits = self.words(_size(shape)).bitwise_and_(_LOW_24)
+        bits = self.words(prod(shape)).bitwise_and_(_LOW_24)
         return (bits * (high - low) >> 24).add_(low).reshape(len(self.keys), *shape)
 
     def flat_dirichlet(self, *shape: int) -> Tensor:
@@ -135,9 +137,8 @@ class Stream:
         alias = packed & _LOW_24
         # All ones where the outcome is kept, else zero: cheaper than a Boolean mask.
         keep = (words.bitwise_and_(_LOW_24) - (packed >> 24)) >> 63
-        return alias.bitwise_xor_(outcome.bitwise_xor_(alias).bitwise_and_(keep)).reshape(
-            rows.shape
-        )
+        chosen = alias.bitwise_xor_(outcome.bitwise_xor_(alias).bitwise_and_(keep))
+        return chosen.reshape(rows.shape)
 
     def _halves(self, size: int) -> tuple[Tensor, Tensor]:
         """Split each word into two independent 24-bit numbers: int64 [B, ceil(size / 2)] each."""
@@ -164,8 +165,7 @@ class AliasTable:
 def poisson_table(rates: Sequence[float]) -> AliasTable:
     """Poisson distributions with the given rates, one row each.
 
-    Outcomes go up to rate + 12 sqrt(rate) + 25 of the largest rate; the rest has a
-    probability below 1e-15.
+    Outcomes go up to rate + 12 sqrt(rate) + 25 of the largest; the rest are less likely than 1e-15.
     """
     import numpy as np
     from scipy.stats import poisson
@@ -207,12 +207,6 @@ def alias_table(probabilities: FloatArray) -> AliasTable:
     return AliasTable(torch.from_numpy((bits << 24) | alias).flatten(), size)
 
 
-def _unit_interval(high: Tensor, low: Tensor) -> Tensor:
-    import torch
-
-    return torch.cat([high, low], dim=1).float().mul_(2.0**-24)
-
-
 def _mix(state: Tensor) -> Tensor:
     """splitmix64's output function; int64 arithmetic wraps, `>>` needs its sign bits masked."""
     bits = state ^ ((state >> 30) & (2**34 - 1))
@@ -225,15 +219,12 @@ def _mix(state: Tensor) -> Tensor:
 
 @cache
 def _name_key(name: str) -> int:
-    return _signed(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little"))
+    return _signed(_hash(name))
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def _signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size

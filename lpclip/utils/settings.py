@@ -7,8 +7,8 @@ below a field describes it.
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import (
     Annotated,
@@ -47,14 +47,9 @@ def settings_class(cls: type[T]) -> type[T]:
 
 
 class Written(NamedTuple):
-    """Marks a setting that is written differently in a configuration than a stage receives it.
+    """Marks a setting that is written differently in a configuration than a stage receives it."""
 
-    Attributes:
-        annotation: its type in the configuration, where it is required; None where it is not
-            written at all, but follows from something else.
-    """
-
-    annotation: Any = None
+    annotation: Any = None  # in the configuration, where it is required; None if it is not written
 
 
 def _each_once(values: Sequence[Any]) -> Sequence[Any]:
@@ -75,15 +70,10 @@ Seeds: TypeAlias = Annotated[Sequence[Seed], MinLen(1), UNIQUE]
 
 
 class Setting(NamedTuple):
-    """One setting of a class or function.
+    """One setting of a class or function."""
 
-    Attributes:
-        annotation: its type, with constraints.
-        default: its default, or ``REQUIRED``.
-    """
-
-    annotation: Any
-    default: Any
+    annotation: Any  # its type, with constraints
+    default: Any  # or REQUIRED
 
 
 def settings_of(target: Callable[..., Any]) -> dict[str, Setting]:
@@ -128,10 +118,8 @@ def build(cls: type[T], given: Mapping[str, Any], *, where: str, path: Sequence[
     """
     strict = hasattr(cls, "__pydantic_config__")
     checked = arguments(settings_of(cls), given, where=where, path=path, strict=strict)
-    try:
+    with located(at(where, path)):
         return cls(**checked)
-    except LpclipError as error:
-        raise LpclipError(f"{at(where, path)}: {error}") from error
 
 
 def call(function: Callable[..., T], given: Mapping[str, Any], *, where: str) -> T:
@@ -149,12 +137,8 @@ def arguments(
 ) -> dict[str, Any]:
     """Check values by name, and convert mappings to the classes that they are the settings of.
 
-    Args:
-        known: the settings that there are.
-        given: values by name; those of ``known`` with a default may be left out.
-        where: as for ``build``.
-        path: as for ``build``.
-        strict: whether to refuse text for a number, for example, instead of converting it.
+    Known settings with a default may be left out. Unless it is ``strict``, text for a number, for
+    example, is converted instead of refused. For ``where`` and ``path``, see ``build``.
     """
     place = at(where, path)
     for key in given:
@@ -197,6 +181,15 @@ def at(where: str, path: Sequence[Any]) -> str:
     ('configuration: methods.lp_clip', 'configuration')
     """
     return f"{where}: {'.'.join(map(str, path))}" if path else where
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Put a place before the text of an error."""
+    try:
+        yield
+    except LpclipError as error:
+        raise LpclipError(f"{where}: {error}") from error
 
 
 def is_mapping_of_classes(annotation: Any) -> bool:

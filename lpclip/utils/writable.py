@@ -15,9 +15,7 @@ FOLDERS = ("cache", "logs", "results", ".snakemake")
 def check_writable(folder: Path) -> None:
     """Refuse to run in a folder that is not writable.
 
-    Args:
-        folder: working directory of the run. It need not be writable itself if all ``FOLDERS``
-            exist.
+    It need not be writable itself if all ``FOLDERS`` exist in it.
 
     Raises:
         LpclipError: names the folder that is not writable.
@@ -35,10 +33,7 @@ def check_writable(folder: Path) -> None:
 
 
 def check_output_file(path: Path) -> None:
-    """Refuse an output file that could not be written when the work is done.
-
-    Args:
-        path: the file; neither it nor its folder need exist.
+    """Refuse an output file that could not be written when the work is done; it need not exist.
 
     Raises:
         LpclipError: no permission, a read-only or full disk; a folder, a device, a pipe or a

@@ -51,19 +51,12 @@ _NAME = re.compile(
 
 
 class Writer(NamedTuple):
-    """A writing process, parsed from the names of its temporary files.
+    """A writing process, parsed from the names of its temporary files."""
 
-    Attributes:
-        host: name of its machine, for people.
-        process: its number.
-        started: its start time in ticks since boot; 0 if unknown.
-        place: hash of machine and container.
-    """
-
-    host: str
+    host: str  # name of its machine, for people
     process: int
-    started: int
-    place: str
+    started: int  # in ticks since boot; 0 if unknown
+    place: str  # hash of machine and container
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}"
@@ -98,11 +91,8 @@ def without_writer(files: Mapping[Path, Writer]) -> list[Path]:
     gone = [path for path in files if alive[path] is False or path in silent]
     for path in files:
         if path not in gone:
-            log.warning(
-                "%s: %s is writing the same output. This run continues next to it.",
-                path,
-                files[path],
-            )
+            text = "%s: %s is writing the same output. This run continues next to it."
+            log.warning(text, path, files[path])
     return gone
 
 
@@ -110,9 +100,7 @@ def without_writer(files: Mapping[Path, Writer]) -> list[Path]:
 def heartbeat(path: Path, *, at_once: bool) -> Iterator[None]:
     """Keep up the heartbeat of a file or folder while the block runs.
 
-    Args:
-        path: the file or folder that is being written.
-        at_once: start at once; else after ``BEAT_SECONDS``, since most files are written sooner.
+    It starts at once or after ``BEAT_SECONDS``, since most files are written sooner.
     """
     beating: list[subprocess.Popen[bytes]] = []
     lock, ended = threading.Lock(), threading.Event()

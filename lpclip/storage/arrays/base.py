@@ -16,21 +16,14 @@ _FLOATS = ("float16", "float32", "float64")
 
 
 class Arrays(ABC):
-    """The arrays of one file or folder.
+    """The arrays of one file or folder."""
 
-    Attributes:
-        path: the file or folder.
-        ids: name of the array that identifies the rows; None if the format has none.
-        provenance: of a file that lpclip wrote; empty for any other.
-        typed: whether the format stores types; otherwise every column is text.
-    """
-
-    ids: str | None = None
-    typed = True
+    ids: str | None = None  # name of the array that identifies the rows, if the format has one
+    typed = True  # whether the format stores types; otherwise every column is text
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.provenance: Mapping[str, Any] = {}
+        self.provenance: Mapping[str, Any] = {}  # of a file that lpclip wrote
 
     def refused(self) -> dict[str, str]:
         """Return arrays that cannot be read: name -> reason, as the end of a sentence."""

@@ -90,21 +90,12 @@ class Safetensors(Arrays):
         with readable(self.path, name), safe_open(self.path, framework="numpy") as file:
             kind = str(file.get_slice(name).get_dtype())
             if kind.startswith("F8"):
-                raise LpclipError(
-                    f"{self.path}: '{name}' is {kind}, which NumPy does not have. "
-                    "Save it as float16 or float32."
-                )
-            if kind == "BF16":
-                return self._single(name)
-            values: AnyArray = file.get_tensor(name)
-        return values
-
-    def _single(self, name: str) -> AnyArray:
-        """Read a tensor of a type that only torch has, as float32."""
-        from safetensors import safe_open
-
-        with safe_open(self.path, framework="pt") as file:
-            values: AnyArray = file.get_tensor(name).float().numpy()
+                raise _unknown_type(self, name, kind)
+            if kind == "BF16":  # which only torch has
+                with safe_open(self.path, framework="pt") as tensors:
+                    values: AnyArray = tensors.get_tensor(name).float().numpy()
+            else:
+                values = file.get_tensor(name)
         return values
 
 
@@ -122,13 +113,10 @@ class Torch(Arrays):
         value = self._values[name]
         if isinstance(value, np.ndarray):
             return value
-        if value.dtype == _bfloat16():
+        if str(value.dtype) == "torch.bfloat16":
             value = value.float()  # exact
         if value.dtype.is_floating_point and value.dtype.itemsize < 2:
-            raise LpclipError(
-                f"{self.path}: '{name}' is {value.dtype}, which NumPy does not have. "
-                "Save it as float16 or float32."
-            )
+            raise _unknown_type(self, name, value.dtype)
         with readable(self.path, name):
             values: AnyArray = value.detach().numpy()
         return values
@@ -138,12 +126,8 @@ class Torch(Arrays):
         import torch  # only for these files
 
         try:
-            loaded = torch.load(
-                self.path,
-                map_location="cpu",
-                weights_only=True,
-                mmap=zipfile.is_zipfile(self.path) or None,
-            )
+            mapped = zipfile.is_zipfile(self.path) or None
+            loaded = torch.load(self.path, map_location="cpu", weights_only=True, mmap=mapped)
         except Exception as error:  # of many types; their texts advise to load what may run code
             raise LpclipError(
                 f"{self.path} cannot be read as tensors: it is not whole, or holds Python objects, "
@@ -228,10 +212,9 @@ def _why_not(place: h5py.Dataset) -> str:
     """Return why a data set cannot be read, as the end of a sentence; "" if it can."""
     if place.external:
         return f"is stored outside the file, in '{place.external[0][0]}', which lpclip never opens."
-    if place.is_virtual:
-        others = [s.file_name for s in place.virtual_sources() if s.file_name != "."]
-        if others:
-            return f"is made of another file, '{others[0]}', which lpclip never opens."
+    sources = place.virtual_sources() if place.is_virtual else []
+    if others := [source.file_name for source in sources if source.file_name != "."]:
+        return f"is made of another file, '{others[0]}', which lpclip never opens."
     text = h5py.check_string_dtype(place.dtype) is not None
     if place.shape is None or not (text or place.dtype.kind in "iufb"):
         return f"holds {place.dtype}, no numbers or text."
@@ -246,10 +229,11 @@ def _plain_column(values: Sequence[Any]) -> AnyArray | None:
     return None
 
 
-def _bfloat16() -> Any:
-    import torch
-
-    return torch.bfloat16
+def _unknown_type(arrays: Arrays, name: str, type_: Any) -> LpclipError:
+    return LpclipError(
+        f"{arrays.path}: '{name}' is {type_}, which NumPy does not have. "
+        "Save it as float16 or float32."
+    )
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

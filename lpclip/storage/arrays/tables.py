@@ -186,9 +186,7 @@ def numbered(
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Find the arrays that numbered columns form: at least two columns without a gap.
 
-    Args:
-        columns: names; numbers may have leading zeros.
-        firsts: allowed first numbers.
+    Numbers may have leading zeros; ``firsts`` are the allowed first ones.
 
     Returns:
         Name of the array (the prefix of the numbers) -> its columns by number; and name -> why
