@@ -29,7 +29,6 @@ from lpclip.utils.printing import visible
 
 log = logging.getLogger(__name__)
 
-
 # Settings that are there for Snakemake, which re-runs a job when they change.
 FOR_SNAKEMAKE = ("code", "versions", "order", "checkpoint", "files")
 
@@ -177,15 +176,10 @@ def _function(command: str) -> Callable[..., None]:
 
 
 class _FileOption(NamedTuple):
-    """A parameter that is a path.
-
-    Attributes:
-        several: whether it takes several.
-        check: refuses what cannot be written; None for a file that is read.
-    """
+    """A parameter that is a path, or several."""
 
     several: bool
-    check: Callable[[Path], None] | None
+    check: Callable[[Path], None] | None  # refuses what cannot be written; None for a file to read
 
 
 def _file_options(function: Callable[..., None]) -> dict[str, _FileOption]:
@@ -213,9 +207,7 @@ def _refuse_shared_files(options: Mapping[str, Any], files: Mapping[str, _FileOp
     named = dict[str, str]()
     written = [*(name for name, option in files.items() if option.check is not None), "log"]
     for name in (*written, *(name for name in files if name not in written)):
-        value = options[name]
-        paths = value if isinstance(value, list) else [] if value is None else [value]
-        for path in map(os.path.realpath, paths):
+        for path in map(os.path.realpath, _paths(options[name])):
             other = named.get(path)
             if other is not None:
                 raise LpclipError(
@@ -237,13 +229,9 @@ def _parser(
     )
     for name, option in files.items():
         required = inspect.signature(function).parameters[name].default is inspect.Parameter.empty
+        several = "*" if option.several else None
         parser.add_argument(
-            f"--{_dashed(name)}",
-            dest=name,
-            type=Path,
-            metavar="FILE",
-            nargs="*" if option.several else None,
-            required=required,
+            f"--{_dashed(name)}", type=Path, metavar="FILE", nargs=several, required=required
         )
     # Options, since they change no result: Snakemake is not to run a job again for them.
     if "workers" in inspect.signature(function).parameters:

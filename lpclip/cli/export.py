@@ -152,9 +152,8 @@ FORMATS = tuple(_WRITERS)
 
 def _readme(probe: Probe, about: Mapping[str, Any], to: str, name: str) -> str:
     n_classes, dim = probe.weight.shape
-    encoder = ", ".join(
-        f"`{about[key]}`" for key in ("architecture", "pretrained") if about.get(key)
-    )
+    keys = ("architecture", "pretrained")
+    encoder = ", ".join(f"`{about[key]}`" for key in keys if about.get(key))
     origin = (
         f"For the image encoder {encoder or 'unknown'}, weights {about.get('weights', 'unknown')}: "
         f"round {about['round']} of seed {about['seed']} of the method `{about['method']}` on the "
@@ -187,29 +186,26 @@ In this folder, next to an image:
 
 
 def _snippet(about: Mapping[str, Any], to: str, name: str, dim: int, n_classes: int) -> str:
-    load = {
-        "torch": f'torch.load("{name}", weights_only=True)',
-        "safetensors": f'load_file("{name}")',
-    }
     if to == "onnx":
         head = (
             f'head = onnxruntime.InferenceSession("{name}")\n'
             '(logits,) = head.run(None, {"features": features.float().numpy()})'
         )
     else:
+        torch_ = f'torch.load("{name}", weights_only=True)'
+        load = torch_ if to == "torch" else f'load_file("{name}")'
         head = (
             f"head = torch.nn.Linear({dim}, {n_classes})\n"
-            f"head.load_state_dict({load[to]})\n"
+            f"head.load_state_dict({load})\n"
             "logits = head(torch.nn.functional.normalize(features.float(), dim=-1))"
         )
     more, features = _features(about)
-    extra = {
-        "onnx": "import onnxruntime",
-        "torch": "",
-        "safetensors": "from safetensors.torch import load_file",
-    }
-    lines = filter(None, ["import torch", extra[to], *more])
-    imports = "\n".join(sorted(lines, key=lambda line: (line.startswith("from"), line.lower())))
+    more += {
+        "onnx": ["import onnxruntime"],
+        "safetensors": ["from safetensors.torch import load_file"],
+    }.get(to, [])
+    lines = sorted(["import torch", *more], key=lambda one: (one.startswith("from"), one.lower()))
+    imports = "\n".join(lines)
     return f"""import json
 from pathlib import Path
 
@@ -264,7 +260,5 @@ def _arguments(about: Mapping[str, Any], pretrained: str) -> list[str]:
         for name in ("mean", "std", "interpolation", "resize_mode"):
             if name in prepared:
                 found[f"image_{name}"] = prepared[name]
-    rendered = {
-        name: repr(v) if isinstance(v, bool) else json.dumps(v) for name, v in found.items()
-    }
-    return [json.dumps(about["architecture"]), *(f"{k}={v}" for k, v in rendered.items())]
+    texts = [f"{k}={v if isinstance(v, bool) else json.dumps(v)}" for k, v in found.items()]
+    return [json.dumps(about["architecture"]), *texts]

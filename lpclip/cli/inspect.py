@@ -102,11 +102,8 @@ def _csv(path: Path, rows: int) -> list[str]:
         return [*_title(path, "predictions", _PREDICTIONS), *_table(table, rows)]
     table = read_report(path)
     kind = table_of(columns)
-    return [
-        *_title(path, kind.name if kind else "report", kind.row if kind else ""),
-        *_made_from(path),
-        *_table(table, rows),
-    ]
+    title = _title(path, kind.name if kind else "report", kind.row if kind else "")
+    return [*title, *_made_from(path), *_table(table, rows)]
 
 
 _PREDICTIONS = "one row per image, of lpclip predict"
@@ -129,11 +126,8 @@ def _parquet(path: Path, rows: int) -> list[str]:
         raise LpclipError(f"{path} is damaged or not a Parquet file ({error}).") from error
     if not _is_predictions(table.column_names):
         raise LpclipError(f"{path} is a Parquet file, but not one that lpclip wrote.")
-    return [
-        *_title(path, "predictions", _PREDICTIONS),
-        *_provenance(provenance),
-        *_table(frame, rows),
-    ]
+    title = _title(path, "predictions", _PREDICTIONS)
+    return [*title, *_provenance(provenance), *_table(frame, rows)]
 
 
 def _safetensors(path: Path, _rows: int) -> list[str]:

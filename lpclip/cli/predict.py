@@ -1,7 +1,7 @@
 """Predictions of a probe for images or for cached features."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -41,15 +41,10 @@ class Image(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for images.
+    """Predictions for images."""
 
-    Attributes:
-        table: one row per readable image, see ``predict``.
-        bad: errors of the other images.
-    """
-
-    table: pd.DataFrame
-    bad: Sequence[BadImageError]
+    table: pd.DataFrame  # one row per readable image, see ``predict``
+    bad: Sequence[BadImageError]  # errors of the other images
 
 
 def predict(
@@ -95,9 +90,9 @@ def predict(
         LpclipError: no images; no such round or seed; features of another model; a model that
             cannot be loaded or is another one; an output that cannot be written.
     """
-    if output is not None and output.suffix.lower() not in _WRITERS:
-        raise LpclipError(f"{output} ends in neither {' nor '.join(_WRITERS)}.")
     if output is not None:
+        if output.suffix.lower() not in _WRITERS:
+            raise LpclipError(f"{output} ends in neither {' nor '.join(_WRITERS)}.")
         check_output_file(output)
     for path in filter(None, (probes, adapt, *inputs)):
         if path.suffix.lower() == ".h5":
@@ -219,8 +214,7 @@ def _images(path: Path) -> list[Image | Path]:
 
 
 def _of_cache(path: Path, scorer: _Scorer, provenance: Mapping[str, Any]) -> pd.DataFrame:
-    features = _clean_features(path, provenance)
-    rows = read_rows(path)
+    features, rows = _clean_features(path, provenance), read_rows(path)
     return scorer.rows(list(rows["id"]), list(rows["path"]), features)
 
 
@@ -251,18 +245,12 @@ def _of_images(
 
 def _batches(
     images: Sequence[Image], model: "Model", batch_size: int, workers: int
-) -> Iterator[Batch]:
-    """Iterate over rows and pixels ``[B, 3, H, W]`` of readable images, and errors of others."""
+) -> Iterable[Batch]:
+    """Return rows and pixels ``[B, 3, H, W]`` of readable images, and errors of others."""
     from torch.utils.data import DataLoader
 
-    decode = _Decode([image.path for image in images], model.to_pixels)
-    loader: DataLoader[Any] = DataLoader(
-        decode,  # type: ignore[arg-type]
-        batch_size=batch_size,
-        num_workers=workers,
-        collate_fn=_gather,
-    )
-    yield from loader
+    decode: Any = _Decode([image.path for image in images], model.to_pixels)
+    return DataLoader(decode, batch_size, num_workers=workers, collate_fn=_gather)
 
 
 class _Decode:

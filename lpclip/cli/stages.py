@@ -5,17 +5,11 @@ from typing import NamedTuple
 
 
 class Stage(NamedTuple):
-    """A stage of the workflow.
+    """A stage of the workflow."""
 
-    Attributes:
-        function: ``module:name`` of what it runs.
-        summary: one line for the overview.
-        main_file: the output that what it was made from lies next to, where the output is a folder.
-    """
-
-    function: str
-    summary: str
-    main_file: str = ""
+    function: str  # ``module:name`` of what it runs
+    summary: str  # one line for the overview
+    main_file: str = ""  # of an output folder: the file that the record of the stage lies next to
 
 
 STAGES: Mapping[str, Stage] = {
