@@ -245,11 +245,11 @@ def _parser(
 
 
 def _settings_help(function: Callable[..., None], files: Mapping[str, _FileOption]) -> str:
-    lines = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name not in files:
-            required = parameter.default is parameter.empty
-            lines.append(f"  {name}: {'required' if required else json.dumps(parameter.default)}")
+    lines = [
+        f"  {name}: {'required' if one.default is one.empty else json.dumps(one.default)}"
+        for name, one in inspect.signature(function).parameters.items()
+        if name not in files
+    ]
     return "\n".join(lines) or "  none"
 
 

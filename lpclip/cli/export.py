@@ -192,8 +192,9 @@ def _snippet(about: Mapping[str, Any], to: str, name: str, dim: int, n_classes: 
             '(logits,) = head.run(None, {"features": features.float().numpy()})'
         )
     else:
-        torch_ = f'torch.load("{name}", weights_only=True)'
-        load = torch_ if to == "torch" else f'load_file("{name}")'
+        load = f'load_file("{name}")'
+        if to == "torch":
+            load = f'torch.load("{name}", weights_only=True)'
         head = (
             f"head = torch.nn.Linear({dim}, {n_classes})\n"
             f"head.load_state_dict({load})\n"

@@ -33,11 +33,7 @@ _MEANINGS: Mapping[str, str] = {
 
 
 def describe(path: str | Path, *, rows: int = 5) -> str:
-    """Describe a file: kind, provenance, contents and the first rows of its table.
-
-    Args:
-        path: a file that lpclip wrote: ``.h5``, ``.csv``, ``.parquet`` or ``.safetensors``.
-        rows: number of rows to show.
+    """Describe a file that lpclip wrote: kind, provenance, contents and first rows of its table.
 
     Raises:
         LpclipError: missing, damaged, or not written by lpclip.

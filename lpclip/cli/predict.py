@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from lpclip.data.base import UNLABELLED, Sample
 from lpclip.data.registry import open_source
 from lpclip.errors import BadImageError, LpclipError
 from lpclip.metrics import max_logit, mcm
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
     from lpclip.models.clip import Model
 
 Batch: TypeAlias = "tuple[list[int], Tensor | None, list[BadImageError]]"
-
-
-class Image(NamedTuple):
-    """An image file: its id (its path below the given folder) and its path."""
-
-    id: str
-    path: str
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ def predict(
     if not any(found):
         raise LpclipError("No image was given. Name files, folders or feature caches (.h5).")
     model = None
-    if any(isinstance(part, Image) for parts in found for part in parts):
+    if any(isinstance(part, Sample) for parts in found for part in parts):
         _positive(batch_size, "--batch-size")
         if workers < 0:
             raise LpclipError(f"--workers takes a whole number from 0 on, not {workers}.")
@@ -118,7 +112,7 @@ def predict(
             tables += [_of_cache(path, scorer, provenance) for path in paths]
         else:
             assert model is not None
-            images = [image for image in group if isinstance(image, Image)]
+            images = [image for image in group if isinstance(image, Sample)]
             table, unread = _of_images(images, model, scorer, batch_size, workers)
             tables.append(table)
             bad += unread
@@ -199,7 +193,7 @@ class _Scorer:
         return pd.DataFrame(columns)
 
 
-def _images(path: Path) -> list[Image | Path]:
+def _images(path: Path) -> Sequence[Sample | Path]:
     """Resolve an argument to images, or to the path of a feature cache."""
     if path.suffix.lower() == ".h5":
         return [path]
@@ -207,10 +201,10 @@ def _images(path: Path) -> list[Image | Path]:
         samples = open_source("folder", {"root": str(path), "labelled": False}).samples()
         if not samples:
             raise LpclipError(f"{path} has no images.")
-        return [Image(sample.id, sample.path) for sample in samples]
+        return samples
     if not path.exists():
         raise LpclipError(f"{path} does not exist.")
-    return [Image(path.name, str(path))]
+    return [Sample(path.name, str(path), UNLABELLED)]
 
 
 def _of_cache(path: Path, scorer: _Scorer, provenance: Mapping[str, Any]) -> pd.DataFrame:
@@ -227,7 +221,7 @@ def _clean_features(path: Path, provenance: Mapping[str, Any]) -> FloatArray:
 
 
 def _of_images(
-    images: Sequence[Image], model: "Model", scorer: _Scorer, batch_size: int, workers: int
+    images: Sequence[Sample], model: "Model", scorer: _Scorer, batch_size: int, workers: int
 ) -> tuple[pd.DataFrame, list[BadImageError]]:
     tables, bad = [], list[BadImageError]()
     with progress(total=len(images), unit="images", label="predict") as shown:
@@ -244,7 +238,7 @@ def _of_images(
 
 
 def _batches(
-    images: Sequence[Image], model: "Model", batch_size: int, workers: int
+    images: Sequence[Sample], model: "Model", batch_size: int, workers: int
 ) -> Iterable[Batch]:
     """Return rows and pixels ``[B, 3, H, W]`` of readable images, and errors of others."""
     from torch.utils.data import DataLoader

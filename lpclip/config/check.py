@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from lpclip.config.checked import Checked, CheckedBenchmark
@@ -22,10 +23,7 @@ _KEPT = ("seeds", "compute", "views", "models", "datasets", "labellings", "metho
 
 
 def complete(given: Mapping[str, Any]) -> Checked:
-    """Check a configuration, and fill in every default and all texts.
-
-    Args:
-        given: as read from YAML files and the command line.
+    """Check a configuration as it is given, and fill in every default and all texts.
 
     Raises:
         LpclipError: an unknown key, a wrong value, a name that is not defined, a data source that
@@ -154,19 +152,19 @@ def _check_roles(name: str, benchmark: Roles, datasets: Mapping[str, Dataset]) -
     pairs = [("shifts", "test"), ("ood.far", "ood.near")]
     for role in ("adapt", "test", "shifts"):
         pairs += [("ood.near", role), ("ood.far", role)]
+    images = {one: _images_of(datasets[one]) for one in benchmark.datasets}
     for role, other_role in pairs:
-        for one in roles[role]:
-            for other in roles[other_role]:
-                if _images_of(datasets[one]) == _images_of(datasets[other]):
-                    same = "" if one == other else f", which has the images of '{other}'"
-                    raise LpclipError(
-                        f"configuration: benchmarks.{name}.{role} names dataset '{one}'{same}; "
-                        f"the same images are its '{other_role}' already. Remove one of the two."
-                    )
+        for one, other in product(roles[role], roles[other_role]):
+            if images[one] == images[other]:
+                same = "" if one == other else f", which has the images of '{other}'"
+                raise LpclipError(
+                    f"configuration: benchmarks.{name}.{role} names dataset '{one}'{same}; "
+                    f"the same images are its '{other_role}' already. Remove one of the two."
+                )
     for role in ("shifts", "ood.near", "ood.far"):
         for place, one in enumerate(roles[role]):
             for other in roles[role][:place]:
-                if _images_of(datasets[one]) == _images_of(datasets[other]):
+                if images[one] == images[other]:
                     raise LpclipError(
                         f"configuration: benchmarks.{name}.{role} names the same images twice, as "
                         f"'{other}' and as '{one}'. Remove one of the two."
@@ -189,10 +187,8 @@ def _check_base(name: str, methods: Mapping[str, Method]) -> None:
     while method.base is not None:
         _defined(f"methods.{chain[-1]}.method", "method", method.base, methods)
         if method.base in chain:
-            raise LpclipError(
-                f"configuration: {where} leads back to itself: "
-                f"{' -> '.join([*chain, method.base])}."
-            )
+            way = " -> ".join([*chain, method.base])
+            raise LpclipError(f"configuration: {where} leads back to itself: {way}.")
         chain.append(method.base)
         method = methods[method.base]
     kind = methods[chain[1]].kind

@@ -28,7 +28,7 @@ def corruptions_of(benchmark: Benchmark, sources: Mapping[str, Source]) -> Seque
 
 
 def check_labels(config: Checked, sources: Mapping[str, Source]) -> None:
-    """Refuse labels that do not fit, before the first job; classes of the sources are renamed.
+    """Refuse labels that do not fit the sources, whose classes are renamed, before the first job.
 
     Raises:
         LpclipError: labels that are needed and not there, a class that is none of the

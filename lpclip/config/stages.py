@@ -10,18 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from lpclip.config import files
 from lpclip.config.checked import Checked, plain
-from lpclip.config.files import (
-    Wildcards,
-    adapts_on_images,
-    class_map_file,
-    experiments,
-    feature_files,
-    role_of,
-    source_files,
-    text_feature_files,
-    training_views,
-)
+from lpclip.config.files import Wildcards
 from lpclip.config.schema import Method, Views
 from lpclip.corruption_names import FAMILIES, SEVERITIES
 from lpclip.data.official import official_corruptions
@@ -41,13 +32,14 @@ def index_samples(config: Checked, wildcards: Wildcards) -> Given:
     name = wildcards["dataset"]
     dataset = plain(config.datasets[name])
     chosen = [key for key in ("limit", "stratified") if key in dataset]
+    read = [*files.source_files(config, wildcards), *files.class_map_file(config, wildcards)]
     used = ["class_map"] * ("class_map" in dataset) + chosen + ["seed"] * bool(chosen)
     return {
         "dataset": name,
         "source": dataset["source"],
         **{key: dataset[key] for key in used},
         "on_bad_image": dataset["on_bad_image"],
-        **_marks([*source_files(config, wildcards), *class_map_file(config, wildcards)]),
+        **_marks(read),
         "code": code_hash("lpclip.data.index", *modules_of_source(dataset["source"])),
     }
 
@@ -95,7 +87,7 @@ def copy_text(config: Checked, wildcards: Wildcards) -> Given:
         "model": _model(config, wildcards),
         "class_names": plain(benchmark.class_names),
         **_place(plain(benchmark.text_features)),
-        **_marks(text_feature_files(config, wildcards)),
+        **_marks(files.text_feature_files(config, wildcards)),
         "code": code_hash("lpclip.features.imported"),
     }
 
@@ -106,7 +98,7 @@ def copy_features(config: Checked, wildcards: Wildcards) -> Given:
         "dataset": wildcards["dataset"],
         "model": _model(config, wildcards),
         **_place(config.datasets[wildcards["dataset"]].source),
-        **_marks(feature_files(config, wildcards)),
+        **_marks(files.feature_files(config, wildcards)),
         "code": code_hash("lpclip.features.imported"),
     }
 
@@ -115,7 +107,7 @@ def pseudo_labels(config: Checked, wildcards: Wildcards) -> Given:
     """Return a labelling, and the view that the teacher labels."""
     return {
         "labelling": plain(config.labellings[wildcards["labelling"]]),
-        "view": training_views("both", images=adapts_on_images(config, wildcards))[1],
+        "view": files.training_views("both", images=files.adapts_on_images(config, wildcards))[1],
         "code": code_hash("lpclip.methods.labelling.pseudo_labels"),
     }
 
@@ -136,7 +128,7 @@ def train_probe(config: Checked, wildcards: Wildcards) -> Given:
 def evaluate(config: Checked, wildcards: Wildcards) -> Given:
     """Return whether a dataset is a shift, and a published one."""
     name = wildcards["dataset"]
-    shift = role_of(config, wildcards) == "shift"
+    shift = files.role_of(config, wildcards) == "shift"
     return {
         "shift": name if shift else "",
         "published": (config.datasets[name].published or "") if shift else "",
@@ -186,7 +178,7 @@ def pictures(config: Checked, wildcards: Wildcards) -> Given:
 def report(config: Checked, _: Wildcards) -> Given:
     """Return the order of the experiments: Snakemake compares the files of a rule as a set."""
     return {
-        "order": experiments(config, "{model}/{benchmark}/{method}"),
+        "order": files.experiments(config, "{model}/{benchmark}/{method}"),
         "code": code_hash("lpclip.reporting.stage"),
     }
 
@@ -194,7 +186,7 @@ def report(config: Checked, _: Wildcards) -> Given:
 def page(config: Checked, _: Wildcards) -> Given:
     """Return the order of the experiments, and the configuration, which the page shows."""
     return {
-        "order": experiments(config, "{model}/{benchmark}/{method}"),
+        "order": files.experiments(config, "{model}/{benchmark}/{method}"),
         "configuration": shown_configuration(config.as_mapping()),
         "code": f"{code_hash('lpclip.reporting.page.stage')}-{assets_hash()}",
     }
@@ -242,8 +234,8 @@ def _model(config: Checked, wildcards: Wildcards) -> Given:
 def _checkpoint(config: Checked, wildcards: Wildcards) -> Given:
     """Return the hash of a model's files: one that is replaced may be older than the caches."""
     model = config.models[wildcards["model"]]
-    files = local_files(model.architecture, model.pretrained)
-    return {"checkpoint": files_hash(files)} if files else {}
+    found = local_files(model.architecture, model.pretrained)
+    return {"checkpoint": files_hash(found)} if found else {}
 
 
 def _place(source: Mapping[str, Any]) -> Given:
@@ -285,8 +277,8 @@ def _method(config: Checked, wildcards: Wildcards, method: Method) -> Given:
     if method.labelling is not None:
         settings["labelling"] = plain(config.labellings[method.labelling])
     if "student_view" in settings:
-        settings["student_view"], settings["teacher_view"] = training_views(
-            settings["student_view"], images=adapts_on_images(config, wildcards)
+        settings["student_view"], settings["teacher_view"] = files.training_views(
+            settings["student_view"], images=files.adapts_on_images(config, wildcards)
         )
     if method.kind == "guarded":
         settings["training"] = _method(config, wildcards, config.methods[str(method.base)])

@@ -15,11 +15,7 @@ LONGEST_ATTRIBUTE = 60_000
 
 
 class Attributes(dict[str, Any]):
-    """Attributes by name, as plain Python values.
-
-    Attributes:
-        path: the file, for errors.
-    """
+    """Attributes by name, as plain Python values."""
 
     def __init__(self, path: Path, values: h5py.AttributeManager) -> None:
         # A name that is not UTF-8 comes as bytes.
@@ -27,7 +23,7 @@ class Attributes(dict[str, Any]):
             (key.decode(errors="backslashreplace") if isinstance(key, bytes) else key, plain(value))
             for key, value in values.items()
         )
-        self.path = path
+        self.path = path  # for errors
 
     def __missing__(self, key: str) -> Any:
         raise LpclipError(f"{self.path} lacks the attribute '{key}'.{make_again(self.path)}")

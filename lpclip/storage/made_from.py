@@ -86,10 +86,8 @@ def recording(record: Record) -> Iterator[None]:
 def stamp(file: h5py.File, *, content: str | float | None = None) -> None:
     """Store the record of the enclosing ``recording`` block, if any, in a new file.
 
-    Args:
-        file: open for writing.
-        content: what distinguishes files with the same settings and inputs, such as the
-            fingerprint of images outside the workflow.
+    ``content``, such as the fingerprint of images outside the workflow, distinguishes files with
+    the same settings and inputs.
     """
     record = _current.get()
     if record is None:
@@ -110,13 +108,9 @@ def record_path(output: Path) -> Path:
 
 
 def write_record(output: Path, record: Record, files: Iterable[Path] = ()) -> None:
-    """Write the record of files that are not HDF5 next to the main file.
+    """Write the record of files that are not HDF5 next to the main file, which may be none of them.
 
-    Args:
-        output: the main file; it need not be one of the files.
-        record: of the stage.
-        files: tables and JSON files that the stage wrote; their hashes are recorded, so that a
-            replaced or edited file is noticed.
+    The hashes of the files, tables and JSON, are recorded, so that an edited one is noticed.
     """
     contents = {os.path.relpath(path, output.parent): _hash_of_file(path) for path in files}
     with atomic_path(record_path(output)) as temporary:

@@ -82,14 +82,10 @@ class Probes:
         return self.member_weight, self.member_bias
 
     def logits(self, features: FloatArray, round: int, seed_index: int) -> FloatArray:
-        """Return logits ``[N, C]``, whose softmax are the probabilities.
+        """Return logits ``[N, C]`` of features ``[N, D]`` of unit length.
 
-        For an ensemble: the logarithm of the mean of the members' probabilities.
-
-        Args:
-            features: ``[N, D]`` of unit length.
-            round: from 0; -1 is the last.
-            seed_index: position of the seed in ``seeds``.
+        Their softmax are the probabilities; for an ensemble, they are the logarithm of the mean of
+        the members' probabilities. Round -1 is the last.
         """
         weight, bias = self.weight[round, seed_index][None], self.bias[round, seed_index][None]
         if round in (-1, len(self.weight) - 1):
@@ -99,10 +95,7 @@ class Probes:
 
 
 def mean_of_members(logits: FloatArray) -> FloatArray:
-    """Return the logarithm of the mean of the members' probabilities.
-
-    Args:
-        logits: ``[M, N, C]``.
+    """Return the logarithm ``[N, C]`` of the mean probabilities of members' logits ``[M, N, C]``.
 
     >>> np.exp(mean_of_members(np.log([[[0.2, 0.8]], [[0.4, 0.6]]]))).round(6).tolist()
     [[0.3, 0.7]]

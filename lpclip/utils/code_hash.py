@@ -116,11 +116,7 @@ def _drop_descriptions(tree: ast.AST) -> None:
 
 def _is_text(node: ast.AST) -> bool:
     """Return whether a statement is a docstring, of a module, class, function or setting."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    return isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
 
 
 @cache

@@ -18,11 +18,7 @@ _CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str, *, keep: str = "\n") -> str:
-    r"""Escape the characters that would control a terminal, as in Python source.
-
-    Args:
-        text: the text.
-        keep: characters that are not escaped.
+    r"""Escape the characters that would control a terminal, except those to keep, as in Python.
 
     >>> print(visible("a\x1b[2Jb\u202ec\n数字 é"))
     a\x1b[2Jb\u202ec

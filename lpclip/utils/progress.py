@@ -88,16 +88,9 @@ class Progress:
         left = (self._total - self._done) / rate if rate else 0.0
         shares = self._shares()
         log.info(
-            "%s: %d of %d %s, %s %s/s, %.1f s%s%s",
-            self._label,
-            self._done,
-            self._total,
-            self._unit,
-            _three_digits(rate),
-            self._unit,
-            seconds,
-            f", {left:.0f} s left" if left else "",
-            f"; on {shares}" if shares else "",
+            f"{self._label}: {self._done} of {self._total} {self._unit}, "
+            f"{_three_digits(rate)} {self._unit}/s, {seconds:.1f} s"
+            f"{f', {left:.0f} s left' if left else ''}{f'; on {shares}' if shares else ''}"
         )
 
 
@@ -114,14 +107,9 @@ def _three_digits(rate: float) -> str:
 def progress(
     *, total: int, unit: str, label: str, initial: int = 0, device: str = ""
 ) -> Iterator[Progress]:
-    """Show the progress of a loop, its rate and the remaining time.
+    """Show the progress of a loop (the ``label``), its rate and the remaining time.
 
-    Args:
-        total: number of units.
-        unit: name of the units, in the plural.
-        label: name of the task.
-        initial: units that an interrupted run had finished before.
-        device: where it runs.
+    The name of the units is in the plural; an interrupted run had finished ``initial`` of them.
     """
     shown = Progress(total, unit, label, initial, device)
     try:

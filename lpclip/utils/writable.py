@@ -33,7 +33,7 @@ def check_writable(folder: Path) -> None:
 
 
 def check_output_file(path: Path) -> None:
-    """Refuse an output file that could not be written when the work is done; it need not exist.
+    """Refuse an output file that cannot be written; neither it nor its folder need exist.
 
     Raises:
         LpclipError: no permission, a read-only or full disk; a folder, a device, a pipe or a
