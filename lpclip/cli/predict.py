@@ -108,8 +108,9 @@ def predict(
     parts = (part for parts in found for part in parts)
     for is_cache, group in groupby(parts, key=lambda part: isinstance(part, Path)):
         if is_cache:
-            paths = (path for path in group if isinstance(path, Path))
-            tables += [_of_cache(path, scorer, provenance) for path in paths]
+            for path in (part for part in group if isinstance(part, Path)):
+                features, rows = _clean_features(path, provenance), read_rows(path)
+                tables.append(scorer.rows(list(rows["id"]), list(rows["path"]), features))
         else:
             assert model is not None
             images = [image for image in group if isinstance(image, Sample)]
@@ -205,11 +206,6 @@ def _images(path: Path) -> Sequence[Sample | Path]:
     if not path.exists():
         raise LpclipError(f"{path} does not exist.")
     return [Sample(path.name, str(path), UNLABELLED)]
-
-
-def _of_cache(path: Path, scorer: _Scorer, provenance: Mapping[str, Any]) -> pd.DataFrame:
-    features, rows = _clean_features(path, provenance), read_rows(path)
-    return scorer.rows(list(rows["id"]), list(rows["path"]), features)
 
 
 def _clean_features(path: Path, provenance: Mapping[str, Any]) -> FloatArray:

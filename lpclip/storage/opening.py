@@ -13,6 +13,7 @@ import shlex
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from traceback import walk_tb
 from typing import IO, NamedTuple
 
 import h5py
@@ -146,10 +147,8 @@ def _sentences(path: Path) -> Iterator[None]:
 
 
 def _raised_by_hdf5(error: BaseException) -> bool:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and "h5py" in trace.tb_frame.f_code.co_filename
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return bool(frames) and "h5py" in frames[-1].f_code.co_filename
 
 
 def _is_of_writing(error: Exception) -> bool:

@@ -44,10 +44,7 @@ def write_report(rows: Rows, path: Path, table: Table, *, digits: int = _DIGITS)
         )
     checked = pd.DataFrame({column.name: _checked(frame, column) for column in table.columns})
     with atomic_path(path) as temporary:
-        checked.to_csv(
-            temporary, index=False, float_format=f"%.{digits}g", lineterminator="\n",
-            encoding="utf-8",
-        )  # fmt: skip
+        checked.to_csv(temporary, index=False, float_format=f"%.{digits}g", lineterminator="\n")
 
 
 def _checked(frame: pd.DataFrame, column: Column) -> "pd.Series[Any]":

@@ -11,13 +11,11 @@ from pathlib import Path
 import h5py
 
 from lpclip.errors import LpclipError, did_you_mean
-from lpclip.storage.arrays.base import AnyArray, Arrays, readable
+from lpclip.storage.arrays.base import Arrays, readable
 from lpclip.storage.arrays.clip_retrieval import ClipRetrieval
 from lpclip.storage.arrays.formats import Hdf5, Npy, Npz, Safetensors, Torch
 from lpclip.storage.arrays.lpclip_files import Lpclip
 from lpclip.storage.arrays.tables import Csv, Parquet
-
-__all__ = ["IMAGE_KEYS", "TEXT_KEYS", "AnyArray", "Arrays", "open_arrays"]
 
 # Arrays that are preferred as features if no key is given and several would fit.
 IMAGE_KEYS = ("clean", "img_emb")
