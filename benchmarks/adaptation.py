@@ -28,7 +28,9 @@ from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.training.examine import examine
 from lpclip.methods.training.guard import Decision
 from lpclip.methods.training.self_training import self_train
-from lpclip.metrics import detection_metrics, expected_calibration_error, max_logit, mcm
+from lpclip.metrics.calibration import expected_calibration_error
+from lpclip.metrics.detection import detection_metrics
+from lpclip.metrics.ood_scores import max_logit, mcm
 from lpclip.storage.features import normalise
 from lpclip.storage.probes import Probes, between
 from lpclip.storage.text import ZeroShotHead

@@ -29,7 +29,7 @@ from lpclip.evaluation.held_out import held_out_auroc
 from lpclip.evaluation.ood_scores import head_scores
 from lpclip.methods.kinds.self_training import Settings
 from lpclip.methods.training.self_training import self_train
-from lpclip.metrics import detection_metrics
+from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.ood_features import feature_scores
 from lpclip.reporting.detection import FLATTERED
 from lpclip.storage.probes import Probes

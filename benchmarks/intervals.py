@@ -18,7 +18,8 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-from lpclip.metrics import classification_metrics, paired_comparison
+from lpclip.metrics.classification import classification_metrics
+from lpclip.metrics.comparison import paired_comparison
 from lpclip.types import BoolArray, FloatArray, IntArray
 
 ACCURACIES = (0.5, 0.7, 0.9, 0.97, 0.995)

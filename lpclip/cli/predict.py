@@ -14,7 +14,7 @@ from scipy.special import softmax
 from lpclip.data.base import UNLABELLED, Sample
 from lpclip.data.registry import open_source
 from lpclip.errors import BadImageError, LpclipError
-from lpclip.metrics import max_logit, mcm
+from lpclip.metrics.ood_scores import max_logit, mcm
 from lpclip.models.from_provenance import load_encoder
 from lpclip.models.spec import PRECOMPUTED
 from lpclip.storage.features import normalise, read_features, read_rows

@@ -9,7 +9,7 @@ import numpy as np
 from lpclip.columns.ood import OOD, OOD_CURVES, OOD_OF_FEATURES
 from lpclip.evaluation.common import experiment, views_of
 from lpclip.evaluation.ood_scores import TEMPERATURE, head_scores
-from lpclip.metrics import detection_metrics
+from lpclip.metrics.detection import detection_metrics
 from lpclip.storage.probes import read_probes
 from lpclip.storage.reports import read_cells, typed_cells, write_part
 from lpclip.types import FloatArray, OutputFile
@@ -68,13 +68,7 @@ def evaluate_ood(
     ]
     write_part(rows, output, OOD)
     bins = [
-        {
-            **experiment(provenance, seed),
-            "dataset": dataset,
-            "group": group,
-            "score": score,
-            **row,
-        }
+        {**experiment(provenance, seed), "dataset": dataset, "group": group, "score": score, **row}
         for seed_index, seed in enumerate(heads.seeds)
         for score in PLOTTED_SCORES
         for row in score_bins(inside[score][seed_index], outside[score][seed_index])

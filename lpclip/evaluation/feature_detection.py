@@ -11,7 +11,7 @@ import numpy as np
 
 from lpclip.columns.ood import OOD_OF_FEATURES
 from lpclip.evaluation.common import views_of
-from lpclip.metrics import detection_metrics
+from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.ood_features import feature_scores, references
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.reports import write_part

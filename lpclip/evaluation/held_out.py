@@ -15,7 +15,7 @@ import numpy as np
 from lpclip.columns.held_out import OOD_HELD_OUT
 from lpclip.evaluation.common import experiment, views_of
 from lpclip.evaluation.ood_scores import head_scores
-from lpclip.metrics import detection_metrics
+from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.ood_features import feature_scores, references
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.storage.reports import write_part

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from lpclip.metrics import energy, entropy, max_logit, mcm, msp
+from lpclip.metrics.ood_scores import energy, entropy, max_logit, mcm, msp
 from lpclip.storage.features import normalise
 from lpclip.storage.probes import HALF_WAY, Probes, between
 from lpclip.types import FloatArray

@@ -17,8 +17,8 @@ from lpclip.corruption_names import STANDARD
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import group_logits
 from lpclip.evaluation.common import checked_labels, views_of
-from lpclip.metrics import paired_comparison
-from lpclip.metrics.calibration import equal_width_bins
+from lpclip.metrics.calibration import N_BINS, equal_width_bins
+from lpclip.metrics.comparison import paired_comparison
 from lpclip.storage.features import read_rows, view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.predictions import write_predictions
@@ -27,7 +27,6 @@ from lpclip.storage.reports import write_part
 from lpclip.transforms.corruptions.registry import family_of
 from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 
-N_BINS = 15
 _ROUNDING = 1e-6  # of float32 weights that were multiplied once
 
 

@@ -15,7 +15,8 @@ from lpclip.columns.robustness import ROBUSTNESS
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import Groups, Labels, check_same_images, group_logits
 from lpclip.evaluation.common import checked_labels, experiment, views_of
-from lpclip.metrics import classification_metrics, effective_robustness
+from lpclip.metrics.classification import classification_metrics
+from lpclip.metrics.effective import effective_robustness
 from lpclip.storage.features import view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import Probes, read_probes
@@ -25,7 +26,7 @@ from lpclip.types import FloatArray, IntArray, OutputFile
 
 log = logging.getLogger(__name__)
 
-# Classes of the shifts of ``lpclip.metrics.FITS``: on fewer of them a fit does not hold.
+# Classes of the shifts of ``lpclip.metrics.effective.FITS``: on fewer of them a fit does not hold.
 CLASSES_OF_FIT = {"imagenet_v2": 1000, "imagenet_sketch": 1000, "imagenet_r": 200, "objectnet": 113}
 
 
@@ -53,7 +54,7 @@ def evaluate(
         test: of a natural shift: feature cache with the clean view of the benchmark's test set.
         test_samples: index of the test set, for a natural shift or published corruptions.
         shift: name of the natural shift that the set is; empty for the benchmark's own test set.
-        published: the shift's name in ``lpclip.metrics.FITS``, for effective robustness.
+        published: the shift's name in ``lpclip.metrics.effective.FITS``, for effective robustness.
 
     Raises:
         LpclipError: labels of other images or classes, or not for all images.

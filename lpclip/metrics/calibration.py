@@ -3,13 +3,15 @@
 import numpy as np
 import numpy.typing as npt
 
-from lpclip.metrics._inputs import Ordered, Predictions, by_confidence, checked_predictions
+from lpclip.metrics._inputs import Ordered, Predictions, checked_predictions
 from lpclip.metrics.calibration_interval import Bins
 from lpclip.types import FloatArray, IntArray
 
+N_BINS = 15
+
 
 def expected_calibration_error(
-    probabilities: FloatArray, labels: IntArray, *, n_bins: int = 15
+    probabilities: FloatArray, labels: IntArray, *, n_bins: int = N_BINS
 ) -> float:
     """Gap between confidence and accuracy over equal-width confidence bins.
 
@@ -30,39 +32,10 @@ def expected_calibration_error(
     >>> round(expected_calibration_error(probabilities, np.array([0, 1])), 6)
     0.4
     """
+    if n_bins < 1:
+        raise ValueError(f"expected at least one bin, got {n_bins}")
     return calibration_error(
-        bins_of_equal_width(checked_predictions(probabilities, labels), _checked(n_bins))
-    )
-
-
-def adaptive_calibration_error(
-    probabilities: FloatArray, labels: IntArray, *, n_bins: int = 15
-) -> float:
-    """Gap between confidence and accuracy over bins that hold equally many samples.
-
-    The formula is that of `expected_calibration_error`; the bins cut the samples, ordered by
-    confidence, into n equal parts that differ by one sample at most (Nguyen & O'Connor 2015).
-    Samples of equal confidence count with their mean accuracy wherever the cut falls.
-
-    Args:
-        probabilities: [N, C], rows sum to 1; logits and cosines are refused.
-        labels: [N], class indices in 0..C-1.
-        n_bins: number of bins; with fewer samples than bins, each sample is a bin.
-
-    Returns:
-        Fraction in [0, 1]; nan for N = 0.
-
-    Raises:
-        ValueError: a row is no probability distribution, or labels do not fit.
-
-    >>> probabilities = np.array([[0.75, 0.25], [0.5, 0.5]])
-    >>> adaptive_calibration_error(probabilities, np.array([0, 0]), n_bins=1)
-    0.375
-    """
-    return calibration_error(
-        bins_of_equal_mass(
-            by_confidence(checked_predictions(probabilities, labels)), _checked(n_bins)
-        )
+        bins_of_equal_width(checked_predictions(probabilities, labels), n_bins)
     )
 
 
@@ -72,7 +45,7 @@ def calibration_error(bins: Bins) -> float:
     return float(np.abs(bins.right - bins.confidence).sum() / n) if n else float("nan")
 
 
-def bins_of_equal_width(predictions: Predictions, n_bins: int = 15) -> Bins:
+def bins_of_equal_width(predictions: Predictions, n_bins: int = N_BINS) -> Bins:
     """Those of `expected_calibration_error` that hold a sample."""
     place = equal_width_bins(predictions.confidence, n_bins)
     sizes = np.bincount(place)
@@ -92,12 +65,12 @@ def equal_width_bins(confidence: FloatArray, n_bins: int) -> npt.NDArray[np.int6
     return np.searchsorted(edges, confidence, side="left").astype(np.int64)
 
 
-def bins_of_equal_mass(ordered: Ordered, n_bins: int = 15) -> Bins:
-    """Those of `adaptive_calibration_error`."""
+def bins_of_equal_mass(ordered: Ordered) -> Bins:
+    """Parts of the ordered samples that differ by one sample at most (Nguyen & O'Connor 2015)."""
     n = len(ordered.confidence)
     if n == 0:
         return Bins(np.zeros(0), np.zeros(0), np.zeros(0))
-    n_bins = min(n_bins, n)
+    n_bins = min(N_BINS, n)
     # The first n % n_bins bins are one larger.
     sizes = np.full(n_bins, n // n_bins)
     sizes[: n % n_bins] += 1
@@ -106,9 +79,3 @@ def bins_of_equal_mass(ordered: Ordered, n_bins: int = 15) -> Bins:
         np.add.reduceat(values, starts) for values in (ordered.correct, ordered.confidence)
     )
     return Bins(sizes.astype(np.float64), right, confidences)
-
-
-def _checked(n_bins: int) -> int:
-    if n_bins < 1:
-        raise ValueError(f"expected at least one bin, got {n_bins}")
-    return n_bins

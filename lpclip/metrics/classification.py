@@ -3,13 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from lpclip.metrics._inputs import (
-    Ordered,
-    Predictions,
-    by_confidence,
-    checked_labels,
-    checked_predictions,
-)
+from lpclip.metrics._inputs import Ordered, Predictions, by_confidence, checked_predictions
 from lpclip.metrics.calibration import bins_of_equal_mass, bins_of_equal_width, calibration_error
 from lpclip.metrics.calibration_interval import interval_of_gaps
 from lpclip.metrics.intervals import wilson_interval
@@ -27,11 +21,13 @@ def classification_metrics(probabilities: FloatArray, labels: IntArray | None) -
         labels: [N], class indices in 0..C-1; None where they are not known.
 
     Returns:
-        n (an int); then accuracy, top5_accuracy (nan for C <= 5), mean_per_class_accuracy, ece,
-        adaptive_ece, nll, brier and aurc, each as the function of that name defines it and each
-        followed by its {metric}_low and {metric}_high (Wilson for the first two, else see
-        `lpclip.metrics.sampling` and `calibration_interval`); then confidence, the mean of the
-        largest probability. All but n are nan for N = 0, all but n and confidence without labels.
+        n (an int); then, each followed by its {metric}_low and {metric}_high (Wilson for the first
+        two, else see `lpclip.metrics.sampling` and `calibration_interval`): accuracy;
+        top5_accuracy, nan for C <= 5; mean_per_class_accuracy, which leaves out classes without a
+        sample; ece; adaptive_ece, in bins that hold equally many samples; nll, in nats; brier, in
+        [0, 2]; aurc, the area under the risk-coverage curve. Then confidence, the mean of the
+        largest probability. Samples of equal confidence count with their mean correctness. All but
+        n are nan for N = 0, all but n and confidence without labels.
 
     Raises:
         ValueError: a row is no probability distribution, or labels do not fit.
@@ -57,14 +53,15 @@ def _with_intervals(predictions: Predictions) -> dict[str, tuple[float, float, f
     """Metric -> its value and the ends of its interval."""
     n = len(predictions.labels)
     top1 = _mean(predictions.correct)
-    top5 = top_k_accuracy(predictions.probabilities, predictions.labels)
+    top5 = _top5_accuracy(predictions)
+    within5 = (top5, top5) if np.isnan(top5) else wilson_interval(round(top5 * n), n)
     ordered = by_confidence(predictions)
     width, mass = bins_of_equal_width(predictions), bins_of_equal_mass(ordered)
-    losses, squares = losses_in_nats(predictions), squared_errors(predictions)
+    losses, squares = _losses_in_nats(predictions), _squared_errors(predictions)
     sure = predictions.confidence
     return {
         "accuracy": (top1, *wilson_interval(round(predictions.correct.sum()), n)),
-        "top5_accuracy": (top5, *((top5, top5) if np.isnan(top5) else _of_share(top5, n))),
+        "top5_accuracy": (top5, *within5),
         "mean_per_class_accuracy": interval_of_class_mean(predictions),
         "ece": (calibration_error(width), *interval_of_gaps(width)),
         "adaptive_ece": (calibration_error(mass), *interval_of_gaps(mass)),
@@ -77,155 +74,39 @@ def _with_intervals(predictions: Predictions) -> dict[str, tuple[float, float, f
     }
 
 
-def _of_share(share: float, n: int) -> tuple[float, float]:
-    return wilson_interval(round(share * n), n)
+def _top5_accuracy(predictions: Predictions) -> float:
+    """Share of samples whose label has one of the 5 largest probabilities, of equals the first.
 
-
-def accuracy(scores: FloatArray, labels: IntArray) -> float:
-    """Share of samples whose largest score is that of the label; the first of equals counts.
-
-    Args:
-        scores: [N, C], probabilities or logits: only their order matters.
-        labels: [N], class indices in 0..C-1.
-
-    Returns:
-        Fraction in [0, 1]; nan for N = 0.
-
-    Raises:
-        ValueError: labels do not fit, or scores contain nan.
-
-    >>> accuracy(np.array([[2.0, -1.0], [0.5, 0.1]]), np.array([0, 1]))
-    0.5
+    nan for N = 0, and for C <= 5, where it could only be 1.
     """
-    labels = checked_labels(scores, labels)
-    return _mean((np.asarray(scores).argmax(axis=1) == labels).astype(np.float64))
-
-
-def top_k_accuracy(scores: FloatArray, labels: IntArray, *, k: int = 5) -> float:
-    """Share of samples whose label is among the k largest scores; the first of equals counts.
-
-    Args:
-        scores: [N, C], probabilities or logits: only their order matters.
-        labels: [N], class indices in 0..C-1.
-        k: how many classes may be named.
-
-    Returns:
-        Fraction in [0, 1]; nan for N = 0, and for k >= C, where it could only be 1.
-
-    Raises:
-        ValueError: labels do not fit, scores contain nan, or k < 1.
-
-    >>> top_k_accuracy(np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]]), np.array([1, 0]), k=2)
-    0.5
-    """
-    labels = checked_labels(scores, labels)
-    if k < 1:
-        raise ValueError(f"expected k >= 1, got {k}")
-    values = np.asarray(scores)
+    values, labels = predictions.probabilities, predictions.labels
     n, n_classes = values.shape
-    if n == 0 or k >= n_classes:
+    if n == 0 or n_classes <= 5:
         return float("nan")
     of_label = values[np.arange(n), labels][:, None]
     is_before = np.arange(n_classes) < labels[:, None]
     rank = ((values > of_label) | ((values == of_label) & is_before)).sum(axis=1)
-    return float(np.mean(rank < k))
+    return float(np.mean(rank < 5))
 
 
-def mean_per_class_accuracy(scores: FloatArray, labels: IntArray) -> float:
-    """Mean over classes of the accuracy on the samples of that class; all classes weigh alike.
-
-    Also known as balanced accuracy or macro-averaged recall. A class without a sample is left out.
-
-    Args:
-        scores: [N, C], probabilities or logits: only their order matters.
-        labels: [N], class indices in 0..C-1.
-
-    Returns:
-        Fraction in [0, 1]; nan for N = 0.
-
-    Raises:
-        ValueError: labels do not fit, or scores contain nan.
-
-    >>> mean_per_class_accuracy(np.eye(2)[[0, 0, 0, 0]], np.array([0, 0, 0, 1]))
-    0.5
-    """
-    labels = checked_labels(scores, labels)
-    correct = np.asarray(scores).argmax(axis=1) == labels
-    sizes = np.bincount(labels)
-    right = np.bincount(labels, weights=correct)
-    occurs = sizes > 0
-    return _mean(right[occurs] / sizes[occurs])
-
-
-def negative_log_likelihood(probabilities: FloatArray, labels: IntArray) -> float:
-    """Mean of -ln p(label), in nats.
+def _losses_in_nats(predictions: Predictions) -> _Floats:
+    """-ln p(label) of each of N samples.
 
     Probabilities below 2.2e-16 (the resolution of float64 at 1) count as that, as in
     scikit-learn's log loss: one underflow would make the mean infinite.
-
-    Args:
-        probabilities: [N, C], rows sum to 1; logits and cosines are refused.
-        labels: [N], class indices in 0..C-1.
-
-    Returns:
-        Nats in [0, 36.1]; nan for N = 0.
-
-    >>> round(negative_log_likelihood(np.array([[0.5, 0.5]]), np.array([1])), 6)
-    0.693147
     """
-    return _mean(losses_in_nats(checked_predictions(probabilities, labels)))
-
-
-def brier_score(probabilities: FloatArray, labels: IntArray) -> float:
-    """Mean over samples of the sum over classes of (p - 1[class = label])^2  (Brier 1950).
-
-    Args:
-        probabilities: [N, C], rows sum to 1; logits and cosines are refused.
-        labels: [N], class indices in 0..C-1.
-
-    Returns:
-        Number in [0, 2]; nan for N = 0.
-
-    >>> brier_score(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0, 1]))
-    1.25
-    """
-    return _mean(squared_errors(checked_predictions(probabilities, labels)))
-
-
-def aurc(probabilities: FloatArray, labels: IntArray) -> float:
-    """Area under the risk-coverage curve: the error left when only confident samples count.
-
-    AURC = mean over k = 1..N of the error among the k most confident samples (Geifman &
-    El-Yaniv 2017). Samples of equal confidence count with their mean error, which is the
-    expectation over every order of them.
-
-    Args:
-        probabilities: [N, C], rows sum to 1; logits and cosines are refused.
-        labels: [N], class indices in 0..C-1.
-
-    Returns:
-        Fraction in [0, 1], lower is better; nan for N = 0.
-
-    >>> aurc(np.array([[0.8, 0.2], [0.6, 0.4]]), np.array([0, 1]))
-    0.25
-    """
-    return _area_under_risk(by_confidence(checked_predictions(probabilities, labels)))
-
-
-def losses_in_nats(predictions: Predictions) -> npt.NDArray[np.float64]:
-    """The negative log-likelihood of each of N samples."""
     return -np.log(np.maximum(_of_label(predictions), np.finfo(np.float64).eps))
 
 
-def squared_errors(predictions: Predictions) -> npt.NDArray[np.float64]:
-    """The Brier score of each of N samples."""
+def _squared_errors(predictions: Predictions) -> _Floats:
+    """The sum over classes of (p - 1[class = label])^2 of each of N samples (Brier 1950)."""
     of_label = _of_label(predictions)
-    squares: npt.NDArray[np.float64] = np.square(predictions.probabilities).sum(axis=1)
+    squares: _Floats = np.square(predictions.probabilities).sum(axis=1)
     return squares - of_label**2 + (1 - of_label) ** 2
 
 
 def _possible_losses(predictions: Predictions) -> tuple[_Floats, _Floats]:
-    """What `losses_in_nats` would be if each prediction were right, and if it were wrong.
+    """What `_losses_in_nats` would be if each prediction were right, and if it were wrong.
 
     Of the classes that a wrong prediction does not name, the label is any: what is left of the
     probability is shared evenly.
@@ -236,12 +117,9 @@ def _possible_losses(predictions: Predictions) -> tuple[_Floats, _Floats]:
 
 
 def _possible_squares(predictions: Predictions, squares: _Floats) -> tuple[_Floats, _Floats]:
-    """The same for `squared_errors`, which are given."""
+    """The same for `_squared_errors`, which are given."""
     sum_and_one = squares + 2 * _of_label(predictions)
-    return (
-        sum_and_one - 2 * predictions.confidence,
-        sum_and_one - 2 * _of_others(predictions),
-    )
+    return (sum_and_one - 2 * predictions.confidence, sum_and_one - 2 * _of_others(predictions))
 
 
 def _of_others(predictions: Predictions) -> _Floats:
@@ -252,6 +130,7 @@ def _of_others(predictions: Predictions) -> _Floats:
 
 
 def _area_under_risk(ordered: Ordered) -> float:
+    """Mean over k = 1..N of the error among the k most confident (Geifman & El-Yaniv 2017)."""
     errors = 1 - ordered.correct[::-1]
     return _mean(np.cumsum(errors) / np.arange(1, len(errors) + 1))
 

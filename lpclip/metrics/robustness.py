@@ -63,8 +63,10 @@ def corruption_summary(
             one for ImageNet only.
 
     Returns:
-        mean_corruption_accuracy, worst_corruption (a name), worst_corruption_accuracy,
-        accuracy_lost_1_to_5, then mce_vs_{name} and relative_mce_vs_{name} of every baseline.
+        mean_corruption_accuracy, over the 15 standard corruptions and severities 1..5 with equal
+        weights; worst_corruption (a name), worst_corruption_accuracy; accuracy_lost_1_to_5, from
+        severity 1 to 5, the mean over corruptions; then mce_vs_{name} and relative_mce_vs_{name}
+        of every baseline.
 
     Raises:
         ValueError: a standard corruption is missing or has not five severities.
@@ -78,11 +80,12 @@ def corruption_summary(
     (50.0, 100.0)
     """
     worst, worst_accuracy = worst_corruption(accuracies)
+    rows = [_severities(accuracies, name, "accuracies") for name in STANDARD]
     summary: dict[str, float | str] = {
-        "mean_corruption_accuracy": mean_corruption_accuracy(accuracies),
+        "mean_corruption_accuracy": float(np.mean([row.mean() for row in rows])),
         "worst_corruption": worst,
         "worst_corruption_accuracy": worst_accuracy,
-        "accuracy_lost_1_to_5": accuracy_lost(accuracies),
+        "accuracy_lost_1_to_5": float(np.mean([row[0] - row[-1] for row in rows])),
     }
     errors = {name: 1 - np.asarray(row, np.float64) for name, row in accuracies.items()}
     for name, baseline in baselines.items():
@@ -94,26 +97,6 @@ def corruption_summary(
             baseline_clean_error=baseline.clean_error,
         )
     return summary
-
-
-def mean_corruption_accuracy(accuracies: Mapping[str, npt.ArrayLike]) -> float:
-    """Mean accuracy over the 15 standard corruptions and severities 1..5, equal weights.
-
-    Args:
-        accuracies: corruption -> accuracies [5], fractions; other names (the four extra
-            corruptions) are left out.
-
-    Returns:
-        Fraction in [0, 1].
-
-    Raises:
-        ValueError: a standard corruption is missing or has not five severities.
-
-    >>> mean_corruption_accuracy({name: [1.0, 0.75, 0.5, 0.25, 0.0] for name in ALEXNET_ERRORS})
-    0.5
-    """
-    means = [_severities(accuracies, name, "accuracies").mean() for name in STANDARD]
-    return float(np.mean(means))
 
 
 def worst_corruption(accuracies: Mapping[str, npt.ArrayLike]) -> tuple[str, float]:
@@ -137,47 +120,17 @@ def worst_corruption(accuracies: Mapping[str, npt.ArrayLike]) -> tuple[str, floa
     return worst, means[worst]
 
 
-def accuracy_lost(accuracies: Mapping[str, npt.ArrayLike]) -> float:
-    """Accuracy lost from severity 1 to 5, mean over the 15 standard corruptions.
-
-    Args:
-        accuracies: corruption -> accuracies [5], fractions; other names are left out.
-
-    Returns:
-        Fraction in [-1, 1].
-
-    Raises:
-        ValueError: a standard corruption is missing or has not five severities.
-
-    >>> accuracy_lost({name: [1.0, 0.9, 0.8, 0.7, 0.75] for name in STANDARD})
-    0.25
-    """
-    rows = [_severities(accuracies, name, "accuracies") for name in STANDARD]
-    return float(np.mean([row[0] - row[-1] for row in rows]))
-
-
 def mce(errors: Mapping[str, npt.ArrayLike], baseline_errors: Mapping[str, npt.ArrayLike]) -> float:
     """Mean corruption error relative to a baseline (Hendrycks & Dietterich 2019).
 
     CE_c = sum_s error(c, s) / sum_s baseline_error(c, s); mCE = 100 * mean of CE_c over the 15
-    standard corruptions.
-
-    Args:
-        errors: corruption -> errors [5], fractions.
-        baseline_errors: the same of the baseline, or its mean over the five severities, as in
-            `ALEXNET_ERRORS` (for ImageNet only).
-
-    Returns:
-        100 is as good as the baseline, lower is better; nan where a baseline error is 0.
-
-    Raises:
-        ValueError: a standard corruption is missing or has not five severities.
+    standard corruptions. Arguments, result and errors are those of `relative_mce`.
 
     >>> half = {name: [error / 2] * 5 for name, error in ALEXNET_ERRORS.items()}
     >>> round(mce(half, ALEXNET_ERRORS), 6)
     50.0
     """
-    return _mean_ratio(errors, baseline_errors, clean_error=0.0, baseline_clean_error=0.0)
+    return relative_mce(errors, baseline_errors, clean_error=0.0, baseline_clean_error=0.0)
 
 
 def relative_mce(
@@ -194,7 +147,8 @@ def relative_mce(
 
     Args:
         errors: corruption -> errors [5], fractions.
-        baseline_errors: the same of the baseline, or its mean over the five severities.
+        baseline_errors: the same of the baseline, or its mean over the five severities, as in
+            `ALEXNET_ERRORS` (for ImageNet only).
         clean_error: the method's error on clean images.
         baseline_clean_error: the baseline's, `ALEXNET_CLEAN_ERROR` for ImageNet.
 
@@ -205,28 +159,11 @@ def relative_mce(
     Raises:
         ValueError: a standard corruption is missing or has not five severities.
     """
-    return _mean_ratio(
-        errors,
-        baseline_errors,
-        clean_error=clean_error,
-        baseline_clean_error=baseline_clean_error,
-    )
-
-
-def _mean_ratio(
-    errors: Mapping[str, npt.ArrayLike],
-    baseline_errors: Mapping[str, npt.ArrayLike],
-    *,
-    clean_error: float,
-    baseline_clean_error: float,
-) -> float:
     ratios = []
     for name in STANDARD:
         lost = _severities(errors, name, "errors").mean() - clean_error
-        baseline_lost = (
-            _severities(baseline_errors, name, "baseline errors", or_mean=True).mean()
-            - baseline_clean_error
-        )
+        of_baseline = _severities(baseline_errors, name, "baseline errors", or_mean=True)
+        baseline_lost = of_baseline.mean() - baseline_clean_error
         ratios.append(lost / baseline_lost if baseline_lost > 0 else float("nan"))
     return float(100 * np.mean(ratios))
 

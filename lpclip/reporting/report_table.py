@@ -11,7 +11,7 @@ from lpclip.columns.report import OF_ALL_CORRUPTIONS, REPORT, SHIFTS
 from lpclip.columns.table import METHOD_NAMES, STANDARD_MEAN
 from lpclip.corruption_names import SEVERITIES, STANDARD
 from lpclip.errors import LpclipError
-from lpclip.metrics import ALEXNET, Baseline, corruption_summary, worst_corruption
+from lpclip.metrics.robustness import ALEXNET, Baseline, corruption_summary, worst_corruption
 from lpclip.reporting.detection import recommended
 from lpclip.reporting.methods import Method, Methods
 

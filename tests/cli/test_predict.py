@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from lpclip.cli.command import main
 from lpclip.cli.predict import predict
 from lpclip.errors import LpclipError
-from lpclip.metrics import mahalanobis
+from lpclip.metrics.ood_features import mahalanobis
 from lpclip.models.tiny.weights import write_plain
 from lpclip.storage.frames import read_frame
 from lpclip.storage.probe import load_probe

@@ -13,7 +13,8 @@ from lpclip.corruption_names import FAMILIES, STANDARD
 from lpclip.evaluation.paired import decides_as_zero_shot, evaluate_samples
 from lpclip.evaluation.predictions import predictions
 from lpclip.methods.training.rounds import Round, rounds_table
-from lpclip.metrics import expected_calibration_error, paired_comparison
+from lpclip.metrics.calibration import expected_calibration_error
+from lpclip.metrics.comparison import paired_comparison
 from lpclip.storage.features import read_features, write_features
 from lpclip.storage.hdf5 import create
 from lpclip.storage.probes import Probes, write_probes

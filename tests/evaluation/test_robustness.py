@@ -18,7 +18,7 @@ from lpclip.evaluation.feature_detection import evaluate_features
 from lpclip.evaluation.robustness import CLASSES_OF_FIT, evaluate
 from lpclip.evaluation.rounds import evaluate_rounds
 from lpclip.methods.training.rounds import Round, rounds_table
-from lpclip.metrics import FITS
+from lpclip.metrics.effective import FITS
 from lpclip.storage.features import write_features as stored_write_features
 from lpclip.storage.hdf5 import create
 from lpclip.storage.probes import Probes, read_probes, write_probes

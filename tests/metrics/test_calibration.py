@@ -6,7 +6,12 @@ import torch
 from numpy.testing import assert_allclose
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from lpclip.metrics import adaptive_calibration_error, expected_calibration_error
+from lpclip.metrics.calibration import expected_calibration_error
+from lpclip.metrics.classification import classification_metrics
+
+
+def adaptive_calibration_error(probabilities, labels):
+    return classification_metrics(probabilities, labels)["adaptive_ece"]
 
 
 def predictions(n, n_classes, seed=0):
@@ -79,11 +84,11 @@ def test_adaptive_ece_agrees_with_a_loop_over_equal_parts(n):
 
 
 def test_adaptive_ece_spreads_ties_evenly_over_the_bins():
-    # Ten samples of confidence 0.8, eight of them right: perfectly calibrated, in any order.
-    probabilities, labels = two_classes([0.8] * 10, [True] * 8 + [False] * 2)
-    assert_allclose(adaptive_calibration_error(probabilities, labels, n_bins=5), 0, atol=1e-12)
-    probabilities, labels = two_classes([0.8] * 10, [True] * 3 + [False] * 7)
-    assert_allclose(adaptive_calibration_error(probabilities, labels, n_bins=5), 0.5)
+    # Thirty samples of confidence 0.8, 24 of them right: perfectly calibrated, in any order.
+    probabilities, labels = two_classes([0.8] * 30, [True] * 24 + [False] * 6)
+    assert_allclose(adaptive_calibration_error(probabilities, labels), 0, atol=1e-12)
+    probabilities, labels = two_classes([0.8] * 30, [True] * 9 + [False] * 21)
+    assert_allclose(adaptive_calibration_error(probabilities, labels), 0.5)
 
 
 @pytest.mark.parametrize("metric", [expected_calibration_error, adaptive_calibration_error])
@@ -91,10 +96,13 @@ def test_edge_cases_are_defined(metric):
     assert np.isnan(metric(np.zeros((0, 3)), np.zeros(0, int)))
     assert_allclose(metric(np.array([[0.7, 0.3]]), np.array([0])), 0.3)
     assert metric(np.ones((5, 1)), np.zeros(5, int)) == 0.0
-    with pytest.raises(ValueError, match="at least one bin"):
-        metric(np.array([[0.7, 0.3]]), np.array([0]), n_bins=0)
     with pytest.raises(ValueError, match="expected probabilities"):
         metric(np.array([[0.31, 0.27]]), np.array([0]))
+
+
+def test_a_calibration_error_needs_a_bin():
+    with pytest.raises(ValueError, match="at least one bin"):
+        expected_calibration_error(np.array([[0.7, 0.3]]), np.array([0]), n_bins=0)
 
 
 @pytest.mark.parametrize("n_bins", [1, 2, 15])

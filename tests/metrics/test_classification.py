@@ -12,16 +12,8 @@ from sklearn.metrics import (
 )
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from lpclip.metrics import (
-    accuracy,
-    aurc,
-    brier_score,
-    classification_metrics,
-    mean_per_class_accuracy,
-    negative_log_likelihood,
-    top_k_accuracy,
-    wilson_interval,
-)
+from lpclip.metrics.classification import classification_metrics
+from lpclip.metrics.intervals import wilson_interval
 
 GRID = [(1, 2), (2, 3), (7, 10), (100, 2), (899, 10), (300, 100)]
 
@@ -38,55 +30,37 @@ def predictions(n, n_classes, *, sharpness=3.0, seed=0):
 def test_accuracy_nll_and_brier_agree_with_independent_implementations(n, n_classes):
     probabilities, labels = predictions(n, n_classes)
     classes = np.arange(n_classes)
-    assert accuracy(probabilities, labels) == accuracy_score(labels, probabilities.argmax(axis=1))
-    assert_allclose(
-        negative_log_likelihood(probabilities, labels),
-        log_loss(labels, probabilities, labels=classes),
-        rtol=1e-12,
-    )
-    assert_allclose(
-        brier_score(probabilities, labels),
-        np.square(probabilities - np.eye(n_classes)[labels]).sum(axis=1).mean(),
-        rtol=1e-12,
-    )
+    found = classification_metrics(probabilities, labels)
+    assert found["accuracy"] == accuracy_score(labels, probabilities.argmax(axis=1))
+    expected = log_loss(labels, probabilities, labels=classes)
+    assert_allclose(found["nll"], expected, rtol=1e-12)
+    expected = np.square(probabilities - np.eye(n_classes)[labels]).sum(axis=1).mean()
+    assert_allclose(found["brier"], expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("k", [1, 2, 5])
 @pytest.mark.parametrize(("n", "n_classes"), [(1, 7), (100, 6), (899, 10), (300, 100)])
-def test_top_k_accuracy_agrees_with_scikit_learn_and_torchmetrics(n, n_classes, k):
+def test_top_5_accuracy_agrees_with_scikit_learn_and_torchmetrics(n, n_classes):
     probabilities, labels = predictions(n, n_classes)
-    ours = top_k_accuracy(probabilities, labels, k=k)
-    theirs = top_k_accuracy_score(labels, probabilities, k=k, labels=np.arange(n_classes))
+    ours = classification_metrics(probabilities, labels)["top5_accuracy"]
+    theirs = top_k_accuracy_score(labels, probabilities, k=5, labels=np.arange(n_classes))
     assert ours == pytest.approx(theirs, abs=1e-12)
     theirs = multiclass_accuracy(
-        torch.from_numpy(probabilities), torch.from_numpy(labels), n_classes, "micro", top_k=k
+        torch.from_numpy(probabilities), torch.from_numpy(labels), n_classes, "micro", top_k=5
     )
     assert ours == pytest.approx(theirs.item(), abs=1e-6)
-    assert top_k_accuracy(np.log(probabilities), labels, k=k) == ours
 
 
-def test_top_1_is_accuracy_with_ties_too():
-    scores = np.random.default_rng(0).integers(0, 3, (500, 6)).astype(np.float16)
-    labels = np.random.default_rng(1).integers(0, 6, 500)
-    assert top_k_accuracy(scores, labels, k=1) == accuracy(scores, labels)
-
-
-@pytest.mark.parametrize("k", [2, 5])
-def test_of_equal_scores_the_first_k_count(k):
-    scores = np.random.default_rng(0).integers(0, 3, (300, 7)).astype(float)
+def test_of_equal_probabilities_the_first_5_count():
+    scores = np.random.default_rng(0).integers(1, 4, (300, 7)).astype(float)
+    probabilities = scores / scores.sum(axis=1, keepdims=True)
     labels = np.random.default_rng(1).integers(0, 7, 300)
-    named = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    named = np.argsort(-scores, axis=1, kind="stable")[:, :5]
     expected = np.mean([label in row for label, row in zip(labels, named, strict=True)])
-    assert top_k_accuracy(scores, labels, k=k) == pytest.approx(expected, abs=1e-12)
-    assert top_k_accuracy(np.zeros((300, 7)), labels, k=k) == np.mean(labels < k)
-
-
-def test_top_k_says_nothing_where_every_class_may_be_named():
-    probabilities, labels = predictions(20, 5)
-    assert np.isnan(top_k_accuracy(probabilities, labels, k=5))
-    assert 0 < top_k_accuracy(probabilities, labels, k=4) < 1
-    with pytest.raises(ValueError, match="k >= 1"):
-        top_k_accuracy(probabilities, labels, k=0)
+    found = classification_metrics(probabilities, labels)
+    assert found["top5_accuracy"] == pytest.approx(expected, abs=1e-12)
+    even = classification_metrics(np.full((300, 7), 1 / 7), labels)
+    assert even["top5_accuracy"] == np.mean(labels < 5)
+    assert even["accuracy"] == np.mean(labels == 0)
 
 
 @pytest.mark.parametrize(("n", "n_classes"), GRID)
@@ -95,15 +69,16 @@ def test_mean_per_class_accuracy_agrees_with_scikit_learn(n, n_classes):
     expected = recall_score(
         labels, probabilities.argmax(axis=1), labels=np.unique(labels), average="macro"
     )
-    assert mean_per_class_accuracy(probabilities, labels) == pytest.approx(expected, abs=1e-12)
-    assert mean_per_class_accuracy(np.log(probabilities), labels) == pytest.approx(expected)
+    found = classification_metrics(probabilities, labels)
+    assert found["mean_per_class_accuracy"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_classes_weigh_alike_and_a_missing_one_is_left_out():
     predicted, labels = np.array([0, 0, 0, 2, 1, 1]), np.array([0, 0, 0, 0, 1, 3])
     # 3 of 4 of class 0, 1 of 1 of class 1, 0 of 1 of class 3; class 2 is predicted but empty.
-    assert mean_per_class_accuracy(np.eye(4)[predicted], labels) == pytest.approx(1.75 / 3)
-    assert accuracy(np.eye(4)[predicted], labels) == pytest.approx(4 / 6)
+    found = classification_metrics(np.eye(4)[predicted], labels)
+    assert found["mean_per_class_accuracy"] == pytest.approx(1.75 / 3)
+    assert found["accuracy"] == pytest.approx(4 / 6)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -125,11 +100,10 @@ def test_certain_predictions_have_extreme_metrics(right, n_classes, dtype):
 def test_top_5_is_given_with_its_interval_where_there_are_more_than_5_classes():
     probabilities, labels = predictions(80, 6)
     found = classification_metrics(probabilities, labels)
-    expected = top_k_accuracy(probabilities, labels)
-    assert 0 < expected < 1
-    assert found["top5_accuracy"] == expected
+    value = found["top5_accuracy"]
+    assert 0 < value < 1
     ends = found["top5_accuracy_low"], found["top5_accuracy_high"]
-    assert ends == wilson_interval(round(80 * expected), 80)
+    assert ends == wilson_interval(round(80 * value), 80)
     few = classification_metrics(*predictions(80, 5))
     assert np.isnan([few[f"top5_accuracy{end}"] for end in ("", "_low", "_high")]).all()
     assert few["mean_per_class_accuracy"] > 0
@@ -151,7 +125,7 @@ def test_aurc_is_the_mean_error_over_all_coverages():
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     order = np.argsort(-confidence)
     expected = np.mean([1 - correct[order[:k]].mean() for k in range(1, 201)])
-    assert_allclose(aurc(probabilities, labels), expected, rtol=1e-12)
+    assert_allclose(classification_metrics(probabilities, labels)["aurc"], expected, rtol=1e-12)
 
 
 def test_aurc_of_ties_is_the_expectation_over_their_orders():
@@ -159,7 +133,7 @@ def test_aurc_of_ties_is_the_expectation_over_their_orders():
     probabilities = np.column_stack([confidence, 1 - confidence])
     labels = np.array([0, 1, 1, 0, 1, 0])
     expected = aurc_by_enumeration(confidence, (labels == 0).astype(float))
-    assert_allclose(aurc(probabilities, labels), expected, atol=5e-3)
+    assert_allclose(classification_metrics(probabilities, labels)["aurc"], expected, atol=5e-3)
 
 
 def test_no_metric_depends_on_the_order_of_samples_even_with_ties():
@@ -179,11 +153,10 @@ def test_one_class_is_always_right():
 
 def test_a_confident_mistake_costs_finitely_many_nats():
     probabilities, labels = np.array([[1.0, 0.0]]), np.array([1])
-    assert negative_log_likelihood(probabilities, labels) == pytest.approx(36.0437, abs=1e-3)
-    assert_allclose(
-        negative_log_likelihood(probabilities, labels), log_loss([1], [[1.0, 0.0]], labels=[0, 1])
-    )
-    assert brier_score(probabilities, labels) == 2.0
+    found = classification_metrics(probabilities, labels)
+    assert found["nll"] == pytest.approx(36.0437, abs=1e-3)
+    assert_allclose(found["nll"], log_loss([1], [[1.0, 0.0]], labels=[0, 1]))
+    assert found["brier"] == 2.0
 
 
 def test_nothing_measured_is_nan():
@@ -191,8 +164,6 @@ def test_nothing_measured_is_nan():
     assert metrics.pop("n") == 0
     assert len(metrics) == 25
     assert np.isnan(list(metrics.values())).all()
-    for metric in (accuracy, top_k_accuracy, mean_per_class_accuracy):
-        assert np.isnan(metric(np.zeros((0, 10)), np.zeros(0)))
 
 
 def test_without_labels_only_number_and_confidence_are_known():
@@ -204,7 +175,7 @@ def test_without_labels_only_number_and_confidence_are_known():
     assert set(metrics) | {"n", "confidence"} == set(classification_metrics(probabilities, labels))
 
 
-def test_the_block_function_agrees_with_the_single_ones():
+def test_every_metric_is_followed_by_its_interval():
     probabilities, labels = predictions(50, 4)
     metrics = classification_metrics(probabilities, labels)
     names = (
@@ -213,20 +184,17 @@ def test_the_block_function_agrees_with_the_single_ones():
     )  # fmt: skip
     with_ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
     assert list(metrics) == ["n", *with_ends, "confidence"]
-    expected = mean_per_class_accuracy(probabilities, labels)
-    assert metrics["mean_per_class_accuracy"] == pytest.approx(expected, abs=1e-12)
-    assert metrics["nll"] == negative_log_likelihood(probabilities, labels)
-    assert metrics["brier"] == brier_score(probabilities, labels)
-    assert metrics["aurc"] == aurc(probabilities, labels)
-    assert metrics["accuracy"] == accuracy(probabilities, labels)
     low, high = metrics["accuracy_low"], metrics["accuracy_high"]
     assert 0 < low < metrics["accuracy"] < high < 1
 
 
 def test_half_precision_probabilities_are_probabilities():
     probabilities, labels = predictions(200, 100, sharpness=1.0)
-    half = classification_metrics(probabilities.astype(np.float16), labels)
-    assert half["nll"] == pytest.approx(negative_log_likelihood(probabilities, labels), rel=1e-2)
+    full, half = (
+        classification_metrics(probabilities.astype(dtype), labels)["nll"]
+        for dtype in (np.float64, np.float16)
+    )
+    assert half == pytest.approx(full, rel=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -237,13 +205,9 @@ def test_half_precision_probabilities_are_probabilities():
         pytest.param([[float("inf"), 0.0]], id="inf"),
     ],
 )
-@pytest.mark.parametrize(
-    "metric",
-    [classification_metrics, negative_log_likelihood, brier_score, aurc],
-)
-def test_what_is_no_distribution_is_refused(metric, values):
+def test_what_is_no_distribution_is_refused(values):
     with pytest.raises(ValueError, match="expected probabilities"):
-        metric(np.array(values), np.array([0]))
+        classification_metrics(np.array(values), np.array([0]))
 
 
 @pytest.mark.parametrize(
@@ -257,21 +221,9 @@ def test_what_is_no_distribution_is_refused(metric, values):
 )
 def test_labels_that_do_not_fit_are_refused(labels, message):
     with pytest.raises(ValueError, match=message):
-        accuracy(np.array([[0.5, 0.5], [0.1, 0.9]]), np.array(labels))
+        classification_metrics(np.array([[0.5, 0.5], [0.1, 0.9]]), np.array(labels))
 
 
-@pytest.mark.parametrize(
-    "metric",
-    [
-        accuracy,
-        top_k_accuracy,
-        mean_per_class_accuracy,
-        classification_metrics,
-        negative_log_likelihood,
-        brier_score,
-        aurc,
-    ],
-)
-def test_nan_is_refused(metric):
+def test_nan_is_refused():
     with pytest.raises(ValueError, match="without nan"):
-        metric(np.array([[0.5, 0.5], [np.nan, 1.0]]), np.array([0, 1]))
+        classification_metrics(np.array([[0.5, 0.5], [np.nan, 1.0]]), np.array([0, 1]))

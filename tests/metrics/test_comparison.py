@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import bootstrap
 
-from lpclip.metrics import paired_comparison
+from lpclip.metrics.comparison import paired_comparison
 
 
 def correctness(shape, seed=0, better=0.1):

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from lpclip.metrics import detection_metrics
+from lpclip.metrics.detection import detection_metrics
 
 
 def by_scikit_learn(ids, oods):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lpclip.metrics import FITS, effective_robustness
+from lpclip.metrics.effective import FITS, effective_robustness
 
 
 @pytest.mark.parametrize("shift", FITS)

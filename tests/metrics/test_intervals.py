@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import binom, binomtest
 
-from lpclip.metrics import wilson_interval
+from lpclip.metrics.intervals import wilson_interval
 
 
 @pytest.mark.parametrize("n", [1, 2, 10, 899, 50_000])

@@ -9,7 +9,8 @@ from scipy.spatial.distance import cdist
 from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 
-from lpclip.metrics import detection_metrics, mahalanobis, members_of, nearest_neighbours
+from lpclip.metrics.detection import detection_metrics
+from lpclip.metrics.ood_features import mahalanobis, members_of, nearest_neighbours
 
 SCORES = [nearest_neighbours, mahalanobis]
 

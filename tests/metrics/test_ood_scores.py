@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy.special import logsumexp, softmax
 from scipy.stats import entropy as shannon_entropy
 
-from lpclip.metrics import energy, entropy, max_logit, mcm, msp
+from lpclip.metrics.ood_scores import energy, entropy, max_logit, mcm, msp
 
 
 @pytest.fixture(params=[0.1, 22.0, 1000.0])

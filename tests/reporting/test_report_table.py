@@ -9,7 +9,7 @@ import pytest
 
 from lpclip.corruption_names import STANDARD
 from lpclip.errors import LpclipError
-from lpclip.metrics import ALEXNET_ERRORS
+from lpclip.metrics.robustness import ALEXNET_ERRORS
 from lpclip.reporting.stage import write_reports
 from tests.helpers.evaluations import small_evaluation, write_tables
 

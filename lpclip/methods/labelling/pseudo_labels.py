@@ -24,12 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def pseudo_labels(
-    *,
-    text: Path,
-    features: Path,
-    output: OutputFile,
-    labelling: Labelling,
-    view: str = "weak",
+    *, text: Path, features: Path, output: OutputFile, labelling: Labelling, view: str = "weak"
 ) -> None:
     """Write the zero-shot teacher's pseudo-labels of an unlabelled set.
 
