@@ -1,9 +1,8 @@
 """What a kind of method is, and what it may read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -12,32 +11,9 @@ from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
 
+# Names of the files that a method may declare in ``NEEDS``; see ``train_probe`` for each.
 INPUTS = ("pseudo_labels", "adapt", "clean", "probes", "samples")
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Files that a method may read; None for those that it did not declare.
-
-    Attributes:
-        pseudo_labels: the zero-shot teacher's labels of the unlabelled set.
-        adapt: feature cache with the weak and strong views of that set.
-        clean: feature cache with its clean view.
-        probes: those of the method that this one is made from.
-        samples: its index, which holds the true labels.
-    """
-
-    pseudo_labels: Path | None = None
-    adapt: Path | None = None
-    clean: Path | None = None
-    probes: Path | None = None
-    samples: Path | None = None
-
-    def path(self, name: str) -> Path:
-        """Return an input that the method declared."""
-        path: Path | None = getattr(self, name)
-        assert path is not None, name
-        return path
+Inputs: TypeAlias = Mapping[str, Path]
 
 
 class Method(Protocol):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from lpclip.errors import LpclipError
-from lpclip.methods.base import INPUTS, Inputs
 from lpclip.methods.registry import load_method
 from lpclip.storage.probes import MODEL, write_probes
 from lpclip.storage.text import read_head
@@ -61,13 +60,14 @@ def train_probe(
         "probes": probes,
         "samples": samples,
     }
-    for name in INPUTS:
-        if given[name] is not None and name not in module.NEEDS:
-            raise LpclipError(f"A method of kind '{kind}' must not read {name} ({given[name]}).")
-        if given[name] is None and name in module.NEEDS:
+    inputs = {name: path for name, path in given.items() if path is not None}
+    for name in given:
+        if name in inputs and name not in module.NEEDS:
+            raise LpclipError(f"A method of kind '{kind}' must not read {name} ({inputs[name]}).")
+        if name not in inputs and name in module.NEEDS:
             raise LpclipError(f"A method of kind '{kind}' needs the file {name}.")
     head, provenance = read_head(text)
-    fitted = module.fit(head, Inputs(**given), options, seeds)
+    fitted = module.fit(head, inputs, options, seeds)
     provenance = {
         **{key: provenance[key] for key in MODEL if key in provenance},
         "benchmark": benchmark,

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from lpclip.methods.base import Inputs
 from lpclip.methods.kinds.self_training import Settings, fit
 from lpclip.methods.labelling.pseudo_labels import label, mean_prediction
 from lpclip.methods.labelling.settings import Labelling
@@ -71,7 +70,7 @@ class World:
 
     def write_labels(self, labelling, /, class_index=None, **more):
         logits = SCALE * self.weak @ self.head.weight.T
-        made = label(mean_prediction(logits, temperature=labelling.temperature), labelling)
+        made = label(mean_prediction(logits / labelling.temperature), labelling)
         if class_index is not None:
             made = replace(made, class_index=class_index.astype(np.int32))
         provenance = {
@@ -93,7 +92,7 @@ class World:
     def fit(self, settings=SETTINGS, seeds=(0, 1), class_index=None):
         self.write_labels(settings.labelling, class_index)
         return fit(
-            self.head, Inputs(pseudo_labels=self.first, adapt=self.adapt), settings, list(seeds)
+            self.head, {"pseudo_labels": self.first, "adapt": self.adapt}, settings, list(seeds)
         )
 
     def accuracy(self, probes, round, seed_index=0):

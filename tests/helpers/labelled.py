@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 
-from lpclip.methods.base import Inputs
 from lpclip.storage import samples as samples_file
 from lpclip.storage.features import read_features, write_features
 from lpclip.storage.text import ZeroShotHead
@@ -37,7 +36,7 @@ def world(folder, n_classes, labels=None):
         expected=dict(MODEL),
     )
     features = read_features(folder / "clean.h5", "clean", expected={})
-    inputs = Inputs(clean=folder / "clean.h5", samples=folder / "samples.h5")
+    inputs = {"clean": folder / "clean.h5", "samples": folder / "samples.h5"}
     return head, inputs, features, labels
 
 

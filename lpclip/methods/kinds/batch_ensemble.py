@@ -51,7 +51,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         )
         for n in (n_classes, dim)
     ]
-    trained = train_on_labels(
+    weight, bias, seen = train_on_labels(
         head,
         inputs,
         start=(
@@ -67,7 +67,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         label_share=settings.label_share,
         heads=rank_one,
     )
-    return after_zero_shot(head, trained.weight, trained.bias, seeds, seen=trained.seen)
+    return after_zero_shot(head, weight, bias, seeds, seen=seen)
 
 
 def rank_one(

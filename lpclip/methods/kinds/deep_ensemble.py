@@ -39,14 +39,14 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         [generator(seed, f"member {member}") for member in range(settings.members)]
         for seed in seeds
     ]
-    weight = random_layer(head, [one for of_seed in generators for one in of_seed])
-    trained = train_on_labels(
+    start = random_layer(head, [one for of_seed in generators for one in of_seed])
+    weight, bias, seen = train_on_labels(
         head,
         inputs,
-        start=(weight, torch.zeros(weight.shape[:2])),
+        start=(start, torch.zeros(start.shape[:2])),
         generators=generators,
         seeds=seeds,
         optimisation=settings.optimisation,
         label_share=settings.label_share,
     )
-    return after_zero_shot(head, trained.weight, trained.bias, seeds, seen=trained.seen)
+    return after_zero_shot(head, weight, bias, seeds, seen=seen)

@@ -39,7 +39,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     from lpclip.methods.training.examine import examine
     from lpclip.methods.training.pool import read_pool
 
-    path = inputs.path("probes")
+    path = inputs["probes"]
     probes, provenance = read_probes(path)
     made_with = {"method": settings.method, "settings": repr(settings.training), **head.expected}
     check_provenance(path, provenance, made_with)
@@ -47,7 +47,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         raise LpclipError(
             f"{path} was made with seeds {list(probes.seeds)}, not {list(seeds)}.{make_again(path)}"
         )
-    pool = read_pool(head, inputs.path("adapt"), settings.training)
+    pool = read_pool(head, inputs["adapt"], settings.training)
     with progress(total=2 * settings.training.rounds, unit="rounds", label="guard") as shown:
         decision = examine(head, pool, probes, settings.training, after_round=shown.add)
     log.info(

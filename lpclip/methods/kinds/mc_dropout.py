@@ -43,11 +43,11 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     from lpclip.methods.training.ensembles import generator, random_layer, train_on_labels
 
     generators = [generator(seed, "layer") for seed in seeds]
-    weight = random_layer(head, generators)
-    trained = train_on_labels(
+    start = random_layer(head, generators)
+    weight, bias, seen = train_on_labels(
         head,
         inputs,
-        start=(weight, torch.zeros(weight.shape[:2])),
+        start=(start, torch.zeros(start.shape[:2])),
         generators=[[one] for one in generators],
         seeds=seeds,
         optimisation=settings.optimisation,
@@ -55,15 +55,10 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         dropout=settings.rate,
     )
     sampled = [
-        torch.rand(settings.members, weight.shape[-1], generator=generator(seed, "samples"))
+        torch.rand(settings.members, start.shape[-1], generator=generator(seed, "samples"))
         for seed in seeds
     ]
     # Factors [S, M, D] on the features in every sample.
     kept = (torch.stack(sampled).numpy() >= settings.rate) / np.float32(1 - settings.rate)
-    return after_zero_shot(
-        head,
-        trained.weight * kept[:, :, None, :],
-        trained.bias.repeat(settings.members, axis=1),
-        seeds,
-        seen=trained.seen,
-    )
+    weight, bias = weight * kept[:, :, None, :], bias.repeat(settings.members, axis=1)
+    return after_zero_shot(head, weight, bias, seeds, seen=seen)

@@ -27,7 +27,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     from lpclip.methods.training.pool import read_pool
     from lpclip.methods.training.self_training import self_train
 
-    adapt = inputs.path("adapt")
+    adapt = inputs["adapt"]
     pool = read_pool(head, adapt, settings)
     labels = _read_pseudo_labels(inputs, head, settings.labelling)
     with progress(total=settings.rounds, unit="rounds", label="train") as shown:
@@ -43,10 +43,10 @@ def _read_pseudo_labels(inputs: Inputs, head: ZeroShotHead, labelling: Labelling
     expected = {
         **head.expected,
         "text": text_fingerprint(head.weight),
-        "index": read_provenance(inputs.path("adapt"), kind="features")["index"],
+        "index": read_provenance(inputs["adapt"], kind="features")["index"],
         "labelling": described(labelling),
     }
-    return read_pseudo_labels(inputs.path("pseudo_labels"), expected=expected)
+    return read_pseudo_labels(inputs["pseudo_labels"], expected=expected)
 
 
 def _policy(adapt: Path) -> str:

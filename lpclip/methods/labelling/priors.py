@@ -1,13 +1,10 @@
 """Priors: class frequencies that are assumed or estimated, and predictions corrected by them."""
 
-from typing import get_args
-
 import numpy as np
 
 from lpclip.methods.labelling.settings import Prior
 from lpclip.types import FloatArray
 
-PRIORS: tuple[Prior, ...] = get_args(Prior)
 SINKHORN_STEPS = 100
 
 

@@ -73,12 +73,12 @@ def label_views(logits: FloatArray, labelling: Labelling, structure: Structure) 
     """
     logits = logits / _temperature(logits, labelling, structure)
     if labelling.structure:
-        predicted = mean_prediction(logits, temperature=1.0)
+        predicted = mean_prediction(logits)
         corrected = apply_prior(predicted, labelling.prior, radius=labelling.prior_radius)
         logits = logits + labelling.structure * structure.gaussian_logits(corrected)
         if labelling.temperature == "auto":
             logits = logits / _temperature(logits, labelling, structure)
-    return label(mean_prediction(logits, temperature=1.0), labelling)
+    return label(mean_prediction(logits), labelling)
 
 
 def described(labelling: Labelling) -> str:
@@ -86,17 +86,9 @@ def described(labelling: Labelling) -> str:
     return json.dumps(vars(labelling), sort_keys=True)
 
 
-def mean_prediction(logits: FloatArray, *, temperature: float) -> FloatArray:
-    """Return the mean over versions of the softmax.
-
-    Args:
-        logits: ``[V, ..., N, C]``.
-        temperature: divides the logits.
-
-    Returns:
-        ``[..., N, C]``, rows sum to 1.
-    """
-    mean: FloatArray = softmax(logits / temperature, axis=-1).mean(axis=0)
+def mean_prediction(logits: FloatArray) -> FloatArray:
+    """Return the mean of the softmax of logits ``[V, ..., N, C]`` over V: ``[..., N, C]``."""
+    mean: FloatArray = softmax(logits, axis=-1).mean(axis=0)
     return mean
 
 

@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,21 +19,6 @@ from lpclip.utils.rng import sample_key
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Heads:
-    """Trained heads of every seed, M each.
-
-    Attributes:
-        weight: ``[S, M, C, D]`` float32.
-        bias: ``[S, M, C]`` float32.
-        seen: images of the adapt set whose label was seen, ``[S, N]``.
-    """
-
-    weight: FloatArray
-    bias: FloatArray
-    seen: BoolArray
-
-
 def train_on_labels(
     head: ZeroShotHead,
     inputs: Inputs,
@@ -46,7 +30,7 @@ def train_on_labels(
     label_share: float,
     heads: Callable[..., tuple[Tensor, Tensor]] = own_parameters,
     dropout: float = 0.0,
-) -> Heads:
+) -> tuple[FloatArray, FloatArray, BoolArray]:
     """Train M linear layers per seed on the labelled clean features of the adapt set.
 
     Args:
@@ -59,6 +43,10 @@ def train_on_labels(
         label_share: share of the labels of each class that is seen.
         heads: of ``train_student``; members that share parameters also stop together.
         dropout: of ``train_student``.
+
+    Returns:
+        Weight ``[S, M, C, D]`` and bias ``[S, M, C]``, float32, and which images of the adapt set
+        have a label that was seen, ``[S, N]``.
     """
     everything = read_labelled(head, inputs, per_class=1)
     counts = np.ceil(label_share * np.bincount(everything.labels)).astype(int)
@@ -83,7 +71,7 @@ def train_on_labels(
     )
     log.info("passes of every head: %s", student.epochs.tolist())
     shape = len(seeds), n_members, n_classes
-    return Heads(
+    return (
         student.weight.cpu().numpy().reshape(*shape, -1),
         student.bias.cpu().numpy().reshape(shape),
         seen,

@@ -21,7 +21,7 @@ def read_base(head: ZeroShotHead, inputs: Inputs, method: str, seeds: Sequence[i
     Raises:
         LpclipError: they are of another method, model or other seeds.
     """
-    path = inputs.path("probes")
+    path = inputs["probes"]
     base, provenance = read_probes(path)
     check_provenance(path, provenance, {"method": method, **head.expected})
     if base.seeds == tuple(seeds):

@@ -98,8 +98,8 @@ def read_labelled(head: ZeroShotHead, inputs: Inputs, *, per_class: int) -> Labe
     Raises:
         LpclipError: no labels, labels of other classes, a class with too few images.
     """
-    features = read_features(inputs.path("clean"), "clean", expected=head.expected)
-    path = inputs.path("samples")
+    features = read_features(inputs["clean"], "clean", expected=head.expected)
+    path = inputs["samples"]
     samples = read_samples(path, labels=False)
     labels = read_labels(path, head.class_names).of_benchmark
     rows = np.flatnonzero(labels != UNLABELLED)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from lpclip.methods.training.self_training_settings import Settings
 from lpclip.methods.training.streaming import Streamed, stream_cache
 from lpclip.storage.features import read_features, versions_of
 from lpclip.storage.text import ZeroShotHead
@@ -31,29 +31,7 @@ class Pool:
         return Pool(self.teacher[:, chosen], part)
 
 
-class PoolSettings(Protocol):
-    """Settings of a method that are about the views that it reads.
-
-    Attributes:
-        teacher_view: what probes label.
-        student_view: what students learn from: a view, or ``both``, half of the versions of each.
-        memory_gb: a student's views of more gigabytes (float32) are streamed from the cache.
-    """
-
-    @property
-    def teacher_view(self) -> str:
-        """See above."""
-
-    @property
-    def student_view(self) -> str:
-        """See above."""
-
-    @property
-    def memory_gb(self) -> float:
-        """See above."""
-
-
-def read_pool(head: ZeroShotHead, adapt: Path, settings: PoolSettings) -> Pool:
+def read_pool(head: ZeroShotHead, adapt: Path, settings: Settings) -> Pool:
     """Read the views of an unlabelled set; a view without versions is one version.
 
     Raises:

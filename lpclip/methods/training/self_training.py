@@ -6,8 +6,10 @@ weak and strong ones.
 No file that this module can reach holds a label.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from math import nan
 from typing import TypeAlias
 
 import numpy as np
@@ -16,10 +18,16 @@ import torch
 from lpclip.methods.labelling.pseudo_labels import label_views
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.labelling.structure import Structure
-from lpclip.methods.training.collapse import judge_round
 from lpclip.methods.training.pool import Pool
-from lpclip.methods.training.rounds import OK, STOPPED, Round, rounds_table
-from lpclip.methods.training.self_training_settings import Settings
+from lpclip.methods.training.rounds import (
+    COLLAPSED,
+    OK,
+    STOPPED,
+    Round,
+    class_balance,
+    rounds_table,
+)
+from lpclip.methods.training.self_training_settings import Collapse, Settings
 from lpclip.methods.training.streaming import Streamed
 from lpclip.methods.training.student import Student, train_student
 from lpclip.storage.probes import Probes
@@ -27,6 +35,8 @@ from lpclip.storage.pseudo_labels import PseudoLabels
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
 from lpclip.utils.rng import sample_key
+
+log = logging.getLogger(__name__)
 
 Weights: TypeAlias = tuple[FloatArray, FloatArray]  # weight [S, C, D], bias [S, C]
 
@@ -66,15 +76,7 @@ def self_train(
         next_teacher = _average(teacher, trained, settings.teacher_decay)
         made = _label(head, structure, next_teacher, settings.labelling)
         ended = [
-            judge_round(
-                round,
-                seed,
-                learned=learned.of_seed(seed_index),
-                made=made.of_seed(seed_index),
-                epochs=int(student.epochs[seed_index]),
-                loss=float(student.loss[seed_index]),
-                limits=settings.collapse,
-            )
+            _judge_round(round, seed, seed_index, learned, made, student, settings.collapse)
             if running[seed_index]
             else Round(round, seed, STOPPED)
             for seed_index, seed in enumerate(seeds)
@@ -95,6 +97,49 @@ def self_train(
         rounds=rounds_table(rows),
         pseudo_labels=np.stack([labels.class_index for labels in kept]),
         selected=np.stack([labels.selected for labels in kept]),
+    )
+
+
+def _judge_round(
+    round: int,
+    seed: int,
+    seed_index: int,
+    learned: PseudoLabels,
+    made: PseudoLabels,
+    student: Student,
+    limits: Collapse,
+) -> Round:
+    """Compare the labels that one seed's round learned and those that it makes as a teacher."""
+    learned, made = learned.of_seed(seed_index), made.of_seed(seed_index)
+    n_classes = learned.probabilities.shape[-1]
+    confidence = learned.confidence[learned.selected]
+    coverage = float(learned.selected.mean())
+    balance = class_balance(learned.class_index, n_classes)
+    agreement = float(np.mean(made.class_index == learned.class_index))
+    next_coverage = float(made.selected.mean())
+    next_balance = class_balance(made.class_index, n_classes)
+    reason = ""
+    if not learned.selected.any():
+        reason = "no sample is confident enough; lower the threshold"
+    elif next_coverage < limits.coverage * coverage:
+        reason = f"coverage fell from {coverage:.2f} to {next_coverage:.2f}"
+    elif next_balance < limits.balance * balance:
+        reason = f"class balance fell from {balance:.2f} to {next_balance:.2f}"
+    elif agreement < limits.agreement:
+        reason = f"it agrees with its teacher on {agreement:.2f} of the samples"
+    if reason:
+        text = "round %d of seed %d collapsed: %s. The probe of round %d is kept."
+        log.warning(text, round, seed, reason, round - 1)
+    return Round(
+        round,
+        seed,
+        COLLAPSED if reason else OK,
+        coverage=coverage,
+        confidence=float(confidence.mean()) if len(confidence) else nan,
+        balance=balance,
+        agreement=agreement,
+        epochs=int(student.epochs[seed_index]),
+        loss=float(student.loss[seed_index]),
     )
 
 

@@ -6,9 +6,20 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Lt
 
 from lpclip.methods.labelling.settings import Labelling
-from lpclip.methods.training.collapse import Collapse
 from lpclip.methods.training.settings import Optimisation
 from lpclip.utils.settings import Count, Positive, Share, Written, settings_class
+
+
+@settings_class
+class Collapse:
+    """When a round counts as collapsed, compared with the round before."""
+
+    coverage: Share = 0.5
+    """The share of samples that are kept falls below this share of what it was."""
+    balance: Share = 0.8
+    """The balance of the predicted classes falls below this share of what it was."""
+    agreement: Share = 0.5
+    """Student and teacher predict the same class for fewer samples than this share."""
 
 
 @settings_class

@@ -64,10 +64,10 @@ def test_labels_beyond_the_shots_change_nothing(tmp_path):
     settings = Settings(shots=4, c_steps=3)
     before = fit(head, inputs, settings, [0])
     seen = before.labels_seen[0]
-    write_samples(inputs.samples, np.where(seen, labels, -1), "abc")
+    write_samples(inputs["samples"], np.where(seen, labels, -1), "abc")
     after = fit(head, inputs, settings, [0])
     np.testing.assert_array_equal(before.weight, after.weight)
-    write_samples(inputs.samples, np.where(seen, (labels + 1) % 3, -1), "abc")
+    write_samples(inputs["samples"], np.where(seen, (labels + 1) % 3, -1), "abc")
     assert not np.array_equal(before.weight, fit(head, inputs, settings, [0]).weight)
 
 

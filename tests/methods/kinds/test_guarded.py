@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from lpclip.errors import LpclipError
-from lpclip.methods.base import Inputs
 from lpclip.methods.kinds.guarded import Settings, fit
 from lpclip.methods.labelling.structure import Structure
 from lpclip.methods.registry import needs
@@ -39,7 +38,7 @@ def base(world):
 
 
 def guarded_fit(world, method="base", seeds=SEEDS):
-    inputs = Inputs(adapt=world.adapt, probes=world.adapt.with_name("probes.h5"))
+    inputs = {"adapt": world.adapt, "probes": world.adapt.with_name("probes.h5")}
     return fit(world.head, inputs, Settings(method, TRAINING), list(seeds))
 
 

@@ -8,15 +8,14 @@ import pandas as pd
 import pytest
 
 from lpclip.errors import LpclipError
-from lpclip.methods.base import Inputs
 from lpclip.methods.kinds import self_training
 from lpclip.methods.kinds.self_training import fit
 from lpclip.methods.labelling.pseudo_labels import label, mean_prediction, pseudo_labels
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.training import self_training as training
-from lpclip.methods.training.collapse import Collapse
 from lpclip.methods.training.pool import half_of_each, read_pool
 from lpclip.methods.training.self_training import self_train
+from lpclip.methods.training.self_training_settings import Collapse
 from lpclip.methods.training.streaming import Streamed
 from lpclip.storage.features import write_features
 from lpclip.storage.hdf5 import open_file
@@ -83,7 +82,7 @@ def test_the_file_tells_which_labels_each_round_learned_from(world):
     assert not probes.selected[0].any()
     # The teacher of round 2 is the probe of round 1 on the weak views.
     logits = SCALE * world.weak @ probes.weight[1, 0].T + probes.bias[1, 0]
-    second = label(mean_prediction(logits, temperature=1.0), SETTINGS.labelling)
+    second = label(mean_prediction(logits), SETTINGS.labelling)
     assert np.mean(probes.pseudo_labels[2, 0] == second.class_index) > 0.99
     agreement = probes.rounds.set_index(["round", "seed"]).loc[(1, 0), "agreement"]
     assert agreement == pytest.approx(np.mean(second.class_index == first.class_index), abs=0.01)
@@ -224,7 +223,7 @@ def test_a_view_without_versions_is_learned_as_one_version(world, tmp_path):
         )
         settings = replace(SETTINGS, student_view=view, teacher_view=view)
         world.write_labels(settings.labelling)
-        inputs = Inputs(pseudo_labels=world.first, adapt=tmp_path / name)
+        inputs = {"pseudo_labels": world.first, "adapt": tmp_path / name}
         return fit(world.head, inputs, settings, [0, 1])
 
     clean, one = fit_on("clean.h5", 0, "clean"), fit_on("one.h5", 1, "weak")
@@ -248,7 +247,7 @@ def test_no_label_is_counted(world):
 )
 def test_pseudo_labels_of_anything_else_are_refused(world, wrong, sentence):
     world.write_labels(SETTINGS.labelling, **wrong)
-    inputs = Inputs(pseudo_labels=world.first, adapt=world.adapt)
+    inputs = {"pseudo_labels": world.first, "adapt": world.adapt}
     with pytest.raises(LpclipError, match=sentence):
         fit(world.head, inputs, SETTINGS, [0])
 
@@ -317,7 +316,7 @@ def test_labels_made_by_the_stage_and_by_self_training_are_the_same(world, tmp_p
         provenance={**MODEL, "scale": SCALE, "bias": 0.0},
     )
     pseudo_labels(text=text, features=world.adapt, output=world.first, labelling=labelling)
-    inputs = Inputs(pseudo_labels=world.first, adapt=world.adapt)
+    inputs = {"pseudo_labels": world.first, "adapt": world.adapt}
     given = fit(world.head, inputs, settings, [0, 1])
     own = self_train(world.head, read_pool(world.head, world.adapt, settings), settings, [0, 1])
     np.testing.assert_array_equal(given.pseudo_labels, own.pseudo_labels)
@@ -335,7 +334,7 @@ def test_views_beyond_the_memory_budget_are_streamed_to_the_same_end(world):
     streamed = world.fit(settings)
     same_order = replace(in_memory, student=stream_array(in_memory.student, group_rows=1))
     labels = self_training._read_pseudo_labels(
-        Inputs(pseudo_labels=world.first, adapt=world.adapt), world.head, SETTINGS.labelling
+        {"pseudo_labels": world.first, "adapt": world.adapt}, world.head, SETTINGS.labelling
     )
     expected = self_train(world.head, same_order, SETTINGS, [0, 1], labels=labels)
     np.testing.assert_array_equal(streamed.weight, expected.weight)

@@ -1,10 +1,13 @@
 """Priors compared with plain loops, and maximum-entropy frequencies with a numerical optimiser."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from lpclip.methods.labelling.priors import PRIORS, apply_prior, estimated_frequencies, most_even
+from lpclip.methods.labelling.priors import apply_prior, estimated_frequencies, most_even
+from lpclip.methods.labelling.settings import Prior
 
 
 def predictions(n=40, c=4, seed=0, tilt=2.0, sharpness=2.0):
@@ -88,7 +91,7 @@ def test_a_class_that_nobody_is_in_gives_no_nan():
         assert (corrected[:, 2] == 0).all()
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", get_args(Prior))
 def test_leading_axes_are_independent(prior):
     stack = np.stack([predictions(seed=seed, tilt=seed) for seed in range(6)])
     together = apply_prior(stack.reshape(2, 3, 40, 4), prior)

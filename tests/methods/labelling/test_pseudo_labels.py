@@ -2,13 +2,14 @@
 
 import json
 from math import ceil
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from lpclip.errors import LpclipError
-from lpclip.methods.labelling.priors import PRIORS, apply_prior
+from lpclip.methods.labelling.priors import apply_prior
 from lpclip.methods.labelling.pseudo_labels import (
     label,
     label_views,
@@ -16,7 +17,7 @@ from lpclip.methods.labelling.pseudo_labels import (
     pseudo_labels,
     rank_in_class,
 )
-from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.labelling.settings import Labelling, Prior
 from lpclip.methods.labelling.structure import Structure
 from lpclip.storage.features import normalise, write_features
 from lpclip.storage.hdf5 import open_file, provenance_of
@@ -42,7 +43,7 @@ def predictions(n=40, c=4, seed=0, tilt=2.0):
     return exponent / exponent.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", get_args(Prior))
 def test_leading_axes_are_independent(prior):
     stack = np.stack([predictions(seed=seed) for seed in range(6)]).reshape(2, 3, 40, 4)
     labelling = plain(prior=prior, threshold=0.6, class_floor=0.2, top_k=3)
@@ -126,12 +127,12 @@ def test_versions_are_averaged_as_probabilities():
     for v, n in np.ndindex(3, 5):
         exponent = np.exp(logits[v, n] / 2)
         expected[n] += exponent / exponent.sum() / 3
-    np.testing.assert_allclose(mean_prediction(logits, temperature=2.0), expected)
+    np.testing.assert_allclose(mean_prediction(logits / 2.0), expected)
 
 
 def test_a_higher_temperature_makes_predictions_less_sure():
     logits = np.random.default_rng(0).normal(size=(1, 50, 4)) * 5
-    cold, warm = (mean_prediction(logits, temperature=t).max(axis=-1) for t in (1.0, 4.0))
+    cold, warm = (mean_prediction(logits / t).max(axis=-1) for t in (1.0, 4.0))
     assert (warm < cold).all()
 
 
@@ -167,9 +168,9 @@ def test_structure_adds_what_gaussians_fitted_to_the_corrected_predictions_say()
     views, _, cosines = two_blobs()
     found = Structure(views)
     made = label_views(8 * cosines, plain(structure=0.5, prior="align"), found)
-    predicted = apply_prior(mean_prediction(8 * cosines, temperature=1.0), "align")
+    predicted = apply_prior(mean_prediction(8 * cosines), "align")
     logits = 8 * cosines + 0.5 * found.gaussian_logits(predicted)
-    expected = apply_prior(mean_prediction(logits, temperature=1.0), "align")
+    expected = apply_prior(mean_prediction(logits), "align")
     np.testing.assert_allclose(made.probabilities, expected, rtol=1e-5)
 
 

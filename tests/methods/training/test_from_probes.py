@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lpclip.errors import LpclipError
-from lpclip.methods.base import Inputs
 from lpclip.methods.kinds import deep_ensemble, supervised, temperature_scaling, wise_ft, zero_shot
 from lpclip.methods.kinds.temperature_scaling import fit_temperature
 from lpclip.methods.registry import needs, sees_labels
@@ -26,14 +25,14 @@ MEMBERS = deep_ensemble.Settings(
 @pytest.fixture
 def scene(tmp_path):
     head, inputs, features, labels = world(tmp_path, 3)
-    inputs = replace(inputs, probes=tmp_path / "probes.h5")
+    inputs = {**inputs, "probes": tmp_path / "probes.h5"}
     return head, inputs, features, labels
 
 
 def write(scene, kind, settings, seeds=SEEDS):
     head, inputs, _, _ = scene
     base = kind.fit(head, inputs, settings, seeds)
-    write_probes(inputs.probes, base, {**MODEL, "method": "base"})
+    write_probes(inputs["probes"], base, {**MODEL, "method": "base"})
     return base
 
 
@@ -104,7 +103,7 @@ def test_labels_that_were_not_drawn_do_not_change_the_temperature(scene):
     settings = temperature_scaling.Settings("base", labels=20)
     before = temperature_scaling.fit(head, inputs, settings, [0])
     others = np.where(before.labels_seen[0], labels, (labels + 1) % 3)
-    write_samples(inputs.samples, others, head.class_names)
+    write_samples(inputs["samples"], others, head.class_names)
     after = temperature_scaling.fit(head, inputs, settings, [0])
     np.testing.assert_array_equal(before.weight, after.weight)
 
@@ -122,7 +121,7 @@ def test_a_method_that_saw_every_label_leaves_none_to_scale_by(scene):
 def test_alpha_0_is_zero_shot_and_alpha_1_the_method(scene, kind, settings):
     head, inputs, features, _ = scene
     base = write(scene, kind, settings)
-    probes = Inputs(probes=inputs.probes)
+    probes = {"probes": inputs["probes"]}
     start, middle, end = (
         wise_ft.fit(head, probes, wise_ft.Settings("base", alpha), SEEDS)
         for alpha in (0.0, 0.25, 1.0)
@@ -145,7 +144,7 @@ def test_the_way_from_zero_shot_to_a_scaled_head_can_be_gone_too(scene):
     scaled = temperature_scaling.fit(
         head, inputs, temperature_scaling.Settings("base", labels=30), SEEDS
     )
-    write_probes(inputs.probes, scaled, {**MODEL, "method": "base"})
+    write_probes(inputs["probes"], scaled, {**MODEL, "method": "base"})
     found = wise_ft.fit(head, inputs, wise_ft.Settings("base", 1.0), SEEDS)
     np.testing.assert_array_equal(found.weight, scaled.weight)
     assert found.n_labels == scaled.n_labels
