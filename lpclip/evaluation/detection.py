@@ -43,13 +43,14 @@ def evaluate_ood(
         group: ``near`` or ``far``.
     """
     heads, provenance = read_probes(probes)
-    inside = head_scores(heads, next(views_of(test, provenance))[2])
-    outside = head_scores(heads, next(views_of(features, provenance))[2])
+    inside, outside = (
+        head_scores(heads, next(views_of(path, provenance))[2]) for path in (test, features)
+    )
+    place = {"dataset": dataset, "group": group}
     rows = [
         {
             **experiment(provenance, seed),
-            "dataset": dataset,
-            "group": group,
+            **place,
             "score": score,
             "temperature": TEMPERATURE,
             "n_id": len(inside[score][seed_index]),
@@ -59,16 +60,20 @@ def evaluate_ood(
         for seed_index, seed in enumerate(heads.seeds)
         for score in inside
     ]
-    place = {"dataset": dataset, "group": group, "temperature": float("nan")}
     detected = typed_cells(read_cells(of_features), of_features, OOD_OF_FEATURES)
     rows += [
-        {**experiment(provenance, seed), **place, **{str(key): row[key] for key in row}}
+        {
+            **experiment(provenance, seed),
+            **place,
+            "temperature": float("nan"),
+            **{str(key): row[key] for key in row},
+        }
         for seed in heads.seeds
         for row in detected.to_dict(orient="records")
     ]
     write_part(rows, output, OOD)
     bins = [
-        {**experiment(provenance, seed), "dataset": dataset, "group": group, "score": score, **row}
+        {**experiment(provenance, seed), **place, "score": score, **row}
         for seed_index, seed in enumerate(heads.seeds)
         for score in PLOTTED_SCORES
         for row in score_bins(inside[score][seed_index], outside[score][seed_index])
@@ -88,12 +93,6 @@ def score_bins(inside: FloatArray, outside: FloatArray) -> Iterator[dict[str, fl
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, _SCORE_BINS + 1)))
     if len(edges) == 1:
         edges = np.repeat(edges, 2)
-    counts = [np.histogram(values, edges)[0] for values in (inside, outside)]
-    for place, (low, high) in enumerate(pairwise(edges)):
-        yield {
-            "bin": place,
-            "low": float(low),
-            "high": float(high),
-            "n_id": int(counts[0][place]),
-            "n_ood": int(counts[1][place]),
-        }
+    n_id, n_ood = (np.histogram(values, edges)[0].tolist() for values in (inside, outside))
+    for place, (low, high) in enumerate(pairwise(edges.tolist())):
+        yield {"bin": place, "low": low, "high": high, "n_id": n_id[place], "n_ood": n_ood[place]}

@@ -6,7 +6,6 @@ needs no label and no OOD set.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,12 +34,11 @@ def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
     """
     heads, provenance = read_probes(probes)
     features = next(views_of(adapt, provenance))[2]
-    rows = []
-    for seed_index, seed in enumerate(heads.seeds):
-        found = held_out_auroc(_of_seed(heads, seed_index), features)
-        rows += [
-            {**experiment(provenance, seed), "score": score, **row} for score, row in found.items()
-        ]
+    rows = [
+        {**experiment(provenance, seed), "score": score, **row}
+        for seed_index, seed in enumerate(heads.seeds)
+        for score, row in held_out_auroc(_of_seed(heads, seed_index), features).items()
+    ]
     write_part(rows, output, OOD_HELD_OUT)
 
 
@@ -63,13 +61,13 @@ def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, f
         out = groups == group
         held_out = out[predicted]
         known = features[is_reference & ~held_out]
-        if out.all() or len(known) < 2 or not _both(held_out[~is_reference]):
-            continue
         scored, is_ood = features[~is_reference], held_out[~is_reference]
-        scores = dict(_scores(_without(heads, out), scored, known))
-        for name, values in scores.items():
-            found = detection_metrics(values[~is_ood], values[is_ood])
-            aurocs[name].append(found["auroc"])
+        if out.all() or len(known) < 2 or len(np.unique(is_ood)) < 2:
+            continue
+        of_heads = head_scores(_without(heads, out), scored)
+        scores = {name: values[0] for name, values in of_heads.items()}
+        for name, values in {**scores, **feature_scores(scored, known)}.items():
+            aurocs[name].append(detection_metrics(values[~is_ood], values[is_ood])["auroc"])
     return {
         name: {
             "n_groups": len(values),
@@ -80,32 +78,19 @@ def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, f
     }
 
 
-def _scores(
-    heads: Probes, scored: FloatArray, known: FloatArray
-) -> Iterator[tuple[str, FloatArray]]:
-    for name, values in head_scores(heads, scored).items():
-        yield name, values[0]
-    yield from feature_scores(scored, known).items()
-
-
-def _both(values: BoolArray) -> bool:
-    return bool(values.any()) and not bool(values.all())
-
-
 def _of_seed(heads: Probes, seed_index: int) -> Probes:
     """Return the first and the last round of one seed."""
+    one = slice(seed_index, seed_index + 1)
     found = replace(
         heads,
-        weight=heads.weight[[0, -1], seed_index : seed_index + 1],
-        bias=heads.bias[[0, -1], seed_index : seed_index + 1],
-        seeds=heads.seeds[seed_index : seed_index + 1],
+        weight=heads.weight[[0, -1], one],
+        bias=heads.bias[[0, -1], one],
+        seeds=heads.seeds[one],
     )
     if heads.member_weight is None or heads.member_bias is None:
         return found
     return replace(
-        found,
-        member_weight=heads.member_weight[seed_index : seed_index + 1],
-        member_bias=heads.member_bias[seed_index : seed_index + 1],
+        found, member_weight=heads.member_weight[one], member_bias=heads.member_bias[one]
     )
 
 

@@ -65,7 +65,6 @@ def evaluate(
     own, groups, labels = None, None, None
     if samples is not None:
         labels = checked_labels(samples, features, heads, several=bool(shift))
-    if labels is not None:
         own, groups = (labels.own, labels.groups) if shift else (labels.of_benchmark, None)
     rows = []
     for view, severity, values in views_of(features, provenance):
@@ -73,21 +72,24 @@ def evaluate(
         official = bool(settings.get(view, {}).get("official"))
         if official and samples is not None and test_samples is not None:
             check_same_images(samples, test_samples, heads.class_names)
-        for seed_index, seed in enumerate(heads.seeds):
-            rows.append(
-                {
-                    **experiment(provenance, seed),
-                    "dataset": images["dataset"],
-                    "shift": shift or view,
-                    "family": family,
-                    "source": ("official" if official else "generated") if severity else family,
-                    "texture": "" if official else _texture(view, settings.get(view, {})),
-                    "severity": severity,
-                    "subset": "",
-                    **_measured(heads, values, seed_index, own, groups),
-                    "effective_robustness": float("nan"),
-                }
-            )
+        place = {
+            "dataset": images["dataset"],
+            "shift": shift or view,
+            "family": family,
+            "source": ("official" if official else "generated") if severity else family,
+            "texture": "" if official else _texture(view, settings.get(view, {})),
+            "severity": severity,
+            "subset": "",
+            "effective_robustness": float("nan"),
+        }
+        rows += [
+            {
+                **experiment(provenance, seed),
+                **place,
+                **_measured(heads, values, seed_index, own, groups),
+            }
+            for seed_index, seed in enumerate(heads.seeds)
+        ]
     if shift and labels is not None and test is not None and test_samples is not None:
         clean = _clean_rows(rows, labels, heads, provenance, test, test_samples)
         for row, other in zip(rows, clean, strict=True):
@@ -142,13 +144,10 @@ def _effective_robustness(
     """Return nan without a fit for the shift, or where the set lacks classes of the fit."""
     if not published:
         return float("nan")
-    n_classes = CLASSES_OF_FIT[published]
-    if len(labels.groups) != n_classes:
+    expected, n = CLASSES_OF_FIT[published], len(labels.groups)
+    if n != expected:
         log.warning(
-            "no effective robustness: %s has %d classes, this set %d",
-            published,
-            n_classes,
-            len(labels.groups),
+            "no effective robustness: %s has %d classes, this set %d", published, expected, n
         )
         return float("nan")
     return effective_robustness(published, shifted["accuracy"], clean_accuracy=clean["accuracy"])

@@ -48,66 +48,47 @@ def evaluate_rounds(
     pairs: list[dict[str, Any]] = []
     for row in heads.rounds.to_dict("records"):
         round, seed_index = row["round"], heads.seeds.index(row["seed"])
+        names = experiment(provenance, row["seed"])
         predicted = heads.logits(values, round, seed_index).argmax(axis=-1)
+        learned = _learned(heads, truth, round, seed_index)
         rows.append(
             {
-                **experiment(provenance, row["seed"]),
-                "round": round,
-                "status": row["status"],
-                "coverage": row["coverage"],
-                "pseudo_label_accuracy": _pseudo_label_accuracy(heads, truth, round, seed_index),
-                "confidence": row["confidence"],
-                "balance": row["balance"],
-                "agreement": row["agreement"],
-                "epochs": row["epochs"],
+                **names,
+                **{key: row[key] for key in ("round", "status", "coverage")},
+                "pseudo_label_accuracy": _accuracy(*learned),
+                **{key: row[key] for key in ("confidence", "balance", "agreement", "epochs")},
                 "test_accuracy": _accuracy(predicted, labels),
             }
         )
         if round == len(heads.weight) - 1:
-            classes.extend(
-                {**experiment(provenance, row["seed"]), **per}
-                for per in _per_class(predicted, labels, heads.class_names)
-            )
-            pairs.extend(
-                {**experiment(provenance, row["seed"]), "round": round, **pair}
-                for pair in _confusion(heads, truth, round, seed_index)
-            )
+            per_classes = _per_class(predicted, labels, heads.class_names)
+            classes += [{**names, **row_of_class} for row_of_class in per_classes]
+            counted = _confusion(learned, heads.class_names)
+            pairs += [{**names, "round": round, **pair} for pair in counted]
     write_part(rows, output, ROUNDS)
     write_part(classes, per_class, PER_CLASS)
     write_part(pairs, confusion, CONFUSION)
 
 
-def _pseudo_label_accuracy(heads: Probes, truth: IntArray, round: int, seed_index: int) -> float:
+def _learned(heads: Probes, truth: IntArray, round: int, seed_index: int) -> IntArray:
+    """Return true class and pseudo-label, ``[2, n]``, of all labelled samples of a round."""
     if heads.pseudo_labels is None or heads.selected is None or round == 0:
-        return float("nan")
+        return np.empty((2, 0), dtype=int)
     labelled = heads.selected[round, seed_index] & (truth != UNLABELLED)
-    if not labelled.any():
-        return float("nan")
-    return float(np.mean(heads.pseudo_labels[round, seed_index][labelled] == truth[labelled]))
+    return np.stack([truth[labelled], heads.pseudo_labels[round, seed_index][labelled]])
 
 
-def _confusion(
-    heads: Probes, truth: IntArray, round: int, seed_index: int
-) -> Iterator[dict[str, Any]]:
+def _confusion(learned: IntArray, class_names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield how often each pseudo-label was learned for each true class, where that happened."""
-    if heads.pseudo_labels is None or heads.selected is None or round == 0:
-        return
-    labelled = heads.selected[round, seed_index] & (truth != UNLABELLED)
-    pairs = np.stack([truth[labelled], heads.pseudo_labels[round, seed_index][labelled]])
-    for (own, given), n in zip(*_counted(pairs), strict=True):
+    pairs, counts = np.unique(learned, axis=1, return_counts=True)
+    for (own, given), n in zip(pairs.T, counts, strict=True):
         yield {
             "class_index": int(own),
-            "class_name": heads.class_names[own],
+            "class_name": class_names[own],
             "pseudo_label_index": int(given),
-            "pseudo_label_name": heads.class_names[given],
+            "pseudo_label_name": class_names[given],
             "n": int(n),
         }
-
-
-def _counted(pairs: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the distinct columns as rows, and how often each is there."""
-    distinct, counts = np.unique(pairs, axis=1, return_counts=True)
-    return distinct.T, counts
 
 
 def _per_class(
