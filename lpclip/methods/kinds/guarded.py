@@ -56,10 +56,9 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         decision.strength,
         {strength: round(gain, 4) for strength, gain in decision.estimated_gain.items()},
     )
-    zero_weight, zero_bias = probes.weight[:1], probes.bias[:1]
     return replace(
         probes,
-        weight=between(zero_weight, probes.weight, decision.strength),
-        bias=between(zero_bias, probes.bias, decision.strength),
+        weight=between(probes.weight[:1], probes.weight, decision.strength),
+        bias=between(probes.bias[:1], probes.bias, decision.strength),
         guard=decision.table(),
     )

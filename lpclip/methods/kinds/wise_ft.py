@@ -27,10 +27,9 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     base = read_base(head, inputs, settings.method, seeds)
 
     def move(weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
-        zero_weight, zero_bias = base.weight[0, 0], base.bias[0, 0]
         return (
-            between(zero_weight, weight, settings.alpha),
-            between(zero_bias, bias, settings.alpha),
+            between(base.weight[0, 0], weight, settings.alpha),
+            between(base.bias[0, 0], bias, settings.alpha),
         )
 
     return change_last(head, base, move, seen=base.labels_seen)

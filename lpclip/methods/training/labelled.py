@@ -103,15 +103,22 @@ def read_labelled(head: ZeroShotHead, inputs: Inputs, *, per_class: int) -> Labe
     samples = read_samples(path, labels=False)
     labels = read_labels(path, head.class_names).of_benchmark
     rows = np.flatnonzero(labels != UNLABELLED)
-    if len(rows) < len(labels):
-        log.info(
-            "left out %d of %d images, which have no label", len(labels) - len(rows), len(labels)
+    n = len(labels)
+    if len(rows) < n:
+        log.info("left out %d of %d images, which have no label", n - len(rows), n)
+    if not len(rows):
+        raise LpclipError(
+            f"{path}: a method that learns labels needs them, but no image has one. "
+            "Remove the method, or give a labelled adapt set."
         )
-    found = Labelled(
-        features[rows], labels[rows], tuple(samples["id"].iloc[rows]), rows, len(labels)
-    )
-    _check(found, len(head.class_names), per_class, str(path))
-    return found
+    counts = np.bincount(labels[rows], minlength=len(head.class_names))
+    if counts.min() < per_class:
+        raise LpclipError(
+            f"{path}: class {counts.argmin()} has {counts.min()} labelled images; the method "
+            f"needs {per_class} of every class."
+        )
+    ids = tuple(samples["id"].iloc[rows])
+    return Labelled(features[rows], labels[rows], ids, rows, n)
 
 
 def fit_samples(
@@ -143,18 +150,3 @@ def fit_samples(
     return after_zero_shot(
         head, np.stack(weights)[:, None], np.stack(biases)[:, None], seeds, seen=np.stack(seen)
     )
-
-
-def _check(found: Labelled, n_classes: int, per_class: int, path: str) -> None:
-    labels = found.labels
-    if not len(labels):
-        raise LpclipError(
-            f"{path}: a method that learns labels needs them, but no image has one. "
-            "Remove the method, or give a labelled adapt set."
-        )
-    counts = np.bincount(labels, minlength=n_classes)
-    if counts.min() < per_class:
-        raise LpclipError(
-            f"{path}: class {counts.argmin()} has {counts.min()} labelled images; the method "
-            f"needs {per_class} of every class."
-        )

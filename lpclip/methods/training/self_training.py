@@ -66,7 +66,9 @@ def self_train(
         made = _label(head, structure, teacher, settings.labelling)
     else:
         made = _stack([labels] * len(seeds))
-    history, kept = [probe], [_nothing_kept(made)]
+    history = [probe]
+    # Round 0 learns from nothing.
+    class_index, selected = [np.full_like(made.class_index, -1)], [np.zeros_like(made.selected)]
     rows = [Round(0, seed) for seed in seeds]
     running = np.ones(len(seeds), dtype=bool)
     for round in range(1, settings.rounds + 1):
@@ -82,7 +84,8 @@ def self_train(
             for seed_index, seed in enumerate(seeds)
         ]
         running = np.array([row.status == OK for row in ended])
-        kept.append(learned)
+        class_index.append(learned.class_index)
+        selected.append(learned.selected)
         probe = _where(running, trained, probe)
         teacher = _where(running, next_teacher, teacher)
         history.append(probe)
@@ -95,8 +98,8 @@ def self_train(
         class_names=head.class_names,
         seeds=tuple(seeds),
         rounds=rounds_table(rows),
-        pseudo_labels=np.stack([labels.class_index for labels in kept]),
-        selected=np.stack([labels.selected for labels in kept]),
+        pseudo_labels=np.stack(class_index),
+        selected=np.stack(selected),
     )
 
 
@@ -150,15 +153,6 @@ def _stack(labels: Sequence[PseudoLabels]) -> PseudoLabels:
     )
 
 
-def _nothing_kept(labels: PseudoLabels) -> PseudoLabels:
-    """Return the pseudo-labels of round 0, which learns from nothing."""
-    return replace(
-        labels,
-        class_index=np.full_like(labels.class_index, -1),
-        selected=np.zeros_like(labels.selected),
-    )
-
-
 def _train(
     head: ZeroShotHead,
     views: FloatArray | Streamed,
@@ -169,12 +163,11 @@ def _train(
     round: int,
 ) -> Student:
     """Train the students of one round; those of seeds that have stopped are not used."""
-    if settings.start == "text":
-        start = head.as_round(len(seeds))
-    elif settings.start == "previous":
-        start = last
-    else:
-        start = (np.zeros_like(last[0]), np.zeros_like(last[1]))
+    start = {
+        "text": head.as_round(len(seeds)),
+        "previous": last,
+        "zero": (np.zeros_like(last[0]), np.zeros_like(last[1])),
+    }[settings.start]
     hard = settings.labelling.labels == "hard"
     targets = labels.class_index.astype(np.int64) if hard else labels.probabilities
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
