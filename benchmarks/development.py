@@ -124,7 +124,7 @@ def constants(case: Case) -> list[dict[str, Any]]:
     """Return zero-shot's accuracy on the adapt set, two estimates of it, and frequency errors."""
     structure = Structure(case.adapt.weak)
     logits = case.head.scale * (case.adapt.weak @ case.head.weight.T)
-    probabilities = mean_prediction(logits, temperature=1.0)
+    probabilities = mean_prediction(logits)
     predicted = logits.mean(axis=0).argmax(axis=-1)
     known = case.adapt.labels >= 0
     true = np.bincount(case.adapt.labels[known], minlength=len(case.head.weight)) / known.sum()

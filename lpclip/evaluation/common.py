@@ -52,5 +52,4 @@ def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, i
 
 def experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return the columns that identify an experiment."""
-    names = {key: provenance[key] for key in METHOD_NAMES}
-    return {**names, "seed": seed}
+    return {**{key: provenance[key] for key in METHOD_NAMES}, "seed": seed}

@@ -5,7 +5,6 @@ No file that this module can reach holds a label.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from lpclip.methods.base import Inputs
 from lpclip.methods.labelling.pseudo_labels import described
@@ -32,11 +31,10 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     labels = _read_pseudo_labels(inputs, head, settings.labelling)
     with progress(total=settings.rounds, unit="rounds", label="train") as shown:
         probes = self_train(head, pool, settings, seeds, labels=labels, after_round=shown.add)
-    return replace(
-        probes,
-        strong_policy=_policy(adapt) if settings.student_view in ("both", "strong") else "",
-        student_view=settings.student_view,
-    )
+    policy = ""
+    if settings.student_view in ("both", "strong"):
+        policy = str(view_settings(adapt)["strong"].get("policy", "disjoint"))
+    return replace(probes, strong_policy=policy, student_view=settings.student_view)
 
 
 def _read_pseudo_labels(inputs: Inputs, head: ZeroShotHead, labelling: Labelling) -> PseudoLabels:
@@ -47,7 +45,3 @@ def _read_pseudo_labels(inputs: Inputs, head: ZeroShotHead, labelling: Labelling
         "labelling": described(labelling),
     }
     return read_pseudo_labels(inputs["pseudo_labels"], expected=expected)
-
-
-def _policy(adapt: Path) -> str:
-    return str(view_settings(adapt)["strong"].get("policy", "disjoint"))

@@ -59,11 +59,9 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         dtype=np.float32,
     )
     log.info("temperatures: %s", [f"{one:.4g}" for one in temperatures])
-
-    def divide(weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return weight / temperatures[:, None, None, None], bias / temperatures[:, None, None]
-
-    return change_last(head, base, divide, seen=seen | np.stack([part.seen() for part in sampled]))
+    weight, bias = weight / temperatures[:, None, None, None], bias / temperatures[:, None, None]
+    seen = seen | np.stack([part.seen() for part in sampled])
+    return change_last(head, base, weight, bias, seen=seen)
 
 
 def fit_temperature(logits: FloatArray, labels: IntArray) -> float:

@@ -6,7 +6,6 @@ from lpclip.methods.base import Inputs
 from lpclip.methods.training.from_probes import change_last, read_base
 from lpclip.storage.probes import Probes, between
 from lpclip.storage.text import ZeroShotHead
-from lpclip.types import FloatArray
 from lpclip.utils.settings import Share, settings_class
 
 NEEDS: tuple[str, ...] = ("probes",)
@@ -25,11 +24,7 @@ class Settings:
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
     """Interpolate the head, or each member, as round 1; round 0 is the zero-shot head."""
     base = read_base(head, inputs, settings.method, seeds)
-
-    def move(weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return (
-            between(base.weight[0, 0], weight, settings.alpha),
-            between(base.bias[0, 0], bias, settings.alpha),
-        )
-
-    return change_last(head, base, move, seen=base.labels_seen)
+    weight, bias = base.last()
+    weight = between(base.weight[0, 0], weight, settings.alpha)
+    bias = between(base.bias[0, 0], bias, settings.alpha)
+    return change_last(head, base, weight, bias, seen=base.labels_seen)

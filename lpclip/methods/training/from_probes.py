@@ -1,6 +1,6 @@
 """Methods that post-process the probes of another method: read them, change their last round."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +41,8 @@ def read_base(head: ZeroShotHead, inputs: Inputs, method: str, seeds: Sequence[i
 def change_last(
     head: ZeroShotHead,
     base: Probes,
-    change: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]],
+    weight: FloatArray,
+    bias: FloatArray,
     *,
     seen: BoolArray | None,
 ) -> Probes:
@@ -50,11 +51,12 @@ def change_last(
     Args:
         head: zero-shot.
         base: the other probes.
-        change: of weight ``[S, M, C, D]`` and bias ``[S, M, C]``.
+        weight: what their last weights became, ``[S, M, C, D]``.
+        bias: likewise, ``[S, M, C]``.
         seen: as in ``after_zero_shot``.
     """
     return replace(
-        after_zero_shot(head, *change(*base.last()), base.seeds, seen=seen),
+        after_zero_shot(head, weight, bias, base.seeds, seen=seen),
         student_view=base.student_view,
         strong_policy=base.strong_policy,
     )

@@ -106,16 +106,13 @@ class Decision:
     def table(self) -> pd.DataFrame:
         """Return one row per strength: decision, the strength chosen, estimated gain, evidence."""
         return pd.DataFrame(
-            [
-                {
-                    "decision": self.decision,
-                    "chosen_strength": self.strength,
-                    "strength": strength,
-                    "estimated_gain": gain,
-                    **asdict(self.evidence),
-                }
-                for strength, gain in self.estimated_gain.items()
-            ]
+            {
+                "decision": self.decision,
+                "chosen_strength": self.strength,
+                "strength": list(self.estimated_gain),
+                "estimated_gain": list(self.estimated_gain.values()),
+                **asdict(self.evidence),
+            }
         )
 
 
