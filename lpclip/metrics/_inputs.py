@@ -19,53 +19,38 @@ class Predictions(NamedTuple):
     correct: npt.NDArray[np.float64]  # [N], 1 where that class is the label, else 0
 
 
-def checked_labels(scores: FloatArray, labels: IntArray) -> npt.NDArray[np.int64]:
-    """The labels, checked to fit scores of shape [N, C].
+def checked_predictions(probabilities: FloatArray, labels: IntArray) -> Predictions:
+    """Predictions ``[N, C]`` with confidence and correctness, checked to fit labels ``[N]``.
 
     Raises:
-        ValueError: shapes differ, labels are no integers or lie outside 0..C-1, or a score is nan.
+        ValueError: shapes differ, labels are no integers or lie outside 0..C-1, a probability is
+            nan, or a row is no distribution, as when logits or cosines are passed.
     """
-    scores, labels = np.asarray(scores), np.asarray(labels)
-    if scores.ndim != 2 or scores.shape[1] == 0:
-        raise ValueError(f"expected scores of shape [N, C] with C > 0, got {list(scores.shape)}")
-    if labels.shape != scores.shape[:1]:
-        raise ValueError(f"expected {len(scores)} labels, got an array of {list(labels.shape)}")
-    if len(labels) == 0:
-        return np.zeros(0, np.int64)
-    if np.isnan(scores).any():
+    values, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise ValueError(f"expected scores of shape [N, C] with C > 0, got {list(values.shape)}")
+    n, n_classes = values.shape
+    if labels.shape != (n,):
+        raise ValueError(f"expected {n} labels, got an array of {list(labels.shape)}")
+    if n == 0:
+        return Predictions(values, np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+    if np.isnan(values).any():
         raise ValueError("expected scores without nan")
     if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"expected class indices as integers, got {labels.dtype}")
-    if labels.min() < 0 or labels.max() >= scores.shape[1]:
+    if labels.min() < 0 or labels.max() >= n_classes:
         raise ValueError(
-            f"expected labels in 0..{scores.shape[1] - 1}, got {labels.min()}..{labels.max()}"
+            f"expected labels in 0..{n_classes - 1}, got {labels.min()}..{labels.max()}"
         )
-    return labels.astype(np.int64)
-
-
-def checked_predictions(probabilities: FloatArray, labels: IntArray) -> Predictions:
-    """Predictions with confidence and correctness, checked to be probabilities.
-
-    Raises:
-        ValueError: see `checked_labels`; or a row is not a probability distribution, as when
-            logits or cosines are passed.
-    """
-    labels = checked_labels(probabilities, labels)
-    values = np.asarray(probabilities, np.float64)
-    if len(values) == 0:
-        return Predictions(values, labels, np.zeros(0), np.zeros(0))
-    # Written so that a nan fails too.
-    is_distribution = (
-        values.min() >= 0 and np.abs(values.sum(axis=1) - 1).max() <= _ROW_SUM_TOLERANCE
-    )
-    if not is_distribution:
+    if values.min() < 0 or np.abs(values.sum(axis=1) - 1).max() > _ROW_SUM_TOLERANCE:
         raise ValueError(
             "expected probabilities: every row non-negative with the sum 1. "
             "Logits and cosines must pass through a softmax first"
         )
     top = values.argmax(axis=1)
-    confidence = np.minimum(values[np.arange(len(values)), top], 1.0)
-    return Predictions(values, labels, confidence, (top == labels).astype(np.float64))
+    confidence = np.minimum(values[np.arange(n), top], 1.0)
+    correct = (top == labels).astype(np.float64)
+    return Predictions(values, labels.astype(np.int64), confidence, correct)
 
 
 class Ordered(NamedTuple):

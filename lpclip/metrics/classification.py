@@ -40,10 +40,9 @@ def classification_metrics(probabilities: FloatArray, labels: IntArray | None) -
         probabilities, np.zeros(len(probabilities), np.int64) if labels is None else labels
     )
     n = len(predictions.labels)
-    with_intervals = _with_intervals(predictions)
     metrics = {
         f"{name}{end}": value if labels is not None else float("nan")
-        for name, values in with_intervals.items()
+        for name, values in _with_intervals(predictions).items()
         for end, value in zip(("", "_low", "_high"), values, strict=True)
     }
     return {"n": n, **metrics, "confidence": _mean(predictions.confidence)}
