@@ -262,6 +262,15 @@ def test_figures_of_many_methods_are_folded_but_none_is_left_out(evaluation, tmp
     assert (shown.count("<figure>"), folded.count("<figure>")) == (9, 3)
 
 
+def test_pseudo_labels_of_many_classes_are_a_list_of_mistakes(evaluation, tmp_path):
+    mistake = evaluation.rows["confusion"][0] | {"n": 7, "pseudo_label_name": "a mistake"}
+    evaluation.rows["confusion"] += [
+        mistake | {"pseudo_label_index": index} for index in range(10, 31)
+    ]
+    rows = rows_of(page_of(evaluation, tmp_path), f"{mistake['method']}: the most common mistakes")
+    assert rows[mistake["class_name"]][0] == "a mistake"
+
+
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
@@ -273,11 +282,14 @@ def test_pictures_are_shown_with_the_truth_and_both_predictions(evaluation, tmp_
     pictures = {
         "clean": PIXEL,
         "examples": [{"name": "jpeg_compression", "images": {"1": PIXEL, "5": PIXEL}}],
-        "official_examples": [{"name": "fog", "images": {"3": PIXEL}}],
+        "official_examples": [
+            {"name": "fog", "images": {"3": PIXEL}},
+            {"name": "snow", "images": {"4": PIXEL}},
+        ],
         "changes": [{"method": "lp_clip", "fixed": [image], "broken": []}],
     }
     page = page_of(evaluation, tmp_path, pictures={("tiny", "digits"): pictures})
-    assert page.count(f'src="{PIXEL}"') == 5
+    assert page.count(f'src="{PIXEL}"') == 6
     assert all("alt=" in tag for tag in re.findall("<img [^>]*>", page))
     text = text_of(page)
     assert "seven → &lt;one&gt;" in text
