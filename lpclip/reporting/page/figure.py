@@ -16,14 +16,12 @@ from lpclip.reporting.methods import Methods
 from lpclip.reporting.plot_style import N_COLOURS, Style, rc_of, styles_of
 
 # Colours that stand for the variables of page.css, which has a light and a dark value of each.
-INK, FAINT, BASELINE, CARD, RED = "#010203", "#010204", "#010205", "#010206", "#010207"
+INK, FAINT, BASELINE = "#010203", "#010204", "#010205"
 _METHOD_COLOURS = tuple(f"#01021{place}" for place in range(N_COLOURS))
 _VARIABLES: Mapping[str, str] = {
     INK: "--ink-soft",
     FAINT: "--grid",
     BASELINE: "--baseline",
-    CARD: "--card",
-    RED: "--labels",
     **{colour: f"--method-{place}" for place, colour in enumerate(_METHOD_COLOURS)},
 }
 _PANEL = (4.4, 3.1)  # inches

@@ -9,9 +9,14 @@ import pandas as pd
 import yaml
 
 from lpclip.reporting.page.tables import Tables
-from lpclip.reporting.page.workflow_graph import READS, draw
 from lpclip.storage.hdf5 import read_provenance
 
+# In the order of the workflow; the page itself is not yet timed.
+_STAGES = (
+    "index_samples", "embed_text", "copy_text", "embed_images", "copy_features", "pseudo_labels",
+    "train_probe", "evaluate", "evaluate_features", "evaluate_ood", "evaluate_held_out",
+    "evaluate_rounds", "evaluate_samples", "report", "predictions", "pictures",
+)  # fmt: skip
 _SKIPPED_SHOWN = 50
 _PACKAGES = ("lpclip", "numpy", "scikit-learn", "pandas", "h5py", "snakemake")
 
@@ -29,14 +34,9 @@ def section(
         configuration: as it was run.
     """
     found = [read_provenance(path, kind="probes") for path in probes]
-    durations = _durations(logs) if logs is not None else []
     skipped = tables["skipped"]
     return {
-        "graph": draw(
-            {row["stage"]: row["jobs"] for row in durations} | {"page": 1} if durations else {},
-            supervised=any(one["n_labels"] for one in found),
-        ),
-        "durations": durations,
+        "durations": [] if logs is None else _durations(logs),
         "models": _models(found),
         "versions": _versions(found),
         "configuration": yaml.safe_dump(
@@ -53,9 +53,7 @@ def section(
 def _durations(logs: Path) -> list[dict[str, Any]]:
     """Return one row per stage that left benchmark files, in the order of the workflow."""
     rows = []
-    for stage in READS:
-        if stage == "page":
-            continue  # what lies there is of the page before this one
+    for stage in _STAGES:
         files = sorted([*(logs / stage).glob("**/*.tsv"), *logs.glob(f"{stage}.tsv")])
         jobs = [_numbers(path) for path in files]
         seconds = [job["s"] for job in jobs if "s" in job]
