@@ -38,10 +38,7 @@ def markdown(report_csv: Path) -> str:
 
 
 def _table(rows: pd.DataFrame) -> str:
-    columns = {
-        "method": list(rows["method"]),
-        "labels": [f"{int(n):,}" for n in rows["n_labels"]],
-    }
+    columns = {"method": list(rows["method"]), "labels": [f"{int(n):,}" for n in rows["n_labels"]]}
     for column in shown(rows):
         if column.name in _HEADERS:
             cells = zip(rows[column.name], rows[f"{column.name}_std"], strict=True)

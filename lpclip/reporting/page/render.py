@@ -57,11 +57,7 @@ def render(
         lstrip_blocks=True,
     )
     return environment.get_template("page.html").render(
-        title=title,
-        blocks=blocks,
-        run=run,
-        css=Markup(style()),
-        version=version("lpclip"),
+        title=title, blocks=blocks, run=run, css=Markup(style()), version=version("lpclip")
     )
 
 
