@@ -4,16 +4,9 @@ from lpclip.columns.table import EXPERIMENT, EXPERIMENT_NAMES, Column, Table, fr
 
 # In the order in which reports list them.
 SCORES = (
-    "msp",
-    "max_logit",
-    "energy",
-    "entropy",
-    "mcm",
-    "half_way_max_logit",
-    "half_way_mcm",
-    "nearest_neighbours",
-    "mahalanobis",
-)
+    "msp", "max_logit", "energy", "entropy", "mcm", "half_way_max_logit", "half_way_mcm",
+    "nearest_neighbours", "mahalanobis",
+)  # fmt: skip
 GROUPS = ("near", "far")
 
 AUROC = fraction(
@@ -36,25 +29,17 @@ _SCORE = Column(
     "set itself is compared with the others.",
 )
 _METRICS = (
-    Column(
-        "n_id",
-        "integer",
-        description="In-distribution images, those of the test set. Without a test set they are "
-        "those of the adapt set; nearest_neighbours and mahalanobis take every other one of it as "
-        "the reference and the rest as in-distribution images. The other scores take all, which "
-        "the method has learned from.",
-    ),
+    Column("n_id", "integer", description="In-distribution images, those of the test set. Without "
+           "a test set they are those of the adapt set; nearest_neighbours and mahalanobis take "
+           "every other one of it as the reference and the rest as in-distribution images. The "
+           "other scores take all, which the method has learned from."),
     Column("n_ood", "integer", description="OOD images."),
     AUROC,
-    fraction(
-        "aupr_in", "higher", description="Average precision with in-distribution images positive."
-    ),
+    fraction("aupr_in", "higher", description="Average precision with test images positive."),
     fraction("aupr_out", "higher", description="Average precision with OOD images positive."),
     FPR95,
-    fraction(
-        "fpr95_ood_pos", "lower", description="The same with OOD images positive (as in OpenOOD)."
-    ),
-)
+    fraction("fpr95_ood_pos", "lower", description="The same with OOD images positive (OpenOOD)."),
+)  # fmt: skip
 _SET = (
     Column("dataset", "text", description="OOD set."),
     Column("group", "text", description="Whether it is near to the benchmark or far from it."),
@@ -68,14 +53,11 @@ OOD = Table(
         *EXPERIMENT,
         *_SET,
         _SCORE,
-        Column(
-            "temperature",
-            description="Temperature of the score, where it has one; scores at different ones "
-            "are not comparable.",
-        ),
+        Column("temperature", description="Temperature of the score, where it has one; scores at "
+               "different ones are not comparable."),
         *_METRICS,
     ),
-)
+)  # fmt: skip
 
 OOD_OF_FEATURES = Table(
     "ood_of_features", "one row per score", keys=("score",), columns=(_SCORE, *_METRICS)
@@ -89,16 +71,12 @@ OOD_CURVES = Table(
         *EXPERIMENT,
         *_SET,
         Column("score", "text", description="Score; higher is more in-distribution."),
-        Column(
-            "bin",
-            "integer",
-            description="Bins hold about equally many of all images; from the lowest scores to "
-            "the highest.",
-        ),
+        Column("bin", "integer", description="Bins hold about equally many of all images; from the "
+               "lowest scores to the highest."),
         Column("low", description="Lower end of the bin."),
         Column("high", description="Upper end of the bin."),
         Column("n_id", "integer", description="In-distribution images in the bin."),
         Column("n_ood", "integer", description="OOD images in the bin."),
     ),
     description="How scores are distributed, for ROC curves and histograms.",
-)
+)  # fmt: skip

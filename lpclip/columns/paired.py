@@ -23,48 +23,27 @@ COMPARISONS = Table(
         *METHOD,
         N_SEEDS,
         DATASET,
-        Column(
-            "shift",
-            "text",
-            description="Corruption or natural shift; clean; or standard_corruptions, the mean "
-            "over the 15 standard corruptions x 5 severities.",
-        ),
+        Column("shift", "text", description="Corruption or natural shift; clean; or "
+               "standard_corruptions, the mean over the 15 standard corruptions x 5 severities."),
         FAMILY,
         SOURCE,
-        Column(
-            "severity",
-            "count",
-            description="Severity of the corruption, 0 for none; empty for the mean.",
-        ),
+        Column("severity", "count", description="Severity of the corruption, 0 for none; empty for "
+               "the mean."),
         Column("n", "integer", description="Images."),
-        *with_interval(
-            [
-                fraction(
-                    "difference",
-                    "higher",
-                    description="Accuracy minus that of the zero-shot head of the same model, on "
-                    "the same images. Its interval is that of Bonett and Price for paired "
-                    "proportions; an image counts once, with the mean over its seeds and "
-                    "corruptions. It is 0 to 0 only where the method's head is the zero-shot "
-                    "head, or a multiple of it (intervals.md).",
-                )
-            ]
-        ),
-        Column(
-            "only_method",
-            unit="images",
-            description="Images that the method classifies correctly and zero-shot does not; "
-            "mean over seeds (and corruptions).",
-        ),
-        Column(
-            "only_zero_shot",
-            unit="images",
-            description="Images that zero-shot classifies correctly and the method does not; "
-            "mean likewise.",
-        ),
+        *with_interval([
+            fraction("difference", "higher", description="Accuracy minus that of the zero-shot "
+                     "head of the same model, on the same images. Its interval is that of Bonett "
+                     "and Price for paired proportions; an image counts once, with the mean over "
+                     "its seeds and corruptions. It is 0 to 0 only where the method's head is the "
+                     "zero-shot head, or a multiple of it (intervals.md)."),
+        ]),
+        Column("only_method", unit="images", description="Images that the method classifies "
+               "correctly and zero-shot does not; mean over seeds (and corruptions)."),
+        Column("only_zero_shot", unit="images", description="Images that zero-shot classifies "
+               "correctly and the method does not; mean likewise."),
     ),
     description="The method against zero-shot on the same images.",
-)
+)  # fmt: skip
 
 RELIABILITY = Table(
     "reliability",
@@ -72,18 +51,12 @@ RELIABILITY = Table(
     keys=(*EXPERIMENT_NAMES, "shift", "source", "severity", "bin"),
     columns=(
         *EXPERIMENT,
-        Column(
-            "shift",
-            "text",
-            description="clean; standard_corruptions, all 15 pooled; or a natural shift.",
-        ),
+        Column("shift", "text", description="clean; standard_corruptions, all 15 pooled; or a "
+               "natural shift."),
         SOURCE,
         Column("severity", "integer", description="Severity of the corruptions, 0 for none."),
-        Column(
-            "bin",
-            "integer",
-            description="One of 15 equally wide bins, those of the calibration error, from 0.",
-        ),
+        Column("bin", "integer", description="One of 15 equally wide bins, those of the "
+               "calibration error, from 0."),
         fraction("low", description="Confidence above which the bin begins."),
         fraction("high", description="Highest confidence in the bin."),
         Column("n", "integer", description="Images in the bin."),
@@ -91,7 +64,7 @@ RELIABILITY = Table(
         fraction("accuracy", "higher", description="Share of them that is classified correctly."),
     ),
     description="Bins without an image have no row.",
-)
+)  # fmt: skip
 
 PREDICTIONS = Table(
     "predictions",
@@ -99,11 +72,7 @@ PREDICTIONS = Table(
     keys=("id",),
     columns=(
         Column("id", "text", description="Id of the image in the test set's index."),
-        Column(
-            "label",
-            "integer",
-            description="Index of the true class; -1 where the test set has no labels.",
-        ),
+        Column("label", "integer", description="Index of the true class; -1 without labels."),
         Column("prediction", "integer", description="Index of the class that is predicted."),
         fraction("confidence", description="Probability of that class."),
     ),

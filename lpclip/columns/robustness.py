@@ -65,39 +65,25 @@ ROBUSTNESS = Table(
     columns=(
         *EXPERIMENT,
         DATASET,
-        Column(
-            "shift",
-            "text",
-            description="clean, the name of a corruption, or the dataset of a natural shift, on "
-            "which predictions are restricted to the shift's own classes.",
-        ),
+        Column("shift", "text", description="clean, the name of a corruption, or the dataset of a "
+               "natural shift, on which predictions are restricted to the shift's own classes."),
         FAMILY,
         SOURCE,
-        Column(
-            "texture",
-            "text",
-            description="What frost lays over images: pictures made by lpclip with the statistics "
-            "of the published photographs (procedural) or the user's photographs (photographs); "
-            "empty for everything else.",
-        ),
-        Column(
-            "severity",
-            "integer",
-            description="Severity of a corruption, 1 to 5; 0 for clean and natural images.",
-        ),
-        Column(
-            "subset",
-            "text",
-            description="In rows on clean images, the natural shift whose classes images and "
-            "predictions are restricted to; empty for all classes, and for all other rows.",
-        ),
+        Column("texture", "text", description="What frost lays over images: pictures made by "
+               "lpclip with the statistics of the published photographs (procedural) or the user's "
+               "photographs (photographs); empty for everything else."),
+        Column("severity", "integer", description="Severity of a corruption, 1 to 5; 0 for clean "
+               "and natural images."),
+        Column("subset", "text", description="In rows on clean images, the natural shift whose "
+               "classes images and predictions are restricted to; empty for all classes, and for "
+               "all other rows."),
         Column("n", "integer", description="Images evaluated."),
-        *with_interval(
-            [ACCURACY, TOP5_ACCURACY, MEAN_PER_CLASS_ACCURACY, ECE, ADAPTIVE_ECE, NLL, BRIER, AURC]
-        ),
+        *with_interval([
+            ACCURACY, TOP5_ACCURACY, MEAN_PER_CLASS_ACCURACY, ECE, ADAPTIVE_ECE, NLL, BRIER, AURC,
+        ]),
         CONFIDENCE,
         EFFECTIVE_ROBUSTNESS,
     ),
     description="How intervals are computed, and how often they hold the truth, is in "
     "intervals.md; none is empty except for n = 0 and without labels.",
-)
+)  # fmt: skip

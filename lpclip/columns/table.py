@@ -92,39 +92,22 @@ class Table:
 
 def with_std(columns: Iterable[Column]) -> tuple[Column, ...]:
     """Return each column, a mean over seeds, followed by its standard deviation."""
-    return tuple(
-        found
-        for column in columns
-        for found in (
-            column,
-            Column(
-                f"{column.name}_std",
-                unit=column.unit,
-                description="Sample standard deviation over seeds; empty for one seed.",
-            ),
-        )
-    )
+    found = list[Column]()
+    for mean in columns:
+        text = "Sample standard deviation over seeds; empty for one seed."
+        found += [mean, Column(f"{mean.name}_std", unit=mean.unit, description=text)]
+    return tuple(found)
 
 
 def with_interval(columns: Iterable[Column]) -> tuple[Column, ...]:
     """Return each column and the ends of its 95 % interval."""
-    return tuple(
-        found
-        for column in columns
-        for found in (
-            column,
-            Column(
-                f"{column.name}_low",
-                unit=column.unit,
-                description="Lower end of its 95 % interval.",
-            ),
-            Column(
-                f"{column.name}_high",
-                unit=column.unit,
-                description="Upper end of its 95 % interval.",
-            ),
-        )
-    )
+    found = list[Column]()
+    for column in columns:
+        found.append(column)
+        for end, where in (("low", "Lower"), ("high", "Upper")):
+            text = f"{where} end of its 95 % interval."
+            found.append(Column(f"{column.name}_{end}", unit=column.unit, description=text))
+    return tuple(found)
 
 
 def renamed(column: Column, name: str, *, caption: str = "", description: str) -> Column:
