@@ -35,7 +35,7 @@ _METRICS = (
            "other scores take all, which the method has learned from."),
     Column("n_ood", "integer", description="OOD images."),
     AUROC,
-    fraction("aupr_in", "higher", description="Average precision with test images positive."),
+    fraction("aupr_in", "higher", description="Average precision, in-distribution positive."),
     fraction("aupr_out", "higher", description="Average precision with OOD images positive."),
     FPR95,
     fraction("fpr95_ood_pos", "lower", description="The same with OOD images positive (OpenOOD)."),

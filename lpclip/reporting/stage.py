@@ -69,18 +69,7 @@ def report(
 
 
 def write_reports(
-    *,
-    robustness: Iterable[Path],
-    ood: Iterable[Path],
-    rounds: Iterable[Path],
-    per_class: Iterable[Path],
-    methods: Methods | Iterable[Mapping[str, Any]],
-    output: Path,
-    comparisons: Iterable[Path] = (),
-    reliability: Iterable[Path] = (),
-    ood_curves: Iterable[Path] = (),
-    ood_held_out: Iterable[Path] = (),
-    confusion: Iterable[Path] = (),
+    *, methods: Methods | Iterable[Mapping[str, Any]], output: Path, **parts: Iterable[Path]
 ) -> None:
     """Write report.csv, the other tables and two figures; the same results give the same bytes.
 
@@ -88,20 +77,12 @@ def write_reports(
     of the paths nor that of their rows matters.
 
     Args:
-        robustness: CSV files of accuracy and calibration per shift and severity.
-        ood: CSV files of out-of-distribution detection per dataset and score.
-        rounds: CSV files of what each round of training kept and reached.
-        per_class: CSV files of accuracy per class.
         methods: one mapping per model x benchmark x method, in the order in which reports list
             them: model, benchmark, method, kind ("zero_shot" for the baseline), n_labels,
             student_view and strong_policy ("" where the method has none), imagenet (whether the
             benchmark's classes are ImageNet's).
         output: folder of the reports, made where it is missing.
-        comparisons: CSV files of paired differences to zero-shot.
-        reliability: CSV files of accuracy per bin of confidence.
-        ood_curves: CSV files of the distribution of out-of-distribution scores.
-        ood_held_out: CSV files of the detection of held-out classes.
-        confusion: CSV files of pseudo-labels against the truth.
+        parts: CSV files of every table of `EVALUATED`, by its name.
 
     Raises:
         LpclipError: a file lacks a column, holds a value of the wrong type, repeats a
@@ -111,18 +92,7 @@ def write_reports(
     from lpclip.reporting.figures import rounds_figure, save_figure, severity_figure
 
     known = methods if isinstance(methods, Methods) else Methods(methods)
-    paths = {
-        "robustness": robustness,
-        "ood": ood,
-        "rounds": rounds,
-        "per_class": per_class,
-        "comparisons": comparisons,
-        "reliability": reliability,
-        "ood_curves": ood_curves,
-        "ood_held_out": ood_held_out,
-        "confusion": confusion,
-    }
-    tables = {name: read_parts(EVALUATED[name], files, known) for name, files in paths.items()}
+    tables = {name: read_parts(EVALUATED[name], paths, known) for name, paths in parts.items()}
     shifts = shift_table(tables["robustness"], known)
     report = report_table(
         shifts, tables["robustness"], tables["ood"], tables["ood_held_out"], known

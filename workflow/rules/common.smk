@@ -71,6 +71,19 @@ def options(names):
     ]
 
 
+def of_experiments(name):
+    """The files of that name of all experiments."""
+    return files.experiments(
+        CONFIG, f"results/{{model}}/{{benchmark}}/{{method}}/{name}"
+    )
+
+
+def shown(name, category, caption=None):
+    """An output in results/ that Snakemake's own report shows."""
+    caption = f"../report/{caption or Path(name).stem}.rst"
+    return report(f"results/{name}", caption=caption, category=category)
+
+
 def made_from(rule):
     """Input function without files: an output that was made from something else is made again."""
 

@@ -13,19 +13,13 @@ rule report:
         skipped=files.skipping_indices(CONFIG),
         checked=made_from("report"),
     output:
-        report("results/report.csv", caption="../report/report.rst", category="Results"),
-        shifts=report("results/shifts.csv", caption="../report/shifts.rst", category="Results"),
-        robustness=report(
-            "results/robustness.csv", caption="../report/robustness.rst", category="Tables"
-        ),
-        ood=report("results/ood.csv", caption="../report/ood.rst", category="Tables"),
-        rounds=report("results/rounds.csv", caption="../report/rounds.rst", category="Tables"),
-        per_class=report(
-            "results/per_class.csv", caption="../report/per_class.rst", category="Tables"
-        ),
-        comparisons=report(
-            "results/comparisons.csv", caption="../report/comparisons.rst", category="Tables"
-        ),
+        shown("report.csv", "Results"),
+        shifts=shown("shifts.csv", "Results"),
+        robustness=shown("robustness.csv", "Tables"),
+        ood=shown("ood.csv", "Tables"),
+        rounds=shown("rounds.csv", "Tables"),
+        per_class=shown("per_class.csv", "Tables"),
+        comparisons=shown("comparisons.csv", "Tables"),
         reliability="results/reliability.csv",
         ood_curves="results/ood_curves.csv",
         ood_held_out="results/ood_held_out.csv",
@@ -33,14 +27,8 @@ rule report:
         guard="results/guard.csv",
         skipped="results/skipped.csv",
         made_from="results/report.csv.made_from.json",
-        severity=report(
-            "results/figures/severity.png",
-            caption="../report/severity_figure.rst",
-            category="Figures",
-        ),
-        rounds_figure=report(
-            "results/figures/rounds.png", caption="../report/rounds_figure.rst", category="Figures"
-        ),
+        severity=shown("figures/severity.png", "Figures", "severity_figure"),
+        rounds_figure=shown("figures/rounds.png", "Figures", "rounds_figure"),
     log:
         "logs/report.log",
     benchmark:
@@ -94,7 +82,7 @@ rule page:
         pictures=files.picture_files(CONFIG),
         checked=made_from("page"),
     output:
-        html=report("results/report.html", caption="../report/page.rst", category="Results"),
+        html=shown("report.html", "Results", "page"),
         made_from="results/report.html.made_from.json",
     log:
         "logs/page.log",
