@@ -9,19 +9,12 @@ from lpclip.utils.printing import show, show_data
 
 
 class Tool(NamedTuple):
-    """A command of this module.
-
-    Attributes:
-        summary: one line for the overview.
-        add_options: adds the command's options to its parser.
-        run: does the work.
-        explanation: text of ``--help`` below the options: examples and details.
-    """
+    """A command of this module."""
 
     summary: str
     add_options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], None]
-    explanation: str
+    explanation: str  # below the options of ``--help``
 
 
 def run(command: str, arguments: Sequence[str]) -> None:
@@ -39,7 +32,8 @@ def run(command: str, arguments: Sequence[str]) -> None:
 
 
 def _predict_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "inputs",
         type=Path,
         nargs="+",
@@ -47,36 +41,35 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
         help="image files, folders (with all below them), or feature caches (.h5)",
     )
     _probe_options(parser)
-    parser.add_argument("--top-k", type=int, default=5, help="classes to list (default: 5)")
-    parser.add_argument(
+    add("--top-k", type=int, default=5, help="classes to list (default: 5)")
+    add(
         "--output",
         type=Path,
         metavar="FILE",
         help="a .csv or .parquet file (default: CSV on the standard output)",
     )
-    parser.add_argument(
+    add(
         "--adapt",
         type=Path,
         metavar="FILE",
         help="clean.h5 of the unlabelled images that the probe was adapted on: adds the scores "
         "nearest_neighbours and mahalanobis, the distances to them (of one of them, to the others)",
     )
-    parser.add_argument(
+    add(
         "--model-checkpoint",
         dest="checkpoint",
         type=Path,
         metavar="FILE",
         help="the model's weights, where they are not what the probes file names",
     )
-    parser.add_argument("--batch-size", type=int, default=64, help="images at once (default: 64)")
-    parser.add_argument(
-        "--workers", type=int, default=0, help="processes that decode (default: 0, this one)"
-    )
-    parser.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, …")
+    add("--batch-size", type=int, default=64, help="images at once (default: 64)")
+    add("--workers", type=int, default=0, help="processes that decode (default: 0, this one)")
+    add("--device", default="auto", help="auto (the default), cpu, cuda, …")
 
 
 def _probe_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--probe",
         dest="probes",
         type=Path,
@@ -84,10 +77,8 @@ def _probe_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a probes.h5 of results/",
     )
-    parser.add_argument(
-        "--round", type=int, default=-1, help="0 is zero-shot, -1 the last (default: -1)"
-    )
-    parser.add_argument("--seed", type=int, help="seed of the probe (default: its first)")
+    add("--round", type=int, default=-1, help="0 is zero-shot, -1 the last (default: -1)")
+    add("--seed", type=int, help="seed of the probe (default: its first)")
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -106,13 +97,10 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _export_options(parser: argparse.ArgumentParser) -> None:
     _probe_options(parser)
-    parser.add_argument(
-        "--to", required=True, choices=["safetensors", "torch", "onnx"], help="format of the head"
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="folder for the files"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--to", required=True, choices=["safetensors", "torch", "onnx"], help="format of the head")
+    add("--output", type=Path, required=True, metavar="FOLDER", help="folder for the files")
+    add(
         "--member",
         type=int,
         help="of an ensemble, counted from 0: the mean of its probabilities is no linear head",
@@ -126,8 +114,9 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _inspect_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="any file that lpclip wrote")
-    parser.add_argument("--rows", type=int, default=5, help="rows to show (default: 5)")
+    add = parser.add_argument
+    add("file", type=Path, help="any file that lpclip wrote")
+    add("--rows", type=int, default=5, help="rows to show (default: 5)")
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -137,9 +126,8 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _verify_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "paths", type=Path, nargs="+", metavar="FILE", help="HDF5 files of lpclip, or folders"
-    )
+    add = parser.add_argument
+    add("paths", type=Path, nargs="+", metavar="FILE", help="HDF5 files of lpclip, or folders")
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -161,8 +149,9 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _summary_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("report", type=Path, help="a report.csv")
-    parser.add_argument(
+    add = parser.add_argument
+    add("report", type=Path, help="a report.csv")
+    add(
         "--format",
         choices=["text", "markdown"],
         default="text",
@@ -178,9 +167,10 @@ def _summary(options: argparse.Namespace) -> None:
 
 
 def _compare_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("before", type=Path, help="a report.csv")
-    parser.add_argument("after", type=Path, help="another one")
-    parser.add_argument("--all", action="store_true", help="all figures, not only the summary's")
+    add = parser.add_argument
+    add("before", type=Path, help="a report.csv")
+    add("after", type=Path, help="another one")
+    add("--all", action="store_true", help="all figures, not only the summary's")
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from lpclip.columns.table import FRACTION, METHOD_NAMES
 from lpclip.errors import LpclipError
 from lpclip.reporting.by_method import with_detection, with_shifts
 from lpclip.reporting.read import read_report, table_of
-from lpclip.reporting.terminal import SHOWN
+from lpclip.reporting.terminal import SHOWN, aligned
 from lpclip.storage.reports import read_cells, typed, typed_cells
 
 LEVEL = 0.95
@@ -210,17 +210,13 @@ def _differences(name: tuple[str, ...], before: Row, after: Row) -> Iterator[str
         yield f"{'/'.join(name)} saw {seen}."
 
 
-def _is_fraction(figure: str) -> bool:
-    column = REPORT.column(figure)
-    return column is None or column.unit == FRACTION
-
-
 def _table(changes: list[Change]) -> str:
     headers = {column.name: " ".join(column.header.split()) for column in SHOWN}
     lines = [["method", "figure", "before", "after", "change", "noise", ""]]
     method = ""
     for change in changes:
-        scale = 100 if _is_fraction(change.figure) else 1
+        column = REPORT.column(change.figure)
+        scale = 100 if column is None or column.unit == FRACTION else 1
         values = [f"{scale * value:.2f}" for value in (change.before, change.after)]
         difference = f"{scale * (change.after - change.before):+.2f}"
         noise = "?" if math.isnan(change.margin) else f"±{scale * change.margin:.2f}"
@@ -228,12 +224,4 @@ def _table(changes: list[Change]) -> str:
         method = change.method
         figure = headers.get(change.figure, change.figure)
         lines.append([shown, figure, *values, difference, noise, change.verdict])
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    texts = [
-        " ".join(
-            cell.ljust(width) if place in (0, 1, 6) else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([texts[0], " ".join("-" * width for width in widths), *texts[1:]])
+    return aligned(lines, left=(0, 1, 6))

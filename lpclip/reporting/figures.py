@@ -25,7 +25,14 @@ from lpclip.reporting.plot_style import (
     shared_corruptions,
     styles_of,
 )
-from lpclip.reporting.report_table import SOURCES, clean_rows, is_complete, standard_cells
+from lpclip.reporting.report_table import (
+    SOURCES,
+    clean_rows,
+    is_complete,
+    of_method,
+    rows_of,
+    standard_cells,
+)
 from lpclip.utils.atomic import atomic_path
 
 # Colours of Okabe & Ito (2008) that keep contrast on white and apart for every colour vision.
@@ -60,9 +67,7 @@ def severity_figure(robustness: pd.DataFrame, methods: Methods) -> Figure:
         pairs, styles = methods.pairs(), styles_of(methods, _COLOURS, _BASELINE)
         figure, panels = _grid(len(pairs), 2)
         for row, (model, benchmark) in zip(panels, pairs, strict=True):
-            results = robustness[
-                (robustness["model"] == model) & (robustness["benchmark"] == benchmark)
-            ]
+            results = rows_of(robustness, model, benchmark)
             source = _source(results)
             cells = standard_cells(results, source)
             shared = shared_corruptions(cells)
@@ -88,9 +93,7 @@ def rounds_figure(rounds: pd.DataFrame, methods: Methods) -> Figure:
     deviation. A cross marks a round in which a seed collapsed and kept the probe before it.
     """
     columns = ("test_accuracy", "pseudo_label_accuracy", "coverage")
-    trained = rounds[rounds["coverage"].notna()]
-    is_shown = set(trained[["model", "benchmark", "method"]].itertuples(index=False, name=None))
-    shown = [method for method in methods.all if method[:3] in is_shown]
+    shown = [m for m in methods.all if of_method(rounds, m)["coverage"].notna().any()]
     with matplotlib.style.context(_STYLE):
         if not shown:
             return _note("No method trains itself in rounds.")
@@ -102,7 +105,7 @@ def rounds_figure(rounds: pd.DataFrame, methods: Methods) -> Figure:
             for axes, column in zip(row, columns, strict=True):
                 for method in shown:
                     if method[:2] == (model, benchmark):
-                        own = _of_method(rounds, method)
+                        own = of_method(rounds, method)
                         line_over_seeds(axes, own, "round", column, styles[method.method])
                         crosses(axes, own, column, styles[method.method])
                 axes.set_title(_title(ROUNDS[column].caption, model, benchmark, pairs))
@@ -173,14 +176,6 @@ def _severity_label(source: str, n_corruptions: int) -> str:
     if n_corruptions == 0:
         return "severity (no corruptions)"
     return f"severity (mean of {n_corruptions} {source} corruptions)"
-
-
-def _of_method(table: pd.DataFrame, method: Method) -> pd.DataFrame:
-    return table[
-        (table["model"] == method.model)
-        & (table["benchmark"] == method.benchmark)
-        & (table["method"] == method.method)
-    ]
 
 
 def _source(results: pd.DataFrame) -> str:

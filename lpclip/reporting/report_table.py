@@ -43,13 +43,13 @@ def report_table(
     figures = detection_table(ood)
     rows = []
     for model, benchmark in methods.pairs():
-        choice = recommended(_rows_of(held_out, model, benchmark))
-        texture = _frost_texture(_rows_of(robustness, model, benchmark))
+        choice = recommended(rows_of(held_out, model, benchmark))
+        texture = _frost_texture(rows_of(robustness, model, benchmark))
         for method in methods.of(model, benchmark):
-            own = _of_method(shifts, method)
+            own = of_method(shifts, method)
             generated = _one(own[own["source"] == "generated"], STANDARD_MEAN)
             score = choice.get(method.method, "")
-            detected = _of_method(figures, method).set_index("name").to_dict("index")
+            detected = of_method(figures, method).set_index("name").to_dict("index")
             row: dict[str, object] = dict.fromkeys(REPORT.names, float("nan"))
             row |= {name: getattr(method, name) for name in (*METHOD_NAMES, "n_labels")}
             row |= {name: getattr(method, name) for name in ("student_view", "strong_policy")}
@@ -85,7 +85,7 @@ def shift_table(robustness: pd.DataFrame, methods: Methods) -> pd.DataFrame:
     rows = []
     for model, benchmark in methods.pairs():
         of_pair = methods.of(model, benchmark)
-        results = _rows_of(robustness, model, benchmark)
+        results = rows_of(robustness, model, benchmark)
         results = results[(results["family"] != "clean") | (results["subset"] == "")]
         baselines = {
             source: _zero_shot(results, of_pair, source)
@@ -129,17 +129,12 @@ def detection_table(ood: pd.DataFrame) -> pd.DataFrame:
 
 def _of_shift(cells: pd.DataFrame) -> dict[str, object]:
     """Return the figures of one shift for one method."""
-    first = cells.iloc[0]
+    names = [*_OF_SET, "effective_robustness"]
     return {
-        **{name: first[name] for name in ("shift", "family", "source")},
+        **cells.iloc[0][["shift", "family", "source"]],
         "n_severities": len(set(cells["severity"]) - {0}),
         "worst_corruption": "",
-        **_over_seeds(
-            cells,
-            lambda rows: {
-                name: rows[name].to_numpy().mean() for name in (*_OF_SET, "effective_robustness")
-            },
-        ),
+        **_over_seeds(cells, lambda rows: {name: rows[name].to_numpy().mean() for name in names}),
     }
 
 
@@ -167,12 +162,8 @@ def _of_corruptions(
     if own["accuracy"].notna().any():
         worst = worst_corruption(_by_corruption(_mean_over_seeds(cells)))[0]
     place = {"shift": STANDARD_MEAN, "family": "mean", "source": source}
-    return {
-        **place,
-        "n_severities": len(SEVERITIES),
-        "worst_corruption": worst,
-        **_over_seeds(cells, summary),
-    }
+    place |= {"worst_corruption": worst}
+    return {**place, "n_severities": len(SEVERITIES), **_over_seeds(cells, summary)}
 
 
 def _over_seeds(
@@ -222,12 +213,14 @@ def _frost_texture(results: pd.DataFrame) -> str:
     return "procedural" if "procedural" in found else "".join(found)
 
 
-def _rows_of(table: pd.DataFrame, model: str, benchmark: str) -> pd.DataFrame:
+def rows_of(table: pd.DataFrame, model: str, benchmark: str) -> pd.DataFrame:
+    """Return the rows of one benchmark with one model."""
     return table[(table["model"] == model) & (table["benchmark"] == benchmark)]
 
 
-def _of_method(table: pd.DataFrame, method: Method) -> pd.DataFrame:
-    own = _rows_of(table, method.model, method.benchmark)
+def of_method(table: pd.DataFrame, method: Method) -> pd.DataFrame:
+    """Return the rows of one method of one benchmark with one model."""
+    own = rows_of(table, method.model, method.benchmark)
     return own[own["method"] == method.method]
 
 

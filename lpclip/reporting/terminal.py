@@ -1,7 +1,8 @@
 """The table that a run prints at its end, for a terminal of 100 columns."""
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,9 +94,8 @@ def summary(report_csv: Path) -> str:
     textures = set(report.get("frost_texture", []))
     notes += [text for texture, text in _FROST.items() if texture in textures]
     decided = report_csv.with_name("guard.csv")
-    guard = [
-        textwrap.fill(text, WIDTH) for text in (in_words(decided) if decided.is_file() else ())
-    ]
+    guard = in_words(decided) if decided.is_file() else []
+    guard = [textwrap.fill(text, WIDTH) for text in guard]
     left_out = report_csv.with_name("skipped.csv")
     if left_out.is_file():
         notes += [textwrap.fill(text, WIDTH) for text in skipped.in_words(left_out)]
@@ -164,40 +164,35 @@ def _block(model: str, benchmark: str, rows: pd.DataFrame) -> str:
 
 
 def _table(rows: pd.DataFrame, separator: str) -> str:
-    columns = [_Lines(["", "method"], [[name] for name in rows["method"]], str.ljust)]
-    labels = [[f"{int(n):,}"] for n in rows["n_labels"]]
-    columns.append(_Lines(["labels", "seen"], labels, str.rjust))
-    for column in shown(rows):
-        lines = [cell.split("\n") for cell in _cells(rows, column, separator)]
-        columns.append(_Lines(column.header.split("\n"), lines, str.rjust))
-    return _aligned(columns)
+    columns = [["\nmethod", *rows["method"]]]
+    columns.append(["labels\nseen", *(f"{int(n):,}" for n in rows["n_labels"])])
+    columns += [[column.header, *_cells(rows, column, separator)] for column in shown(rows)]
+    return aligned(list(zip(*columns, strict=True)), left=(0,))
 
 
-class _Lines(NamedTuple):
-    """One column as text: every cell is a list of lines."""
+def aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> str:
+    """Lay out a plain table; padding inside cells, which table printers strip, aligns digits.
 
-    header: list[str]
-    cells: list[list[str]]
-    justify: Callable[[str, int], str]
-
-
-def _aligned(columns: list[_Lines]) -> str:
-    """Lay out a plain table; padding inside cells, which table printers strip, aligns digits."""
-    cells_by_row = list(zip(*(column.cells for column in columns), strict=True))
-    rows = [[column.header for column in columns], *map(list, cells_by_row)]
-    widths = [
-        max(len(line) for cell in cells for line in cell) for cells in zip(*rows, strict=True)
+    Args:
+        rows: the header first; cells may have several lines.
+        left: columns to align at the left, not at the right.
+    """
+    lines = [
+        line
+        for row in rows
+        for line in zip_longest(*(cell.split("\n") for cell in row), fillvalue="")
     ]
-    lines = []
-    for row in rows:
-        for index in range(max(len(cell) for cell in row)):
-            texts = [cell[index] if index < len(cell) else "" for cell in row]
-            padded = [
-                column.justify(text, width)
-                for column, text, width in zip(columns, texts, widths, strict=True)
-            ]
-            lines.append(" ".join(padded).rstrip())
-    return "\n".join([*lines[:2], " ".join("-" * width for width in widths), *lines[2:]])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    texts = [
+        " ".join(
+            text.ljust(width) if place in left else text.rjust(width)
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    n_header = 1 + max(cell.count("\n") for cell in rows[0])
+    rule = " ".join("-" * width for width in widths)
+    return "\n".join([*texts[:n_header], rule, *texts[n_header:]])
 
 
 def _cells(rows: pd.DataFrame, column: Shown, separator: str) -> list[str]:
@@ -208,17 +203,12 @@ def _cells(rows: pd.DataFrame, column: Shown, separator: str) -> list[str]:
     best = column.best(known) if known else None
     stars = ["*" if mean and float(mean) == best else " " for mean in means]
     tails = [f"{separator}{deviation}" if deviation else "" for deviation in deviations]
+    parts = zip(means, stars, tails, strict=True)
     if "\n" in separator:
-        cells = [
-            f"{mean}{star}{tail} " if tail else f"{mean}{star}"
-            for mean, star, tail in zip(means, stars, tails, strict=True)
-        ]
+        cells = [f"{mean}{star}{tail}{' ' * bool(tail)}" for mean, star, tail in parts]
     else:
-        width = max(len(tail) for tail in tails)
-        cells = [
-            f"{mean}{f'{tail}{star}'.ljust(width + 1)}"
-            for mean, star, tail in zip(means, stars, tails, strict=True)
-        ]
+        width = 1 + max(map(len, tails))
+        cells = [f"{mean}{f'{tail}{star}'.ljust(width)}" for mean, star, tail in parts]
     return [cell if cell.strip() else "" for cell in cells]
 
 
@@ -229,12 +219,11 @@ def rounded(text: str, scale: float) -> str:
 
 def _on_corruptions(report: pd.DataFrame) -> list[str]:
     """Return which images the corrupted figures are of, or why there are none."""
-    names = ("mean_corruption_accuracy", "official_mean_corruption_accuracy")
-    generated, official = (name in report and any(report[name]) for name in names)
+    names = {column.name for column in shown(report)}
     notes = [] if all(report["accuracy"]) else [_UNLABELLED]
-    if generated:
+    if "mean_corruption_accuracy" in names:
         notes.append(_GENERATED)
-    elif not official and any(report["accuracy"]):
+    elif "official_mean_corruption_accuracy" not in names and any(report["accuracy"]):
         notes.append(_INCOMPLETE)
     return notes
 

@@ -26,11 +26,9 @@ def section(
     figures = []
     for method in methods:
         own = reliability[reliability["method"] == method.method]
-        groups = {
-            "clean": own[own["shift"] == "clean"],
-            "corrupted": own[own["shift"] == STANDARD_MEAN],
-        }
-        curves = {name: _curve(rows) for name, rows in groups.items() if len(rows)}
+        groups = (("clean", "clean"), ("corrupted", STANDARD_MEAN))
+        parts = {name: own[own["shift"] == shift] for name, shift in groups}
+        curves = {name: _curve(rows) for name, rows in parts.items() if len(rows)}
         if curves:
             figures.append(_diagram(method.method, curves, looks[method.method]))
     return figures
@@ -38,19 +36,10 @@ def section(
 
 def _curve(rows: pd.DataFrame) -> pd.DataFrame:
     """Pool seeds and severities: n, confidence and accuracy per bin that has images."""
-    rows = rows[rows["n"] > 0]
-    sums = pd.DataFrame(
-        {
-            "bin": rows["bin"],
-            "n": rows["n"],
-            "confidence": rows["n"] * rows["confidence"],
-            "accuracy": rows["n"] * rows["accuracy"],
-        }
-    )
-    pooled = sums.groupby("bin").sum()
-    return pooled.assign(
-        confidence=pooled["confidence"] / pooled["n"], accuracy=pooled["accuracy"] / pooled["n"]
-    )
+    rows = rows[rows["n"] > 0].set_index("bin")
+    n = rows["n"].groupby(level=0).sum()
+    sums = rows[["confidence", "accuracy"]].mul(rows["n"], axis=0).groupby(level=0).sum()
+    return sums.div(n, axis=0).assign(n=n)[["n", "confidence", "accuracy"]]
 
 
 def _diagram(name: str, curves: Mapping[str, pd.DataFrame], style: Style) -> dict[str, Any]:

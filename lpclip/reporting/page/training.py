@@ -61,29 +61,24 @@ def confusion(tables: Tables, methods: Sequence[Method]) -> list[dict[str, Any]]
         own = table[table["method"] == method.method]
         if own.empty:
             continue
-        counts = {
-            (truth, given): float(n)
-            for truth, given, n in own.groupby(["class_index", "pseudo_label_index"])["n"]
-            .sum()
-            .reset_index()
-            .itertuples(index=False, name=None)
-        }
+        counts = own.groupby(["class_index", "pseudo_label_index"])["n"].sum()
+        shares = counts.div(counts.groupby(level=0).sum(), level=0)
         names = {
             **dict(zip(own["class_index"], own["class_name"], strict=True)),
             **dict(zip(own["pseudo_label_index"], own["pseudo_label_name"], strict=True)),
         }
         classes = sorted(names)
         shown: dict[str, Any] = {"method": method.method, "names": [names[c] for c in classes]}
-        totals = own.groupby("class_index")["n"].sum()
-        shares = {(t, p): n / float(totals[t]) for (t, p), n in counts.items()}
         if len(classes) <= LARGEST_MATRIX:
-            shown["matrix"] = [[shares.get((t, p), 0.0) for p in classes] for t in classes]
+            square = shares.unstack().reindex(index=classes, columns=classes).fillna(0.0)
+            shown["matrix"] = square.to_numpy(np.float64).tolist()
         else:
-            wrong = sorted((t != p, n, t, p) for (t, p), n in counts.items())
+            mistakes = counts.reset_index().query("class_index != pseudo_label_index")
+            order = ["n", "class_index", "pseudo_label_index"]
+            mistakes = mistakes.sort_values(order, ascending=False).head(_CONFUSIONS)
             shown["pairs"] = [
-                (names[t], names[p], f"{n:,.0f}", shares[t, p])
-                for differs, n, t, p in reversed(wrong[-_CONFUSIONS:])
-                if differs
+                (names[truth], names[given], f"{n:,.0f}", shares[truth, given])
+                for truth, given, n in mistakes.itertuples(index=False, name=None)
             ]
         found.append(shown)
     return found
