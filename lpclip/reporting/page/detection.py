@@ -67,7 +67,7 @@ def _table(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
             best = len(means) > 1 and round(value, 3) == round(means[score].max(), 3)
             cells.append(("" if pd.isna(value) else f"{100 * value:.1f}", best))
         rows.append({"method": name, "cells": cells})
-    return {"scores": scores, "rows": rows}
+    return {"scores": [score.replace("_", " ") for score in scores], "rows": rows}
 
 
 def _roc(
