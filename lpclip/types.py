@@ -1,7 +1,7 @@
 """Names for the types that appear in signatures: arrays, and paths that a stage writes."""
 
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,3 +13,6 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 # Checked by the command line before the stage works.
 OutputFile: TypeAlias = Annotated[Path, "output file"]
 OutputFolder: TypeAlias = Annotated[Path, "output folder"]
+
+# Shifts of ImageNet with a published fit of accuracies, see lpclip.metrics.effective.
+PublishedShift: TypeAlias = Literal["imagenet_v2", "imagenet_sketch", "imagenet_r", "objectnet"]

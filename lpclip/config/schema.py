@@ -20,6 +20,7 @@ from lpclip.methods.registry import kinds, load_method
 from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.transforms.corruptions.registry import Corruptions
 from lpclip.transforms.views.policies import Flips, Strong, Weak
+from lpclip.types import PublishedShift
 from lpclip.utils.settings import (
     REQUIRED,
     UNIQUE,
@@ -110,7 +111,7 @@ class Dataset:
     in results/skipped.csv."""
     views: Views | None = None
     """What differs from the section views for this dataset."""
-    published: Literal["imagenet_v2", "imagenet_sketch", "imagenet_r", "objectnet"] | None = None
+    published: PublishedShift | None = None
     """Name in the literature of a shift of ImageNet that has a fit of accuracies: reports give
     effective robustness."""
 

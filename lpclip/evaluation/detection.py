@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def evaluate_ood(
     output: OutputFile,
     curves: OutputFile,
     dataset: str,
-    group: str,
+    group: Literal["near", "far"],
 ) -> None:
     """Measure how well the last round's probes separate the test set from an OOD set.
 

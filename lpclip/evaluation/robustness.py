@@ -7,7 +7,7 @@ probe of the last round; ``lpclip.evaluation.rounds`` reads them all.
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scipy.special import softmax
 
@@ -22,7 +22,7 @@ from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.storage.reports import write_part
 from lpclip.transforms.corruptions.registry import family_of
-from lpclip.types import FloatArray, IntArray, OutputFile
+from lpclip.types import FloatArray, IntArray, OutputFile, PublishedShift
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def evaluate(
     test: Path | None = None,
     test_samples: Path | None = None,
     shift: str = "",
-    published: str = "",
+    published: PublishedShift | Literal[""] = "",
 ) -> None:
     """Evaluate the last round's probes on every view of one cache: accuracy, calibration, risk.
 

@@ -114,6 +114,8 @@ TEXT = {"model": MODEL, "class_names": ["a", "b"], "templates": ["{}"]}
             {"model": {**MODEL, "scale": 0}},
             "0",
         ),
+        ("evaluate", {}, {"published": "imagenet_v3"}, "Did you mean 'imagenet_v2'?"),
+        ("evaluate-ood", {"dataset": "d"}, {"group": "neer"}, "Did you mean 'near'?"),
     ],
 )
 def test_a_stage_run_by_hand_refuses_what_the_configuration_refuses(
@@ -123,6 +125,11 @@ def test_a_stage_run_by_hand_refuses_what_the_configuration_refuses(
         "train-probe": ["--text", "t.h5"],
         "pseudo-labels": ["--text", "t.h5", "--features", "f.h5"],
         "embed-images": ["--samples", "s.h5"],
+        "evaluate": ["--probes", "p.h5", "--features", "f.h5"],
+        "evaluate-ood": [
+            *("--probes", "p.h5", "--test", "t.h5", "--features", "f.h5"),
+            *("--of-features", "f.csv", "--curves", "c.csv"),
+        ],
     }.get(command, [])
     settings = json.dumps({**usual, **changes})
     output = ["--output", str(tmp_path / "out.h5")]

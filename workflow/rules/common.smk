@@ -71,13 +71,6 @@ def options(names):
     ]
 
 
-def of_experiments(name):
-    """The files of that name of all experiments."""
-    return files.experiments(
-        CONFIG, f"results/{{model}}/{{benchmark}}/{{method}}/{name}"
-    )
-
-
 def shown(name, category, caption=None):
     """An output in results/ that Snakemake's own report shows."""
     caption = f"../report/{caption or Path(name).stem}.rst"
