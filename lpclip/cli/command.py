@@ -145,7 +145,7 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
     record = made_from.record_of(command, asked, read, output=output)
     started = time.time_ns()
     with made_from.recording(record):
-        call(function, {**settings, **given}, where=f"lpclip {command}")
+        call(function, {**settings, **given}, where=f"lpclip {command}", strict=True)
     if output.suffix != ".h5":
         written = [given[name] for name, option in files.items() if option.check and name in given]
         made_from.write_record(output, record, _files_of(written, since=started))

@@ -4,7 +4,7 @@ from lpclip.columns.table import METHOD, METHOD_NAMES, Column, Table, fraction
 
 GUARD = Table(
     "guard",
-    "one row per guarded method and strength",
+    row="one row per guarded method and strength",
     keys=(*METHOD_NAMES, "strength"),
     columns=(
         *METHOD,

@@ -4,7 +4,7 @@ from lpclip.columns.table import EXPERIMENT, EXPERIMENT_NAMES, Column, Table, fr
 
 OOD_HELD_OUT = Table(
     "ood_held_out",
-    "one row per experiment and score: detection of held-out classes",
+    row="one row per experiment and score: detection of held-out classes",
     keys=(*EXPERIMENT_NAMES, "score"),
     columns=(
         *EXPERIMENT,

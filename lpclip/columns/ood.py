@@ -47,7 +47,7 @@ _SET = (
 
 OOD = Table(
     "ood",
-    "one row per experiment, OOD set and score",
+    row="one row per experiment, OOD set and score",
     keys=(*EXPERIMENT_NAMES, "group", "dataset", "score"),
     columns=(
         *EXPERIMENT,
@@ -60,12 +60,12 @@ OOD = Table(
 )  # fmt: skip
 
 OOD_OF_FEATURES = Table(
-    "ood_of_features", "one row per score", keys=("score",), columns=(_SCORE, *_METRICS)
+    "ood_of_features", row="one row per score", keys=("score",), columns=(_SCORE, *_METRICS)
 )
 
 OOD_CURVES = Table(
     "ood_curves",
-    "one row per experiment, OOD set, score and bin of scores",
+    row="one row per experiment, OOD set, score and bin of scores",
     keys=(*EXPERIMENT_NAMES, "group", "dataset", "score", "bin"),
     columns=(
         *EXPERIMENT,

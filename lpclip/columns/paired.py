@@ -17,7 +17,7 @@ from lpclip.columns.table import (
 
 COMPARISONS = Table(
     "comparisons",
-    "one row per method, shift and severity: the difference to zero-shot",
+    row="one row per method, shift and severity: the difference to zero-shot",
     keys=(*METHOD_NAMES, "shift", "source", "severity"),
     columns=(
         *METHOD,
@@ -47,7 +47,7 @@ COMPARISONS = Table(
 
 RELIABILITY = Table(
     "reliability",
-    "one row per experiment, shift, severity and bin of confidence",
+    row="one row per experiment, shift, severity and bin of confidence",
     keys=(*EXPERIMENT_NAMES, "shift", "source", "severity", "bin"),
     columns=(
         *EXPERIMENT,
@@ -68,7 +68,7 @@ RELIABILITY = Table(
 
 PREDICTIONS = Table(
     "predictions",
-    "one row per clean test image, in the order of the test set's index",
+    row="one row per clean test image, in the order of the test set's index",
     keys=("id",),
     columns=(
         Column("id", "text", description="Id of the image in the test set's index."),

@@ -81,7 +81,7 @@ OF_ALL_CORRUPTIONS = {
 
 SHIFTS = Table(
     "shifts",
-    "one row per model, benchmark, method and shift; means over severities and seeds",
+    row="one row per model, benchmark, method and shift; means over severities and seeds",
     keys=(*METHOD_NAMES, "shift", "source"),
     columns=(
         *METHOD,
@@ -131,7 +131,7 @@ def _detection(score: str) -> tuple[Column, ...]:
 
 REPORT = Table(
     "report",
-    "one row per model, benchmark and method; means over seeds",
+    row="one row per model, benchmark and method; means over seeds",
     keys=METHOD_NAMES,
     columns=(
         *METHOD,

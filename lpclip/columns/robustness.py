@@ -60,7 +60,7 @@ EFFECTIVE_ROBUSTNESS = fraction(
 
 ROBUSTNESS = Table(
     "robustness",
-    "one row per experiment, shift and severity",
+    row="one row per experiment, shift and severity",
     keys=(*EXPERIMENT_NAMES, "shift", "source", "severity", "subset"),
     columns=(
         *EXPERIMENT,

@@ -4,7 +4,7 @@ from lpclip.columns.table import EXPERIMENT, EXPERIMENT_NAMES, Column, Table, fr
 
 ROUNDS = Table(
     "rounds",
-    "one row per experiment and round",
+    row="one row per experiment and round",
     keys=(*EXPERIMENT_NAMES, "round"),
     columns=(
         *EXPERIMENT,
@@ -31,7 +31,7 @@ ROUNDS = Table(
 
 PER_CLASS = Table(
     "per_class",
-    "one row per experiment and class",
+    row="one row per experiment and class",
     keys=(*EXPERIMENT_NAMES, "class_index"),
     columns=(
         *EXPERIMENT,
@@ -46,7 +46,7 @@ PER_CLASS = Table(
 
 CONFUSION = Table(
     "confusion",
-    "one row per experiment, true class and pseudo-label",
+    row="one row per experiment, true class and pseudo-label",
     keys=(*EXPERIMENT_NAMES, "class_index", "pseudo_label_index"),
     columns=(
         *EXPERIMENT,

@@ -4,7 +4,7 @@ from lpclip.columns.table import Column, Table
 
 SKIPPED = Table(
     "skipped",
-    "one row per dataset and image that was left out",
+    row="one row per dataset and image that was left out",
     keys=("dataset", "id"),
     columns=(
         Column("dataset", "text", description="Name of the dataset in the configuration."),

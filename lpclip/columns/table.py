@@ -92,22 +92,26 @@ class Table:
 
 def with_std(columns: Iterable[Column]) -> tuple[Column, ...]:
     """Return each column, a mean over seeds, followed by its standard deviation."""
-    found = list[Column]()
-    for mean in columns:
-        text = "Sample standard deviation over seeds; empty for one seed."
-        found += [mean, Column(f"{mean.name}_std", unit=mean.unit, description=text)]
-    return tuple(found)
+    std = Column("", description="Sample standard deviation over seeds; empty for one seed.")
+    return tuple(
+        found
+        for mean in columns
+        for found in (mean, replace(std, name=f"{mean.name}_std", unit=mean.unit))
+    )
 
 
 def with_interval(columns: Iterable[Column]) -> tuple[Column, ...]:
     """Return each column and the ends of its 95 % interval."""
-    found = list[Column]()
-    for column in columns:
-        found.append(column)
-        for end, where in (("low", "Lower"), ("high", "Upper")):
-            text = f"{where} end of its 95 % interval."
-            found.append(Column(f"{column.name}_{end}", unit=column.unit, description=text))
-    return tuple(found)
+    low = Column("_low", description="Lower end of its 95 % interval.")
+    high = Column("_high", description="Upper end of its 95 % interval.")
+    return tuple(
+        found
+        for column in columns
+        for found in (
+            column,
+            *(replace(end, name=column.name + end.name, unit=column.unit) for end in (low, high)),
+        )
+    )
 
 
 def renamed(column: Column, name: str, *, caption: str = "", description: str) -> Column:

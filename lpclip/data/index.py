@@ -46,7 +46,7 @@ def index_samples(
     """Write id, path, label and size in bytes of every image of a dataset.
 
     Args:
-        output: the index, ``samples.h5``; the only file of the workflow that holds labels.
+        output: the index, ``samples.h5``; in the cache the only file that holds labels.
         dataset: name of the dataset.
         source: ``kind`` and the settings of that kind of image source.
         class_map: new names of the classes, see ``lpclip.data.class_maps``.

@@ -16,6 +16,7 @@ from lpclip.columns.table import METHOD_NAMES, STANDARD_MEAN
 from lpclip.corruption_names import STANDARD
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import group_logits
+from lpclip.errors import check_known
 from lpclip.evaluation.common import checked_labels, views_of
 from lpclip.metrics.calibration import N_BINS, equal_width_bins
 from lpclip.metrics.comparison import paired_comparison
@@ -77,6 +78,9 @@ def evaluate_samples(
     """
     heads, provenance = read_probes(probes)
     indices = {str(read_provenance(path)["index"]): path for path in samples}
+    datasets = {str(read_provenance(path, kind="features")["dataset"]) for path in features}
+    for name in (test, *shifts):
+        check_known(name, sorted(datasets), f"No features of the dataset '{name}' are given.")
     names = {key: str(provenance[key]) for key in METHOD_NAMES}
     _write_predictions(predictions, heads, provenance, features[0], indices, dataset=test)
     views = [

@@ -5,9 +5,10 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from annotated_types import MinLen
 from torch import Tensor
 
 from lpclip.data.image_sizes import check_sizes
@@ -39,7 +40,7 @@ def embed_images(
     dataset: str,
     source: SourceSettings,
     model: ModelSpec,
-    views: Mapping[str, Mapping[str, Any]],
+    views: Annotated[Mapping[str, Mapping[str, Any]], MinLen(1)],
     seed: Seed = 0,
     batch_size: BatchSize = "auto",
     workers: int = 0,
@@ -137,6 +138,8 @@ _CLEAN = Views("clean", 0, lambda pixels, _ids, _version: pixels)
 def _checked(name: str, settings: Mapping[str, Any]) -> Any:
     """Return the settings of a view: a class of settings, or a mapping of what has none."""
     options, where = dict(settings), f"view '{name}'"
+    if name == "clean" and options:
+        raise LpclipError(f"{where} has no settings, but {', '.join(options)} is given.")
     if name == "clean" or options.get("official"):
         return options
     # Imported by name, so that the code hash of a pass covers only what the pass uses.

@@ -42,9 +42,9 @@ def allowed(annotation: Any) -> str:
         return " ".join(filter(None, [allowed(get_args(annotation)[0]), " and ".join(bounds)]))
     kinds = [one for one in alternatives(annotation) if one is not NoneType]
     if len(kinds) > 1 or kinds[0] is not annotation:
-        return " or ".join(map(allowed, kinds))
+        return " or ".join(filter(None, map(allowed, kinds)))
     if get_origin(annotation) is Literal:
-        return ", ".join(map(str, get_args(annotation)))
+        return ", ".join(str(one) for one in get_args(annotation) if one != "")
     if dataclasses.is_dataclass(annotation) or get_origin(annotation) in (dict, Mapping):
         return "a mapping of names to values"
     if get_origin(annotation) in (list, tuple, Sequence):

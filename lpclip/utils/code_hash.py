@@ -15,7 +15,7 @@ from pathlib import Path
 WITHOUT_RESULT = ("lpclip", "lpclip.errors", "lpclip.utils.progress")
 # Text that these arguments of these calls hold describes a result and changes none.
 DESCRIBED = ("Column", "Table", "fraction", "renamed")
-DESCRIPTIONS = ("caption", "description", "unit")
+DESCRIPTIONS = ("caption", "description", "row", "unit")
 
 
 @cache

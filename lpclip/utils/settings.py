@@ -122,9 +122,11 @@ def build(cls: type[T], given: Mapping[str, Any], *, where: str, path: Sequence[
         return cls(**checked)
 
 
-def call(function: Callable[..., T], given: Mapping[str, Any], *, where: str) -> T:
+def call(
+    function: Callable[..., T], given: Mapping[str, Any], *, where: str, strict: bool = False
+) -> T:
     """Call a function with keyword arguments made from settings; errors as in ``build``."""
-    return function(**arguments(settings_of(function), given, where=where, strict=False))
+    return function(**arguments(settings_of(function), given, where=where, strict=strict))
 
 
 def arguments(

@@ -114,7 +114,11 @@ TEXT = {"model": MODEL, "class_names": ["a", "b"], "templates": ["{}"]}
             {"model": {**MODEL, "scale": 0}},
             "0",
         ),
-        ("evaluate", {}, {"published": "imagenet_v3"}, "Did you mean 'imagenet_v2'?"),
+        ("index-samples", INDEX, {"limit": "5"}, "This is text; write 5 without quotes."),
+        ("embed-images", EMBED, {"views": {}}, "views is empty"),
+        ("embed-images", EMBED, {"views": {"clean": {"versions": 2}}}, "has no settings"),
+        ("pseudo-labels", LABEL, {"labelling": {}, "view": "waek"}, "Did you mean 'weak'?"),
+        ("evaluate", {}, {"published": "imagenet_v3"}, "imagenet_r, objectnet. Did you mean"),
         ("evaluate-ood", {"dataset": "d"}, {"group": "neer"}, "Did you mean 'near'?"),
     ],
 )

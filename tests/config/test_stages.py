@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import yaml
 
+from lpclip.cli.stages import STAGES as COMMANDS
 from lpclip.config import files
 from lpclip.config.check import complete
 from lpclip.config.jobs import Jobs
 from lpclip.config.stages import STAGES
 from lpclip.data.registry import has_images
+from lpclip.reporting.page import run
 from tests.helpers import ROOT
 
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -280,3 +282,8 @@ def test_a_setting_changes_what_its_own_stages_receive_and_no_more(config, edit,
         if before[key] != after[key]
     }
     assert found == changed
+
+
+def test_the_three_lists_of_stages_are_one():
+    assert {*run._STAGES, "page"} == STAGES.keys()
+    assert {name.replace("-", "_") for name in COMMANDS} == STAGES.keys()

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import softmax
 
 from lpclip.methods.labelling.priors import apply_prior
-from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.labelling.settings import Labelling, TeacherView
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature
 from lpclip.storage.features import read_features, read_rows
 from lpclip.storage.hdf5 import read_provenance
@@ -24,7 +24,12 @@ log = logging.getLogger(__name__)
 
 
 def pseudo_labels(
-    *, text: Path, features: Path, output: OutputFile, labelling: Labelling, view: str = "weak"
+    *,
+    text: Path,
+    features: Path,
+    output: OutputFile,
+    labelling: Labelling,
+    view: TeacherView = "weak",
 ) -> None:
     """Write the zero-shot teacher's pseudo-labels of an unlabelled set.
 

@@ -4,6 +4,7 @@ from typing import Literal, TypeAlias
 
 from lpclip.utils.settings import CountOrZero, NotNegative, Positive, Share, settings_class
 
+TeacherView: TypeAlias = Literal["weak", "clean"]
 Prior: TypeAlias = Literal["none", "align", "sinkhorn", "auto"]
 
 

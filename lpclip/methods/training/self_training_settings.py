@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
 
-from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.labelling.settings import Labelling, TeacherView
 from lpclip.methods.training.settings import Optimisation
 from lpclip.utils.settings import Count, Positive, Share, Written, settings_class
 
@@ -44,7 +44,7 @@ class Settings:
     """What the student learns from: strong views, weak ones, or both, half of the versions of each,
     so that training takes no longer. clean leaves random views out, for the teachers of later
     rounds too, and is used whatever is set where the adapt set has only features."""
-    teacher_view: Annotated[Literal["weak", "clean"], Written()] = "weak"
+    teacher_view: Annotated[TeacherView, Written()] = "weak"
     """What the teacher labels."""
     memory_gb: Positive = 4.0
     """Gigabytes (1e9 bytes, float32) that the student's views may take. More are streamed from the
