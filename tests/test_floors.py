@@ -43,6 +43,8 @@ def imports(name, path, known):
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
                 found.add(full if full in known else node.module)
+        elif isinstance(node, ast.Constant) and str(node.value).startswith("lpclip."):
+            found.add(node.value)  # for importlib, or for the hash of the code
     return (found & set(known)) - {name}
 
 
@@ -78,6 +80,10 @@ def test_an_import_goes_down(graph):
 def test_a_climbing_import_would_be_found(graph):
     added = graph | {"lpclip.data.base": graph["lpclip.data.base"] | {"lpclip.methods.base"}}
     assert climbing(added) == ["lpclip.data.base imports lpclip.methods.base"]
+
+
+def test_nothing_inside_imports_the_public_names(graph):
+    assert [name for name, others in graph.items() if "lpclip" in others and "." in name] == []
 
 
 def test_no_module_imports_itself_through_others(graph):
