@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 class LpclipError(Exception):
-    """A mistake that a user can mend: its text says what is wrong, where, and what to do.
+    """A mistake that a user can fix: its text says what is wrong, where, and what to do.
 
     The command line prints the text without a traceback and exits with status 1.
     """

@@ -18,8 +18,8 @@ STAGES: Mapping[str, Stage] = {
     "embed-images": Stage(
         "lpclip.features.images:embed_images", "embed views of a dataset's images"
     ),
-    "copy-text": Stage("lpclip.features.imported:copy_text", "copy text features made before"),
-    "copy-features": Stage("lpclip.features.imported:copy_features", "copy features made before"),
+    "copy-text": Stage("lpclip.features.imported:copy_text", "copy precomputed text features"),
+    "copy-features": Stage("lpclip.features.imported:copy_features", "copy precomputed features"),
     "pseudo-labels": Stage(
         "lpclip.methods.labelling.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"
     ),

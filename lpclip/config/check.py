@@ -92,7 +92,7 @@ def _with_views(name: str, dataset: Any, views: Mapping[str, Any]) -> Any:
         if "views" in dataset:
             raise LpclipError(
                 f"configuration: datasets.{name}.views are made from images, but the dataset "
-                "holds features made before. Remove the key."
+                "holds precomputed features. Remove the key."
             )
         return dataset
     return {**dataset, "views": _merge(views, dataset.get("views", {}))}

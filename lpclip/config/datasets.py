@@ -36,12 +36,12 @@ def check_datasets(datasets: Mapping[str, Dataset], sources: Mapping[str, Source
         if not has_images(dataset.source):
             if dataset.on_bad_image == "skip":
                 raise LpclipError(
-                    f"{where}.on_bad_image is for images, but the dataset holds features made "
-                    "before. Remove the key."
+                    f"{where}.on_bad_image is for images, but the dataset holds precomputed "
+                    "features. Remove the key."
                 )
             if dataset.class_map is not None:
                 raise LpclipError(
-                    f"{where}.class_map is for images, but the dataset holds features made before, "
+                    f"{where}.class_map is for images, but the dataset holds precomputed features, "
                     "whose classes are named by class_names of the source. Remove the key."
                 )
         frost = None if dataset.views is None else dataset.views.corruptions.frost_images

@@ -33,13 +33,13 @@ def one_of(names: Iterable[str]) -> str:
 
 
 def datasets(config: Checked, *, images: bool) -> list[str]:
-    """Return the datasets with images, or those of features that were made before."""
+    """Return the datasets with images, or those of precomputed features."""
     found = config.datasets
     return [name for name in found if has_images(found[name].source) == images]
 
 
 def texts(config: Checked, *, made_before: bool) -> list[str]:
-    """Return the benchmarks with text features that were made before, or those without."""
+    """Return the benchmarks with precomputed text features, or those without."""
     benchmarks = config.benchmarks
     return [name for name in benchmarks if bool(benchmarks[name].text_features) == made_before]
 

@@ -1,4 +1,4 @@
-"""The part of the configuration's check that is about features made before.
+"""The part of the configuration's check that is about precomputed features.
 
 What cannot be embedded is refused before the first job: text and images for a precomputed model,
 views and corruptions of a dataset without images.
@@ -31,7 +31,7 @@ def checked_class_names(
     where, text = f"configuration: benchmarks.{name}", benchmark.text_features
     if [benchmark.templates, benchmark.prompts, text].count(None) != 2:
         raise LpclipError(
-            f"{where} needs one of templates, prompts, and text_features that were made before."
+            f"{where} needs one of templates, prompts, and text_features (precomputed)."
         )
     if text is not None:
         arrays = _text_arrays(where, text)
@@ -67,7 +67,7 @@ def check_features(config: Checked) -> None:
         if benchmark.corruptions and not has_images(config.datasets[test].source):
             raise LpclipError(
                 f"{where}.corruptions are made from images, but its test set '{test}' "
-                "holds features made before. Set corruptions: []."
+                "holds precomputed features. Set corruptions: []."
             )
         _check_widths(where, benchmark, config.sources)
 

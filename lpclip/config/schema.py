@@ -118,7 +118,7 @@ class Dataset:
 
 @settings_class
 class TextFeatures:
-    """Text features that were made before, one row per class, in place of templates."""
+    """Precomputed text features, one row per class, in place of templates."""
 
     path: str
     """A .npz, .npy, .parquet, .safetensors, .pt, .csv or HDF5 file, an output folder of
@@ -131,12 +131,12 @@ class TextFeatures:
 
 @settings_class
 class OodSets:
-    """Datasets of other things, near to the benchmark's or far from them."""
+    """OOD datasets, near to the benchmark's classes or far from them."""
 
     near: Names = ()
-    """Datasets of things that resemble the benchmark's classes."""
+    """OOD datasets whose classes resemble the benchmark's."""
     far: Names = ()
-    """Datasets of things that do not."""
+    """OOD datasets whose classes do not."""
 
 
 @settings_class
@@ -153,9 +153,9 @@ class Roles:
     shifts: Names = ()
     """Labelled datasets of the same classes, or of some of them."""
     ood: OodSets = field(default_factory=OodSets)
-    """Datasets of other things, near to the benchmark's or far from them."""
+    """OOD datasets, near to the benchmark's classes or far from them."""
     text_features: TextFeatures | None = None
-    """Text features that were made before, one row per class, in place of templates."""
+    """Precomputed text features, one row per class, in place of templates."""
 
     @property
     def evaluated(self) -> str:

@@ -81,7 +81,7 @@ def embed_images(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def copy_text(config: Checked, wildcards: Wildcards) -> Given:
-    """Return where text features are that were made before."""
+    """Return where the precomputed text features are."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
     return {
         "model": _model(config, wildcards),
@@ -93,7 +93,7 @@ def copy_text(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def copy_features(config: Checked, wildcards: Wildcards) -> Given:
-    """Return where image features are that were made before."""
+    """Return where the precomputed image features are."""
     return {
         "dataset": wildcards["dataset"],
         "model": _model(config, wildcards),
@@ -137,7 +137,7 @@ def evaluate(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def evaluate_ood(config: Checked, wildcards: Wildcards) -> Given:
-    """Return whether a set of other things is near to the benchmark's or far from them."""
+    """Return whether an OOD dataset is near to the benchmark's classes or far from them."""
     near = wildcards["dataset"] in config.benchmarks[wildcards["benchmark"]].ood.near
     return {
         "dataset": wildcards["dataset"],

@@ -73,7 +73,7 @@ def embed_images(
     """
     if not has_images(source):
         raise LpclipError(
-            f"Dataset '{dataset}' holds features made before, no images to make the views "
+            f"Dataset '{dataset}' holds precomputed features, no images to make the views "
             f"{', '.join(views)} from. Its clean view is a copy: lpclip copy-features."
         )
     checked = {name: _checked(name, one) for name, one in views.items()}

@@ -69,9 +69,9 @@ def _sentence(rows: pd.DataFrame) -> str:
     return (
         f"{method} on {benchmark}, model {model}, {verdict}. Estimated gain without a label: "
         f"{_points(row['estimated_gain'])} points{'' if chosen else ' at best'}. On the unlabelled "
-        f"images the adapted head differs from zero-shot for {row['change']:.0%}; a reader that "
-        f"learned nothing from it agrees with it for {_points(row['gaussian'])} points compared to "
-        f"zero-shot; heads trained on halves agree with each other for "
+        f"images the adapted head differs from zero-shot for {row['change']:.0%}; an independent "
+        f"classifier agrees with it for {_points(row['gaussian'])} points compared to zero-shot; "
+        f"heads trained on halves agree with each other for "
         f"{_points(row['halves'])} points compared to zero-shot; {row['agreement']:.0%} of "
         "neighbours get the same class."
         f"{'' if chosen else ' That is too little to be sure of a gain.'}"

@@ -85,7 +85,7 @@ def test_the_program_in_the_readme_predicts_an_image(folder, tmp_path, to, monke
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_a_head_of_features_made_before_is_attached_to_features(
+def test_a_head_of_precomputed_features_is_attached_to_features(
     folder, tmp_path, to, monkeypatch, capsys
 ):
     path = tmp_path / "probes.h5"

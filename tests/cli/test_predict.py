@@ -207,7 +207,7 @@ def test_another_model_is_refused(folder, edited, tmp_path):
         predict(probes=edited(weights="77c1"), inputs=[folder / "clean.h5"])
 
 
-def test_features_made_before_are_predicted_and_images_refused(folder, edited):
+def test_precomputed_features_are_predicted_and_images_refused(folder, edited):
     known = edited(pretrained="precomputed")
     assert len(predict(probes=known, inputs=[folder / "clean.h5"]).table) == 30
     with pytest.raises(LpclipError, match=r"feature cache.*or its weights as --model-checkpoint"):

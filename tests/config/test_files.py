@@ -156,7 +156,7 @@ def test_targets_are_of_every_model_benchmark_and_method(config):
     assert [files.index_workers(checked, {"dataset": name}) for name in ("test", "adapt")] == [3, 0]
 
 
-def test_datasets_and_texts_are_embedded_or_were_made_before(config):
+def test_datasets_and_texts_are_embedded_or_precomputed(config):
     checked = complete(config)
     assert files.datasets(checked, images=True) == list(config["datasets"])
     assert files.datasets(checked, images=False) == []

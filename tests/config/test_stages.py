@@ -23,7 +23,7 @@ EMBEDDED |= {"precision": "auto", "compile": False}
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    """The default, and a benchmark on features that were made before."""
+    """The default, and a benchmark on precomputed features."""
     monkeypatch.chdir(tmp_path)
     np.savez("f.npz", img=np.eye(4, 8), labels=[0, 1, 1, 0], text=np.eye(2, 8))
     config = copy.deepcopy(DEFAULT)

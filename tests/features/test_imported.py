@@ -185,7 +185,7 @@ def test_a_limited_dataset_has_the_features_of_its_rows(tmp_path):
 
 def test_views_of_a_dataset_without_images_are_refused(tmp_path):
     copied(tmp_path)
-    with pytest.raises(LpclipError, match="Dataset 'd' holds features made before, no images"):
+    with pytest.raises(LpclipError, match="Dataset 'd' holds precomputed features, no images"):
         embed_images(
             samples=tmp_path / "s.h5",
             output=tmp_path / "adapt.h5",

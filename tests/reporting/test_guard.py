@@ -102,7 +102,7 @@ def test_the_words_say_what_is_shipped_its_estimate_and_the_evidence(
     assert f"Estimated gain without a label: {gain} " in words
     # The evidence does not depend on the strength.
     assert "differs from zero-shot for 20%;" in words
-    assert "agrees with it for -1.2 points" in words
+    assert "; an independent classifier agrees with it for -1.2 points" in words
     assert "agree with each other for +33.3 points" in words
     assert "; 87% of neighbours get the same class." in words
 

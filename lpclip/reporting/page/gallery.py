@@ -37,7 +37,7 @@ def section(pictures: Mapping[str, Any] | None) -> dict[str, Any]:
         return {
             "changes": [],
             "examples": [],
-            "why_none": "There are none to show: the test set is features that were made before.",
+            "why_none": "There are none to show: the test set holds precomputed features.",
         }
     shown = [
         {

@@ -53,7 +53,7 @@ def canny(levels: Tensor, *, low: float, high: float) -> Tensor:
     size = gx.abs() + gy.abs()
     around = F.pad(size, (1, 1, 1, 1))
 
-    def beside(y: int, x: int) -> Tensor:
+    def neighbour(y: int, x: int) -> Tensor:
         height, width = size.shape[-2:]
         return around[..., 1 + y : 1 + y + height, 1 + x : 1 + x + width]
 
@@ -61,10 +61,10 @@ def canny(levels: Tensor, *, low: float, high: float) -> Tensor:
     flat = gy.abs() < tangent * gx.abs()
     steep = gx.abs() < tangent * gy.abs()
     rising = (gx * gy) >= 0
-    peak_x = (size > beside(0, -1)) & (size >= beside(0, 1))
-    peak_y = (size > beside(-1, 0)) & (size >= beside(1, 0))
-    peak_down = (size > beside(-1, -1)) & (size > beside(1, 1))
-    peak_up = (size > beside(-1, 1)) & (size > beside(1, -1))
+    peak_x = (size > neighbour(0, -1)) & (size >= neighbour(0, 1))
+    peak_y = (size > neighbour(-1, 0)) & (size >= neighbour(1, 0))
+    peak_down = (size > neighbour(-1, -1)) & (size > neighbour(1, 1))
+    peak_up = (size > neighbour(-1, 1)) & (size > neighbour(1, -1))
     diagonal = ~flat & ~steep
     peak = (flat & peak_x) | (steep & peak_y)
     peak |= diagonal & ((rising & peak_down) | (~rising & peak_up))

@@ -154,10 +154,10 @@ def _plasma_fractal(size: int, decay: float, stream: Stream) -> Tensor:
         total = corners + corners.roll(-1, 1)
         centres = displaced(total + total.roll(-1, 2), root)
         heights[:, half::step, half::step] = centres
-        beside = centres + centres.roll(1, 1) + corners + corners.roll(-1, 2)
-        heights[:, ::step, half::step] = displaced(beside, root)
-        below = centres + centres.roll(1, 2) + corners + corners.roll(-1, 1)
-        heights[:, half::step, ::step] = displaced(below, root)
+        row_total = centres + centres.roll(1, 1) + corners + corners.roll(-1, 2)
+        heights[:, ::step, half::step] = displaced(row_total, root)
+        column_total = centres + centres.roll(1, 2) + corners + corners.roll(-1, 1)
+        heights[:, half::step, ::step] = displaced(column_total, root)
         step, root = half, root / decay
     heights -= heights.amin(dim=(1, 2), keepdim=True)
     return heights / heights.amax(dim=(1, 2), keepdim=True)

@@ -58,7 +58,7 @@ class Strong:
     """How many views of each image."""
     policy: Literal["disjoint", "overlapping"] = "disjoint"
     """disjoint shares no operation with the corruptions of the evaluation; overlapping does, and
-    reports say so."""
+    reports note it."""
 
 
 SETTINGS: Mapping[str, type[Weak] | type[Strong]] = {"weak": Weak, "strong": Strong}

@@ -301,7 +301,7 @@ def test_pictures_are_shown_with_the_truth_and_both_predictions(evaluation, tmp_
 
 
 def test_without_images_a_sentence_says_why(plain):
-    assert "the test set is features that were made before" in text_of(plain[0])
+    assert "the test set holds precomputed features" in text_of(plain[0])
 
 
 def test_a_benchmark_without_labels_has_a_page(evaluation, tmp_path):
