@@ -26,7 +26,7 @@ class Evidence:
     held-out head of a sample is the one of them that was not trained on it.
 
     Attributes:
-        gaussian: agreement of the head with a third reader, less zero-shot's agreement with it.
+        gaussian: agreement of the head with an independent classifier, less zero-shot's agreement with it.
             The reader, Gaussian classes fitted to zero-shot's predictions for other samples, has
             learned nothing from the head.
         halves: agreement of the heads of the halves with each other, less that of the held-out head
