@@ -26,9 +26,9 @@ class Evidence:
     held-out head of a sample is the one of them that was not trained on it.
 
     Attributes:
-        gaussian: agreement of the head with an independent classifier, less zero-shot's agreement with it.
-            The reader, Gaussian classes fitted to zero-shot's predictions for other samples, has
-            learned nothing from the head.
+        gaussian: agreement of the head with an independent classifier, less zero-shot's agreement
+            with it. The classifier, Gaussian classes fitted to zero-shot's predictions for other
+            samples, has learned nothing from the head.
         halves: agreement of the heads of the halves with each other, less that of the held-out head
             with zero-shot. Two students that agree more with each other than with their teacher
             have found something in the features.
