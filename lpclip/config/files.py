@@ -38,10 +38,10 @@ def datasets(config: Checked, *, images: bool) -> list[str]:
     return [name for name in found if has_images(found[name].source) == images]
 
 
-def texts(config: Checked, *, made_before: bool) -> list[str]:
+def texts(config: Checked, *, precomputed: bool) -> list[str]:
     """Return the benchmarks with precomputed text features, or those without."""
     benchmarks = config.benchmarks
-    return [name for name in benchmarks if bool(benchmarks[name].text_features) == made_before]
+    return [name for name in benchmarks if bool(benchmarks[name].text_features) == precomputed]
 
 
 def index_of(dataset: str) -> str:

@@ -160,5 +160,5 @@ def test_datasets_and_texts_are_embedded_or_precomputed(config):
     checked = complete(config)
     assert files.datasets(checked, images=True) == list(config["datasets"])
     assert files.datasets(checked, images=False) == []
-    assert files.texts(checked, made_before=False) == ["digits"]
-    assert files.texts(checked, made_before=True) == []
+    assert files.texts(checked, precomputed=False) == ["digits"]
+    assert files.texts(checked, precomputed=True) == []

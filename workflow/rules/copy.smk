@@ -10,7 +10,7 @@ rule copy_text:
     benchmark:
         "logs/copy_text/{model}/{benchmark}.tsv"
     wildcard_constraints:
-        benchmark=files.one_of(files.texts(CONFIG, made_before=True)),
+        benchmark=files.one_of(files.texts(CONFIG, precomputed=True)),
     conda:
         ENVIRONMENT
     resources:

@@ -9,7 +9,7 @@ rule embed_text:
     benchmark:
         "logs/embed_text/{model}/{benchmark}.tsv"
     wildcard_constraints:
-        benchmark=files.one_of(files.texts(CONFIG, made_before=False)),
+        benchmark=files.one_of(files.texts(CONFIG, precomputed=False)),
     conda:
         ENVIRONMENT
     threads: COMPUTE.threads
