@@ -167,6 +167,26 @@ def read_features(path: Path, view: str, *, expected: Provenance) -> FloatArray:
         return unit_length(stored_view(path, file, view))
 
 
+def read_versions(
+    path: Path, versions: Sequence[tuple[str, int]], *, expected: Provenance
+) -> FloatArray:
+    """Read versions of views (0 of a view without versions) as one array.
+
+    Returns:
+        ``[number of versions, N, D]`` float32, unit length.
+
+    Raises:
+        LpclipError: the provenance is not the expected one, or there is no such view.
+    """
+    with open_file(path, kind=KIND) as file:
+        check_provenance(path, provenance_of(file), expected)
+        data = [stored_view(path, file, view) for view, _ in versions]
+        values = np.empty((len(data), *data[0].shape[-2:]), dtype=np.float32)
+        for one, (_, version), found in zip(data, versions, values, strict=True):
+            _read_part(one, (version,) if one.ndim == 3 else (), found)
+    return values
+
+
 @contextmanager
 def open_versions(
     path: Path, versions: Sequence[tuple[str, int]], *, expected: Provenance
@@ -205,14 +225,19 @@ def unit_length(data: h5py.Dataset) -> FloatArray:
     """Read a view, unit length, float32, using little memory besides the result."""
     values = np.empty(data.shape, dtype=np.float32)
     for version in checksums.parts(data):
-        read, of_version = checksums.Sum(data, version), values[version or ...]
-        for start in range(0, data.shape[-2], _READ_ROWS):
-            rows = slice(start, start + _READ_ROWS)
-            stored = data[(*version, rows)]
-            read.update(stored)
-            of_version[rows] = unit(stored)
-        read.verify()
+        _read_part(data, version, values[version or ...])
     return values
+
+
+def _read_part(data: h5py.Dataset, part: checksums.Part, found: FloatArray) -> None:
+    """Read and verify one version ``[N, D]`` of a view into an array, unit length."""
+    read = checksums.Sum(data, part)
+    for start in range(0, data.shape[-2], _READ_ROWS):
+        rows = slice(start, start + _READ_ROWS)
+        stored = data[(*part, rows)]
+        read.update(stored)
+        found[rows] = unit(stored)
+    read.verify()
 
 
 def unit(stored: npt.NDArray[np.float16]) -> FloatArray:

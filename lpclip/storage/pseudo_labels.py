@@ -32,20 +32,26 @@ class PseudoLabels:
     """Targets for N samples; leading axes (seeds) are allowed.
 
     Attributes:
-        probabilities: ``[..., N, C]`` float32, after the prior.
+        probabilities: ``[..., N, C]`` float32, after the prior; None where nobody needs them.
         class_index: ``[..., N]`` int32, the most probable class.
         confidence: ``[..., N]`` float32, its probability.
         selected: ``[..., N]``, which samples are confident enough to learn from.
     """
 
-    probabilities: FloatArray
+    probabilities: FloatArray | None
     class_index: IntArray
     confidence: FloatArray
     selected: BoolArray
 
     def of_seed(self, seed_index: int) -> "PseudoLabels":
         """Return those of one position of the leading axis."""
-        return PseudoLabels(*(values[seed_index] for values in vars(self).values()))
+        values = self.probabilities
+        return PseudoLabels(
+            None if values is None else values[seed_index],
+            self.class_index[seed_index],
+            self.confidence[seed_index],
+            self.selected[seed_index],
+        )
 
 
 def write_pseudo_labels(
@@ -59,7 +65,12 @@ def write_pseudo_labels(
     """Write the table (id, class_index, confidence, selected) and float16 probabilities.
 
     The class names are the columns of the probabilities for pandas.
+
+    Raises:
+        ValueError: the labels have no probabilities.
     """
+    if labels.probabilities is None:
+        raise ValueError("labels without probabilities cannot be written")
     table = pd.DataFrame({"id": ids, **{name: getattr(labels, name) for name in _COLUMNS}})
     with create(path, kind=KIND, provenance=provenance) as file:
         write_table(file, TABLE, table)
@@ -68,8 +79,10 @@ def write_pseudo_labels(
         frames.add(_PROBABILITIES, file[_PROBABILITIES], columns=class_names)
 
 
-def read_pseudo_labels(path: Path, *, expected: Provenance) -> PseudoLabels:
-    """Read the pseudo-labels of a file.
+def read_pseudo_labels(
+    path: Path, *, expected: Provenance, probabilities: bool = True
+) -> PseudoLabels:
+    """Read the pseudo-labels of a file, if wanted without the probabilities.
 
     Raises:
         LpclipError: its provenance is not the expected one, or it is damaged.
@@ -77,8 +90,8 @@ def read_pseudo_labels(path: Path, *, expected: Provenance) -> PseudoLabels:
     with open_file(path, kind=KIND) as file:
         check_provenance(path, provenance_of(file), expected)
         table = label_table(file)
-        probabilities = stored_probabilities(file, len(table))
-    return PseudoLabels(probabilities, *(table[name].to_numpy() for name in _COLUMNS))
+        values = stored_probabilities(file, len(table)) if probabilities else None
+    return PseudoLabels(values, *(table[name].to_numpy() for name in _COLUMNS))
 
 
 def label_table(file: h5py.File) -> pd.DataFrame:

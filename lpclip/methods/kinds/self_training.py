@@ -44,4 +44,5 @@ def _read_pseudo_labels(inputs: Inputs, head: ZeroShotHead, labelling: Labelling
         "index": read_provenance(inputs["adapt"], kind="features")["index"],
         "labelling": described(labelling),
     }
-    return read_pseudo_labels(inputs["pseudo_labels"], expected=expected)
+    soft = labelling.labels == "soft"
+    return read_pseudo_labels(inputs["pseudo_labels"], expected=expected, probabilities=soft)

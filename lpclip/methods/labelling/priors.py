@@ -18,7 +18,7 @@ def apply_prior(probabilities: FloatArray, prior: Prior, *, radius: float = 0.35
         radius: of ``auto``.
 
     Returns:
-        ``[..., N, C]``, rows sum to 1.
+        ``[..., N, C]``, rows sum to 1, of the same type.
 
     Alignment is one step of ReMixMatch (Berthelot et al. 2020): p ∝ p · target / mean(p).
     Balanced assignment scales rows and columns in turn until every class has the same share
@@ -36,12 +36,14 @@ def apply_prior(probabilities: FloatArray, prior: Prior, *, radius: float = 0.35
     )
     # A class that no sample can be in has no share to correct.
     smallest = np.finfo(np.float32).tiny
-    for _ in range(SINKHORN_STEPS if prior == "sinkhorn" else 1):
-        share = probabilities.mean(axis=-2, keepdims=True)
-        probabilities = probabilities * target / np.maximum(share, smallest)
-        total = probabilities.sum(axis=-1, keepdims=True)
-        probabilities = probabilities / np.maximum(total, smallest)
-    return probabilities
+    corrected = probabilities
+    for step in range(SINKHORN_STEPS if prior == "sinkhorn" else 1):
+        share = corrected.mean(axis=-2, keepdims=True, dtype=np.float64)
+        factor = (target / np.maximum(share, smallest)).astype(corrected.dtype)
+        # A second array of this size, and no third one.
+        corrected = np.multiply(corrected, factor, out=corrected if step else None)
+        corrected /= np.maximum(corrected.sum(axis=-1, keepdims=True), smallest)
+    return corrected
 
 
 def estimated_frequencies(probabilities: FloatArray, *, radius: float = 0.35) -> FloatArray:
@@ -66,8 +68,8 @@ def estimated_frequencies(probabilities: FloatArray, *, radius: float = 0.35) ->
     >>> estimated_frequencies(unsure).tolist()
     [0.5, 0.5]
     """
-    frequencies = probabilities.mean(axis=-2)
-    errors = 1 - probabilities.max(axis=-1).mean(axis=-1)
+    frequencies = probabilities.mean(axis=-2, dtype=np.float64)
+    errors = 1 - probabilities.max(axis=-1).mean(axis=-1, dtype=np.float64)
     flat = [
         most_even(row, radius * float(error))
         for row, error in zip(

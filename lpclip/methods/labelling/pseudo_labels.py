@@ -11,6 +11,13 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from lpclip.methods.labelling.heads import (
+    Heads,
+    mean_softmax,
+    most_probable,
+    one_head,
+    repeated_logits,
+)
 from lpclip.methods.labelling.priors import apply_prior
 from lpclip.methods.labelling.settings import Labelling, TeacherView
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature
@@ -48,8 +55,8 @@ def pseudo_labels(
     images = read_provenance(features, kind="features")
     values = read_features(features, view, expected=head.expected)
     views = values[None] if values.ndim == 2 else values
-    logits = head.scale * (views @ head.weight.T) + head.bias
-    made = label_views(logits, labelling, Structure(views))
+    weight, bias = head.scale * head.weight, np.full(len(head.weight), head.bias)
+    made = label_views(weight, bias, labelling, Structure(views))
     provenance = {
         **head.expected,
         "text": text_fingerprint(head.weight),
@@ -68,22 +75,31 @@ def pseudo_labels(
     log.info("kept %d of %d pseudo-labels", made.selected.sum(), len(made.selected))
 
 
-def label_views(logits: FloatArray, labelling: Labelling, structure: Structure) -> PseudoLabels:
-    """Turn a teacher's logits on the views of an unlabelled set into pseudo-labels.
+def label_views(
+    weight: FloatArray, bias: FloatArray, labelling: Labelling, structure: Structure
+) -> PseudoLabels:
+    """Turn a teacher's predictions for the views of an unlabelled set into pseudo-labels.
 
     Args:
-        logits: ``[V, N, C]``.
+        weight: of the teacher's logits, ``[C, D]``, the scale of the model included.
+        bias: likewise, ``[C]``.
         labelling: all of it.
-        structure: of the same views.
+        structure: of the views.
     """
-    logits = logits / _temperature(logits, labelling, structure)
-    if labelling.structure:
-        predicted = mean_prediction(logits)
-        corrected = apply_prior(predicted, labelling.prior, radius=labelling.prior_radius)
-        logits = logits + labelling.structure * structure.gaussian_logits(corrected)
-        if labelling.temperature == "auto":
-            logits = logits / _temperature(logits, labelling, structure)
-    return label(mean_prediction(logits), labelling)
+    views = structure.views
+    first = one_head(weight, bias, views.shape[1])
+    first = first.scaled(1 / _temperature(first, labelling, structure))
+    if not labelling.structure:
+        return label(mean_softmax(views, first), labelling)
+    corrected = apply_prior(
+        mean_softmax(views, first), labelling.prior, radius=labelling.prior_radius
+    )
+    heads = structure.gaussian_heads(corrected).scaled(labelling.structure)
+    del corrected  # as large as what is made next
+    heads = heads.plus(first.weight[0], first.bias[0])
+    if labelling.temperature == "auto":
+        heads = heads.scaled(1 / _temperature(heads, labelling, structure))
+    return label(mean_softmax(views, heads), labelling)
 
 
 def described(labelling: Labelling) -> str:
@@ -115,7 +131,7 @@ def label(probabilities: FloatArray, labelling: Labelling) -> PseudoLabels:
         if labelling.top_k:
             selected &= rank < labelling.top_k
     return PseudoLabels(
-        corrected.astype(np.float32), index, confidence.astype(np.float32), selected
+        corrected.astype(np.float32, copy=False), index, confidence.astype(np.float32), selected
     )
 
 
@@ -144,8 +160,13 @@ def rank_in_class(index: IntArray, confidence: FloatArray) -> tuple[IntArray, In
     return rank, size
 
 
-def _temperature(logits: FloatArray, labelling: Labelling, structure: Structure) -> float:
+def _temperature(heads: Heads, labelling: Labelling, structure: Structure) -> float:
+    """Return the temperature that is set, or the one at which confidence is agreement.
+
+    In a large set both are of the samples whose neighbours are looked up.
+    """
     if labelling.temperature != "auto":
         return labelling.temperature
-    predicted = logits.mean(axis=0).argmax(axis=-1)
-    return calibrated_temperature(logits, structure.agreement(predicted))
+    rows, _ = structure.neighbours
+    agreement = structure.agreement(most_probable(structure.views, heads, rows))
+    return calibrated_temperature(repeated_logits(structure.views, heads, rows), agreement)

@@ -3,22 +3,31 @@
 Nothing depends on the model's scale: multiplying all logits by a factor changes no result.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
+from lpclip.methods.labelling.heads import (
+    Heads,
+    block_rows,
+    logits_by_block,
+    mean_view,
+    softmax_in_place,
+)
 from lpclip.types import FloatArray, IntArray
 
 N_NEIGHBOURS = 5
 # More samples than this are represented by this many: neighbours cost N x N cosines.
 LARGEST = 20_000
-_BLOCK = 2048
 # Share of an equal variance in all directions that the covariance is mixed with.
 _SHRINKAGE = 0.1
 _TEMPERATURES = (1e-3, 1e3)
+# Mean [D] and covariance [D, D] of features.
+Moments: TypeAlias = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -49,21 +58,24 @@ class Structure:
 
         Nearest by cosine of the mean over views, after the mean over samples is taken away.
         """
-        mean = self.views.mean(axis=0)
-        rows = np.arange(len(mean))
+        rows = np.arange(self.views.shape[1])
         if len(rows) > LARGEST:
             rows = np.sort(np.random.default_rng(self.seed).permutation(rows)[:LARGEST])
-        centred = mean[rows] - mean[rows].mean(axis=0)
+        centred = mean_view(self.views, rows)
+        centred -= centred.mean(axis=0)
         centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
         k = min(N_NEIGHBOURS, len(rows) - 1)
         nearest = np.empty((len(rows), max(k, 0)), dtype=np.int64)
-        for start in range(0, len(rows), _BLOCK):
-            cosines = centred[start : start + _BLOCK] @ centred.T
-            own = np.arange(len(cosines))
-            cosines[own, start + own] = -np.inf
+        # Of each pair a distance and, while they are sorted, a number of 8 bytes.
+        size = block_rows(len(rows) * (centred.itemsize + 8))
+        for start in range(0, len(rows), size):
+            distance = centred[start : start + size] @ centred.T
+            np.negative(distance, out=distance)
+            own = np.arange(len(distance))
+            distance[own, start + own] = np.inf
             if k > 0:
-                part = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-                nearest[start : start + _BLOCK] = rows[np.sort(part, axis=1)]
+                part = np.argpartition(distance, k - 1, axis=1)[:, :k]
+                nearest[start : start + size] = rows[np.sort(part, axis=1)]
         return rows, nearest
 
     def agreement(self, class_index: IntArray) -> float:
@@ -80,8 +92,8 @@ class Structure:
             return float("nan")
         return float(np.mean(class_index[nearest] == class_index[rows][:, None]))
 
-    def gaussian_logits(self, probabilities: FloatArray) -> FloatArray:
-        """Return log-likelihoods of each sample under Gaussians that were fitted on the others.
+    def gaussian_heads(self, probabilities: FloatArray) -> Heads:
+        """Return heads whose logits are log-likelihoods under Gaussians fitted on other samples.
 
         One mean per class and a covariance that all share, fitted on one half of the samples,
         weighted by their probabilities, and evaluated on the other (Fisher's discriminant,
@@ -92,42 +104,86 @@ class Structure:
             probabilities: of the classes, ``[N, C]``; rows may sum to less than 1.
 
         Returns:
-            Log-likelihoods up to a constant per sample, ``[V, N, C]`` float32.
+            Two heads, the first for samples outside the first half. Their logits are
+            log-likelihoods up to a constant per sample.
         """
+        found = [
+            fit_gaussians(self.views, probabilities, rows, moments)
+            for rows, moments in self._moments
+        ]
+        centre, weight, distance = (np.stack(part) for part in zip(*found, strict=True))
+        return Heads(weight, -distance / 2, centre, self.halves.astype(np.int64))
+
+    def gaussian_logits(self, probabilities: FloatArray) -> FloatArray:
+        """Return the logits of ``gaussian_heads``, ``[V, N, C]`` float32: of small sets."""
         views = self.views
         logits = np.empty((*views.shape[:2], probabilities.shape[1]), dtype=np.float32)
-        for fitted in (self.halves, ~self.halves):
-            centre, weight, distance = fit_gaussians(views[:, fitted], probabilities[fitted])
-            logits[:, ~fitted] = (views[:, ~fitted] - centre) @ weight.T - distance / 2
+        for rows, block in logits_by_block(views, self.gaussian_heads(probabilities)):
+            logits[:, rows] = block
         return logits
+
+    @cached_property
+    def _moments(self) -> list[tuple[IntArray, Moments]]:
+        """Samples of the first half and of the second, and the moments of their features."""
+        halves = (np.flatnonzero(self.halves), np.flatnonzero(~self.halves))
+        return [(rows, moments_of(self.views, rows)) for rows in halves]
+
+
+def moments_of(views: FloatArray, rows: IntArray) -> Moments:
+    """Return mean ``[D]`` and covariance ``[D, D]`` of all views ``[V, N, D]`` of some samples.
+
+    They are summed up in float64, block by block; zeros of no samples.
+    """
+    n_views, _, dim = views.shape
+    centre, covariance = np.zeros(dim), np.zeros((dim, dim))
+    if not len(rows):
+        return centre, covariance
+    size = block_rows(8 * dim)
+    blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    for view in views:
+        for block in blocks:
+            centre += view[block].sum(axis=0, dtype=np.float64)
+    centre /= n_views * len(rows)
+    for view in views:
+        for block in blocks:
+            features = view[block] - centre
+            covariance += features.T @ features
+    return centre, covariance / (n_views * len(rows))
 
 
 def fit_gaussians(
-    views: FloatArray, probabilities: FloatArray
+    views: FloatArray,
+    probabilities: FloatArray,
+    rows: IntArray | None = None,
+    moments: Moments | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Fit classes as Gaussians with one covariance.
 
     Args:
         views: features ``[V, N, D]``.
         probabilities: ``[N, C]``.
+        rows: samples to fit to; all if None.
+        moments: of these samples; computed here if None.
 
     Returns:
         Centre ``[D]``, weights ``[C, D]`` = covariance^-1 (mean_c - centre), and squared
-        Mahalanobis distances ``[C]`` of the class means from the centre.
+        Mahalanobis distances ``[C]`` of the class means from the centre, float64.
     """
-    n_views, _, dim = views.shape
-    flat = views.reshape(-1, dim).astype(np.float64)
-    counts = probabilities.sum(axis=0)
-    if not len(flat) or not counts.sum():
-        shape = (probabilities.shape[1], dim)
-        return np.zeros(dim), np.zeros(shape), np.zeros(shape[0])
-    centre = flat.mean(axis=0)
-    total = (flat - centre).T @ (flat - centre) / len(flat)
-    sums = probabilities.T.astype(np.float64) @ views.sum(axis=0) - counts[:, None] * (
-        n_views * centre
-    )
+    _, n_samples, dim = views.shape
+    rows = np.arange(n_samples) if rows is None else rows
+    n_classes = probabilities.shape[1]
+    counts, sums = np.zeros(n_classes), np.zeros((n_classes, dim))
+    centre, total = moments_of(views, rows) if moments is None else moments
+    size = block_rows(8 * (2 * n_classes + dim))
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        weights = probabilities[block].astype(np.float64)
+        counts += weights.sum(axis=0)
+        sums += weights.T @ (mean_view(views, block) - centre)
+    if not counts.sum():
+        return np.zeros(dim), np.zeros((n_classes, dim)), np.zeros(n_classes)
     # As if one sample of every class lay at the centre.
-    means = sums / (n_views * (counts[:, None] + 1))
+    means = sums / (counts[:, None] + 1)
     within = total - (counts[:, None] / counts.sum() * means).T @ means
     within = (1 - _SHRINKAGE) * within + _SHRINKAGE * np.trace(within) / dim * np.eye(dim)
     weight = np.linalg.solve(within + 1e-9 * np.eye(dim), means.T).T
@@ -139,31 +195,29 @@ def fit_gaussians(
     return centre, weight, distance
 
 
-def calibrated_temperature(logits: FloatArray, accuracy: float) -> float:
+def calibrated_temperature(logits: Iterable[FloatArray], accuracy: float) -> float:
     """Return the temperature at which the mean confidence equals the accuracy.
 
     Args:
-        logits: ``[V, N, C]``; the softmax is averaged over V.
+        logits: blocks ``[V, n, C]``, iterated several times; the softmax is averaged over V.
         accuracy: the mean confidence that is wanted, 0..1; nan gives 1.
 
     Returns:
         The temperature, in 0.001..1000 times the spread of the logits.
 
     >>> logits = 100 * np.array([[[0.3, 0.2], [0.1, 0.3]]])
-    >>> t = calibrated_temperature(logits, 0.8)
-    >>> softmax(logits / t, axis=-1).mean(axis=0).max(axis=-1).mean().round(3)
+    >>> t = calibrated_temperature([logits], 0.8)
+    >>> mean_confidence([logits], t).round(3)
     np.float64(0.8)
     """
     from scipy.optimize import brentq  # not at every start of Snakemake
 
-    spread = float(np.std(logits))
-    if not np.isfinite(accuracy) or spread == 0:
+    spread = _standard_deviation(logits) if np.isfinite(accuracy) else 0.0
+    if spread == 0:
         return 1.0
 
     def excess(exponent: float) -> float:
-        temperature = spread * np.exp(exponent)
-        confidence = softmax(logits / temperature, axis=-1).mean(axis=0).max(axis=-1)
-        return float(confidence.mean()) - accuracy
+        return mean_confidence(logits, spread * float(np.exp(exponent))) - accuracy
 
     low, high = np.log(_TEMPERATURES)
     if excess(low) <= 0:
@@ -171,3 +225,29 @@ def calibrated_temperature(logits: FloatArray, accuracy: float) -> float:
     if excess(high) >= 0:
         return spread * _TEMPERATURES[1]
     return float(spread * np.exp(brentq(excess, low, high, xtol=1e-6)))
+
+
+def mean_confidence(logits: Iterable[FloatArray], temperature: float) -> float:
+    """Return the mean of the largest probability at a temperature; logits as blocks ``[V, n, C]``.
+
+    Probabilities are the softmax of the logits over the temperature, averaged over V.
+    """
+    total, n = 0.0, 0
+    for block in logits:
+        confidence = softmax_in_place(block / temperature).mean(axis=0).max(axis=-1)
+        total += confidence.sum(dtype=np.float64)
+        n += len(confidence)
+    return total / n
+
+
+def _standard_deviation(blocks: Iterable[FloatArray]) -> float:
+    """Of all elements; sums of differences from the first one stay exact if all are equal."""
+    total = squares = 0.0
+    first, n = None, 0
+    for block in blocks:
+        first = block.flat[0] if first is None else first
+        difference = block - first
+        total += difference.sum(dtype=np.float64)
+        squares += np.square(difference, out=difference).sum(dtype=np.float64)
+        n += block.size
+    return float(np.sqrt(max(squares / n - (total / n) ** 2, 0))) if n else 0.0

@@ -7,7 +7,7 @@ import numpy as np
 
 from lpclip.methods.training.self_training_settings import Settings
 from lpclip.methods.training.streaming import Streamed, stream_cache
-from lpclip.storage.features import read_features, versions_of
+from lpclip.storage.features import read_versions, versions_of
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
 
@@ -37,19 +37,15 @@ def read_pool(head: ZeroShotHead, adapt: Path, settings: Settings) -> Pool:
     Raises:
         LpclipError: the cache is of another model, or lacks a view.
     """
-
-    def read(view: str) -> FloatArray:
-        values = read_features(adapt, view, expected=head.expected)
-        return values[None] if values.ndim == 2 else values
-
-    teacher = read(settings.teacher_view)
+    teacher = read_versions(adapt, _versions(adapt, settings.teacher_view), expected=head.expected)
+    if settings.student_view == settings.teacher_view:
+        return Pool(teacher, teacher)
     versions = _versions(adapt, settings.student_view)
-    if 4 * len(versions) * teacher[0].size <= settings.memory_gb * 1e9:
-        if settings.student_view == "both":
-            return Pool(teacher, half_of_each(read("weak"), read("strong")))
-        return Pool(teacher, read(settings.student_view))
-    streamed = stream_cache(adapt, versions, expected=head.expected, memory_gb=settings.memory_gb)
-    return Pool(teacher, streamed)
+    budget = settings.memory_gb * 1e9
+    if teacher.nbytes + len(versions) * teacher[0].nbytes <= budget:
+        return Pool(teacher, read_versions(adapt, versions, expected=head.expected))
+    left = max(budget - teacher.nbytes, budget / 2) / 1e9
+    return Pool(teacher, stream_cache(adapt, versions, expected=head.expected, memory_gb=left))
 
 
 def half_of_each(weak: FloatArray, strong: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ No file that this module can reach holds a label.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from math import nan
 from typing import TypeAlias
 
@@ -65,7 +65,7 @@ def self_train(
     if labels is None:
         made = _label(head, structure, teacher, settings.labelling)
     else:
-        made = _stack([labels] * len(seeds))
+        made = _stack([_needed(labels, settings.labelling)] * len(seeds))
     history = [probe]
     # Round 0 learns from nothing.
     class_index, selected = [np.full_like(made.class_index, -1)], [np.zeros_like(made.selected)]
@@ -78,7 +78,16 @@ def self_train(
         next_teacher = _average(teacher, trained, settings.teacher_decay)
         made = _label(head, structure, next_teacher, settings.labelling)
         ended = [
-            _judge_round(round, seed, seed_index, learned, made, student, settings.collapse)
+            _judge_round(
+                round,
+                seed,
+                learned.of_seed(seed_index),
+                made.of_seed(seed_index),
+                settings.collapse,
+                n_classes=len(head.weight),
+                epochs=int(student.epochs[seed_index]),
+                loss=float(student.loss[seed_index]),
+            )
             if running[seed_index]
             else Round(round, seed, STOPPED)
             for seed_index, seed in enumerate(seeds)
@@ -106,15 +115,15 @@ def self_train(
 def _judge_round(
     round: int,
     seed: int,
-    seed_index: int,
     learned: PseudoLabels,
     made: PseudoLabels,
-    student: Student,
     limits: Collapse,
+    *,
+    n_classes: int,
+    epochs: int,
+    loss: float,
 ) -> Round:
     """Compare the labels that one seed's round learned and those that it makes as a teacher."""
-    learned, made = learned.of_seed(seed_index), made.of_seed(seed_index)
-    n_classes = learned.probabilities.shape[-1]
     confidence = learned.confidence[learned.selected]
     coverage = float(learned.selected.mean())
     balance = class_balance(learned.class_index, n_classes)
@@ -141,15 +150,19 @@ def _judge_round(
         confidence=float(confidence.mean()) if len(confidence) else nan,
         balance=balance,
         agreement=agreement,
-        epochs=int(student.epochs[seed_index]),
-        loss=float(student.loss[seed_index]),
+        epochs=epochs,
+        loss=loss,
     )
 
 
 def _stack(labels: Sequence[PseudoLabels]) -> PseudoLabels:
-    """Stack the pseudo-labels of every seed, ``[S, N, …]``."""
+    """Stack the pseudo-labels of every seed, ``[S, N, …]``; probabilities of one are not copied."""
+    soft = [one.probabilities for one in labels if one.probabilities is not None]
     return PseudoLabels(
-        *(np.stack([getattr(one, name.name) for one in labels]) for name in fields(PseudoLabels))
+        (np.stack(soft) if len(soft) > 1 else soft[0][None]) if soft else None,
+        np.stack([one.class_index for one in labels]),
+        np.stack([one.confidence for one in labels]),
+        np.stack([one.selected for one in labels]),
     )
 
 
@@ -168,15 +181,16 @@ def _train(
         "previous": last,
         "zero": (np.zeros_like(last[0]), np.zeros_like(last[1])),
     }[settings.start]
-    hard = settings.labelling.labels == "hard"
-    targets = labels.class_index.astype(np.int64) if hard else labels.probabilities
+    soft = labels.probabilities
+    targets = labels.class_index.astype(np.int64) if soft is None else soft
+    importance = _importance(labels, settings.class_weighting, len(head.weight))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return train_student(
         replace(views, device=device)
         if isinstance(views, Streamed)
         else torch.from_numpy(views).to(device),
         torch.from_numpy(targets).to(device),
-        torch.from_numpy(_importance(labels, settings.class_weighting)).to(device),
+        torch.from_numpy(importance).to(device),
         start=(torch.tensor(start[0], device=device), torch.tensor(start[1], device=device)),
         anchor_weight=torch.tensor(head.weight, device=device),
         scale=head.scale,
@@ -190,12 +204,12 @@ def _generator(seed: int, round: int) -> torch.Generator:
     return torch.Generator().manual_seed(key % 2**63)
 
 
-def _importance(labels: PseudoLabels, power: float) -> FloatArray:
+def _importance(labels: PseudoLabels, power: float, n_classes: int) -> FloatArray:
     """Return factors on the losses ``[S, N]``, on average 1 over the samples that are kept."""
     importance = labels.selected.astype(np.float32)
     for row, index, selected in zip(importance, labels.class_index, labels.selected, strict=True):
         # As if one more sample of each class were kept.
-        counts = np.bincount(index[selected], minlength=labels.probabilities.shape[-1]) + 1
+        counts = np.bincount(index[selected], minlength=n_classes) + 1
         row *= (counts.mean() / counts[index]) ** power
         if selected.any():
             row *= selected.sum() / row.sum()
@@ -208,10 +222,15 @@ def _label(
     """Return the pseudo-labels of each seed's teacher, ``[S, N, …]``."""
     return _stack(
         [
-            label_views(head.scale * (structure.views @ weight.T) + bias, labelling, structure)
+            _needed(label_views(head.scale * weight, bias, labelling, structure), labelling)
             for weight, bias in zip(*teacher, strict=True)
         ]
     )
+
+
+def _needed(labels: PseudoLabels, labelling: Labelling) -> PseudoLabels:
+    """Drop the probabilities, the only large array, unless students learn them."""
+    return labels if labelling.labels == "soft" else replace(labels, probabilities=None)
 
 
 def _average(old: Weights, new: Weights, decay: float) -> Weights:

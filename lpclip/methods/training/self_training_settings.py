@@ -47,8 +47,9 @@ class Settings:
     teacher_view: Annotated[TeacherView, Written()] = "weak"
     """What the teacher labels."""
     memory_gb: Positive = 4.0
-    """Gigabytes (1e9 bytes, float32) that the student's views may take. More are streamed from the
-    cache in every pass, so much at once, in shuffled blocks of 1024 rows that are shuffled again
+    """Gigabytes (1e9 bytes, float32) that the views of teacher and student may take together.
+    Beyond that the student's are streamed from the cache in every pass, as much at once as the
+    teacher's leave, at least half of it, in shuffled blocks of 1024 rows that are shuffled again
     together; that is another order than in memory, and so another result."""
     optimisation: Optimisation = field(default_factory=Optimisation)
     """How each student is trained."""

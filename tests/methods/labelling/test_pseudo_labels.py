@@ -136,23 +136,27 @@ def test_a_higher_temperature_makes_predictions_less_sure():
     assert (warm < cold).all()
 
 
+NO_BIAS = np.zeros(2)
+
+
 def two_blobs(n=200, lean=2.0, seed=0):
-    """Return views [2, N, D] of two blobs, their classes, and cosines biased to the first."""
+    """Return views [2, N, D] of two blobs, their classes, and text features biased to the first."""
     rng = np.random.default_rng(seed)
     truth = np.arange(n) % 2
     centres = np.eye(2, 8)
     views = centres[truth] + 0.25 * rng.normal(size=(n, 8)) + 0.05 * rng.normal(size=(2, n, 8))
     views = normalise(views.astype(np.float32))
     text = normalise(centres + [[0, 0, 0.5, 0, 0, 0, 0, 0]] + [[0], [lean]] * centres[0])
-    return views, truth, views @ text.T.astype(np.float32)
+    return views, truth, text.astype(np.float32)
 
 
 def test_structure_corrects_the_labels_of_a_zero_shot_head_that_leans():
-    views, truth, cosines = two_blobs()
+    views, truth, text = two_blobs()
     right = {
         weight: np.mean(
             label_views(
-                20 * cosines,
+                20 * text,
+                NO_BIAS,
                 plain(temperature="auto", structure=weight, prior="auto"),
                 Structure(views),
             ).class_index
@@ -165,9 +169,10 @@ def test_structure_corrects_the_labels_of_a_zero_shot_head_that_leans():
 
 
 def test_structure_adds_what_gaussians_fitted_to_the_corrected_predictions_say():
-    views, _, cosines = two_blobs()
+    views, _, text = two_blobs()
     found = Structure(views)
-    made = label_views(8 * cosines, plain(structure=0.5, prior="align"), found)
+    made = label_views(8 * text, NO_BIAS, plain(structure=0.5, prior="align"), found)
+    cosines = views @ text.T
     predicted = apply_prior(mean_prediction(8 * cosines), "align")
     logits = 8 * cosines + 0.5 * found.gaussian_logits(predicted)
     expected = apply_prior(mean_prediction(logits), "align")
@@ -176,11 +181,11 @@ def test_structure_adds_what_gaussians_fitted_to_the_corrected_predictions_say()
 
 @pytest.mark.parametrize("structure", [0.0, 0.6])
 def test_the_scale_of_the_model_changes_nothing_with_temperature_auto(structure):
-    views, _, cosines = two_blobs()
+    views, _, text = two_blobs()
 
     def made(scale, temperature):
         labelling = Labelling(temperature=temperature, structure=structure, threshold=0.7)
-        return label_views(scale * cosines, labelling, Structure(views))
+        return label_views(scale * text, NO_BIAS, labelling, Structure(views))
 
     one, five = made(8.0, "auto"), made(40.0, "auto")
     np.testing.assert_array_equal(one.class_index, five.class_index)
@@ -194,10 +199,10 @@ def test_the_scale_of_the_model_changes_nothing_with_temperature_auto(structure)
 
 @pytest.mark.parametrize("structure", [0.0, 0.6])
 def test_temperature_auto_is_as_sure_as_neighbours_agree(structure):
-    views, _, cosines = two_blobs()
+    views, _, text = two_blobs()
     found = Structure(views)
     labelling = plain(temperature="auto", structure=structure)
-    made = label_views(8 * cosines, labelling, found)
+    made = label_views(8 * text, NO_BIAS, labelling, found)
     agreement = found.agreement(made.class_index)
     assert 0.6 < agreement < 1
     assert made.confidence.mean() == pytest.approx(agreement, abs=0.02)

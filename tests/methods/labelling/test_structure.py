@@ -6,7 +6,7 @@ from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import NearestNeighbors
 
-from lpclip.methods.labelling import structure
+from lpclip.methods.labelling import heads, structure
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature, fit_gaussians
 from lpclip.storage.features import normalise
 
@@ -27,9 +27,9 @@ def nearest_by_scikit_learn(views, k):
     return search.kneighbors(return_distance=False)
 
 
-@pytest.mark.parametrize("block", [7, 90, 2048])
-def test_neighbours_are_the_nearest_others_by_cosine_after_centring(monkeypatch, block):
-    monkeypatch.setattr(structure, "_BLOCK", block)
+@pytest.mark.parametrize("rows", [1, 7, 90, 2048])
+def test_neighbours_are_the_nearest_others_by_cosine_after_centring(monkeypatch, rows):
+    monkeypatch.setattr(heads, "BLOCK_BYTES", rows * 90 * 12)
     views, _ = clusters()
     rows, nearest = Structure(views).neighbours
     np.testing.assert_array_equal(rows, np.arange(90))
@@ -166,7 +166,7 @@ def test_one_sample_has_no_neighbour_to_agree_with():
 def test_at_the_calibrated_temperature_the_mean_confidence_is_the_accuracy(accuracy):
     rng = np.random.default_rng(0)
     logits = 9 * rng.normal(size=(60, 4)) + rng.normal(size=(2, 60, 4))
-    temperature = calibrated_temperature(logits, accuracy)
+    temperature = calibrated_temperature([logits], accuracy)
     confidence = softmax(logits / temperature, axis=-1).mean(axis=0).max(axis=-1).mean()
     assert confidence == pytest.approx(accuracy, abs=1e-5)
 
@@ -175,17 +175,17 @@ def test_at_the_calibrated_temperature_the_mean_confidence_is_the_accuracy(accur
 @pytest.mark.parametrize("accuracy", [0.1, 0.7, 1.0])
 def test_the_calibrated_temperature_is_in_units_of_the_logits(factor, accuracy):
     logits = np.random.default_rng(0).normal(size=(1, 60, 4))
-    expected = factor * calibrated_temperature(logits, accuracy)
-    assert calibrated_temperature(factor * logits, accuracy) == pytest.approx(expected, rel=1e-4)
+    expected = factor * calibrated_temperature([logits], accuracy)
+    assert calibrated_temperature([factor * logits], accuracy) == pytest.approx(expected, rel=1e-4)
 
 
 def test_what_no_temperature_reaches_gets_the_nearest_allowed():
     logits = np.random.default_rng(0).normal(size=(1, 60, 4))
     spread = logits.std()
-    assert calibrated_temperature(logits, 1.0) == pytest.approx(1e-3 * spread)
-    assert calibrated_temperature(logits, 0.1) == pytest.approx(1e3 * spread)
+    assert calibrated_temperature([logits], 1.0) == pytest.approx(1e-3 * spread)
+    assert calibrated_temperature([logits], 0.1) == pytest.approx(1e3 * spread)
 
 
 def test_without_an_accuracy_or_a_difference_the_temperature_is_1():
-    assert calibrated_temperature(np.random.default_rng(0).normal(size=(1, 9, 4)), np.nan) == 1
-    assert calibrated_temperature(np.full((1, 9, 4), 3.0), 0.7) == 1
+    assert calibrated_temperature([np.random.default_rng(0).normal(size=(1, 9, 4))], np.nan) == 1
+    assert calibrated_temperature([np.full((1, 9, 4), 3.0)], 0.7) == 1
