@@ -216,15 +216,19 @@ def calibrated_temperature(logits: Iterable[FloatArray], accuracy: float) -> flo
     if spread == 0:
         return 1.0
 
-    def excess(exponent: float) -> float:
-        return mean_confidence(logits, spread * float(np.exp(exponent))) - accuracy
-
     low, high = np.log(_TEMPERATURES)
-    if excess(low) <= 0:
+    if _excess(low, logits, spread, accuracy) <= 0:
         return spread * _TEMPERATURES[0]
-    if excess(high) >= 0:
+    if _excess(high, logits, spread, accuracy) >= 0:
         return spread * _TEMPERATURES[1]
-    return float(spread * np.exp(brentq(excess, low, high, xtol=1e-6)))
+    # As arguments, since SciPy keeps the function itself, and so what it holds, until the garbage
+    # is collected.
+    exponent = brentq(_excess, low, high, args=(logits, spread, accuracy), xtol=1e-6)
+    return float(spread * np.exp(exponent))
+
+
+def _excess(exponent: float, logits: Iterable[FloatArray], spread: float, accuracy: float) -> float:
+    return mean_confidence(logits, spread * float(np.exp(exponent))) - accuracy
 
 
 def mean_confidence(logits: Iterable[FloatArray], temperature: float) -> float:
