@@ -1,5 +1,8 @@
 """Structure of unlabelled features, compared with scikit-learn and explicit sums."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -7,6 +10,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import NearestNeighbors
 
 from lpclip.methods.labelling import heads, structure
+from lpclip.methods.labelling.heads import Logits, one_head
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature, fit_gaussians
 from lpclip.storage.features import normalise
 
@@ -189,3 +193,16 @@ def test_what_no_temperature_reaches_gets_the_nearest_allowed():
 def test_without_an_accuracy_or_a_difference_the_temperature_is_1():
     assert calibrated_temperature([np.random.default_rng(0).normal(size=(1, 9, 4))], np.nan) == 1
     assert calibrated_temperature([np.full((1, 9, 4), 3.0)], 0.7) == 1
+
+
+def test_logits_are_freed_with_the_temperature():
+    views, _ = clusters()
+    logits = Logits(views, one_head(9 * views[0, :3], 0.0, 90), np.arange(90))
+    of_logits = weakref.ref(logits)
+    gc.disable()
+    try:
+        assert 0 < calibrated_temperature(logits, 0.7) < np.inf
+        del logits
+        assert of_logits() is None
+    finally:
+        gc.enable()
