@@ -17,7 +17,7 @@ from lpclip.methods.training.rounds import Round, rounds_table
 from lpclip.methods.training.streaming import stream_cache
 from lpclip.storage import checksums
 from lpclip.storage.arrays.registry import open_arrays
-from lpclip.storage.features import normalise, read_features, write_features
+from lpclip.storage.features import normalise, read_features, read_versions, write_features
 from lpclip.storage.hdf5 import create
 from lpclip.storage.probes import Probes, read_probes, write_probes
 from lpclip.storage.samples import fingerprint, read_samples
@@ -171,6 +171,13 @@ def test_a_flipped_bit_in_one_version_is_refused_where_that_version_is_read(whol
     stream_cache(path, [("fog", 0), ("weak", 0)], expected=MODEL, memory_gb=1)
     with pytest.raises(LpclipError, match=r"'features/fog' \(version 2\)"):
         stream_cache(path, [("fog", 0), ("fog", 2)], expected=MODEL, memory_gb=1)
+    sound = read_versions(path, [("fog", 1), ("weak", 0)], expected=MODEL)
+    np.testing.assert_array_equal(
+        sound[0], read_versions(whole / "features.h5", [("fog", 1)], expected={})[0]
+    )
+    np.testing.assert_array_equal(sound[1], read_features(path, "weak", expected={}))
+    with pytest.raises(LpclipError, match=r"'features/fog' \(version 2\)"):
+        read_versions(path, [("fog", 1), ("fog", 2)], expected=MODEL)
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,40 @@ def test_a_student_of_both_sees_as_many_views_half_of_each_kind(world):
         assert not np.allclose(probes.weight[1], other.weight[1], atol=1e-3)
 
 
+def test_views_of_teacher_and_student_share_the_memory_budget(world):
+    both = 4 * D * N * 4 / 1e9  # two versions of each
+    fits, streams = (
+        read_pool(world.head, world.adapt, replace(SETTINGS, memory_gb=both * factor))
+        for factor in (1.0, 0.99)
+    )
+    assert isinstance(fits.student, np.ndarray)
+    assert isinstance(streams.student, Streamed)
+    np.testing.assert_array_equal(streams.teacher, fits.teacher)
+    # The teacher's take half of the budget and more: the student's get the other half.
+    assert streams.student.group_rows == int(0.99 * both / 2 * 1e9 / (4 * D))
+
+
+def test_a_student_of_the_teachers_views_takes_no_memory_of_its_own(world):
+    weak = replace(SETTINGS, student_view="weak", memory_gb=1e-6)
+    pool = read_pool(world.head, world.adapt, weak)
+    assert pool.student is pool.teacher
+
+
+def test_probabilities_are_kept_for_soft_labels_alone(world, monkeypatch):
+    judged = []
+
+    def spy(number, seed, learned, made, *arguments, **more):
+        judged.append([one.probabilities is not None for one in (learned, made)])
+        return judge(number, seed, learned, made, *arguments, **more)
+
+    judge = training._judge_round
+    monkeypatch.setattr(training, "_judge_round", spy)
+    for labels, kept in (("hard", False), ("soft", True)):
+        judged.clear()
+        world.fit(replace(SETTINGS, labelling=replace(SETTINGS.labelling, labels=labels)))
+        assert judged == [[kept, kept]] * 6
+
+
 @pytest.mark.parametrize(("n_weak", "n_strong", "expected"), [(8, 8, 8), (3, 1, 3), (1, 1, 2)])
 def test_half_of_an_odd_number_of_versions_is_rounded_up(n_weak, n_strong, expected):
     weak, strong = np.zeros((n_weak, 4, 2)), np.ones((n_strong, 4, 2))
