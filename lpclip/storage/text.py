@@ -1,7 +1,7 @@
 """Text caches: the features of the class names, which form the zero-shot head."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from lpclip.storage import checksums
 from lpclip.storage.hdf5 import Provenance, check_shapes, columns, create, open_file, provenance_of
 from lpclip.storage.pandas_frames import Frames, fixed_length
 from lpclip.storage.tables import read_table, write_table
-from lpclip.types import FloatArray
+from lpclip.types import FloatArray, IntArray
 
 KIND, TABLE = "text", "classes"
 _FEATURES = "features"
@@ -54,6 +54,11 @@ class ZeroShotHead:
     scale: float
     class_names: tuple[str, ...]
     expected: dict[str, Any]
+
+    def of(self, classes: IntArray) -> "ZeroShotHead":
+        """Return the head of some of the classes."""
+        names = tuple(self.class_names[number] for number in classes)
+        return replace(self, weight=self.weight[classes], class_names=names)
 
     def as_round(self, n_seeds: int) -> tuple[FloatArray, FloatArray]:
         """Return weight ``[S, C, D]`` and bias ``[S, C]`` of round 0."""

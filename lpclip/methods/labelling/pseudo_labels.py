@@ -21,13 +21,17 @@ from lpclip.methods.labelling.heads import (
 from lpclip.methods.labelling.priors import apply_prior
 from lpclip.methods.labelling.settings import Labelling, TeacherView
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature
+from lpclip.methods.labelling.support import supported_classes
 from lpclip.storage.features import read_features, read_rows
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.pseudo_labels import PseudoLabels, write_pseudo_labels
-from lpclip.storage.text import read_head, text_fingerprint
+from lpclip.storage.text import ZeroShotHead, read_head, text_fingerprint
 from lpclip.types import FloatArray, IntArray, OutputFile
 
 log = logging.getLogger(__name__)
+
+# Images per class with which Gaussian classes have half of their weight.
+IMAGES_FOR_HALF = 16
 
 
 def pseudo_labels(
@@ -55,8 +59,7 @@ def pseudo_labels(
     images = read_provenance(features, kind="features")
     values = read_features(features, view, expected=head.expected)
     views = values[None] if values.ndim == 2 else values
-    weight, bias = head.scale * head.weight, np.full(len(head.weight), head.bias)
-    made = label_views(weight, bias, labelling, Structure(views))
+    made = label_by_zero_shot(head, views, labelling)
     provenance = {
         **head.expected,
         "text": text_fingerprint(head.weight),
@@ -73,6 +76,39 @@ def pseudo_labels(
         provenance=provenance,
     )
     log.info("kept %d of %d pseudo-labels", made.selected.sum(), len(made.selected))
+
+
+def label_by_zero_shot(head: ZeroShotHead, views: FloatArray, labelling: Labelling) -> PseudoLabels:
+    """Return the zero-shot teacher's pseudo-labels of an unlabelled set.
+
+    Args:
+        head: the teacher.
+        views: unit-length features ``[V, N, D]``.
+        labelling: how predictions become targets; classes that are not learned have no
+            probability.
+    """
+    classes = learned_classes(head, views, labelling)
+    learned = head.of(classes)
+    weight = head.scale * learned.weight
+    structure = Structure(views, n_classes=max(len(classes), 1))
+    if len(classes) < 2:
+        return _nothing(views.shape[1], len(head.weight))
+    labels = label_views(weight, np.full(len(weight), head.bias), labelling, structure)
+    return labels.among(classes, len(head.weight))
+
+
+def learned_classes(head: ZeroShotHead, views: FloatArray, labelling: Labelling) -> IntArray:
+    """Return the classes that are learned from an unlabelled set, in their order."""
+    if labelling.classes == "all":
+        return np.arange(len(head.weight))
+    return np.flatnonzero(supported_classes(views, head))
+
+
+def _nothing(n_samples: int, n_classes: int) -> PseudoLabels:
+    """Return labels of which none is selected: there are no two classes to distinguish."""
+    even = np.full((n_samples, n_classes), 1 / n_classes, dtype=np.float32)
+    index = np.zeros(n_samples, dtype=np.int32)
+    return PseudoLabels(even, index, even[:, 0], np.zeros(n_samples, dtype=bool))
 
 
 def label_views(
@@ -94,12 +130,23 @@ def label_views(
     corrected = apply_prior(
         mean_softmax(views, first), labelling.prior, radius=labelling.prior_radius
     )
-    heads = structure.gaussian_heads(corrected).scaled(labelling.structure)
+    heads = structure.gaussian_heads(corrected).scaled(
+        structure_weight(labelling.structure, *corrected.shape)
+    )
     del corrected  # as large as what is made next
     heads = heads.plus(first.weight[0], first.bias[0])
     if labelling.temperature == "auto":
         heads = heads.scaled(1 / _temperature(heads, labelling, structure))
     return label(mean_softmax(views, heads), labelling)
+
+
+def structure_weight(most: float, n_samples: int, n_classes: int) -> float:
+    """Return the weight of the Gaussian classes: half of the most with 16 images per class.
+
+    >>> structure_weight(0.6, 320, 20)
+    0.3
+    """
+    return most * n_samples / (n_samples + IMAGES_FOR_HALF * n_classes)
 
 
 def described(labelling: Labelling) -> str:

@@ -12,6 +12,10 @@ Prior: TypeAlias = Literal["none", "align", "sinkhorn", "auto"]
 class Labelling:
     """How a teacher's predictions become pseudo-labels."""
 
+    classes: Literal["supported", "all"] = "supported"
+    """supported learns the classes that the unlabelled set has images of, as far as neighbours
+    confirm them; the others keep what zero-shot gives them. all takes images of every class for
+    granted."""
     labels: Literal["hard", "soft"] = "hard"
     """hard learns the most probable class, soft the distribution over classes."""
     temperature: Positive | Literal["auto"] = "auto"
@@ -19,7 +23,8 @@ class Labelling:
     neighbours, so that thresholds mean the same for every model."""
     structure: NotNegative = 0.6
     """Weight of the log-likelihoods of Gaussian classes, fitted to the features and predictions,
-    that are added to the logits; 0 leaves them out."""
+    that are added to the logits, for many images per class; it falls to half for 16 and to a fifth
+    for 4. 0 leaves them out."""
     prior: Prior = "auto"
     """auto aligns the predictions to estimated class frequencies; none leaves them as they are;
     align (divide by the mean prediction of each class) and sinkhorn (the same share of the samples

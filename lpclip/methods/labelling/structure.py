@@ -20,7 +20,10 @@ from lpclip.methods.labelling.heads import (
 )
 from lpclip.types import FloatArray, IntArray
 
-N_NEIGHBOURS = 5
+# The most neighbours that are looked up, and the images per class that each of them takes: with 4
+# images of a class, 5 neighbours cannot agree.
+MOST_NEIGHBOURS = 5
+_IMAGES_PER_NEIGHBOUR = 3
 # More samples than this are represented by this many: neighbours cost N x N cosines.
 LARGEST = 20_000
 # Share of an equal variance in all directions that the covariance is mixed with.
@@ -36,11 +39,14 @@ class Structure:
 
     Attributes:
         views: unit-length features ``[V, N, D]``.
+        n_classes: classes that the set is expected to hold; neighbours are looked up by the number
+            of images per class.
         seed: of the two halves for ``gaussian_logits`` and, in a large set, of the samples whose
             neighbours are looked up.
     """
 
     views: FloatArray
+    n_classes: int = 1
     seed: int = 0
 
     @cached_property
@@ -64,7 +70,7 @@ class Structure:
         centred = mean_view(self.views, rows)
         centred -= centred.mean(axis=0)
         centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-        k = min(N_NEIGHBOURS, len(rows) - 1)
+        k = min(neighbours_for(len(rows), self.n_classes), len(rows) - 1)
         nearest = np.empty((len(rows), max(k, 0)), dtype=np.int64)
         # Of each pair a distance and, while they are sorted, a number of 8 bytes.
         size = block_rows(len(rows) * (centred.itemsize + 8))
@@ -127,6 +133,16 @@ class Structure:
         """Samples of the first half and of the second, and the moments of their features."""
         halves = (np.flatnonzero(self.halves), np.flatnonzero(~self.halves))
         return [(rows, moments_of(self.views, rows)) for rows in halves]
+
+
+def neighbours_for(n_samples: int, n_classes: int) -> int:
+    """Return how many neighbours are looked up: one per three images of a class, 1 to 5.
+
+    >>> [neighbours_for(n, 10) for n in (10, 60, 1000)]
+    [1, 2, 5]
+    """
+    per_class = n_samples / (_IMAGES_PER_NEIGHBOUR * n_classes)
+    return max(1, min(MOST_NEIGHBOURS, round(per_class)))
 
 
 def moments_of(views: FloatArray, rows: IntArray) -> Moments:

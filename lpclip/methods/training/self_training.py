@@ -15,9 +15,10 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from lpclip.methods.labelling.pseudo_labels import label_views
+from lpclip.methods.labelling.pseudo_labels import label_views, learned_classes
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.labelling.structure import Structure
+from lpclip.methods.training.other_classes import with_other_classes
 from lpclip.methods.training.pool import Pool
 from lpclip.methods.training.rounds import (
     COLLAPSED,
@@ -60,7 +61,29 @@ def self_train(
         labels: the first teacher's, ``[N]``; made here if None.
         after_round: called with 1 after every round.
     """
-    structure = Structure(pool.teacher)
+    classes = learned_classes(head, pool.teacher, settings.labelling)
+    if len(classes) == len(head.weight):
+        return _train_rounds(head, pool, settings, seeds, labels, after_round)
+    if len(classes) < 2:
+        log.warning("the unlabelled set has images of fewer than two classes: zero-shot is kept")
+        return _untrained(head, pool, settings, seeds)
+    log.info("the unlabelled set has images of %d of %d classes", len(classes), len(head.weight))
+    if labels is not None:
+        labels = labels.within(classes, len(head.weight))
+    learned = _train_rounds(head.of(classes), pool, settings, seeds, labels, after_round)
+    return with_other_classes(learned, head, classes, pool.teacher)
+
+
+def _train_rounds(
+    head: ZeroShotHead,
+    pool: Pool,
+    settings: Settings,
+    seeds: Sequence[int],
+    labels: PseudoLabels | None,
+    after_round: Callable[[int], None],
+) -> Probes:
+    """Run the rounds of all seeds for the classes of a head; arguments as ``self_train``."""
+    structure = Structure(pool.teacher, n_classes=len(head.weight))
     probe = teacher = head.as_round(len(seeds))
     if labels is None:
         made = _label(head, structure, teacher, settings.labelling)
@@ -109,6 +132,25 @@ def self_train(
         rounds=rounds_table(rows),
         pseudo_labels=np.stack(class_index),
         selected=np.stack(selected),
+    )
+
+
+def _untrained(head: ZeroShotHead, pool: Pool, settings: Settings, seeds: Sequence[int]) -> Probes:
+    """Return rounds that are all zero-shot."""
+    rounds = range(settings.rounds + 1)
+    weight, bias = head.as_round(len(seeds))
+    shape = (len(rounds), len(seeds), pool.teacher.shape[1])
+    return Probes(
+        weight=np.broadcast_to(weight, (len(rounds), *weight.shape)),
+        bias=np.broadcast_to(bias, (len(rounds), *bias.shape)),
+        scale=head.scale,
+        class_names=head.class_names,
+        seeds=tuple(seeds),
+        rounds=rounds_table(
+            [Round(round, seed, STOPPED if round else OK) for round in rounds for seed in seeds]
+        ),
+        pseudo_labels=np.full(shape, -1, dtype=np.int32),
+        selected=np.zeros(shape, dtype=bool),
     )
 
 

@@ -37,7 +37,7 @@ def test_neighbours_are_the_nearest_others_by_cosine_after_centring(monkeypatch,
     views, _ = clusters()
     rows, nearest = Structure(views).neighbours
     np.testing.assert_array_equal(rows, np.arange(90))
-    expected = nearest_by_scikit_learn(views, structure.N_NEIGHBOURS)
+    expected = nearest_by_scikit_learn(views, structure.MOST_NEIGHBOURS)
     np.testing.assert_array_equal(np.sort(nearest), np.sort(expected))
     uncentred = NearestNeighbors(n_neighbors=5, metric="cosine").fit(views.mean(axis=0))
     assert not np.array_equal(

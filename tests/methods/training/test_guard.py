@@ -33,7 +33,7 @@ def as_logits(*per_view):
 @pytest.fixture
 def blobs(monkeypatch):
     """Two blobs of four samples, one neighbour each; each half has two samples of each blob."""
-    monkeypatch.setattr("lpclip.methods.labelling.structure.N_NEIGHBOURS", 1)
+    monkeypatch.setattr("lpclip.methods.labelling.structure.MOST_NEIGHBOURS", 1)
     # Neighbours are (0, 1), (2, 3), (4, 5), (6, 7).
     angles = np.radians([0, 2, 20, 22, 90, 92, 110, 112])
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
