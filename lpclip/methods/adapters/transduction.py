@@ -1,6 +1,6 @@
 """What TransCLIP and StatA share: images assigned to Gaussian classes, with their neighbours.
 
-The assignments z minimise (Zanella et al., NeurIPS 2024, equation 5)
+The assignments z minimise (Zanella et al., NeurIPS 2024)
 
     - sum_i z_i . log p_i  -  sum_ij w_ij z_i . z_j  +  sum_i KL(z_i || y_i),
 
@@ -10,6 +10,7 @@ nearest neighbours, y zero-shot's predictions. Assignments and Gaussians are upd
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -129,8 +130,9 @@ def transduce(
     return gaussians, assigned
 
 
-def _with_neighbours(alone: FloatArray, links: object, assigned: FloatArray) -> FloatArray:
+def _with_neighbours(alone: FloatArray, links: Any, assigned: FloatArray) -> FloatArray:
+    """Update the assignments: the logits of each image alone, and those its neighbours have."""
     updated = np.empty_like(alone)
     for rows in blocks(*alone.shape):
-        updated[rows] = alone[rows] + links[rows] @ assigned  # type: ignore[index]
+        updated[rows] = alone[rows] + links[rows] @ assigned
     return softmax_inplace(updated)

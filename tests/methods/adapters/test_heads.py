@@ -163,9 +163,20 @@ def test_the_discriminant_is_that_of_its_formulas(iterations):
     np.testing.assert_allclose(found, predicted, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "heads", [transclip_head, stata_head, inmap_head, otter_head, gaussian_head]
-)
+HEADS = [transclip_head, stata_head, inmap_head, otter_head, gaussian_head]
+
+
+@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize(("n", "n_classes"), [(1, 4), (2, 1), (3, 6)])
+def test_few_images_give_finite_heads(heads, n, n_classes):
+    features, _, head = pool(n=n, n_classes=n_classes)
+    weight, bias = heads(features[None], head)
+    assert (weight.shape, bias.shape) == (head.weight.shape, (n_classes,))
+    assert np.isfinite(weight).all()
+    assert np.isfinite(bias).all()
+
+
+@pytest.mark.parametrize("heads", HEADS)
 def test_heads_do_not_depend_on_the_order_of_the_images(heads):
     features, _, head = pool(n=60)
     options = {"steps": 50} if heads is inmap_head else {}

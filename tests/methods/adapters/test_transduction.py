@@ -129,12 +129,3 @@ def test_a_strong_anchor_leaves_gaussians_at_the_text(scene):
     gaussians, _ = stata(features[None], head, anchor=1e6)
     np.testing.assert_allclose(gaussians.means, head.weight, atol=1e-3)
     np.testing.assert_allclose(gaussians.variance, 1 / features.shape[1], rtol=1e-3)
-
-
-@pytest.mark.parametrize("heads", [transclip_head, stata_head])
-@pytest.mark.parametrize("n", [1, 2, 5])
-def test_fewer_images_than_classes_give_finite_heads(heads, n):
-    features, _, head = pool(n=n, n_classes=6)
-    weight, bias = heads(features[None], head)
-    assert np.isfinite(weight).all()
-    assert np.isfinite(bias).all()
