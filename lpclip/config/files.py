@@ -143,10 +143,11 @@ def method_inputs(config: Checked, wildcards: Wildcards) -> dict[str, str]:
     method = config.methods[wildcards["method"]]
     guarded = method.base is not None and method.kind == "guarded"
     trained = config.methods[str(method.base)] if guarded else method
+    views = trained.settings.get("student_view", trained.settings.get("view", "both"))
     results = f"results/{wildcards['model']}/{wildcards['benchmark']}"
     paths = {
         "pseudo_labels": f"{results}/pseudo_labels/{method.labelling}.h5",
-        "adapt": adapt_features(config, wildcards, trained.settings.get("student_view", "both")),
+        "adapt": adapt_features(config, wildcards, views),
         "clean": features_of(config, wildcards, "adapt"),
         "probes": f"{results}/{method.base}/probes.h5",
         "samples": samples_of(config, wildcards, "adapt"),

@@ -280,6 +280,9 @@ def _method(config: Checked, wildcards: Wildcards, method: Method) -> Given:
         settings["student_view"], settings["teacher_view"] = files.training_views(
             settings["student_view"], images=files.adapts_on_images(config, wildcards)
         )
+    if "view" in settings:
+        images = files.adapts_on_images(config, wildcards)
+        settings["view"] = files.training_views(settings["view"], images=images)[1]
     if method.kind == "guarded":
         settings["training"] = _method(config, wildcards, config.methods[str(method.base)])
     return settings

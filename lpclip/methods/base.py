@@ -1,6 +1,7 @@
 """What a kind of method is, and what it may read."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -17,7 +18,11 @@ Inputs: TypeAlias = Mapping[str, Path]
 
 
 class Method(Protocol):
-    """What a module of ``lpclip.methods.kinds`` has."""
+    """What a module of ``lpclip.methods.kinds`` has.
+
+    A module may also have ``SEEDED = False``, where nothing is random, and ``PREDICTS = "pool"``,
+    where the method predicts the images of its pool alone.
+    """
 
     NEEDS: Sequence[str]
     Settings: type[Any]
@@ -59,4 +64,48 @@ def after_zero_shot(
         n_labels=0 if seen is None else int(seen[0].sum()),
         labels_seen=seen,
         **members,
+    )
+
+
+def without_seeds(
+    head: ZeroShotHead,
+    weight: FloatArray,
+    bias: FloatArray,
+    seeds: Sequence[int],
+    *,
+    probabilities: FloatArray | None = None,
+) -> Probes:
+    """Return probes of two rounds of a label-free method of which nothing is random.
+
+    Args:
+        head: round 0.
+        weight: round 1, ``[C, D]``.
+        bias: ``[C]``.
+        seeds: the first is kept; more would repeat it.
+        probabilities: of the pool's images, ``[N, C]``, where the method's own predictions of them
+            are not those of the head; None where they are.
+    """
+    probes = after_zero_shot(head, weight[None, None], bias[None, None], list(seeds[:1]), seen=None)
+    if probabilities is None:
+        return probes
+    return replace(probes, pool_probabilities=probabilities[None])
+
+
+def pool_alone(head: ZeroShotHead, probabilities: FloatArray, seeds: Sequence[int]) -> Probes:
+    """Return what a method predicts that has no head: zero-shot, and the images of its pool.
+
+    Args:
+        head: round 0, the only one with a head.
+        probabilities: of the pool's images, ``[S, N, C]``.
+        seeds: S seeds.
+    """
+    weight, bias = head.as_round(len(seeds))
+    return Probes(
+        weight=weight[None],
+        bias=bias[None],
+        scale=head.scale,
+        class_names=head.class_names,
+        seeds=tuple(seeds),
+        rounds=rounds_table([Round(round, seed) for round in (0, 1) for seed in seeds]),
+        pool_probabilities=probabilities,
     )

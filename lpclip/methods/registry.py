@@ -6,6 +6,7 @@ A module ``lpclip/methods/kinds/{kind}.py`` holds
   trains a method has these files among its inputs and no others, so the job graph shows which
   method saw a label;
 - ``SEEDED``, only where it is False: nothing is random, and one seed is enough;
+- ``PREDICTS = "pool"``, only where the method has no head and predicts its pool alone;
 - ``Settings``: a class of settings (``lpclip.utils.settings``);
 - ``fit(head, inputs, settings, seeds) -> Probes``.
 

@@ -57,6 +57,11 @@ class Probes:
         member_weight: ``[S, M, C, D]`` float32, members of the last round; None unless it is an
             ensemble.
         member_bias: ``[S, M, C]`` float32.
+        pool_probabilities: ``[S, N, C]``, what the method predicts for the images of its pool.
+            Alone (``weight`` and ``bias`` hold round 0, ``rounds`` has rows of rounds 0 and 1), it
+            is all that the method predicts. With a head as round 1, the head predicts other images,
+            and these are the method's own predictions where the pool is evaluated. None for a
+            method whose head predicts every image alike.
     """
 
     weight: FloatArray
@@ -74,6 +79,7 @@ class Probes:
     student_view: str = ""
     member_weight: FloatArray | None = None
     member_bias: FloatArray | None = None
+    pool_probabilities: FloatArray | None = None
 
     def last(self) -> tuple[FloatArray, FloatArray]:
         """Return weight ``[S, M, C, D]`` and bias ``[S, M, C]`` of the last round."""

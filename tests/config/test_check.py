@@ -150,7 +150,7 @@ def test_the_same_images_under_another_name_are_the_same_images(config):
 
 
 # The others read images that a user has; tests/workflow/test_ready_configurations.py makes some.
-@pytest.mark.parametrize("name", ["ablations", "adaptation", "baselines", "glyphs"])
+@pytest.mark.parametrize("name", ["ablations", "adapters", "adaptation", "baselines", "glyphs"])
 def test_the_ready_configurations_are_complete(config, name):
     ready = yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text())
     for section, values in ready.items():
@@ -162,7 +162,9 @@ def test_the_ready_configurations_are_complete(config, name):
     assert done.methods.keys() >= ready.get("methods", {}).keys()
 
 
-def test_the_ready_baselines_have_every_kind_of_method(config):
-    ready = yaml.safe_load((ROOT / "configs/baselines.yaml").read_text())
-    methods = {**config["methods"], **ready["methods"]}
+def test_the_ready_baselines_and_adapters_have_every_kind_of_method(config):
+    methods = dict(config["methods"])
+    for name in ("baselines", "adapters"):
+        ready = yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text())
+        methods |= ready["methods"]
     assert {method["kind"] for method in methods.values()} == set(kinds())

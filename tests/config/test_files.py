@@ -131,6 +131,14 @@ def test_a_method_reads_what_its_kind_declares(config):
     assert files.probes_of_benchmark(checked, JOB)[0] == f"{results}/zero_shot/probes.h5"
 
 
+def test_an_adapter_reads_the_view_that_it_is_set_to(config):
+    config["methods"] |= {"weak": {"kind": "zlap"}, "other": {"kind": "zlap", "view": "clean"}}
+    checked = complete(config)
+    for method, views in (("weak", "adapt"), ("other", "clean")):
+        read = files.method_inputs(checked, {**JOB, "method": method})
+        assert read == {"adapt": cache("adapt", views)}
+
+
 def test_files_of_the_user_are_those_that_the_configuration_names(config, tmp_path):
     config["datasets"]["unused"]["class_map"] = str(tmp_path / "map.csv")
     checked = complete(config)

@@ -151,6 +151,11 @@ def test_what_each_stage_receives(config):
     training = received(config, "train_probe", **digits, method="lp_clip_auto")["settings"]
     assert guarded == {"method": "lp_clip_auto", "training": training}
     assert received(config, "train_probe", **digits, method="zero_shot")["seeds"] == [0]
+    config["methods"]["stata"] = {"kind": "stata"}
+    adapter = received(config, "train_probe", **digits, method="stata")
+    assert (adapter["seeds"], adapter["settings"]["view"]) == ([0], "weak")
+    adapter = received(config, "train_probe", **pets, method="stata")
+    assert adapter["settings"]["view"] == "clean"  # there are no images
 
     job = {**digits, "method": "lp_clip"}
     test = received(config, "evaluate", **job, dataset="digits-test", views="clean")

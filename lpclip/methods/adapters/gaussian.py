@@ -1,0 +1,41 @@
+"""Gaussian discriminant by expectation maximisation, from zero-shot's predictions on."""
+
+import numpy as np
+
+from lpclip.methods.adapters.blocks import (
+    logits_of,
+    mean_view,
+    softmax_inplace,
+    zero_shot_logits,
+)
+from lpclip.methods.labelling.structure import fit_gaussians
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import FloatArray
+
+
+def gaussian_head(
+    views: FloatArray, head: ZeroShotHead, *, iterations: int = 10
+) -> tuple[FloatArray, FloatArray]:
+    """Return the linear discriminant of Gaussian classes that were fitted without labels.
+
+    Gaussians with one full, shrunk covariance (``fit_gaussians``) are fitted to zero-shot's
+    predictions, then to their own posteriors, and so on. All classes are equally likely:
+    frequencies that follow the predictions would let common classes swallow rare ones.
+
+    Args:
+        views: unit-length features of the pool, ``[V, N, D]``; their mean is used.
+        head: zero-shot, the start.
+        iterations: fits of the Gaussians.
+
+    Returns:
+        Weight ``[C, D]`` and bias ``[C]``, float32, for the scale of ``head``.
+    """
+    features = mean_view(views)
+    weight, bias = head.weight, np.full(len(head.weight), head.bias, dtype=np.float32)
+    predicted = softmax_inplace(zero_shot_logits(features, head))
+    for _ in range(iterations):
+        centre, towards, distance = fit_gaussians(features[None], predicted)
+        weight = (towards / head.scale).astype(np.float32)
+        bias = (-towards @ centre - distance / 2).astype(np.float32)
+        predicted = softmax_inplace(logits_of(features, weight, bias, scale=head.scale))
+    return weight, bias

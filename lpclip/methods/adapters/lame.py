@@ -1,0 +1,48 @@
+"""LAME (Boudiaf et al., CVPR 2022): predictions that agree among neighbours."""
+
+import numpy as np
+
+from lpclip.methods.adapters.blocks import blocks, mean_view, softmax_inplace, zero_shot_logits
+from lpclip.methods.adapters.neighbours import graph, nearest
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import FloatArray
+
+# Below it, a probability counts as this.
+_SMALLEST = 1e-10
+
+
+def lame_probabilities(
+    views: FloatArray, head: ZeroShotHead, *, neighbours: int = 5, steps: int = 100
+) -> FloatArray:
+    """Return LAME's assignments of the pool's images.
+
+    Minimises sum_i KL(z_i || y_i) - sum_ij w_ij z_i . z_j, y zero-shot's predictions and w_ij = 1
+    for the nearest neighbours j of image i, by its concave-convex procedure:
+    z_i ∝ y_i exp(sum_j w_ij z_j).
+
+    Args:
+        views: unit-length features of the pool, ``[V, N, D]``; their mean is used.
+        head: zero-shot.
+        neighbours: of each image.
+        steps: at most so many updates; fewer once no probability changes by more than 1e-6.
+
+    Returns:
+        Probabilities ``[N, C]`` float32.
+    """
+    features = mean_view(views)
+    assigned = softmax_inplace(zero_shot_logits(features, head))
+    own = np.log(assigned + np.float32(_SMALLEST))
+    index, cosines = nearest(features, neighbours)
+    links = graph(index, np.ones_like(cosines), len(features))
+    for _ in range(steps):
+        updated = np.empty_like(own)
+        change = 0.0
+        for rows in blocks(*own.shape):
+            part = updated[rows]
+            part[:] = own[rows] + links[rows] @ assigned
+            softmax_inplace(part)
+            change = max(change, float(np.abs(part - assigned[rows]).max()))
+        assigned = updated
+        if change <= 1e-6:
+            break
+    return assigned
