@@ -21,6 +21,7 @@ class Method(NamedTuple):
     student_view: str
     strong_policy: str
     imagenet: bool
+    predicts: str  # "images", or "pool": only the unlabelled images that it was given
 
 
 class Methods:
@@ -32,7 +33,8 @@ class Methods:
         Raises:
             LpclipError: there is no row, or two rows for one method.
         """
-        self.all = [Method(**{name: row[name] for name in Method._fields}) for row in rows]
+        complete = ({"predicts": "images", **row} for row in rows)
+        self.all = [Method(**{name: row[name] for name in Method._fields}) for row in complete]
         if not self.all:
             raise LpclipError("There is no method to report on.")
         self._ranks = {
@@ -73,6 +75,7 @@ def methods_of(probes: Iterable[Path]) -> Methods:
                 **{key: found[key] for key in same},
                 "kind": found["method_kind"],
                 "imagenet": is_imagenet(found.texts("class_names")),
+                "predicts": found.get("predicts", "images"),
             }
         )
     return Methods(rows)
