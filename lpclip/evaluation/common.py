@@ -80,9 +80,18 @@ def round_logits(
 
     With ``of_pool`` the images are those of the pool in the pool's order, and the last round has
     what the method predicts for them.
+
+    Raises:
+        LpclipError: predictions for another number of images.
     """
     if of_pool and round in (-1, heads.n_rounds - 1):
-        return heads.pool_logits(seed_index)
+        found = heads.pool_logits(seed_index)
+        if len(found) != len(values):
+            raise LpclipError(
+                f"A method's predictions are for {len(found)} images of its pool, which has "
+                f"{len(values)}. Run Snakemake with --forcerun train_probe."
+            )
+        return found
     return heads.logits(values, round, seed_index)
 
 

@@ -191,6 +191,14 @@ def test_it_is_compared_with_zero_shot_image_by_image(world, method):
         np.testing.assert_allclose(table["confidence"], own.max(axis=1), atol=1e-3)
 
 
+def test_predictions_for_fewer_images_than_the_pool_has_are_refused(world):
+    few = replace(world.heads, pool_probabilities=world.probabilities[:, :-1])
+    about = {**MODEL, "pool_dataset": "pool", "pool_index": world.index}
+    write_probes(world.probes("few"), few, {**about, "benchmark": "b", "method": "few"})
+    with pytest.raises(LpclipError, match=f"for {N - 1} images of its pool, which has {N}"):
+        world.evaluated("few")
+
+
 def test_without_a_head_no_class_can_be_held_out(world, tmp_path):
     rows = []
     for method in ("both", "alone"):

@@ -171,8 +171,8 @@ def test_each_setting_has_rows_of_its_own_for_the_methods_that_it_allows(finishe
     report = lpclip.read_report(finished / "results/report.csv")
     found = {name: rows.set_index("method") for name, rows in report.groupby("benchmark")}
     assert found.keys() == {"shapes", "shapes_transductive"}
-    assert sorted(found["shapes"].index) == sorted(INDUCTIVE)
-    assert sorted(found["shapes_transductive"].index) == sorted(TRANSDUCTIVE)
+    assert list(found["shapes"].index) == INDUCTIVE
+    assert list(found["shapes_transductive"].index) == TRANSDUCTIVE
     assert (found["shapes_transductive"]["n_labels"] == 0).all()
     predicts = found["shapes_transductive"]["predicts"]
     assert list(predicts[predicts == "pool"].index) == ["means"]
