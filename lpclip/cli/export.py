@@ -52,7 +52,7 @@ def export(
     """
     check_output_folder(output)
     check_untrusted(probes)
-    heads, _ = read_probes(probes)
+    heads, _ = read_probes(probes, pool_alone=True)
     round, seed_index = place(probes, heads, round=round, seed=seed)
     probe = load_probe(probes, round=round, seed=heads.seeds[seed_index], member=member)
     about = _about(probe, round, heads.seeds[seed_index], member)

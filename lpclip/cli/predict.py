@@ -91,7 +91,7 @@ def predict(
     for path in filter(None, (probes, adapt, *inputs)):
         if path.suffix.lower() == ".h5":
             check_untrusted(path)
-    heads, provenance = read_probes(probes)
+    heads, provenance = read_probes(probes, pool_alone=True)
     round, seed_index = place(probes, heads, round=round, seed=seed)
     known = None if adapt is None else _clean_features(adapt, provenance)
     scorer = _Scorer(heads, round, seed_index, _positive(top_k, "--top-k"), keep=known is not None)

@@ -137,6 +137,8 @@ REPORT = Table(
         *METHOD,
         Column("n_labels", "integer", description="Labels that the method saw, of any set."),
         N_SEEDS,
+        Column("predicts", "text", description="What the method predicts: images of any set with a "
+               "head (images), or only the unlabelled images that it adapts on (pool)."),
         Column("student_view", "text", description="Views of unlabelled samples that the method "
                "trains on (both: weak and strong ones); empty where it has none."),
         Column("strong_policy", "text", description="Policy of the strong views that the method "

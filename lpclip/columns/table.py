@@ -143,5 +143,14 @@ SOURCE = Column(
     description="Corruptions made by lpclip (generated) or read from published files (official); "
     "else clean or natural.",
 )
+# How the name of a benchmark ends whose unlabelled images are its test images.
+TRANSDUCTIVE = "_transductive"
+
+
+def is_transductive(benchmark: str) -> bool:
+    """Return whether the unlabelled images of a benchmark are its test images, by its name."""
+    return benchmark.endswith(TRANSDUCTIVE)
+
+
 # Name, as a shift, of the mean over the 15 standard corruptions x 5 severities.
 STANDARD_MEAN = "standard_corruptions"

@@ -15,6 +15,7 @@ from lpclip.config.models import check_model
 from lpclip.config.precomputed import check_features, checked_class_names, with_weights
 from lpclip.config.prompts import read_texts
 from lpclip.config.schema import WHERE, Configuration, Dataset, Method, Roles, Views
+from lpclip.config.transductive import check_methods, with_transductive
 from lpclip.data.registry import FEATURES
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.utils.settings import arguments, at, convert, settings_of
@@ -54,12 +55,14 @@ def complete(given: Mapping[str, Any]) -> Checked:
             )
             for name, one in config.benchmarks.items()
         }
+        benchmarks = with_transductive(benchmarks)
         checked = Checked(
             **{key: getattr(config, key) for key in _KEPT},
             benchmarks=benchmarks,
             sources=sources,
             labelled=[n for n, one in benchmarks.items() if has_labelled_test(one, renamed)],
         )
+        check_methods(checked)
         check_labels(checked, renamed)
         for name, benchmark in checked.benchmarks.items():
             _check_roles(name, benchmark, checked.datasets)

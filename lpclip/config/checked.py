@@ -21,6 +21,7 @@ class CheckedBenchmark(Roles):
     templates: Sequence[str] | None = None  # sentences with {} in the place of a name
     prompts: Sequence[Sequence[str]] | None = None  # C lists of descriptions
     corruptions: Sequence[Family]  # that are made here
+    derived_from: str | None = None  # benchmark that this is the transductive form of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,10 @@ class Checked:
         ]
 
     def as_mapping(self) -> dict[str, Any]:
-        """Return the sections as they are written in a file, with every default."""
+        """Return the sections as they are written in a file, with every default.
+
+        What is derived from a benchmark is not written.
+        """
         sections = {
             name: plain(value)
             for name, value in vars(self).items()
@@ -56,6 +60,9 @@ class Checked:
         }
         for model in sections["models"].values():
             del model["name"]
+        for name, benchmark in self.benchmarks.items():
+            if benchmark.derived_from is not None:
+                del sections["benchmarks"][name]
         methods = {
             name: {"kind": method.kind, **plain(method.settings)}
             for name, method in self.methods.items()

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from lpclip.config.checked import Checked, CheckedBenchmark
+from lpclip.config.transductive import methods_of, text_name
 from lpclip.corruption_names import FAMILIES
 from lpclip.data.class_maps import IMAGENET
 from lpclip.data.official import official_corruptions
 from lpclip.data.registry import has_images
-from lpclip.methods.registry import needs
+from lpclip.methods.registry import needs, predicts_pool_alone
 from lpclip.models.spec import EMBEDDED, local_files
 from lpclip.models.tiny import WEIGHTS
 from lpclip.storage.arrays.registry import open_arrays
@@ -39,9 +40,12 @@ def datasets(config: Checked, *, images: bool) -> list[str]:
 
 
 def texts(config: Checked, *, precomputed: bool) -> list[str]:
-    """Return the benchmarks with precomputed text features, or those without."""
-    benchmarks = config.benchmarks
-    return [name for name in benchmarks if bool(benchmarks[name].text_features) == precomputed]
+    """Return the benchmarks with precomputed text features of their own, or those without."""
+    return [
+        name
+        for name, benchmark in config.benchmarks.items()
+        if text_name(config, name) == name and bool(benchmark.text_features) == precomputed
+    ]
 
 
 def index_of(dataset: str) -> str:
@@ -91,6 +95,12 @@ def text_feature_files(config: Checked, wildcards: Wildcards) -> list[str]:
     text = config.benchmarks[wildcards["benchmark"]].text_features
     assert text is not None
     return list(map(str, open_arrays(text.path).files()))
+
+
+def text_of(config: Checked, wildcards: Wildcards) -> str:
+    """Return the text cache of a benchmark."""
+    name = text_name(config, wildcards["benchmark"])
+    return f"cache/{wildcards['model']}/text/{name}.h5"
 
 
 def role_of(config: Checked, wildcards: Wildcards) -> Literal["test", "official", "shift"]:
@@ -175,15 +185,17 @@ def round_inputs(config: Checked, wildcards: Wildcards) -> dict[str, str]:
 
 
 def evaluated_features(config: Checked, wildcards: Wildcards) -> list[str]:
-    """Return the caches of all that a benchmark is evaluated on, the clean test set first."""
-    passes = evaluated_passes(config, config.benchmarks[wildcards["benchmark"]])
+    """Return the caches of all that a method is evaluated on, the clean test set first."""
+    benchmark = config.benchmarks[wildcards["benchmark"]]
+    passes = evaluated_passes(config, benchmark, wildcards["method"])
     return [features(wildcards["model"], dataset, views) for dataset, views in passes]
 
 
 def evaluated_samples(config: Checked, wildcards: Wildcards) -> list[str]:
     """Return the indices of what is evaluated, but not that of a test set without labels."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
-    names = {dataset for dataset, _ in evaluated_passes(config, benchmark)}
+    passes = evaluated_passes(config, benchmark, wildcards["method"])
+    names = {dataset for dataset, _ in passes}
     if wildcards["benchmark"] not in config.labelled:
         names.discard(benchmark.evaluated)
     return sorted(map(index_of, names))
@@ -191,8 +203,9 @@ def evaluated_samples(config: Checked, wildcards: Wildcards) -> list[str]:
 
 def probes_of_benchmark(config: Checked, wildcards: Wildcards) -> list[str]:
     """Return the probes of every method."""
-    results = f"results/{wildcards['model']}/{wildcards['benchmark']}"
-    return [f"{results}/{method}/probes.h5" for method in config.methods]
+    name = wildcards["benchmark"]
+    results = f"results/{wildcards['model']}/{name}"
+    return [f"{results}/{method}/probes.h5" for method in methods_of(config, name)]
 
 
 def pictured_features(config: Checked, wildcards: Wildcards) -> list[str]:
@@ -210,8 +223,15 @@ def pictured_samples(config: Checked, wildcards: Wildcards) -> list[str]:
     return list(round_inputs(config, wildcards).values())
 
 
-def evaluated_passes(config: Checked, benchmark: CheckedBenchmark) -> list[tuple[str, str]]:
-    """Return dataset and pass of all that a benchmark is evaluated on, the clean test set first."""
+def evaluated_passes(
+    config: Checked, benchmark: CheckedBenchmark, method: str | None = None
+) -> list[tuple[str, str]]:
+    """Return dataset and pass of all that a benchmark is evaluated on, the clean test set first.
+
+    A method, if it is given, that predicts only the images of its pool is evaluated on these alone.
+    """
+    if _is_of_pool(config, method):
+        return [(benchmark.evaluated, "clean")]
     official = benchmark.official_corruptions
     found = set(official_corruptions(config.sources[official])) if official else set()
     return [
@@ -221,12 +241,13 @@ def evaluated_passes(config: Checked, benchmark: CheckedBenchmark) -> list[tuple
     ]
 
 
-def experiments(config: Checked, pattern: str) -> list[str]:
-    """Return a path for every model, benchmark and method."""
+def experiments(config: Checked, pattern: str, *, transductive: bool = True) -> list[str]:
+    """Return a path for every model, benchmark and method, with or without transductive forms."""
     return [
         pattern.format(model=model, benchmark=benchmark, method=method)
         for model, benchmark in config.pairs()
-        for method in config.methods
+        if transductive or config.benchmarks[benchmark].derived_from is None
+        for method in methods_of(config, benchmark)
     ]
 
 
@@ -235,13 +256,18 @@ def parts(config: Checked, kind: Literal["robustness", "ood", "ood_curves"]) -> 
     found = []
     for model, name in config.pairs():
         benchmark = config.benchmarks[name]
-        if kind == "robustness":
-            ends = ["/".join(one) for one in evaluated_passes(config, benchmark)]
-        else:
-            ends = [*benchmark.ood.near, *benchmark.ood.far]
-        for method in config.methods:
+        for method in methods_of(config, name):
+            if kind == "robustness":
+                ends = ["/".join(one) for one in evaluated_passes(config, benchmark, method)]
+            else:
+                ends = [*benchmark.ood.near, *benchmark.ood.far]
+                ends = [] if _is_of_pool(config, method) else ends
             found += [f"results/{model}/{name}/{method}/{kind}/{end}.csv" for end in ends]
     return found
+
+
+def _is_of_pool(config: Checked, method: str | None) -> bool:
+    return method is not None and predicts_pool_alone(config.methods[method].kind)
 
 
 def picture_files(config: Checked) -> list[str]:

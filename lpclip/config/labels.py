@@ -6,6 +6,7 @@ from typing import get_args
 from lpclip.config.checked import Checked, CheckedBenchmark
 from lpclip.config.datasets import class_names
 from lpclip.config.schema import Benchmark, Family, Roles
+from lpclip.config.transductive import methods_of
 from lpclip.data.base import Source
 from lpclip.data.class_matching import Groups, match_classes
 from lpclip.data.imagenet import is_imagenet
@@ -34,7 +35,6 @@ def check_labels(config: Checked, sources: Mapping[str, Source]) -> None:
         LpclipError: labels that are needed and not there, a class that is none of the
             benchmark's, or a set of published corruptions in another place than its own.
     """
-    labels_needed = any(sees_labels(method.kind) for method in config.methods.values())
     for name, benchmark in config.benchmarks.items():
         where = f"configuration: benchmarks.{name}"
         _check_official(where, benchmark, sources, config)
@@ -45,7 +45,8 @@ def check_labels(config: Checked, sources: Mapping[str, Source]) -> None:
                 f"{where}.corruptions are there to measure accuracy, but the benchmark has no "
                 "labelled test set. Give one, or set corruptions: []."
             )
-        if labels_needed:
+        methods = (config.methods[one] for one in methods_of(config, name))
+        if any(sees_labels(method.kind) for method in methods):
             _check_single(where, "adapt", benchmark.adapt, benchmark, sources)
         for shift in benchmark.shifts:
             _groups(where, shift, benchmark, sources)

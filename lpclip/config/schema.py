@@ -156,6 +156,10 @@ class Roles:
     """OOD datasets, near to the benchmark's classes or far from them."""
     text_features: TextFeatures | None = None
     """Precomputed text features, one row per class, in place of templates."""
+    transductive: bool = False
+    """Evaluate every method that sees no label also with the test images, without their labels, as
+    the unlabelled ones: in a benchmark of its own, {name}_transductive, on the clean test set.
+    Methods that predict only the images of their pool are run there alone."""
 
     @property
     def evaluated(self) -> str:

@@ -14,6 +14,7 @@ from lpclip.config import files
 from lpclip.config.checked import Checked, plain
 from lpclip.config.files import Wildcards
 from lpclip.config.schema import Method, Views
+from lpclip.config.transductive import methods_of
 from lpclip.corruption_names import FAMILIES, SEVERITIES
 from lpclip.data.official import official_corruptions
 from lpclip.data.registry import modules as modules_of_source
@@ -158,14 +159,15 @@ def evaluate_samples(config: Checked, wildcards: Wildcards) -> Given:
 
 def pictures(config: Checked, wildcards: Wildcards) -> Given:
     """Return where the images of the test set and its published corruptions are."""
-    benchmark = config.benchmarks[wildcards["benchmark"]]
+    name = wildcards["benchmark"]
+    benchmark = config.benchmarks[name]
     source = config.datasets[benchmark.evaluated].source
-    name = benchmark.official_corruptions
-    official = {"official_source": config.datasets[name].source} if name else {}
+    corrupted = benchmark.official_corruptions
+    official = {"official_source": config.datasets[corrupted].source} if corrupted else {}
     return {
         "source": source,
         **official,
-        "order": [f"{wildcards['benchmark']}/{method}" for method in config.methods],
+        "order": [f"{name}/{method}" for method in methods_of(config, name)],
         "code": code_hash(
             "lpclip.reporting.page.pictures",
             *modules_of_source(source),

@@ -50,6 +50,51 @@ def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, i
             yield from ((name, s, values[i]) for i, s in enumerate(severities))
 
 
+def covers_pool(heads: Probes, provenance: Mapping[str, Any], features: Path) -> bool:
+    """Return whether the clean view of a cache is of images that the probes predict as their pool.
+
+    Raises:
+        LpclipError: it is not, and the method predicts nothing else.
+    """
+    if heads.pool_probabilities is None:
+        return False
+    images = read_provenance(features, kind="features")
+    views = view_settings(features)
+    # The name as well: rows of features without ids have those of any set of that size.
+    same = "clean" in views and all(
+        images[key] == provenance[f"pool_{key}"] for key in ("dataset", "index")
+    )
+    if heads.predicts_pool_alone and (not same or len(views) > 1):
+        raise LpclipError(
+            f"Method '{provenance['method']}' predicts only the images of its pool, but {features} "
+            "holds others. Evaluate it in a benchmark whose adapt set is its test set "
+            "(transductive: true)."
+        )
+    return same
+
+
+def round_logits(
+    heads: Probes, values: FloatArray, round: int, seed_index: int, *, of_pool: bool = False
+) -> FloatArray:
+    """Return the logits ``[N, C]`` of a round for features ``[N, D]``; round -1 is the last.
+
+    With ``of_pool`` the images are those of the pool in the pool's order, and the last round has
+    what the method predicts for them.
+
+    Raises:
+        LpclipError: predictions for another number of images.
+    """
+    if of_pool and round in (-1, heads.n_rounds - 1):
+        found = heads.pool_logits(seed_index)
+        if len(found) != len(values):
+            raise LpclipError(
+                f"A method's predictions are for {len(found)} images of its pool, which has "
+                f"{len(values)}. Run Snakemake with --forcerun train_probe."
+            )
+        return found
+    return heads.logits(values, round, seed_index)
+
+
 def experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return the columns that identify an experiment."""
     return {**{key: provenance[key] for key in METHOD_NAMES}, "seed": seed}

@@ -30,9 +30,13 @@ def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
     Args:
         probes: of one method.
         adapt: feature cache with the clean view of the benchmark's adapt set.
-        output: CSV, one row per seed and score; only a header where no class can be held out.
+        output: CSV, one row per seed and score; only a header where no class can be held out, as
+            without a head.
     """
-    heads, provenance = read_probes(probes)
+    heads, provenance = read_probes(probes, pool_alone=True)
+    if heads.predicts_pool_alone:
+        write_part([], output, OOD_HELD_OUT)
+        return
     features = next(views_of(adapt, provenance))[2]
     rows = [
         {**experiment(provenance, seed), "score": score, **row}

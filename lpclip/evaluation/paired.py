@@ -17,7 +17,7 @@ from lpclip.corruption_names import STANDARD
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import group_logits
 from lpclip.errors import check_known
-from lpclip.evaluation.common import checked_labels, views_of
+from lpclip.evaluation.common import checked_labels, covers_pool, round_logits, views_of
 from lpclip.metrics.calibration import N_BINS, equal_width_bins
 from lpclip.metrics.comparison import paired_comparison
 from lpclip.storage.features import read_rows, view_settings
@@ -76,7 +76,7 @@ def evaluate_samples(
         test: name of the test set.
         shifts: names of the sets that are natural shifts.
     """
-    heads, provenance = read_probes(probes)
+    heads, provenance = read_probes(probes, pool_alone=True)
     indices = {str(read_provenance(path)["index"]): path for path in samples}
     datasets = {str(read_provenance(path, kind="features")["dataset"]) for path in features}
     for name in (test, *shifts):
@@ -106,18 +106,19 @@ def _views(
     samples = indices.get(str(images["index"]))
     if samples is None:
         return
+    of_pool = covers_pool(heads, provenance, path)
     is_shift = images["dataset"] in shifts
     labels = checked_labels(samples, path, heads, several=is_shift)
     truth = labels.own if is_shift else labels.of_benchmark
     settings = view_settings(path)
 
-    def logits(values: FloatArray, round: int, seed_index: int) -> FloatArray:
-        found = heads.logits(values, round, seed_index)
+    def logits(values: FloatArray, round: int, seed_index: int, *, of_pool: bool) -> FloatArray:
+        found = round_logits(heads, values, round, seed_index, of_pool=of_pool)
         return group_logits(found, labels.groups) if is_shift else found
 
     for view, severity, values in views_of(path, provenance):
         own = [
-            softmax(logits(values, -1, seed_index), axis=-1)
+            softmax(logits(values, -1, seed_index, of_pool=of_pool and view == "clean"), axis=-1)
             for seed_index in range(len(heads.seeds))
         ]
         official = bool(settings.get(view, {}).get("official"))
@@ -129,7 +130,7 @@ def _views(
             source=("official" if official else "generated") if severity else family,
             severity=severity,
             correct=np.stack([p.argmax(axis=-1) == truth for p in own]),
-            zero_shot_correct=logits(values, 0, 0).argmax(axis=-1) == truth,
+            zero_shot_correct=logits(values, 0, 0, of_pool=False).argmax(axis=-1) == truth,
             confidence=np.stack([p.max(axis=-1) for p in own]),
         )
 
@@ -137,8 +138,11 @@ def _views(
 def decides_as_zero_shot(heads: Probes) -> bool:
     """Return whether the last round's heads give every image the class that round 0 gives it.
 
-    They do where each is round 0 itself or a positive multiple of it, as with a temperature.
+    They do where each is round 0 itself or a positive multiple of it, as with a temperature, and
+    the images of the pool are predicted like any others.
     """
+    if heads.pool_probabilities is not None:
+        return False
     weight, bias = heads.last()
     first = np.concatenate([heads.weight[0, 0], heads.bias[0, 0][:, None]], axis=-1).ravel()
     own = np.concatenate([weight, bias[..., None]], axis=-1).reshape(-1, len(first))
@@ -243,8 +247,9 @@ def _write_predictions(
     _, _, values = next(views_of(clean, provenance))
     kept = {key: provenance[key] for key in (*METHOD_NAMES, "class_names")}
     made = {**kept, "weights": provenance["weights"], "dataset": dataset, "index": images["index"]}
+    of_pool = covers_pool(heads, provenance, clean)
     probabilities = (
-        (seed, softmax(heads.logits(values, -1, seed_index), axis=-1))
+        (seed, softmax(round_logits(heads, values, -1, seed_index, of_pool=of_pool), axis=-1))
         for seed_index, seed in enumerate(heads.seeds)
     )
     write_predictions(path, ids=ids, labels=truth, probabilities=probabilities, provenance=made)

@@ -14,7 +14,13 @@ from scipy.special import softmax
 from lpclip.columns.robustness import ROBUSTNESS
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import Groups, Labels, check_same_images, group_logits
-from lpclip.evaluation.common import checked_labels, experiment, views_of
+from lpclip.evaluation.common import (
+    checked_labels,
+    covers_pool,
+    experiment,
+    round_logits,
+    views_of,
+)
 from lpclip.metrics.classification import classification_metrics
 from lpclip.metrics.effective import effective_robustness
 from lpclip.storage.features import view_settings
@@ -59,7 +65,8 @@ def evaluate(
     Raises:
         LpclipError: labels of other images or classes, or not for all images.
     """
-    heads, provenance = read_probes(probes)
+    heads, provenance = read_probes(probes, pool_alone=True)
+    of_pool = covers_pool(heads, provenance, features)
     images = read_provenance(features)
     settings = view_settings(features)
     own, groups, labels = None, None, None
@@ -86,7 +93,9 @@ def evaluate(
             {
                 **experiment(provenance, seed),
                 **place,
-                **_measured(heads, values, seed_index, own, groups),
+                **_measured(
+                    heads, values, seed_index, own, groups, of_pool=of_pool and view == "clean"
+                ),
             }
             for seed_index, seed in enumerate(heads.seeds)
         ]
@@ -105,9 +114,11 @@ def _measured(
     seed_index: int,
     labels: IntArray | None,
     groups: Groups | None,
+    *,
+    of_pool: bool = False,
 ) -> dict[str, float]:
     """Return the metrics of one seed; over groups of classes, which labels count, if given."""
-    logits = heads.logits(values, -1, seed_index)
+    logits = round_logits(heads, values, -1, seed_index, of_pool=of_pool)
     if groups is not None:
         logits = group_logits(logits, groups)
     return classification_metrics(softmax(logits, axis=-1), labels)

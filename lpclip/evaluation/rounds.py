@@ -9,7 +9,13 @@ import numpy as np
 from lpclip.columns.rounds import CONFUSION, PER_CLASS, ROUNDS
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import labels_if_any
-from lpclip.evaluation.common import checked_labels, experiment, views_of
+from lpclip.evaluation.common import (
+    checked_labels,
+    covers_pool,
+    experiment,
+    round_logits,
+    views_of,
+)
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.storage.reports import write_part
 from lpclip.types import IntArray, OutputFile
@@ -37,7 +43,8 @@ def evaluate_rounds(
         confusion: CSV, one row per seed and pair of true class and pseudo-label of the last round.
         test_samples: the test set's index; without it, accuracy on it is left empty.
     """
-    heads, provenance = read_probes(probes)
+    heads, provenance = read_probes(probes, pool_alone=True)
+    of_pool = covers_pool(heads, provenance, test)
     labels = None
     if test_samples is not None:
         labels = checked_labels(test_samples, test, heads).of_benchmark
@@ -49,7 +56,8 @@ def evaluate_rounds(
     for row in heads.rounds.to_dict("records"):
         round, seed_index = row["round"], heads.seeds.index(row["seed"])
         names = experiment(provenance, row["seed"])
-        predicted = heads.logits(values, round, seed_index).argmax(axis=-1)
+        logits = round_logits(heads, values, round, seed_index, of_pool=of_pool)
+        predicted = logits.argmax(axis=-1)
         learned = _learned(heads, truth, round, seed_index)
         rows.append(
             {
@@ -60,7 +68,7 @@ def evaluate_rounds(
                 "test_accuracy": _accuracy(predicted, labels),
             }
         )
-        if round == len(heads.weight) - 1:
+        if round == heads.n_rounds - 1:
             per_classes = _per_class(predicted, labels, heads.class_names)
             classes += [{**names, **row_of_class} for row_of_class in per_classes]
             counted = _confusion(learned, heads.class_names)

@@ -6,7 +6,7 @@ A module ``lpclip/methods/kinds/{kind}.py`` holds
   trains a method has these files among its inputs and no others, so the job graph shows which
   method saw a label;
 - ``SEEDED``, only where it is False: nothing is random, and one seed is enough;
-- ``PREDICTS = "pool"``, only where the method has no head and predicts its pool alone;
+- ``PREDICTS``, only where it is "pool": the method predicts the images of its pool and no others;
 - ``Settings``: a class of settings (``lpclip.utils.settings``);
 - ``fit(head, inputs, settings, seeds) -> Probes``.
 
@@ -48,6 +48,15 @@ def used_seeds(kind: str, seeds: Sequence[int]) -> list[int]:
     ([3], [3, 4])
     """
     return list(seeds if getattr(load_method(kind), "SEEDED", True) else seeds[:1])
+
+
+def predicts_pool_alone(kind: str) -> bool:
+    """Return whether methods of a kind predict only the images that they were given unlabelled.
+
+    >>> predicts_pool_alone("self_training")
+    False
+    """
+    return getattr(load_method(kind), "PREDICTS", "images") == "pool"
 
 
 def needs(kind: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lpclip.errors import LpclipError
 from lpclip.methods.registry import load_method
+from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import MODEL, write_probes
 from lpclip.storage.text import read_head
 from lpclip.types import OutputFile
@@ -76,5 +77,9 @@ def train_probe(
         "settings": repr(options),
         "torch": version("torch"),
     }
+    pool = adapt or clean
+    if fitted.pool_probabilities is not None and pool is not None:
+        images = read_provenance(pool, kind="features")
+        provenance |= {"pool_dataset": images["dataset"], "pool_index": images["index"]}
     write_probes(output, fitted, provenance)
-    log.info("trained %d rounds of %d seeds", len(fitted.weight) - 1, len(fitted.seeds))
+    log.info("trained %d rounds of %d seeds", fitted.n_rounds - 1, len(fitted.seeds))

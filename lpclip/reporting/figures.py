@@ -1,6 +1,6 @@
 """Figures of the report: accuracy and calibration against severity, and training's rounds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.style
@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lpclip.columns.robustness import ROBUSTNESS
 from lpclip.columns.rounds import ROUNDS
+from lpclip.columns.table import is_transductive
 from lpclip.corruption_names import STANDARD
 from lpclip.reporting.methods import Method, Methods
 from lpclip.reporting.plot_style import (
@@ -64,17 +65,21 @@ def severity_figure(robustness: pd.DataFrame, methods: Methods) -> Figure:
     evaluated on. The band is the standard deviation over seeds.
     """
     with matplotlib.style.context(_STYLE):
-        pairs, styles = methods.pairs(), styles_of(methods, _COLOURS, _BASELINE)
+        pairs, styles = (
+            _with_severities(robustness, methods),
+            styles_of(methods, _COLOURS, _BASELINE),
+        )
         figure, panels = _grid(len(pairs), 2)
         for row, (model, benchmark) in zip(panels, pairs, strict=True):
             results = rows_of(robustness, model, benchmark)
-            source = _source(results)
+            of_pair = methods.of(model, benchmark)
+            source = _source(results, of_pair)
             cells = standard_cells(results, source)
             shared = shared_corruptions(cells)
             cells = cells[cells["shift"].isin(shared)]
             points = pd.concat([clean_rows(results), cells])
             for axes, column in zip(row, ("accuracy", "ece"), strict=True):
-                for method in methods.of(model, benchmark):
+                for method in of_pair:
                     own = points[points["method"] == method.method]
                     line_over_seeds(axes, own, "severity", column, styles[method.method])
                 axes.set_title(_title(ROBUSTNESS[column].caption, model, benchmark, pairs))
@@ -178,11 +183,23 @@ def _severity_label(source: str, n_corruptions: int) -> str:
     return f"severity (mean of {n_corruptions} {source} corruptions)"
 
 
-def _source(results: pd.DataFrame) -> str:
+def _with_severities(robustness: pd.DataFrame, methods: Methods) -> list[tuple[str, str]]:
+    """Return models and benchmarks, transductive ones only where they have corruptions."""
+    pairs = methods.pairs()
+    found = [
+        pair
+        for pair in pairs
+        if not is_transductive(pair[1]) or (rows_of(robustness, *pair)["severity"] > 0).any()
+    ]
+    return found or pairs
+
+
+def _source(results: pd.DataFrame, methods: Sequence[Method]) -> str:
     """Prefer published corruptions to generated ones, and complete sets to incomplete ones."""
     present = set(results.loc[results["shift"].isin(STANDARD), "source"])
     found = [source for source in reversed(SOURCES) if source in present]
-    return next((source for source in found if is_complete(results, source)), [*found, ""][0])
+    complete = (source for source in found if is_complete(results, source, methods))
+    return next(complete, [*found, ""][0])
 
 
 def _note(text: str) -> Figure:

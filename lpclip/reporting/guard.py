@@ -22,7 +22,7 @@ def write_guard_table(probes: Iterable[Path], output: Path) -> None:
     """
     tables = [pd.DataFrame(columns=list(GUARD.names))]
     for path in probes:
-        found, provenance = read_probes(path)
+        found, provenance = read_probes(path, pool_alone=True)
         if found.guard is not None:
             names = {key: provenance[key] for key in METHOD_NAMES}
             tables.append(found.guard.assign(**names)[list(GUARD.names)])

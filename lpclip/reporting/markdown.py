@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lpclip.reporting import setting
 from lpclip.reporting.terminal import report_cells, rounded, shown
 
 # Figure of report.csv -> header; a README has no room for more.
@@ -31,7 +32,13 @@ def markdown(report_csv: Path) -> str:
         for (m, b), rows in report.groupby(["model", "benchmark"], sort=False)
     ]
     tables = [
-        _table(rows) if len(pairs) == 1 else f"**{benchmark}, model {model}**\n\n{_table(rows)}"
+        "\n\n".join(
+            [
+                *[f"**{benchmark}, model {model}**"] * (len(pairs) > 1),
+                *setting.in_words(benchmark, rows),
+                _table(rows),
+            ]
+        )
         for model, benchmark, rows in pairs
     ]
     return "\n\n".join(tables)

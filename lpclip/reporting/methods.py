@@ -1,6 +1,6 @@
 """The methods of a report, in the order in which it lists them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ class Method(NamedTuple):
     student_view: str
     strong_policy: str
     imagenet: bool
+    predicts: str  # "images", or "pool": only the unlabelled images that it was given
 
 
 class Methods:
@@ -32,13 +33,16 @@ class Methods:
         Raises:
             LpclipError: there is no row, or two rows for one method.
         """
-        self.all = [Method(**{name: row[name] for name in Method._fields}) for row in rows]
+        complete = ({"predicts": "images", **row} for row in rows)
+        self.all = [Method(**{name: row[name] for name in Method._fields}) for row in complete]
         if not self.all:
             raise LpclipError("There is no method to report on.")
         self._ranks = {
             field: {name: rank for rank, name in enumerate(self._names(field))}
-            for field in METHOD_NAMES
+            for field in METHOD_NAMES[:2]
         }
+        in_order = _merged([row.method for row in self.of(*pair)] for pair in self.pairs())
+        self._ranks["method"] = {name: rank for rank, name in enumerate(in_order)}
         keys = [method[:3] for method in self.all]
         if len(set(keys)) < len(keys):
             raise LpclipError("Two methods of one benchmark and model have the same name.")
@@ -62,6 +66,22 @@ class Methods:
         return list(dict.fromkeys(getattr(row, field) for row in self.all))
 
 
+def _merged(lists: Iterable[Sequence[str]]) -> list[str]:
+    """Return all names in one order that every list keeps: some benchmarks have fewer methods.
+
+    >>> _merged([["a", "b", "d"], ["a", "b", "c", "d"]])
+    ['a', 'b', 'c', 'd']
+    """
+    order: list[str] = []
+    for names in lists:
+        place = 0
+        for name in names:
+            if name not in order:
+                order.insert(place, name)
+            place = order.index(name) + 1
+    return order
+
+
 def methods_of(probes: Iterable[Path]) -> Methods:
     """Return the methods whose probes these are, in the order of the files."""
     same = (*METHOD_NAMES, "n_labels", "student_view", "strong_policy")
@@ -73,6 +93,7 @@ def methods_of(probes: Iterable[Path]) -> Methods:
                 **{key: found[key] for key in same},
                 "kind": found["method_kind"],
                 "imagenet": is_imagenet(found.texts("class_names")),
+                "predicts": found.get("predicts", "images"),
             }
         )
     return Methods(rows)

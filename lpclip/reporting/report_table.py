@@ -1,6 +1,6 @@
 """Condenses the experiments into report.csv: one row per model, benchmark and method."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,8 @@ def report_table(
             detected = of_method(figures, method).set_index("name").to_dict("index")
             row: dict[str, object] = dict.fromkeys(REPORT.names, float("nan"))
             row |= {name: getattr(method, name) for name in (*METHOD_NAMES, "n_labels")}
-            row |= {name: getattr(method, name) for name in ("student_view", "strong_policy")}
+            texts = ("predicts", "student_view", "strong_policy")
+            row |= {name: getattr(method, name) for name in texts}
             row |= {"n_seeds": own["n_seeds"].iloc[0], "recommended_score": score}
             row["frost_texture"] = texture if generated else ""
             clean = _one(own, "clean")
@@ -74,10 +75,10 @@ def shift_table(robustness: pd.DataFrame, methods: Methods) -> pd.DataFrame:
     """Return the rows of shifts.csv: means over severities and seeds, deviations over seeds.
 
     Means over corruptions take the 15 standard corruptions x 5 severities or nothing: there is no
-    such row where one is missing for any method of the benchmark. Generated and official
-    corruptions are never mixed. The baseline of vs_zero_shot is the benchmark's first method of
-    kind "zero_shot" with the same model, averaged over its seeds; that of vs_alexnet, for official
-    corruptions of ImageNet alone, the published errors of AlexNet.
+    such row where one is missing for any method of the benchmark that predicts them. Generated and
+    official corruptions are never mixed. The baseline of vs_zero_shot is the benchmark's first
+    method of kind "zero_shot" with the same model, averaged over its seeds; that of vs_alexnet, for
+    official corruptions of ImageNet alone, the published errors of AlexNet.
 
     Raises:
         LpclipError: a method has no result on clean images.
@@ -90,7 +91,7 @@ def shift_table(robustness: pd.DataFrame, methods: Methods) -> pd.DataFrame:
         baselines = {
             source: _zero_shot(results, of_pair, source)
             for source in SOURCES
-            if is_complete(results, source)
+            if is_complete(results, source, of_pair)
         }
         for method in of_pair:
             own = results[results["method"] == method.method]
@@ -107,6 +108,7 @@ def shift_table(robustness: pd.DataFrame, methods: Methods) -> pd.DataFrame:
             rows += [
                 {**names, **_of_corruptions(own, source, baseline, imagenet=method.imagenet)}
                 for source, baseline in baselines.items()
+                if method.predicts == "images"
             ]
     return pd.DataFrame(rows, columns=list(SHIFTS.names))
 
@@ -190,8 +192,13 @@ def clean_rows(robustness: pd.DataFrame) -> pd.DataFrame:
     return robustness[(robustness["family"] == "clean") & (robustness["subset"] == "")]
 
 
-def is_complete(robustness: pd.DataFrame, source: str) -> bool:
-    """Return whether every experiment of a benchmark has 15 corruptions x 5 severities."""
+def is_complete(robustness: pd.DataFrame, source: str, methods: Iterable[Method]) -> bool:
+    """Return whether every experiment of a benchmark has 15 corruptions x 5 severities.
+
+    A method that predicts only the images of its pool has none and needs none.
+    """
+    predicting = [method.method for method in methods if method.predicts == "images"]
+    robustness = robustness[robustness["method"].isin(predicting)]
     experiments = robustness[["method", "seed"]].drop_duplicates()
     cells = standard_cells(robustness, source)
     complete = cells.groupby(["method", "seed"], sort=False).size() == _CELLS

@@ -80,7 +80,7 @@ def write_reports(
         methods: one mapping per model x benchmark x method, in the order in which reports list
             them: model, benchmark, method, kind ("zero_shot" for the baseline), n_labels,
             student_view and strong_policy ("" where the method has none), imagenet (whether the
-            benchmark's classes are ImageNet's).
+            benchmark's classes are ImageNet's), predicts ("images", or "pool" alone).
         output: folder of the reports, made where it is missing.
         parts: CSV files of every table of `EVALUATED`, by its name.
 

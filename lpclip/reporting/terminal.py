@@ -11,7 +11,7 @@ import pandas as pd
 from lpclip.columns.report import REPORT, SHIFTS
 from lpclip.columns.table import FRACTION, METHOD_NAMES
 from lpclip.errors import LpclipError
-from lpclip.reporting import detection, skipped
+from lpclip.reporting import detection, setting, skipped
 from lpclip.reporting.by_method import with_shifts
 from lpclip.reporting.guard import in_words
 from lpclip.reporting.read import read_report
@@ -160,7 +160,8 @@ def _block(model: str, benchmark: str, rows: pd.DataFrame) -> str:
         table = _table(rows, separator)
         if max(len(line) for line in table.splitlines()) <= WIDTH:
             break
-    return f"{title}\n\n{table}"
+    notes = [textwrap.fill(text, WIDTH) for text in setting.in_words(benchmark, rows)]
+    return "\n".join([title, *notes, "", table])
 
 
 def _table(rows: pd.DataFrame, separator: str) -> str:

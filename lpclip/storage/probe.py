@@ -82,7 +82,7 @@ def load_probe(
             mean of its members' probabilities is not that of any linear head.
     """
     path = Path(path)
-    probes, provenance = read_probes(path)
+    probes, provenance = read_probes(path, pool_alone=True)
     round, seed_index = place(path, probes, round=round, seed=seed)
     weight, bias = probes.weight[round, seed_index], probes.bias[round, seed_index]
     if probes.member_weight is not None and round == len(probes.weight) - 1:

@@ -3,6 +3,9 @@
 logits = scale * features @ weight.T + bias. Zero-shot CLIP is the probe whose weights are the
 text features. The last round of an ensemble has members, probes whose probabilities are averaged.
 No linear head gives that average; ``weight`` and ``bias`` then hold the mean of the members.
+
+A method may predict the images of its pool otherwise than a head would. Where it predicts nothing
+else, the file has no head of its last round.
 """
 
 import json
@@ -57,11 +60,10 @@ class Probes:
         member_weight: ``[S, M, C, D]`` float32, members of the last round; None unless it is an
             ensemble.
         member_bias: ``[S, M, C]`` float32.
-        pool_probabilities: ``[S, N, C]``, what the method predicts for the images of its pool.
-            Alone (``weight`` and ``bias`` hold round 0, ``rounds`` has rows of rounds 0 and 1), it
-            is all that the method predicts. With a head as round 1, the head predicts other images,
-            and these are the method's own predictions where the pool is evaluated. None for a
-            method whose head predicts every image alike.
+        pool_probabilities: ``[S, N, C]``, what the last round predicts for the images of its pool,
+            rows sum to 1, float16 in the file; None where a head predicts them like any other
+            image. Where ``weight`` and ``bias`` hold round 0 alone, the method predicts nothing
+            else.
     """
 
     weight: FloatArray
@@ -81,8 +83,24 @@ class Probes:
     member_bias: FloatArray | None = None
     pool_probabilities: FloatArray | None = None
 
+    @property
+    def predicts_pool_alone(self) -> bool:
+        """Return whether the method predicts no image but those of its pool."""
+        return self.pool_probabilities is not None and len(self.weight) == 1
+
+    @property
+    def n_rounds(self) -> int:
+        """Return the number of rounds, round 0 and one without a head included."""
+        return len(self.weight) + self.predicts_pool_alone
+
     def last(self) -> tuple[FloatArray, FloatArray]:
-        """Return weight ``[S, M, C, D]`` and bias ``[S, M, C]`` of the last round."""
+        """Return weight ``[S, M, C, D]`` and bias ``[S, M, C]`` of the last round.
+
+        Raises:
+            LpclipError: it has no head.
+        """
+        if self.predicts_pool_alone:
+            raise _without_head("The method")
         if self.member_weight is None or self.member_bias is None:
             return self.weight[-1][:, None], self.bias[-1][:, None]
         return self.member_weight, self.member_bias
@@ -92,12 +110,39 @@ class Probes:
 
         Their softmax are the probabilities; for an ensemble, they are the logarithm of the mean of
         the members' probabilities. Round -1 is the last.
+
+        Raises:
+            LpclipError: the round has no head.
         """
+        if round == -1:
+            round = self.n_rounds - 1
+        if round >= len(self.weight):
+            raise _without_head("The method")
         weight, bias = self.weight[round, seed_index][None], self.bias[round, seed_index][None]
-        if round in (-1, len(self.weight) - 1):
+        if round == self.n_rounds - 1:
             weight, bias = (values[seed_index] for values in self.last())
         logits = [self.scale * (features @ w.T) + b for w, b in zip(weight, bias, strict=True)]
         return logits[0] if len(logits) == 1 else mean_of_members(np.stack(logits))
+
+    def pool_logits(self, seed_index: int) -> FloatArray:
+        """Return ``[N, C]`` whose softmax is what the last round predicts for its pool.
+
+        A probability that float16 rounds to 0 counts as the largest of these.
+        """
+        assert self.pool_probabilities is not None
+        logits: FloatArray = np.log(np.maximum(self.pool_probabilities[seed_index], _ROUNDED_TO_0))
+        return logits
+
+
+# Half of the smallest positive float16.
+_ROUNDED_TO_0 = np.float32(2.0**-25)
+
+
+def _without_head(what: str) -> LpclipError:
+    return LpclipError(
+        f"{what} predicts only the images of its pool and has no head for others. Use its rows in "
+        "the reports and in predictions.h5, or another method."
+    )
 
 
 def mean_of_members(logits: FloatArray) -> FloatArray:
@@ -121,7 +166,11 @@ def between(zero_shot: FloatArray, adapted: FloatArray, strength: float) -> Floa
 
 
 def write_probes(path: Path, probes: Probes, provenance: Provenance) -> None:
-    """Write the probes of a method."""
+    """Write the probes of a method.
+
+    Where there are ``pool_probabilities``, the provenance has ``pool_dataset`` and ``pool_index``,
+    the name and the fingerprint of the index of the pool's images.
+    """
     with create(path, kind=KIND, provenance=provenance) as file:
         file.attrs["class_names"] = json.dumps(list(probes.class_names))
         file.attrs["seeds"] = json.dumps(list(probes.seeds))
@@ -130,6 +179,9 @@ def write_probes(path: Path, probes: Probes, provenance: Provenance) -> None:
         for name in ("weight", "bias", "member_weight", "member_bias"):
             if (values := getattr(probes, name)) is not None:
                 file[name] = values.astype(np.float32)
+        file.attrs["predicts"] = "pool" if probes.predicts_pool_alone else "images"
+        if probes.pool_probabilities is not None:
+            file["pool_probabilities"] = probes.pool_probabilities.astype(np.float16)
         write_table(file, TABLE, probes.rounds)
         if probes.pseudo_labels is not None and probes.selected is not None:
             file["pseudo_labels"] = probes.pseudo_labels.astype(np.int32)
@@ -170,14 +222,22 @@ _AXES = {
     "labels_seen": "SN",
     "member_weight": "SMCD",
     "member_bias": "SMC",
+    "pool_probabilities": "SNC",
 }
+_OPTIONAL = _AXES.keys() - {"weight", "bias"}
+_SUM_TOLERANCE = 0.01  # of many small float16 probabilities
 
 
-def read_probes(path: Path) -> tuple[Probes, Attributes]:
+def read_probes(path: Path, *, pool_alone: bool = False) -> tuple[Probes, Attributes]:
     """Read the probes and provenance of a file.
 
+    Args:
+        path: a ``probes.h5``.
+        pool_alone: allow those of a method that predicts only the images of its pool.
+
     Raises:
-        LpclipError: as ``open_file``, or its arrays do not fit together.
+        LpclipError: as ``open_file``, or its arrays do not fit together, or the last round has no
+            head.
     """
     with open_file(path, kind=KIND) as file:
         provenance = provenance_of(file)
@@ -185,8 +245,10 @@ def read_probes(path: Path) -> tuple[Probes, Attributes]:
         if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
             raise damaged(path, "its seeds are not a list")
         check_shapes(file, _AXES, {"C": len(names), "S": len(seeds)})
-        needed = [name for name in _AXES if name in ("weight", "bias") or name in file]
+        needed = [name for name in _AXES if name not in _OPTIONAL or name in file]
         arrays: dict[str, Any] = {name: checksums.read(file[name]) for name in needed}
+        if "pool_probabilities" in arrays:
+            arrays["pool_probabilities"] = _normalised(path, arrays["pool_probabilities"])
         probes = Probes(
             scale=provenance.number("scale"),
             class_names=names,
@@ -198,18 +260,32 @@ def read_probes(path: Path) -> tuple[Probes, Attributes]:
             student_view=str(provenance["student_view"]),
             **arrays,
         )
+    if probes.predicts_pool_alone and not pool_alone:
+        raise _without_head(f"The method of {path}")
     return probes, provenance
+
+
+def _normalised(path: Path, stored: FloatArray) -> FloatArray:
+    """Return stored probabilities as float32 whose rows sum to 1."""
+    values: FloatArray = stored.astype(np.float32)
+    sums = values.sum(axis=-1, keepdims=True)
+    if not (np.abs(sums - 1) <= _SUM_TOLERANCE).all():
+        raise damaged(path, "its pool_probabilities do not sum to 1")
+    values /= sums  # in place: of many images and classes these are gigabytes
+    return values
 
 
 def place(path: Path, probes: Probes, *, round: int, seed: int | None) -> tuple[int, int]:
     """Return the round, counted from 0, and the seed_index of a seed (the first if None).
 
     Raises:
-        LpclipError: no such round or seed.
+        LpclipError: no such round or seed, or the round has no head.
     """
     if seed is not None and seed not in probes.seeds:
         raise LpclipError(f"{path} has no seed {seed}. Seeds: {', '.join(map(str, probes.seeds))}.")
-    n_rounds = len(probes.weight)
+    n_rounds = probes.n_rounds
     if not -n_rounds <= round < n_rounds:
         raise LpclipError(f"{path} has no round {round}. Rounds: 0 to {n_rounds - 1}.")
+    if round % n_rounds >= len(probes.weight):
+        raise _without_head(f"The method of {path}")
     return round % n_rounds, 0 if seed is None else probes.seeds.index(seed)

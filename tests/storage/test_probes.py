@@ -1,5 +1,8 @@
 """Probes: the file, and loading one probe from it."""
 
+from dataclasses import replace
+
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -115,3 +118,63 @@ def test_the_package_offers_it_by_name():
     assert lpclip.load_probe is load_probe
     with pytest.raises(AttributeError, match="no attribute 'load_prob'"):
         _ = lpclip.load_prob
+
+
+def pool_probabilities(n=N):
+    return np.random.default_rng(4).dirichlet(np.ones(C), size=(S, n))
+
+
+def test_predictions_for_the_pool_come_back_as_float16_whose_rows_sum_to_1(tmp_path):
+    written = sample_probes(pool_probabilities=pool_probabilities())
+    write_probes(tmp_path / "p.h5", written, {"model": "tiny"})
+    found, provenance = read_probes(tmp_path / "p.h5")
+    np.testing.assert_allclose(found.pool_probabilities, written.pool_probabilities, rtol=2e-3)
+    assert found.pool_probabilities.dtype == np.float32
+    np.testing.assert_allclose(found.pool_probabilities.sum(axis=-1), 1, atol=1e-6)
+    with h5py.File(tmp_path / "p.h5") as file:
+        assert file["pool_probabilities"].dtype == np.float16
+    # A method that predicts other images, too, is used like any other.
+    assert (found.predicts_pool_alone, found.n_rounds, provenance["predicts"]) == (
+        False,
+        R,
+        "images",
+    )
+    np.testing.assert_array_equal(found.last()[0][:, 0], written.weight[-1])
+
+
+def test_a_last_round_without_a_head_is_read_only_where_that_is_expected(tmp_path):
+    path, whole = tmp_path / "p.h5", sample_probes(pool_probabilities=pool_probabilities())
+    alone = replace(whole, weight=whole.weight[:1], bias=whole.bias[:1])
+    write_probes(path, alone, {"model": "tiny"})
+    with pytest.raises(LpclipError, match=r"p\.h5 predicts only the images of its pool"):
+        read_probes(path)
+    found, provenance = read_probes(path, pool_alone=True)
+    assert (found.predicts_pool_alone, found.n_rounds, provenance["predicts"]) == (True, 2, "pool")
+    features = np.eye(3, D, dtype=np.float32)
+    expected = 12.5 * features @ whole.weight[0, 1].T + whole.bias[0, 1]
+    np.testing.assert_allclose(found.logits(features, 0, 1), expected, rtol=1e-5)
+    for use in (
+        found.last,
+        lambda: found.logits(features, -1, 0),
+        lambda: load_probe(path, seed=3),
+    ):
+        with pytest.raises(LpclipError, match="predicts only the images of its pool"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (pool_probabilities() * 1.1, "do not sum to 1"),
+        (np.zeros((S, N, C)), "do not sum to 1"),
+        (np.full((S, N, C), np.nan), "do not sum to 1"),
+        (pool_probabilities(N + 1), "'pool_probabilities' has shape"),
+        (pool_probabilities()[:1], "'pool_probabilities' has shape"),
+    ],
+)
+def test_predictions_that_are_none_or_do_not_fit_are_refused(tmp_path, values, sentence):
+    seen = np.zeros((S, N), bool)
+    probes = sample_probes(pool_probabilities=values, labels_seen=seen)
+    write_probes(tmp_path / "p.h5", probes, {"model": "tiny"})
+    with pytest.raises(LpclipError, match=sentence):
+        read_probes(tmp_path / "p.h5")

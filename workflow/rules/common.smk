@@ -56,9 +56,10 @@ def reads(find, *more):
     return lambda wildcards: find(CONFIG, dict(wildcards.items()), *more)
 
 
-def of_experiments(name):
+def of_experiments(name, **which):
     """The file of this name of every model, benchmark and method."""
-    return files.experiments(CONFIG, f"results/{{model}}/{{benchmark}}/{{method}}/{name}")
+    pattern = f"results/{{model}}/{{benchmark}}/{{method}}/{name}"
+    return files.experiments(CONFIG, pattern, **which)
 
 
 def options(names):

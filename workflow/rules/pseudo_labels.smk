@@ -1,6 +1,6 @@
 rule pseudo_labels:
     input:
-        text="cache/{model}/text/{benchmark}.h5",
+        text=reads(files.text_of),
         features=reads(files.adapt_features),
         checked=made_from("pseudo_labels"),
     output:

@@ -8,7 +8,7 @@ rule report:
         comparisons=of_experiments("comparisons.csv"),
         reliability=of_experiments("reliability.csv"),
         ood_curves=files.parts(CONFIG, "ood_curves"),
-        ood_held_out=of_experiments("ood_held_out.csv"),
+        ood_held_out=of_experiments("ood_held_out.csv", transductive=False),
         confusion=of_experiments("confusion.csv"),
         skipped=files.skipping_indices(CONFIG),
         checked=made_from("report"),

@@ -1,7 +1,7 @@
 rule train_probe:
     input:
         unpack(reads(files.method_inputs)),
-        text="cache/{model}/text/{benchmark}.h5",
+        text=reads(files.text_of),
         checked=made_from("train_probe"),
     output:
         "results/{model}/{benchmark}/{method}/probes.h5",

@@ -20,7 +20,7 @@ from lpclip.corruption_names import FAMILIES
 from lpclip.data.base import UNLABELLED
 from lpclip.data.official import paths_of_views
 from lpclip.data.registry import open_source
-from lpclip.evaluation.common import checked_labels, views_of
+from lpclip.evaluation.common import checked_labels, covers_pool, round_logits, views_of
 from lpclip.features.images import LARGEST_CIFAR_PIXELS
 from lpclip.storage.attributes import Attributes
 from lpclip.storage.features import read_rows, view_settings
@@ -102,13 +102,15 @@ def pictures(
 
 def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]:
     """Return what the first seed of a method fixed and broke; nothing for zero-shot itself."""
-    heads, provenance = read_probes(path)
+    heads, provenance = read_probes(path, pool_alone=True)
     if provenance["method_kind"] == "zero_shot":
         return
     truth = checked_labels(samples, clean, heads).of_benchmark
     index = read_samples(samples, labels=False)
     _, _, values = next(views_of(clean, provenance))
-    before, after = (softmax(heads.logits(values, number, 0), axis=-1) for number in (0, -1))
+    of_pool = covers_pool(heads, provenance, clean)
+    after = softmax(round_logits(heads, values, -1, 0, of_pool=of_pool), axis=-1)
+    before = softmax(heads.logits(values, 0, 0), axis=-1)
     rows = np.flatnonzero(truth != UNLABELLED)
     was, now = (p.argmax(axis=-1) == truth for p in (before, after))
     gain = np.zeros(len(truth))

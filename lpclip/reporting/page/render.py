@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from lpclip.reporting import setting
 from lpclip.reporting.methods import Methods
 from lpclip.reporting.page import calibration, detection, gallery, robustness, summary, training
 from lpclip.reporting.page.assets import TEMPLATES, style
@@ -79,6 +80,7 @@ def _block(
         "title": f"{benchmark}, model {model}",
         "legend": keys,
         "swatches": {key.name: key.swatch for key in keys},
+        "setting": setting.in_words(benchmark, tables["report"]),
         "guard": guard,
         "summary": summary.section(tables, own),
         "robustness": robustness.section(tables, own, looks),
