@@ -17,13 +17,14 @@ from pathlib import Path
 import cases
 import numpy as np
 import pandas as pd
-from adaptation import read_features
 from cases import Case, Images
 from parallel import in_parallel
 
 from lpclip.methods.kinds.self_training import Settings
 from lpclip.methods.training.self_training import self_train
 from lpclip.metrics.audit import Labelled, interval_of_gain
+from lpclip.storage.features import normalise
+from lpclip.storage.text import ZeroShotHead
 from lpclip.types import IntArray
 
 RESULTS = Path(__file__).parent / "results/audit.csv"
@@ -53,6 +54,18 @@ def heads(features: Path | None) -> Iterator[tuple[str, Case, Images]]:
             replace(case, adapt=case.adapt.take(five)),
             case.test,
         )
+
+
+def read_features(path: Path) -> Case:
+    """Read arrays adapt, adapt_labels, test, test_labels, text, classes."""
+    with np.load(path, allow_pickle=False) as arrays:
+        text = normalise(arrays["text"].astype(np.float32))
+        head = ZeroShotHead(text, 0.0, 100.0, tuple(map(str, arrays["classes"])), {})
+        adapt, test = (
+            cases.without_views(arrays[name], arrays[f"{name}_labels"])
+            for name in ("adapt", "test")
+        )
+    return Case(path.stem, head, adapt, test)
 
 
 def counts_of(task: tuple[str, Case, Images]) -> Counts:

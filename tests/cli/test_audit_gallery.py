@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import subprocess
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 
 import pytest
@@ -98,6 +100,13 @@ def test_the_page_needs_no_network_and_names_of_classes_are_no_markup(page):
     assert "default-src 'none'" in page
     assert "prefers-color-scheme: dark" in page
     assert 'name="viewport"' in page
+
+
+def test_no_script_but_that_of_the_page_may_run(page):
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    given = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{given}';" in page
+    assert not [name for _, one in Elements(page).found for name in one if name.startswith("on")]
 
 
 def test_every_field_has_a_name_and_can_be_reached_by_the_keyboard(page):
