@@ -96,6 +96,11 @@ def _csv(path: Path, rows: int) -> list[str]:
         texts = {name: str for name in columns if name.startswith(_PREDICTED_TEXT)}
         table = read_cells(path, dtype=texts)
         return [*_title(path, "predictions", _PREDICTIONS), *_table(table, rows)]
+    if {"zero_shot", "head", "label", "audit"} <= set(columns):
+        return [
+            *_title(path, "audit", "images to label, of lpclip audit"),
+            *_table(read_cells(path), rows),
+        ]
     table = read_report(path)
     kind = table_of(columns)
     title = _title(path, kind.name if kind else "report", kind.row if kind else "")

@@ -93,7 +93,7 @@ def predict(
             check_untrusted(path)
     heads, provenance = read_probes(probes, pool_alone=True)
     round, seed_index = place(probes, heads, round=round, seed=seed)
-    known = None if adapt is None else _clean_features(adapt, provenance)
+    known = None if adapt is None else clean_features(adapt, provenance)
     scorer = _Scorer(heads, round, seed_index, _positive(top_k, "--top-k"), keep=known is not None)
     found = [_images(path) for path in inputs]
     if not any(found):
@@ -109,7 +109,7 @@ def predict(
     for is_cache, group in groupby(parts, key=lambda part: isinstance(part, Path)):
         if is_cache:
             for path in (part for part in group if isinstance(part, Path)):
-                features, rows = _clean_features(path, provenance), read_rows(path)
+                features, rows = clean_features(path, provenance), read_rows(path)
                 tables.append(scorer.rows(list(rows["id"]), list(rows["path"]), features))
         else:
             assert model is not None
@@ -208,7 +208,7 @@ def _images(path: Path) -> Sequence[Sample | Path]:
     return [Sample(path.name, str(path), UNLABELLED)]
 
 
-def _clean_features(path: Path, provenance: Mapping[str, Any]) -> FloatArray:
+def clean_features(path: Path, provenance: Mapping[str, Any]) -> FloatArray:
     """Read unit-length features of the probe's model."""
     # The hash identifies the model, except for features without known weights.
     keys = ("weights", "model") if provenance.get("weights") == PRECOMPUTED else ("weights",)

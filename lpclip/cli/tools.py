@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lpclip.cli import audit_options
 from lpclip.utils.printing import show, show_data
 
 
@@ -225,6 +226,12 @@ Writes head.safetensors, head.pt (torch) or head.onnx, all with the same logits;
 class names and where the head comes from; and README.md with a program that attaches the head to
 its encoder in open_clip. ONNX needs: pip install 'lpclip[onnx]'
 """,
+    ),
+    "audit": Tool(
+        audit_options.SUMMARY,
+        audit_options.add_options,
+        audit_options.run,
+        audit_options.EXPLANATION,
     ),
     "inspect": Tool(
         "show what a file is, where it comes from, and its first rows",

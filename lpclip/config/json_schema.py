@@ -85,8 +85,9 @@ def _of(annotation: Any) -> Schema:
     if cls is Method:
         return _of_kinds(kinds_of_method(), _method, "Kind of method.")
     if dataclasses.is_dataclass(cls) and isinstance(cls, type):
-        one_of_two = {"minProperties": 1, "maxProperties": 1} if cls is Stratified else {}
-        return {**_object(written_settings(cls), cls), **one_of_two}
+        one_of_two = [{"required": [name]} for name in ("per_class", "share")]
+        more = {"oneOf": one_of_two} if cls is Stratified else {}
+        return {**_object(written_settings(cls), cls), **more}
     if origin is Literal:
         return {"enum": list(inside)}
     if origin in (list, tuple, Sequence):

@@ -18,19 +18,26 @@ from lpclip.utils.settings import Count, settings_class
 
 @settings_class
 class Stratified:
-    """How many images of every class to take: one of the two settings."""
+    """How many images of every class to take: per_class or share; or, with rest, which to leave."""
 
     per_class: Count | None = None
     """Number of images of every class; all if there are fewer."""
     share: Annotated[float, Gt(0), Le(1)] | None = None
     """Fraction of every class, rounded, but at least one image."""
+    rest: bool = False
+    """Take the images that the same setting without rest leaves out, so that one source gives an
+    adapt set and a test set."""
 
     def __post_init__(self) -> None:
         if (self.per_class is None) == (self.share is None):
             raise LpclipError("stratified needs either per_class or share.")
 
-    def count(self, n: int) -> int:
-        """Return how many of n images of a class to keep."""
+    def chosen(self, n: int) -> slice:
+        """Return which of the n images of a class, in random order, to keep."""
+        first = self._count(n)
+        return slice(first, n) if self.rest else slice(first)
+
+    def _count(self, n: int) -> int:
         if self.share is None:
             assert self.per_class is not None
             return min(self.per_class, n)
@@ -55,6 +62,6 @@ def choose(
         of_class: defaultdict[int, list[int]] = defaultdict(list)
         for row in rows:
             of_class[samples[row].label].append(row)
-        kept = {row for own in of_class.values() for row in own[: stratified.count(len(own))]}
+        kept = {row for own in of_class.values() for row in own[stratified.chosen(len(own))]}
         rows = [row for row in rows if row in kept]
     return [samples[row] for row in sorted(rows[:limit])]

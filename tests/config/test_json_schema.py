@@ -87,6 +87,7 @@ TEXT = {"path": "a.npz"}
         (("datasets", "photos", "limit"), 1, 0),
         (("datasets", "photos", "stratified"), {"share": 1}, {"share": 1, "per_class": 2}),
         (("datasets", "photos", "stratified"), {"per_class": 1}, {}),
+        (("datasets", "photos", "stratified"), {"share": 1, "rest": True}, {"rest": True}),
         (("datasets", "photos", "on_bad_image"), "skip", "ignore"),
         (("datasets", "photos", "class_map"), {"a": "b"}, {"a": ""}),
         (("datasets", "photos", "source"), {"kind": "digits", "split": "test"}, {"split": "test"}),

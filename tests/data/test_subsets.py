@@ -83,3 +83,14 @@ def test_other_images_do_not_change_whether_one_stays():
 def test_impossible_sizes_are_refused(settings, sentence):
     with pytest.raises(LpclipError, match=sentence):
         chosen(**settings)
+
+
+@pytest.mark.parametrize(
+    "how", [{"share": 0.5}, {"share": 0.3}, {"per_class": 2}, {"per_class": 99}]
+)
+def test_the_rest_is_what_is_left_out_of_every_class(how):
+    first, rest = (chosen(seed=4, **how, rest=one) for one in (False, True))
+    assert not set(first) & set(rest)
+    assert sorted([*first, *rest]) == sorted(SAMPLES)
+    assert rest == [sample for sample in SAMPLES if sample in set(rest)]
+    assert rest != chosen(seed=5, **how, rest=True) or not rest

@@ -75,13 +75,13 @@ def pictures(
                 for image in (*change["fixed"], *change["broken"]):
                     place = image.pop("path")
                     if place not in seen:
-                        seen[place] = _picture(opened.read(place))
+                        seen[place] = picture(opened.read(place))
                     image["image"] = seen[place]
                 changes.append(change)
     text = json.dumps(
         {
             **names,
-            "clean": _picture(_to_image(clean)),
+            "clean": picture(_to_image(clean)),
             "examples": [
                 example
                 for path in features[1:]
@@ -156,7 +156,7 @@ def _examples(clean: Tensor, identifier: str, provenance: Attributes) -> Iterato
                 parameters=parameters,
                 frost_images=Path(frost) if frost else None,
             )[0]
-            images[str(severity)] = _picture(_to_image(changed))
+            images[str(severity)] = picture(_to_image(changed))
         yield {"name": name, "images": images}
 
 
@@ -175,7 +175,7 @@ def _official_examples(path: Path, source: Mapping[str, Any] | None) -> Iterator
         yield {
             "name": name,
             "images": {
-                str(severity): _picture(_to_image(image))
+                str(severity): picture(_to_image(image))
                 for severity, image in zip(options["severities"], images, strict=True)
             },
         }
@@ -209,11 +209,11 @@ def _to_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(levels.numpy())
 
 
-def _picture(image: Image.Image) -> str:
-    """Return the image, no larger than needed, as a ``data:`` text."""
+def picture(image: Image.Image, *, side: int = _SIDE) -> str:
+    """Return the image, of at most ``side`` pixels, as a ``data:`` text."""
     image = image.convert("RGB")
     small = max(image.size) <= _SMALL
-    image.thumbnail((_SIDE, _SIDE))
+    image.thumbnail((side, side))
     buffer = io.BytesIO()
     if small:
         image.save(buffer, format="PNG", optimize=True)

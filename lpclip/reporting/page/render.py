@@ -90,6 +90,11 @@ def _block(
         "confusion": training.confusion(tables, own),
         "per_class": training.per_class(tables, own, looks),
         "gallery": gallery.section(pictures),
+        "audited": [
+            (one.method, f"results/{model}/{benchmark}/{one.method}/probes.h5")
+            for one in own
+            if one.kind == "guarded"
+        ],
     }
     there = {
         "summary": True,

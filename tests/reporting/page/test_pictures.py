@@ -189,9 +189,9 @@ def test_a_page_takes_no_other_image_than_one_within_the_file(made, tmp_path, im
 
 
 def test_a_large_image_becomes_a_small_jpeg():
-    from lpclip.reporting.page.pictures import _picture
+    from lpclip.reporting.page.pictures import picture
 
     random = np.random.default_rng(0).integers(255, size=(300, 500, 3)).astype(np.uint8)
-    kind, _, data = _picture(Image.fromarray(random)).partition(";base64,")
+    kind, _, data = picture(Image.fromarray(random)).partition(";base64,")
     assert kind == "data:image/jpeg"
     assert max(Image.open(io.BytesIO(base64.b64decode(data))).size) == 96

@@ -322,3 +322,12 @@ def test_a_benchmark_without_labels_has_a_page(evaluation, tmp_path):
     assert "near OOD AUROC" in text
     assert "Robustness" not in text
     assert "nan" not in text.lower().replace("nano", "")
+
+
+def test_a_guarded_method_comes_with_the_command_that_checks_it(plain, evaluation, tmp_path):
+    command = (
+        "lpclip audit --probe results/tiny/digits/lp_clip/probes.h5 --features cache/tiny/images/"
+    )
+    assert "lpclip audit" not in plain[0]
+    evaluation.methods[1]["kind"] = "guarded"
+    assert command in text_of(page_of(evaluation, tmp_path))
