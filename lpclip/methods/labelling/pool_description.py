@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from lpclip.methods.labelling.ood_share import ood_share
+from lpclip.methods.labelling.class_support import balance, count, expected_images, presence_of
+from lpclip.methods.labelling.ood_share import ood_scores, ood_share
 from lpclip.methods.labelling.structure import LARGEST, calibrated_temperature
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray, IntArray
@@ -17,6 +18,13 @@ from lpclip.types import FloatArray, IntArray
 # Neighbours over which scores are averaged.
 _SMOOTHED = 8
 _BLOCK = 2048
+# Images on which predictions are calibrated.
+_CALIBRATED = 5000
+# Images of one class that count as independent of each other.
+_INDEPENDENT = 3
+# Logarithmic half-widths of the 90 % interval of a class's images, at an agreement of 1 and per
+# lack of it; from the development sets.
+_LOWER, _UPPER = (0.2, 2.0), (0.35, 1.2)
 
 
 @dataclass(frozen=True)
@@ -71,37 +79,52 @@ def describe_pool(views: FloatArray, head: ZeroShotHead) -> PoolDescription:
     if reason:
         return _unknown(n, n_classes, reason)
     predicted = cosines.argmax(axis=1)
-    frequencies = np.bincount(predicted, minlength=n_classes) / n
-    classes = _effective(frequencies)
+    classes = _effective(np.bincount(predicted, minlength=n_classes) / n)
     nearest = _nearest(mean, min(_SMOOTHED, n - 1))
+    # Fewer neighbours than a class has other images: with 4 of a class, 5 cannot agree.
     k = int(np.clip(round(n / classes / 4), 1, 5))
     agreement = float(np.mean(predicted[nearest[:, :k]] == predicted[:, None]))
     agreement = float(np.clip(agreement, 1.5 / n_classes, 0.99))
-    spread = float(cosines.std())
-    temperature = calibrated_temperature(cosines[None] / spread, agreement)
-    probabilities = softmax(cosines / (spread * temperature), axis=1)
-    scores = _scores(mean, cosines, probabilities, nearest)
-    outside = ood_share(scores, min(n, 5 * classes))
-    weighted = probabilities
-    weighted *= outside.in_distribution[:, None]
-    expected = weighted.sum(axis=0)
-    presence = 1 - np.exp(-np.einsum("nc,nc->c", weighted, weighted))
-    deviation = 1.645 * np.sqrt(expected)
+    probabilities = _calibrated(cosines, agreement)
+    outside = ood_share(
+        ood_scores(mean, cosines, probabilities, nearest), min(n / 2, _INDEPENDENT * classes)
+    )
+    counts = count(probabilities, outside.in_distribution, predicted, nearest[:, :k])
+    presence = presence_of(counts, agreement)
+    expected = expected_images(counts, presence)
+    errors = 1 - agreement
+    low = (expected + 1) * np.exp(-_LOWER[0] - _LOWER[1] * errors) - 1
+    high = (expected + 1) * np.exp(_UPPER[0] + _UPPER[1] * errors) - 1
     supported = int((presence >= 0.5).sum())
     return PoolDescription(
         presence=presence.astype(np.float32),
         expected_images=expected.astype(np.float32),
-        expected_low=np.maximum(expected - deviation, 0).astype(np.float32),
-        expected_high=(expected + deviation + 1).astype(np.float32),
+        expected_low=np.where(presence < 0.95, 0, np.maximum(low, 0)).astype(np.float32),
+        expected_high=np.minimum(high, n).astype(np.float32),
         in_distribution=outside.in_distribution,
         ood_share=outside.share,
         ood_low=outside.low,
         ood_high=outside.high,
-        images_per_class=n * (1 - outside.share) / supported if supported else 0.0,
-        balance=float(np.abs(expected / expected.sum() - 1 / n_classes).sum() / 2),
+        images_per_class=float(expected.sum()) / max(supported, 1),
+        balance=balance(counts, presence, agreement, n),
         separable=True,
         reason="",
     )
+
+
+def _calibrated(cosines: FloatArray, accuracy: float) -> FloatArray:
+    """Return predictions whose mean confidence is the accuracy, ``[N, C]``."""
+    rows = np.arange(len(cosines))
+    if len(rows) > _CALIBRATED:
+        rows = np.random.default_rng(0).permutation(rows)[:_CALIBRATED]
+    some = cosines[rows]
+    spread = float(some.std())
+    temperature = calibrated_temperature(some[None] / spread, accuracy) * spread
+    probabilities = np.empty_like(cosines)
+    for start in range(0, len(cosines), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        probabilities[block] = softmax(cosines[block] / temperature, axis=1)
+    return probabilities
 
 
 def _inseparable(cosines: FloatArray) -> str:
@@ -144,44 +167,6 @@ def _effective(frequencies: FloatArray) -> float:
     """Return the exponential of the entropy: the number of equally frequent classes."""
     used = frequencies[frequencies > 0]
     return float(np.exp(-(used * np.log(used)).sum()))
-
-
-def _scores(
-    mean: FloatArray, cosines: FloatArray, probabilities: FloatArray, nearest: IntArray
-) -> FloatArray:
-    """Return one score per image that is higher for images of the classes, ``[N]``.
-
-    The largest cosine to a text, averaged over neighbours; the same after each class's mean is
-    taken away; and the largest cosine to the mean image of a class. The weights were chosen on the
-    development sets.
-    """
-    largest = _smooth(cosines.max(axis=1), nearest)
-    average = cosines.mean(axis=0)
-    relative = np.empty(len(cosines), dtype=np.float32)
-    for start in range(0, len(cosines), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        relative[block] = (cosines[block] - average).max(axis=1)
-    relative = _smooth(relative, nearest)
-    confidence = probabilities.max(axis=1)
-    sure = np.flatnonzero(confidence >= np.median(confidence))
-    means = np.zeros((cosines.shape[1], mean.shape[1]), dtype=np.float32)
-    predicted = probabilities[sure].argmax(axis=1)
-    np.add.at(means, predicted, confidence[sure, None] * mean[sure])
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-    to_mean = np.empty(len(cosines), dtype=np.float32)
-    for start in range(0, len(cosines), _BLOCK):
-        to_mean[start : start + _BLOCK] = (mean[start : start + _BLOCK] @ means.T).max(axis=1)
-    parts = ((largest, 3.0), (relative, 1.0), (to_mean, 2.0))
-    scores = np.zeros(len(cosines))
-    for part, weight in parts:
-        scores += weight * (part - part.mean()) / max(float(part.std()), 1e-9)
-    return scores
-
-
-def _smooth(values: FloatArray, nearest: IntArray) -> FloatArray:
-    """Average over an image and its neighbours."""
-    total: FloatArray = (values + values[nearest].sum(axis=1)) / (1 + nearest.shape[1])
-    return total
 
 
 def _nearest(mean: FloatArray, k: int) -> IntArray:
