@@ -1,0 +1,194 @@
+"""What a pool of unlabelled images is, without a label.
+
+Which classes it has images of, how much of it is out-of-distribution (OOD), how many images a class
+has, and how balanced they are. Nothing depends on the model's scale.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+from lpclip.methods.labelling.class_support import balance, count, expected_images, presence_of
+from lpclip.methods.labelling.ood_share import ood_scores, ood_share
+from lpclip.methods.labelling.structure import LARGEST, calibrated_temperature
+from lpclip.storage.text import ZeroShotHead
+from lpclip.types import FloatArray, IntArray
+
+# Neighbours over which scores are averaged.
+_SMOOTHED = 8
+_BLOCK = 2048
+# Images on which predictions are calibrated.
+_CALIBRATED = 5000
+# Images of one class that count as independent of each other.
+_INDEPENDENT = 3
+# Logarithmic half-widths of the 90 % interval of a class's images, at an agreement of 1 and per
+# lack of it; from the development sets.
+_LOWER, _UPPER = (0.2, 2.0), (0.35, 1.2)
+
+
+@dataclass(frozen=True)
+class PoolDescription:
+    """What a pool is.
+
+    Attributes:
+        presence: probability that the pool has images of a class, ``[C]``.
+        expected_images: images of a class, ``[C]``.
+        expected_low: lower end of its 90 % interval, ``[C]``.
+        expected_high: upper end, ``[C]``.
+        in_distribution: probability that an image belongs to one of the classes, ``[N]``.
+        ood_share: share of OOD images.
+        ood_low: lower end of its 90 % interval.
+        ood_high: upper end.
+        images_per_class: images of the classes per class that is supported; 0 for none.
+        balance: total variation of the class frequencies from equal ones over all classes, 0..1.
+        separable: whether zero-shot distinguishes classes on this pool at all.
+        reason: why not; empty if it does.
+    """
+
+    presence: FloatArray
+    expected_images: FloatArray
+    expected_low: FloatArray
+    expected_high: FloatArray
+    in_distribution: FloatArray
+    ood_share: float
+    ood_low: float
+    ood_high: float
+    images_per_class: float
+    balance: float
+    separable: bool
+    reason: str
+
+    @property
+    def supported(self) -> int:
+        """Number of classes that are more probably present than not."""
+        return int((self.presence >= 0.5).sum())
+
+
+def describe_pool(views: FloatArray, head: ZeroShotHead) -> PoolDescription:
+    """Describe an unlabelled pool.
+
+    Args:
+        views: unit-length features ``[V, N, D]``; views are averaged.
+        head: zero-shot head of C classes.
+    """
+    mean = views.mean(axis=0)
+    cosines = mean @ head.weight.T
+    n, n_classes = cosines.shape
+    reason = _inseparable(cosines)
+    if reason:
+        return _unknown(n, n_classes, reason)
+    predicted = cosines.argmax(axis=1)
+    classes = _effective(np.bincount(predicted, minlength=n_classes) / n)
+    nearest = _nearest(mean, min(_SMOOTHED, n - 1))
+    # Fewer neighbours than a class has other images: with 4 of a class, 5 cannot agree.
+    k = int(np.clip(round(n / classes / 4), 1, 5))
+    agreement = float(np.mean(predicted[nearest[:, :k]] == predicted[:, None]))
+    agreement = float(np.clip(agreement, 1.5 / n_classes, 0.99))
+    probabilities = _calibrated(cosines, agreement)
+    outside = ood_share(
+        ood_scores(mean, cosines, probabilities, nearest), min(n / 2, _INDEPENDENT * classes)
+    )
+    counts = count(probabilities, outside.in_distribution, predicted, nearest[:, :k])
+    presence = presence_of(counts, agreement)
+    expected = expected_images(counts, presence)
+    errors = 1 - agreement
+    low = (expected + 1) * np.exp(-_LOWER[0] - _LOWER[1] * errors) - 1
+    high = (expected + 1) * np.exp(_UPPER[0] + _UPPER[1] * errors) - 1
+    supported = int((presence >= 0.5).sum())
+    return PoolDescription(
+        presence=presence.astype(np.float32),
+        expected_images=expected.astype(np.float32),
+        expected_low=np.where(presence < 0.95, 0, np.maximum(low, 0)).astype(np.float32),
+        expected_high=np.minimum(high, n).astype(np.float32),
+        in_distribution=outside.in_distribution,
+        ood_share=outside.share,
+        ood_low=outside.low,
+        ood_high=outside.high,
+        images_per_class=float(expected.sum()) / max(supported, 1),
+        balance=balance(counts, presence, agreement, n),
+        separable=True,
+        reason="",
+    )
+
+
+def _calibrated(cosines: FloatArray, accuracy: float) -> FloatArray:
+    """Return predictions whose mean confidence is the accuracy, ``[N, C]``."""
+    rows = np.arange(len(cosines))
+    if len(rows) > _CALIBRATED:
+        rows = np.random.default_rng(0).permutation(rows)[:_CALIBRATED]
+    some = cosines[rows]
+    spread = float(some.std())
+    temperature = calibrated_temperature(some[None] / spread, accuracy) * spread
+    probabilities = np.empty_like(cosines)
+    for start in range(0, len(cosines), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        probabilities[block] = softmax(cosines[block] / temperature, axis=1)
+    return probabilities
+
+
+def _inseparable(cosines: FloatArray) -> str:
+    """Return why zero-shot distinguishes no classes, or nothing."""
+    n, n_classes = cosines.shape
+    if n < 2:
+        return f"the pool has {n} image{'' if n == 1 else 's'}"
+    if n_classes < 2:
+        return "there is one class"
+    if float(np.ptp(cosines, axis=1).max()) < 1e-4:
+        return "the texts of all classes have the same features"
+    if float(np.ptp(cosines, axis=0).max()) < 1e-4:
+        return "all images have the same features"
+    predicted = cosines.argmax(axis=1)
+    if (predicted == predicted[0]).all():
+        return "zero-shot predicts one class for every image"
+    return ""
+
+
+def _unknown(n: int, n_classes: int, reason: str) -> PoolDescription:
+    """Return the description of a pool of which nothing is known."""
+    each = np.full(n_classes, n / n_classes, dtype=np.float32)
+    return PoolDescription(
+        presence=np.full(n_classes, 0.5, dtype=np.float32),
+        expected_images=each,
+        expected_low=np.zeros(n_classes, dtype=np.float32),
+        expected_high=np.full(n_classes, n, dtype=np.float32),
+        in_distribution=np.ones(n, dtype=np.float32),
+        ood_share=0.0,
+        ood_low=0.0,
+        ood_high=1.0,
+        images_per_class=n / n_classes,
+        balance=0.0,
+        separable=False,
+        reason=reason,
+    )
+
+
+def _effective(frequencies: FloatArray) -> float:
+    """Return the exponential of the entropy: the number of equally frequent classes."""
+    used = frequencies[frequencies > 0]
+    return float(np.exp(-(used * np.log(used)).sum()))
+
+
+def _nearest(mean: FloatArray, k: int) -> IntArray:
+    """Return the rows of the nearest other images, the nearest first, ``[N, k]``.
+
+    By cosine after the mean is taken away. In a set of more than ``LARGEST``, of as many that are
+    chosen at random.
+    """
+    centred = mean - mean.mean(axis=0)
+    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    rows = np.arange(len(mean))
+    if len(rows) > LARGEST:
+        rows = np.sort(np.random.default_rng(0).permutation(rows)[:LARGEST])
+    references = centred[rows]
+    nearest = np.empty((len(mean), k), dtype=np.int64)
+    for start in range(0, len(mean), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(mean)))
+        cosines = centred[block] @ references.T
+        place = np.searchsorted(rows, block)
+        own = np.flatnonzero(rows[np.minimum(place, len(rows) - 1)] == block)
+        cosines[own, place[own]] = -np.inf
+        part = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+        order = np.take_along_axis(-cosines, part, axis=1).argsort(axis=1, kind="stable")
+        nearest[block] = rows[np.take_along_axis(part, order, axis=1)]
+    return nearest
