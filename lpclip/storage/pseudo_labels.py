@@ -1,7 +1,7 @@
 """Pseudo-labels of an unlabelled set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -33,7 +33,7 @@ class PseudoLabels:
 
     Attributes:
         probabilities: ``[..., N, C]`` float32, after the prior; None where nobody needs them.
-        class_index: ``[..., N]`` int32, the most probable class.
+        class_index: ``[..., N]`` int32, the most probable class; -1 for a sample without a label.
         confidence: ``[..., N]`` float32, its probability.
         selected: ``[..., N]``, which samples are confident enough to learn from.
     """
@@ -51,31 +51,6 @@ class PseudoLabels:
             self.class_index[seed_index],
             self.confidence[seed_index],
             self.selected[seed_index],
-        )
-
-    def among(self, classes: IntArray, n_classes: int) -> "PseudoLabels":
-        """Return labels of these classes as labels of all classes, of which the others have none.
-
-        Args:
-            classes: which of the ``n_classes`` the labels are of.
-            n_classes: number of all classes.
-        """
-        values = self.probabilities
-        if values is not None and len(classes) < n_classes:
-            values = np.zeros((*values.shape[:-1], n_classes), dtype=values.dtype)
-            values[..., classes] = self.probabilities
-        index = classes[self.class_index].astype(self.class_index.dtype)
-        return replace(self, probabilities=values, class_index=index)
-
-    def within(self, classes: IntArray, n_classes: int) -> "PseudoLabels":
-        """Return labels of all classes as labels of these classes: the reverse of ``among``."""
-        values = self.probabilities
-        places = np.zeros(n_classes, dtype=self.class_index.dtype)
-        places[classes] = np.arange(len(classes))
-        return replace(
-            self,
-            probabilities=None if values is None else values[..., classes],
-            class_index=places[self.class_index],
         )
 
 

@@ -70,5 +70,5 @@ def _frequencies(features: FloatArray, logits: FloatArray) -> FloatArray:
     rows = np.linspace(0, len(features) - 1, min(len(features), LARGEST)).astype(np.int64)
     some = logits[rows]
     agreement = Structure(features[None, rows]).agreement(some.argmax(axis=1))
-    temperature = calibrated_temperature(some[None], agreement)
+    temperature = calibrated_temperature([some[None]], agreement)
     return estimated_frequencies(softmax(some / temperature, axis=1))

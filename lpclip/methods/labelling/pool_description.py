@@ -119,7 +119,7 @@ def _calibrated(cosines: FloatArray, accuracy: float) -> FloatArray:
         rows = np.random.default_rng(0).permutation(rows)[:_CALIBRATED]
     some = cosines[rows]
     spread = float(some.std())
-    temperature = calibrated_temperature(some[None] / spread, accuracy) * spread
+    temperature = calibrated_temperature([some[None] / spread], accuracy) * spread
     probabilities = np.empty_like(cosines)
     for start in range(0, len(cosines), _BLOCK):
         block = slice(start, start + _BLOCK)

@@ -18,10 +18,10 @@ from lpclip.methods.labelling.heads import (
     one_head,
     repeated_logits,
 )
+from lpclip.methods.labelling.part import learned_part
 from lpclip.methods.labelling.priors import apply_prior
 from lpclip.methods.labelling.settings import Labelling, TeacherView
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature
-from lpclip.methods.labelling.support import supported_classes
 from lpclip.storage.features import read_features, read_rows
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.pseudo_labels import PseudoLabels, write_pseudo_labels
@@ -87,28 +87,30 @@ def label_by_zero_shot(head: ZeroShotHead, views: FloatArray, labelling: Labelli
         labelling: how predictions become targets; classes that are not learned have no
             probability.
     """
-    classes = learned_classes(head, views, labelling)
-    learned = head.of(classes)
-    weight = head.scale * learned.weight
-    structure = Structure(views, n_classes=max(len(classes), 1))
-    if len(classes) < 2:
+    part = learned_part(head, views, labelling)
+    if len(part.classes) < 2:
         return _nothing(views.shape[1], len(head.weight))
-    labels = label_views(weight, np.full(len(weight), head.bias), labelling, structure)
-    return labels.among(classes, len(head.weight))
+    if part.whole:
+        return label_views(*scaled(head), labelling, Structure(views, len(head.weight)))
+    learned, some = head.of(part.classes), views[:, part.rows]
+    structure = Structure(some, n_classes=len(part.classes))
+    return part.complete(label_views(*scaled(learned), labelling, structure))
 
 
-def learned_classes(head: ZeroShotHead, views: FloatArray, labelling: Labelling) -> IntArray:
-    """Return the classes that are learned from an unlabelled set, in their order."""
-    if labelling.classes == "all":
-        return np.arange(len(head.weight))
-    return np.flatnonzero(supported_classes(views, head))
+def scaled(head: ZeroShotHead) -> tuple[FloatArray, FloatArray]:
+    """Return weight ``[C, D]`` and bias ``[C]`` of zero-shot's logits."""
+    return head.scale * head.weight, np.full(len(head.weight), head.bias)
 
 
 def _nothing(n_samples: int, n_classes: int) -> PseudoLabels:
     """Return labels of which none is selected: there are no two classes to distinguish."""
     even = np.full((n_samples, n_classes), 1 / n_classes, dtype=np.float32)
-    index = np.zeros(n_samples, dtype=np.int32)
-    return PseudoLabels(even, index, even[:, 0], np.zeros(n_samples, dtype=bool))
+    return PseudoLabels(
+        even,
+        np.full(n_samples, -1, dtype=np.int32),
+        even[:, 0],
+        np.zeros(n_samples, dtype=bool),
+    )
 
 
 def label_views(

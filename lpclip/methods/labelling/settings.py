@@ -16,6 +16,9 @@ class Labelling:
     """supported learns the classes that the unlabelled set has images of, as far as neighbours
     confirm them; the others keep what zero-shot gives them. all takes images of every class for
     granted."""
+    images: Literal["in_distribution", "all"] = "in_distribution"
+    """in_distribution leaves images out of labels, prior, structure and training that are probably
+    of none of the classes; all takes them in."""
     labels: Literal["hard", "soft"] = "hard"
     """hard learns the most probable class, soft the distribution over classes."""
     temperature: Positive | Literal["auto"] = "auto"

@@ -11,40 +11,56 @@ import numpy as np
 from scipy.special import logsumexp
 
 from lpclip.methods.labelling.heads import logits_by_block, one_head
+from lpclip.methods.labelling.part import Part
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray, IntArray
 
 
-def with_other_classes(
-    learned: Probes, head: ZeroShotHead, classes: IntArray, views: FloatArray
-) -> Probes:
+def complete(learned: Probes, head: ZeroShotHead, part: Part, views: FloatArray) -> Probes:
     """Return probes of all classes.
 
     Args:
-        learned: probes of some classes.
+        learned: probes of a part of the classes, trained on a part of the samples.
         head: zero-shot, of all classes.
-        classes: those that were learned.
-        views: unit-length features of the unlabelled set, ``[V, N, D]``.
+        part: what was learned.
+        views: unit-length features of the samples that were learned, ``[V, M, D]``.
     """
-    n_rounds, n_seeds = learned.bias.shape[:2]
-    weight = np.broadcast_to(head.weight, (n_rounds, n_seeds, *head.weight.shape)).copy()
-    bias = np.full(weight.shape[:-1], head.bias, dtype=np.float32)
-    before = total_logit(head.scale * learned.weight[0, 0], learned.bias[0, 0], views)
-    for round in range(1, n_rounds):
-        for seed_index in range(n_seeds):
-            own = learned.weight[round, seed_index], learned.bias[round, seed_index]
-            after = total_logit(head.scale * own[0], own[1], views)
-            weight[round, seed_index, classes] = own[0]
-            bias[round, seed_index, classes] = own[1] - (after - before)
-    index = learned.pseudo_labels
+    index, selected = learned.pseudo_labels, learned.selected
+    if index is not None and selected is not None:
+        index = part.fill(np.where(index < 0, index, part.classes[index]), -1)
+        selected = part.fill(selected, False)
+    weight, bias = learned.weight, learned.bias
+    if len(part.classes) < part.n_classes:
+        weight, bias = _with_others(weight, bias, head, part.classes, views)
     return replace(
         learned,
         weight=weight,
         bias=bias,
         class_names=head.class_names,
-        pseudo_labels=None if index is None else np.where(index < 0, index, classes[index]),
+        pseudo_labels=index,
+        selected=selected,
     )
+
+
+def _with_others(
+    weight: FloatArray,
+    bias: FloatArray,
+    head: ZeroShotHead,
+    classes: IntArray,
+    views: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return weights ``[R, S, C, D]`` and biases ``[R, S, C]`` of all classes."""
+    full = np.broadcast_to(head.weight, (*bias.shape[:2], *head.weight.shape)).copy()
+    full_bias = np.full(full.shape[:-1], head.bias, dtype=np.float32)
+    before = total_logit(head.scale * weight[0, 0], bias[0, 0], views)
+    for round in range(1, len(weight)):
+        for seed_index in range(weight.shape[1]):
+            own, own_bias = weight[round, seed_index], bias[round, seed_index]
+            after = total_logit(head.scale * own, own_bias, views)
+            full[round, seed_index, classes] = own
+            full_bias[round, seed_index, classes] = own_bias - (after - before)
+    return full, full_bias
 
 
 def total_logit(weight: FloatArray, bias: FloatArray, views: FloatArray) -> float:

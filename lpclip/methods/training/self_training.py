@@ -15,10 +15,11 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from lpclip.methods.labelling.pseudo_labels import label_views, learned_classes
+from lpclip.methods.labelling.part import learned_part
+from lpclip.methods.labelling.pseudo_labels import label_views
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.labelling.structure import Structure
-from lpclip.methods.training.other_classes import with_other_classes
+from lpclip.methods.training.other_classes import complete
 from lpclip.methods.training.pool import Pool
 from lpclip.methods.training.rounds import (
     COLLAPSED,
@@ -61,17 +62,26 @@ def self_train(
         labels: the first teacher's, ``[N]``; made here if None.
         after_round: called with 1 after every round.
     """
-    classes = learned_classes(head, pool.teacher, settings.labelling)
-    if len(classes) == len(head.weight):
+    part = learned_part(head, pool.teacher, settings.labelling)
+    if part.whole:
         return _train_rounds(head, pool, settings, seeds, labels, after_round)
-    if len(classes) < 2:
+    if len(part.classes) < 2:
         log.warning("the unlabelled set has images of fewer than two classes: zero-shot is kept")
         return _untrained(head, pool, settings, seeds)
-    log.info("the unlabelled set has images of %d of %d classes", len(classes), len(head.weight))
-    if labels is not None:
-        labels = labels.within(classes, len(head.weight))
-    learned = _train_rounds(head.of(classes), pool, settings, seeds, labels, after_round)
-    return with_other_classes(learned, head, classes, pool.teacher)
+    log.info(
+        "learning %d of %d images and %d of %d classes",
+        *(len(part.rows), part.n_samples, len(part.classes), part.n_classes),
+    )
+    some = pool if len(part.rows) == part.n_samples else pool.of(part.chosen)
+    learned = _train_rounds(
+        head.of(part.classes),
+        some,
+        settings,
+        seeds,
+        None if labels is None else part.of(labels),
+        after_round,
+    )
+    return complete(learned, head, part, some.teacher)
 
 
 def _train_rounds(
