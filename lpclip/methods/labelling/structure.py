@@ -20,10 +20,9 @@ from lpclip.methods.labelling.heads import (
 )
 from lpclip.types import FloatArray, IntArray
 
-# The most neighbours that are looked up, and the images per class that each of them takes: with 4
-# images of a class, 5 neighbours cannot agree.
+# The most neighbours that are looked up, and the images of a class for each of them.
 MOST_NEIGHBOURS = 5
-_IMAGES_PER_NEIGHBOUR = 3
+IMAGES_PER_NEIGHBOUR = 3.0
 # More samples than this are represented by this many: neighbours cost N x N cosines.
 LARGEST = 20_000
 # Share of an equal variance in all directions that the covariance is mixed with.
@@ -43,11 +42,15 @@ class Structure:
             of images per class.
         seed: of the two halves for ``gaussian_logits`` and, in a large set, of the samples whose
             neighbours are looked up.
+        most_neighbours: the most neighbours of a sample that are looked up.
+        images_per_neighbour: images of a class for each of them; 0 looks up the most.
     """
 
     views: FloatArray
     n_classes: int = 1
     seed: int = 0
+    most_neighbours: int = MOST_NEIGHBOURS
+    images_per_neighbour: float = IMAGES_PER_NEIGHBOUR
 
     @cached_property
     def halves(self) -> npt.NDArray[np.bool_]:
@@ -70,7 +73,7 @@ class Structure:
         centred = mean_view(self.views, rows)
         centred -= centred.mean(axis=0)
         centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-        k = min(neighbours_for(len(rows), self.n_classes), len(rows) - 1)
+        k = min(self._wanted(len(rows)), len(rows) - 1)
         nearest = np.empty((len(rows), max(k, 0)), dtype=np.int64)
         # Of each pair a distance and, while they are sorted, a number of 8 bytes.
         size = block_rows(len(rows) * (centred.itemsize + 8))
@@ -83,6 +86,13 @@ class Structure:
                 part = np.argpartition(distance, k - 1, axis=1)[:, :k]
                 nearest[start : start + size] = rows[np.sort(part, axis=1)]
         return rows, nearest
+
+    def _wanted(self, n_samples: int) -> int:
+        """Return how many neighbours are looked up: with 4 images of a class, 5 cannot agree."""
+        if not self.images_per_neighbour:
+            return self.most_neighbours
+        per_class = n_samples / (self.images_per_neighbour * self.n_classes)
+        return max(1, min(self.most_neighbours, round(per_class)))
 
     def agreement(self, class_index: IntArray) -> float:
         """Return the share of pairs of neighbours of the same class: an estimate of accuracy.
@@ -133,16 +143,6 @@ class Structure:
         """Samples of the first half and of the second, and the moments of their features."""
         halves = (np.flatnonzero(self.halves), np.flatnonzero(~self.halves))
         return [(rows, moments_of(self.views, rows)) for rows in halves]
-
-
-def neighbours_for(n_samples: int, n_classes: int) -> int:
-    """Return how many neighbours are looked up: one per three images of a class, 1 to 5.
-
-    >>> [neighbours_for(n, 10) for n in (10, 60, 1000)]
-    [1, 2, 5]
-    """
-    per_class = n_samples / (_IMAGES_PER_NEIGHBOUR * n_classes)
-    return max(1, min(MOST_NEIGHBOURS, round(per_class)))
 
 
 def moments_of(views: FloatArray, rows: IntArray) -> Moments:
