@@ -251,6 +251,11 @@ def experiments(config: Checked, pattern: str, *, transductive: bool = True) -> 
     ]
 
 
+def of_pairs(config: Checked, name: str) -> list[str]:
+    """Return the file of this name of every model and benchmark."""
+    return [f"results/{model}/{benchmark}/{name}" for model, benchmark in config.pairs()]
+
+
 def parts(config: Checked, kind: Literal["robustness", "ood", "ood_curves"]) -> list[str]:
     """Return the evaluation's files of one kind for the whole configuration."""
     found = []

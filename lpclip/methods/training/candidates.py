@@ -88,7 +88,7 @@ def operations(pool: Pool, settings: Settings, n_classes: int) -> float:
     """Return the multiply-adds of one seed's training: forwards, and backwards twice as many."""
     versions, n_samples, dim = pool.student.shape
     passes = settings.rounds * settings.optimisation.epochs
-    return 3.0 * passes * versions * n_samples * n_classes * dim
+    return float(3 * passes * versions * n_samples * n_classes * dim)
 
 
 def _without_seeds(
