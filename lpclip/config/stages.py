@@ -295,6 +295,8 @@ def _method(config: Checked, wildcards: Wildcards, method: Method) -> Given:
     if "view" in settings:
         images = files.adapts_on_images(config, wildcards)
         settings["view"] = files.training_views(settings["view"], images=images)[1]
-    if method.kind == "guarded":
-        settings["training"] = _method(config, wildcards, config.methods[str(method.base)])
+    if method.candidates:
+        settings["trained"] = {
+            name: _method(config, wildcards, config.methods[name]) for name in method.candidates
+        }
     return settings

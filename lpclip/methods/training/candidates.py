@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lpclip.errors import LpclipError
 from lpclip.methods.adapters.gaussian import gaussian_head
 from lpclip.methods.adapters.inmap import inmap_head
 from lpclip.methods.adapters.otter import otter_head
@@ -59,6 +60,9 @@ def train_candidates(
 
     Returns:
         Probes of all classes by name.
+
+    Raises:
+        LpclipError: all self-training takes longer.
     """
     found: dict[str, Probes] = {}
     views: FloatArray | None = None
@@ -74,6 +78,11 @@ def train_candidates(
         else:
             found[name] = self_train(head, pool, settings, seeds, part=part)
         after_candidate(1)
+    if not found:
+        raise LpclipError(
+            f"the training of every candidate takes more than {hours:g} hours. Allow more (hours), "
+            "or name candidates with fewer rounds or epochs."
+        )
     assert views is not None, "a guard has a candidate"
     some = views if len(part.rows) == part.n_samples else views[:, part.rows]
     learned = head.of(part.classes)
