@@ -56,9 +56,10 @@ def _of(rows: pd.DataFrame, table: str) -> pd.DataFrame:
 
 def means(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return the mean over seeds in per cent, a row per case, a column per method."""
-    table = rows.pivot_table(index=CASE, columns="method", values=column, sort=False)
-    order = [ZERO_SHOT, *SELF_TRAINED, GUARDED, *PEERS, SUPERVISED]
-    return 100 * table[[name for name in order if name in table]]
+    table = rows.pivot_table(index=CASE, columns="method", values=column)
+    methods = [ZERO_SHOT, *SELF_TRAINED, GUARDED, *PEERS, SUPERVISED]
+    in_order = table.reindex(pd.MultiIndex.from_frame(rows[CASE].drop_duplicates()))
+    return 100 * in_order[_present(table, methods)]
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -285,5 +286,6 @@ def _cost(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def without_themselves(table: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the cases that are tested on a second set."""
-    return table[~table.index.get_level_values("pool").str.endswith(THEMSELVES)]
+    """Leave out the harm that is measured on the unlabelled sets themselves."""
+    of_harm = table.index.get_level_values("table") == "harm"
+    return table[~(of_harm & table.index.get_level_values("pool").str.endswith(THEMSELVES))]

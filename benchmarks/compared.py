@@ -138,6 +138,6 @@ def supervised(case: Case) -> Head:
     ]
     model = max(found, key=lambda fitted: fitted.score(values[held], labels[held]))
     weight = np.zeros_like(case.head.weight)
-    bias = np.full(len(weight), -np.inf, dtype=np.float32)
+    bias = np.full(len(weight), -1e6, dtype=np.float32)  # finite for OOD scores
     weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
     return weight, bias

@@ -28,6 +28,7 @@ LOOKS = {
     "inmap": ("#D55E00", "s"),
     GUARDED: ("#000000", "D"),
 }
+TABLES = ("genuine", "harm", "many classes")
 LEAST = -25.0  # points; what loses more is shown here
 
 
@@ -55,8 +56,8 @@ def figure(rows: pd.DataFrame) -> None:
             places, limits["gain_low"], limits["gain_high"], color="#000000", linewidth=1.2
         )
     axes[-1, 0].set_xlabel(
-        "accuracy over zero-shot, points, means of seeds; a point per set above, bar: 95 % of the "
-        f"guarded head's;\n losses of more than {-LEAST:g} are shown at {LEAST:g}"
+        f"accuracy over zero-shot, points (means of seeds; {LEAST:g} stands for all below)\n"
+        "above: a mark per set of images; below: with 95 % of the guarded head's"
     )
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside upper center", ncols=6, frameon=False, fontsize=9)
@@ -65,8 +66,13 @@ def figure(rows: pd.DataFrame) -> None:
 
 def _by_pool(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Return a row per unlabelled set, with the gains of every set of images."""
-    pools = table.index.get_level_values("pool").str.replace(", the whole set", "")
-    return [(str(pool), part) for pool, part in table.groupby(pools, sort=False)]
+    names = [
+        f"{images}, {pool}" if kind == "many classes" else pool.replace(", the whole set", "")
+        for kind, images, pool in table.index
+    ]
+    panel = [(str(name), part) for name, part in table.groupby(names, sort=False)]
+    # Genuine features first, as tidy as they come.
+    return sorted(panel, key=lambda row: TABLES.index(str(row[1].index[0][0])))
 
 
 def _by_case(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
