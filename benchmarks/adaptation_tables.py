@@ -206,9 +206,11 @@ def _kept(table: pd.DataFrame) -> Iterator[str]:
             continue
         by = share.groupby(level="table", sort=False).mean()
         parts = ", ".join(f"{name} {value:.0%}" for name, value in by.items())
+        share = share[share.index.get_level_values("table") != "harm"]
         yield (
             f"share of the best label-free method's gain that {GUARDED} keeps, of {title}, where "
-            f"it is above {WORTH}: {share.mean():.0%} over {len(share)} cases ({parts})"
+            f"it is above {WORTH}: {share.mean():.0%} over {len(share)} cases without those of "
+            f"harm ({parts})"
         )
 
 
