@@ -54,6 +54,7 @@ from lpclip.utils.atomic import atomic_path
 RESULTS = Path(__file__).parent / "results"
 KEPT = Path(__file__).parents[1] / "cache/adaptation"
 METHODS = (ZERO_SHOT, *SELF_TRAINED, GUARDED, *PEERS, SUPERVISED)
+_OF_ALL_ROWS = ("decision", "chosen_candidate", "chosen_strength")  # of a guard's table
 HALF_WAY = "half-way to auto"
 
 
@@ -251,13 +252,17 @@ def gather(options: Options) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
 
 def _shipped(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what the guard chose for each seed; zero-shot where it chose nothing."""
-    nothing = {"candidate": ZERO_SHOT, "strength": 0.0, "estimated_gain": 0.0}
-    nothing |= {"gain_low": 0.0, "gain_high": 0.0}
-    for seed in found["seeds"] if found["guard"] else ():
-        chosen = [row for row in found["guard"] if row["seed"] == seed and row["chosen"]]
-        row = chosen[0] if chosen else {"seed": seed, **nothing}
-        yield {name: value for name, value in row.items() if name != "chosen"}
+    """Yield what the guard shipped for each seed, with its estimate, interval and evidence."""
+    for row in found["guard"]:
+        if row["candidate"] != row["chosen_candidate"]:
+            continue
+        shown = {name: value for name, value in row.items() if name not in _OF_ALL_ROWS}
+        if not row["chosen_strength"] and row["strength"] == 1:
+            # Zero-shot gains nothing for certain; the evidence is that on the most promising head.
+            nothing = dict.fromkeys(("strength", "estimated_gain", "gain_low", "gain_high"), 0.0)
+            yield {**shown, "candidate": ZERO_SHOT, **nothing}
+        elif row["strength"] == row["chosen_strength"]:
+            yield shown
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
