@@ -40,6 +40,8 @@ SELF_TRAINED: Mapping[str, Settings] = {
     "lp_clip_balanced": replace(_PUBLISHED, labelling=_BALANCED),
     "lp_clip_auto": Settings(),
 }
+# What is guarded, in the order in which config.yaml prefers them; adapters besides.
+CANDIDATES = ("lp_clip_auto", "lp_clip_balanced", "lp_clip")
 # The adapters of the literature, with the defaults of their papers.
 WITH_HEAD = ("transclip", "stata", "inmap", "gaussian", "otter")
 POOL_ALONE = ("zlap", "lame", "tda")
@@ -92,7 +94,7 @@ def predict(method: str, case: Case, change: Change, seed: int) -> Prediction:
     if method == GUARDED:
         from lpclip.methods.training.guarded import train_guarded
 
-        trained = {name: change(settings) for name, settings in SELF_TRAINED.items()}
+        trained = {name: change(SELF_TRAINED[name]) for name in CANDIDATES}
         probes = train_guarded(head, case.adapt.pool, trained, [seed])
         return Prediction(_last(probes), guard=probes.guard)
     if method == SUPERVISED:
