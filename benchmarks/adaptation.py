@@ -1,287 +1,223 @@
-"""The adaptation study: when does self-training help, and does the guard detect it?
+"""The battery: what every label-free method gains or loses, on tidy and on untidy unlabelled sets.
 
-    python benchmarks/adaptation.py
-    python benchmarks/adaptation.py --features clip.npz   # adds real CLIP features
+    python benchmarks/adaptation.py                     # digits and many classes
+    python benchmarks/adaptation.py --features FOLDER   # and genuine CLIP features
+    python benchmarks/adaptation.py --features FOLDER --only whurs19 --again lp_clip_guarded
 
-Every case is run with 5 seeds, which also sample the images of the unlabelled set. Per case:
-zero-shot, every label-free method, a supervised reference, and the oracle, which is the best
-label-free method by test labels. Writes results/adaptation.csv (a row per case, method and seed),
-results/adaptation_ood.csv and results/adaptation_guard.csv, and prints a summary.
+Every case is run with 5 seeds, which also sample the images of the unlabelled set. Finished methods
+of a case are kept in a folder and not run again. Writes results/adaptation.csv (a row per case,
+method and seed), results/adaptation_ood.csv (digits) and results/adaptation_guard.csv (what was
+shipped), all of the finished cases, and prints a summary.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
-import cases
 import numpy as np
 import pandas as pd
-from cases import Case
+from adaptation_tables import THEMSELVES, report
+from cases import Case, Study
+from compared import (
+    GUARDED,
+    PEERS,
+    POOL_ALONE,
+    SEEDED,
+    SELF_TRAINED,
+    SUPERVISED,
+    ZERO_SHOT,
+    Head,
+    Prediction,
+    logits,
+    predict,
+    zero_shot,
+)
+from digits import digit_studies
+from genuine import genuine_studies
+from many_classes import many_class_studies
 from parallel import in_parallel
-from scipy.special import softmax
-from sklearn.linear_model import LogisticRegression
 
-from lpclip.methods.kinds.self_training import Settings
-from lpclip.methods.labelling.settings import Labelling
-from lpclip.methods.training.examine import examine
-from lpclip.methods.training.guard import Decision
-from lpclip.methods.training.self_training import self_train
-from lpclip.metrics.calibration import expected_calibration_error
+from lpclip.metrics.calibration import N_BINS, equal_width_bins, expected_calibration_error
 from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.ood_scores import max_logit, mcm
 from lpclip.storage.features import normalise
-from lpclip.storage.probes import Probes, between
-from lpclip.storage.text import ZeroShotHead
+from lpclip.storage.probes import between
 from lpclip.types import FloatArray
+from lpclip.utils.atomic import atomic_path
 
 RESULTS = Path(__file__).parent / "results"
-SEEDS = range(5)
-GUARDED = "lp_clip_guarded"
-PLAIN = Labelling(temperature=1.0, structure=0.0, prior="none", class_floor=0.0)
-PAPER = Settings(labelling=PLAIN, rounds=5, class_weighting=0.0, student_view="strong")
-# The label-free methods, with the settings of config.yaml.
-METHODS: dict[str, Settings] = {
-    "lp_clip": PAPER,
-    "lp_clip_balanced": replace(PAPER, labelling=replace(PLAIN, prior="align")),
-    "lp_clip_auto": Settings(),
-}
+KEPT = Path(__file__).parents[1] / "cache/adaptation"
+METHODS = (ZERO_SHOT, *SELF_TRAINED, GUARDED, *PEERS, SUPERVISED)
+_OF_ALL_ROWS = ("decision", "chosen_candidate", "chosen_strength")  # of a guard's table
+HALF_WAY = "half-way to auto"
 
 
-def battery(features: Path | None) -> Iterator[tuple[str, dict[str, Settings], Any]]:
-    """Yield the name of each case, the methods to run on it, and ``seed -> Case``."""
-    head = cases.zero_shot(cases.NUMBERS, cases.DIGIT_TEMPLATES)
-    letters = cases.embed(
-        {"kind": "glyphs", "characters": "letters_and_symbols", "n": 900, "seed": 9}
-    )
-    patches = cases.embed({"kind": "photo_patches", "n": 899}, views=False)
-    others = cases.embed({"kind": "glyphs", "characters": "letters_and_symbols", "n": 899})
+@dataclass(frozen=True)
+class Options:
+    """What is run.
 
-    def digits(name: str, **paint: Any) -> Case:
-        adapt, test = (
-            cases.embed({"kind": "digits", "split": split, **paint}, views=split == "adapt")
-            for split in ("adapt", "test")
-        )
-        return Case(name, head, adapt, test, {"near": others, "far": patches})
-
-    plain = digits("digits")
-    coloured = digits("coloured", paint="colours")
-    photographs = digits("on photographs", paint="photographs")
-    c = np.arange(10)
-    for base in (plain, coloured, photographs):
-        yield base.name, METHODS, _always(base)
-        for name, keep in (("1 - .08 c", 1 - 0.08 * c), ("10:1", 10.0 ** (-c / 9))):
-            yield (
-                f"{base.name}, {name}",
-                METHODS,
-                lambda seed, base=base, name=name, keep=keep: cases.rarer(base, name, keep, seed),
-            )
-    for base in (plain, coloured):
-        for n in (20, 50):
-            yield (
-                f"{base.name}, {n} a class",
-                METHODS,
-                lambda seed, base=base, n=n: cases.few(base, str(n), n, seed),
-            )
-    both = replace(plain, adapt=cases.embed({"kind": "digits", "split": "all"}))
-    yield (
-        "digits, 200 a class of all, tested on themselves",
-        METHODS,
-        lambda seed: _on_itself(cases.few(both, "200", 200, seed)),
-    )
-    for share in (0.1, 0.3, 0.5):
-        yield (
-            f"digits, {share:.0%} letters",
-            METHODS,
-            lambda seed, share=share: cases.mixed(plain, f"{share}", letters, share, seed),
-        )
-    wrong = (*cases.NUMBERS[:7], "banana", *cases.NUMBERS[8:])
-    yield (
-        "digits, seven is called banana",
-        METHODS,
-        _always(replace(plain, head=cases.zero_shot(wrong, cases.DIGIT_TEMPLATES))),
-    )
-    yield "digits, nine is not in the list", METHODS, _always(_without_nine(plain))
-    for threshold in (0.0, 0.9, 0.95):
-        bad = {name: _with_threshold(settings, threshold) for name, settings in METHODS.items()}
-        yield f"digits, threshold {threshold}", bad, _always(plain)
-    if features is not None:
-        yield "features", METHODS, _always(read_features(features))
-
-
-def _always(case: Case) -> Callable[[int], Case]:
-    """Return the same case for every seed."""
-    return lambda _: case
-
-
-def _with_threshold(settings: Settings, threshold: float) -> Settings:
-    return replace(settings, labelling=replace(settings.labelling, threshold=threshold))
-
-
-def _on_itself(case: Case) -> Case:
-    return replace(case, test=case.adapt)
-
-
-def _without_nine(case: Case) -> Case:
-    """Use nine class names; the nines stay in the unlabelled set, as OOD images."""
-    adapt = replace(case.adapt, labels=np.where(case.adapt.labels == 9, -1, case.adapt.labels))
-    return replace(
-        case,
-        head=cases.zero_shot(cases.NUMBERS[:9], cases.DIGIT_TEMPLATES),
-        adapt=adapt,
-        test=case.test.take(np.flatnonzero(case.test.labels != 9)),
-    )
-
-
-def read_features(path: Path) -> Case:
-    """Read arrays adapt, adapt_labels, test, test_labels, text, classes; optional ood_textures."""
-    with np.load(path, allow_pickle=False) as arrays:
-        found = dict(arrays)
-    text = normalise(found["text"].astype(np.float32))
-    head = ZeroShotHead(text, 0.0, 100.0, tuple(map(str, found["classes"])), {})
-    adapt = cases.without_views(found["adapt"], found["adapt_labels"])
-    test = cases.without_views(found["test"], found["test_labels"])
-    textures = found.get("ood_textures")
-    ood = (
-        {"far": cases.without_views(textures, np.full(len(textures), -1))}
-        if textures is not None
-        else {}
-    )
-    return Case("features", head, adapt, test, ood)
-
-
-def all_seeds(
-    task: tuple[str, dict[str, Settings], list[Case]],
-) -> tuple[list[Any], list[Any], list[Any]]:
-    """Return the rows of accuracy, of detection and of the guard for one case with every seed.
-
-    Args:
-        task: name, methods, and the case as sampled by every seed.
+    Attributes:
+        features: folder of genuine features, or None.
+        keep: folder of finished parts, and of the digits' features.
+        methods: those that are run.
+        seeds: how many.
     """
-    name, methods, sampled = task
-    results: list[Any] = []
-    detections: list[Any] = []
-    decisions: list[Any] = []
-    right: dict[str, list[Any]] = {}
-    for seed, case in zip(SEEDS, sampled, strict=True):
-        if seed == SEEDS[0] or case is not sampled[0]:
-            reference = supervised(case)
-        rows, ood, decision = run(case, methods, seed, reference)
-        for row in rows:
-            right.setdefault(row["method"], []).append(row.pop("right"))
-            results.append({"case": name, "seed": seed, **row})
-        detections += [{"case": name, "seed": seed, **row} for row in ood]
-        strongest = max(decision.estimated_gain, key=decision.estimated_gain.__getitem__)
-        decisions.append(
-            {
-                "case": name,
-                "seed": seed,
-                "decision": decision.decision,
-                "strength": decision.strength,
-                "estimated_gain": decision.estimated_gain[strongest],
-                **asdict(decision.evidence),
-            }
-        )
-    for method, each in right.items():
-        if len({len(row) for row in each}) == 1:
-            difference = np.array(each, float) - np.array(right["zero_shot"], float)
-            low, high = paired_interval(difference)
-            for row in results:
-                if row["method"] == method:
-                    row["gain_low"], row["gain_high"] = low, high
-    return results, detections, decisions
+
+    features: Path | None
+    keep: Path
+    methods: tuple[str, ...]
+    seeds: int
+
+    def seeds_of(self, study: Study) -> range:
+        """Return the seeds that a case is run with."""
+        return range(min(self.seeds, study.most_seeds))
+
+    def path(self, study: Study, method: str) -> Path:
+        """Return the file of a finished method of a case."""
+        case = re.sub(r"[^\w.%-]+", "_", f"{study.table} {study.name}")
+        return self.keep / "results" / case / f"{method}.json"
 
 
-def run(
-    case: Case, methods: dict[str, Settings], seed: int, reference: tuple[FloatArray, FloatArray]
-) -> tuple[list[Any], list[Any], Decision]:
-    """Return the rows of accuracy, the rows of detection, and the guard's decision.
-
-    Args:
-        case: the data.
-        methods: name -> settings.
-        seed: seed of the training.
-        reference: weight and bias of a supervised head.
-    """
-    trained = {
-        name: self_train(case.head, case.adapt.pool(settings), settings, [seed])
-        for name, settings in methods.items()
-    }
-    auto = trained["lp_clip_auto"]
-    recommended = methods["lp_clip_auto"]
-    decision = examine(case.head, case.adapt.pool(recommended), auto, recommended)
-    heads = {"zero_shot": (auto.weight[0, 0], auto.bias[0, 0])}
-    heads |= {name: (probes.weight[-1, 0], probes.bias[-1, 0]) for name, probes in trained.items()}
-    heads[GUARDED] = _way(auto, decision.strength)
-    heads["supervised"] = reference
-    rows, ood = [], []
-    for group, images in case.ood.items():
-        for name, (weight, bias) in {**heads, "half-way to auto": _way(auto, 0.5)}.items():
-            inside = _scores(case, case.test.clean, weight, bias)
-            outside = _scores(case, images.clean, weight, bias)
-            ood += [
-                {
-                    "method": name,
-                    "group": group,
-                    "score": score,
-                    **detection_metrics(inside[score], outside[score]),
-                }
-                for score in inside
-            ]
-    for name, (weight, bias) in heads.items():
-        probabilities = softmax(_logits(case, case.test.clean, weight, bias), axis=-1)
-        right = probabilities.argmax(axis=1) == case.test.labels
-        rows.append(
-            {
-                "method": name,
-                "accuracy": right.mean(),
-                "ece": expected_calibration_error(probabilities, case.test.labels),
-                "right": right,
-            }
-        )
-    return rows, ood, decision
+@cache
+def studies(options: Options) -> dict[str, Study]:
+    """Return every case by table and name, those that take longest first."""
+    found = [*many_class_studies()]
+    if options.features is not None:
+        found += genuine_studies(options.features)
+    found += digit_studies(options.keep / "features")
+    return {f"{study.table}: {study.name}": study for study in found}
 
 
-def _way(probes: Probes, strength: float) -> tuple[FloatArray, FloatArray]:
-    return (
-        between(probes.weight[0, 0], probes.weight[-1, 0], strength),
-        between(probes.bias[0, 0], probes.bias[-1, 0], strength),
-    )
+def methods_of(study: Study, options: Options) -> list[str]:
+    """Return the methods that are run on a case."""
+    left_out = {*study.without}
+    if "pool" not in study.tested_on:
+        left_out |= {*POOL_ALONE}
+    if study.table != "digits":
+        left_out |= {SUPERVISED}
+    return [name for name in METHODS if name in options.methods and name not in left_out]
 
 
-def _logits(case: Case, values: FloatArray, weight: FloatArray, bias: FloatArray) -> FloatArray:
-    logits: FloatArray = case.head.scale * (values @ weight.T) + bias
-    return logits
+def run_study(task: tuple[str, Options]) -> None:
+    """Run the methods of a case that are not finished, and keep their results."""
+    name, options = task
+    study = studies(options)[name]
+    sampled: dict[int, Case] = {}
+    for method in methods_of(study, options):
+        if _finished(study, method, options) is not None:
+            continue
+        found = _run_method(study, method, options, sampled)
+        path = options.path(study, method)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as unfinished:
+            unfinished.write_text(json.dumps(found, default=float))
 
 
-def _scores(
-    case: Case, values: FloatArray, weight: FloatArray, bias: FloatArray
-) -> dict[str, FloatArray]:
+def _finished(study: Study, method: str, options: Options) -> dict[str, Any] | None:
+    """Return kept results, None if there are none of these seeds."""
+    path = options.path(study, method)
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found if found["seeds"] == [*options.seeds_of(study)] else None
+
+
+def _run_method(
+    study: Study, method: str, options: Options, sampled: dict[int, Case]
+) -> dict[str, Any]:
+    """Return the rows of accuracy, of detection and of the guard, for every seed."""
+    rows: list[dict[str, Any]] = []
+    ood: list[dict[str, Any]] = []
+    guard: list[dict[str, Any]] = []
+    differences: dict[str, list[FloatArray]] = {part: [] for part in study.tested_on}
+    prediction, seconds = Prediction(None), 0.0
+    seeds = options.seeds_of(study)
+    for seed in seeds:
+        key = seed if study.sampled else 0
+        case = sampled[key] if key in sampled else sampled.setdefault(key, study.sample(seed))
+        if seed == 0 or study.sampled or method in SEEDED:
+            started = perf_counter()
+            prediction = predict(method, case, study.change, seed)
+            seconds = perf_counter() - started
+        for part in study.tested_on:
+            probabilities = prediction.probabilities(case, part)
+            if probabilities is not None:
+                row, difference = _measure(case, probabilities, part)
+                differences[part].append(difference)
+                rows.append({"part": part, "seed": seed, **row, "seconds": seconds})
+        ood += [{"seed": seed, **row} for row in _detection(method, case, prediction)]
+        if prediction.guard is not None:
+            # Pandas' own types to Python's.
+            records = json.loads(prediction.guard.to_json(orient="records"))
+            guard += [{"seed": seed, **record} for record in records]
+    for part, each in differences.items():
+        if len({len(one) for one in each}) == 1:
+            low, high = paired_interval(np.array(each))
+            own = (row for row in rows if row["part"] == part)
+            for row in own:
+                row.update(gain_low=low, gain_high=high)
+    return {"seeds": [*seeds], "rows": rows, "ood": ood, "guard": guard}
+
+
+def _measure(
+    case: Case, probabilities: FloatArray, part: str
+) -> tuple[dict[str, float], FloatArray]:
+    """Return accuracy and calibration on a part, and right answers less zero-shot's, ``[N]``."""
+    images = case.test if part == "test" else case.adapt
+    known = images.labels >= 0
+    labels = images.labels[known]
+    before = logits(case, images.clean[known], zero_shot(case.head)).argmax(axis=1) == labels
+    probabilities = probabilities[known]
+    right = probabilities.argmax(axis=1) == labels
+    difference = right.astype(float) - before
     return {
-        "max_logit": max_logit(_logits(case, values, weight, bias)),
-        "mcm": mcm(values @ normalise(weight).T),
-    }
+        "accuracy": right.mean(),
+        "gain": difference.mean(),
+        "ece": expected_calibration_error(probabilities, labels),
+        "ece_calibrated": ece_of_calibrated(probabilities.max(axis=1)),
+    }, difference
 
 
-def supervised(case: Case) -> tuple[FloatArray, FloatArray]:
-    """Fit logistic regression to the labelled rows; classes without labels are never predicted.
+def ece_of_calibrated(confidence: FloatArray, *, draws: int = 20) -> float:
+    """Return the mean ECE that a calibrated head with these confidences ``[N]`` would show.
 
-    The regularisation is selected from four values on a tenth of the labels.
+    Its answers are right with the probability that it states; with few images its ECE is not 0.
     """
-    known = np.flatnonzero(case.adapt.labels >= 0)
-    labels = case.adapt.labels[known]
-    values = case.head.scale * case.adapt.clean[known]
-    held = np.random.default_rng(0).random(len(known)) < 0.1
-    found = [
-        LogisticRegression(C=c, max_iter=200, tol=1e-3).fit(values[~held], labels[~held])
-        for c in (1e-4, 1e-3, 1e-2, 1e-1)
-    ]
-    model = max(found, key=lambda fitted: fitted.score(values[held], labels[held]))
-    weight = np.zeros_like(case.head.weight)
-    bias = np.full(len(weight), -np.inf, dtype=np.float32)
-    weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
-    return weight, bias
+    confidence = np.asarray(confidence, np.float64)
+    place = equal_width_bins(confidence, N_BINS)
+    generator = np.random.default_rng(0)
+    gaps = (generator.random((draws, len(confidence))) < confidence) - confidence
+    sums = [np.abs(np.bincount(place, weights=gap)).sum() for gap in gaps]
+    return float(np.mean(sums) / len(confidence))
+
+
+def _detection(method: str, case: Case, prediction: Prediction) -> Iterator[dict[str, Any]]:
+    """Yield how well a head detects OOD images, and one half-way to lp_clip_auto."""
+    if prediction.head is None or method in PEERS:
+        return
+    heads = {method: prediction.head}
+    if method == "lp_clip_auto":
+        (weight, bias), (text, zero) = prediction.head, zero_shot(case.head)
+        heads[HALF_WAY] = between(text, weight, 0.5), between(zero, bias, 0.5)
+    for group, images in case.ood.items():
+        for name, head in heads.items():
+            inside, outside = (_scores(case, values.clean, head) for values in (case.test, images))
+            for score in inside:
+                metrics = detection_metrics(inside[score], outside[score])
+                yield {"method": name, "group": group, "score": score, **metrics}
+
+
+def _scores(case: Case, values: FloatArray, head: Head) -> dict[str, FloatArray]:
+    return {
+        "max_logit": max_logit(logits(case, values, head)),
+        "mcm": mcm(values @ normalise(head[0]).T),
+    }
 
 
 def paired_interval(differences: FloatArray, *, draws: int = 2000) -> tuple[float, float]:
@@ -296,78 +232,69 @@ def paired_interval(differences: FloatArray, *, draws: int = 2000) -> tuple[floa
     return float(low), float(high)
 
 
-def main() -> None:
+def gather(options: Options) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return accuracy, detection and what was shipped, of all that is finished."""
+    rows, ood, shipped = [], [], []
+    for study in studies(options).values():
+        case = {"table": study.table, "images": study.images, "pool": study.pool}
+        for method in methods_of(study, replace(options, methods=METHODS)):
+            found = _finished(study, method, options)
+            if found is None:
+                continue
+            for row in found["rows"]:
+                part = row.pop("part")
+                itself = part == "pool" and len(study.tested_on) > 1
+                name = f"{study.pool}{THEMSELVES}" if itself else study.pool
+                rows.append({**case, "pool": name, "method": method, **row})
+            ood += [{"case": study.name, **row} for row in found["ood"]]
+            shipped += [{**case, **row} for row in _shipped(found)]
+    return pd.DataFrame(rows), pd.DataFrame(ood), pd.DataFrame(shipped)
+
+
+def _shipped(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what the guard shipped for each seed, with its estimate, interval and evidence."""
+    for row in found["guard"]:
+        if row["candidate"] != row["chosen_candidate"]:
+            continue
+        shown = {name: value for name, value in row.items() if name not in _OF_ALL_ROWS}
+        if not row["chosen_strength"] and row["strength"] == 1:
+            # Zero-shot gains nothing for certain; the evidence is that on the most promising head.
+            nothing = dict.fromkeys(("strength", "estimated_gain", "gain_low", "gain_high"), 0.0)
+            yield {**shown, "candidate": ZERO_SHOT, **nothing}
+        elif row["strength"] == row["chosen_strength"]:
+            yield shown
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--features", type=Path, help="an .npz of precomputed CLIP features")
-    options = parser.parse_args()
-    found = [
-        (name, methods, [make(seed) for seed in SEEDS])
-        for name, methods, make in battery(options.features)
+    parser.add_argument("--features", type=Path, help="a folder of .npz of genuine features")
+    parser.add_argument("--only", default="", help="cases with this in 'table: name'")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--again", nargs="+", choices=METHODS, default=(), help="run again")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, help="processes, one per core by default")
+    parser.add_argument("--keep", type=Path, default=KEPT, help="folder of what is finished")
+    given = parser.parse_args(arguments)
+    options = Options(given.features, given.keep, tuple(given.methods), given.seeds)
+    chosen = {name: one for name, one in studies(options).items() if given.only in name}
+    for study in chosen.values():
+        for method in given.again:
+            options.path(study, method).unlink(missing_ok=True)
+    waiting = [
+        (name, options)
+        for name, study in chosen.items()
+        if any(_finished(study, method, options) is None for method in methods_of(study, options))
     ]
-    parts = in_parallel(all_seeds, found)
-    results, detections, decisions = ([row for part in parts for row in part[i]] for i in range(3))
+    in_parallel(run_study, waiting, jobs=given.jobs)
+    rows, ood, shipped = gather(options)
     RESULTS.mkdir(exist_ok=True)
-    for path, rows in (
-        ("adaptation", results),
-        ("adaptation_ood", detections),
-        ("adaptation_guard", decisions),
+    for path, table in (
+        ("adaptation", rows),
+        ("adaptation_ood", ood),
+        ("adaptation_guard", shipped),
     ):
-        pd.DataFrame(rows).to_csv(RESULTS / f"{path}.csv", index=False, float_format="%.4f")
-    print(summary(pd.DataFrame(results), pd.DataFrame(decisions)))
-    print(detection_summary(pd.DataFrame(detections)))
-
-
-def summary(results: pd.DataFrame, decisions: pd.DataFrame) -> str:
-    """Format zero-shot's accuracy, the gains of the others and the guard's results, in per cent."""
-    table = results.pivot_table(index="case", columns="method", values="accuracy", sort=False)
-    zero = table.pop("zero_shot")
-    gains = table.sub(zero, axis=0) * 100
-    label_free = [*METHODS, GUARDED]
-    shown = gains.assign(
-        zero_shot=100 * zero,
-        oracle=gains[[*METHODS]].max(axis=1).clip(lower=0),
-        adapted=decisions.groupby("case", sort=False)["strength"].mean(),
-    )[["zero_shot", *label_free, "oracle", "supervised", "adapted"]]
-    kept = shown[GUARDED] / shown["oracle"]
-    worth = shown["oracle"] > 0.5
-    limits = (
-        results[results["method"] == "lp_clip_auto"]
-        .groupby("case", sort=False)[["gain_low", "gain_high"]]
-        .first()
-    )
-    clear = (limits["gain_low"] > 0) | (limits["gain_high"] < 0)
-    adapts = (
-        decisions.assign(adapts=decisions["decision"] == "adapted")
-        .groupby("case", sort=False)["adapts"]
-        .mean()
-        > 0.5
-    )
-    guarded_limits = (
-        results[results["method"] == GUARDED]
-        .groupby("case", sort=False)[["gain_low", "gain_high"]]
-        .first()
-    )
-    # Right: adapts where the shipped head gains; keeps zero-shot where the adapted head loses.
-    right = np.where(adapts, guarded_limits["gain_high"] >= 0, ~(limits["gain_low"] > 0))
-    return (
-        f"{shown.round(1).to_string()}\n\n"
-        f"guarded: worst {shown[GUARDED].min():.1f}; keeps on average {kept[worth].mean():.0%} of "
-        f"the oracle's gain where that is more than 0.5; right in {right.mean():.0%} of "
-        f"{len(right)} cases ({clear.sum()} with a clear difference: {right[clear].mean():.0%})"
-    )
-
-
-def detection_summary(ood: pd.DataFrame) -> str:
-    """Format the means over cases, groups and seeds of the best score in each case and group."""
-    means = ood.groupby(["case", "group", "method", "score"], sort=False)[
-        ["auroc", "fpr95_id_pos"]
-    ].mean()
-    best = means.groupby(["case", "group", "method"], sort=False).agg(
-        auroc=("auroc", "max"), fpr95=("fpr95_id_pos", "min")
-    )
-    overall = best.groupby("method", sort=False).mean() * 100
-    by_group = best.groupby(["group", "method"], sort=False).mean() * 100
-    return f"{overall.round(1).to_string()}\n\n{by_group.round(1).to_string()}"
+        table.to_csv(RESULTS / f"{path}.csv", index=False, float_format="%.4g")
+    print(report(rows, shipped, ood))
 
 
 if __name__ == "__main__":

@@ -89,6 +89,38 @@ class Case:
     ood: Mapping[str, Images] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Study:
+    """A case of the battery, as every seed samples it.
+
+    Attributes:
+        table: digits, genuine, harm or many classes.
+        images: name of the images.
+        pool: how the unlabelled set differs from all of the set's; empty where it does not.
+        sample: the case of a seed.
+        sampled: whether the unlabelled set differs from seed to seed.
+        tested_on: test, the labelled test set; pool, the images of the unlabelled set; or both.
+        change: what the study changes in the settings of self-training.
+        without: methods that would take too long.
+        most_seeds: no more seeds than this.
+    """
+
+    table: str
+    images: str
+    pool: str
+    sample: Callable[[int], Case]
+    sampled: bool = True
+    tested_on: tuple[str, ...] = ("test",)
+    change: Callable[[Settings], Settings] = lambda settings: settings
+    without: tuple[str, ...] = ()
+    most_seeds: int = 100
+
+    @property
+    def name(self) -> str:
+        """Images and pool."""
+        return f"{self.images}, {self.pool}" if self.pool else self.images
+
+
 def without_views(clean: FloatArray, labels: IntArray) -> Images:
     """Return a dataset with clean features only."""
     unit = normalise(np.asarray(clean, dtype=np.float32))
@@ -166,10 +198,21 @@ def few(case: Case, name: str, per_class: int, seed: int) -> Case:
     return _of_rows(case, name, np.sort(order[rank < per_class]))
 
 
+def of_classes(case: Case, name: str, n: int, seed: int) -> Case:
+    """Keep the images of ``n`` classes."""
+    present = np.random.default_rng(seed).permutation(len(case.head.weight))[:n]
+    return _of_rows(case, name, np.flatnonzero(np.isin(case.adapt.labels, present)))
+
+
 def some(case: Case, name: str, n: int, seed: int) -> Case:
     """Keep ``n`` images."""
     order = np.random.default_rng(seed).permutation(len(case.adapt.labels))
     return _of_rows(case, name, np.sort(order[:n]))
+
+
+def on_itself(case: Case) -> Case:
+    """Test on the unlabelled set."""
+    return replace(case, test=case.adapt)
 
 
 def mixed(case: Case, name: str, ood: Images, share: float, seed: int) -> Case:

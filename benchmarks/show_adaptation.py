@@ -1,85 +1,123 @@
-"""Show the results of the adaptation study as a Markdown table and a figure.
+"""Show the results of the battery: Markdown tables, key figures and a figure.
 
     python benchmarks/adaptation.py && python benchmarks/show_adaptation.py
 
-Prints the table and writes docs/adaptation.png.
+Prints the tables and writes docs/adaptation.png.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from adaptation_tables import CASE, NAMES, means, report, without_themselves
+from compared import GUARDED, ZERO_SHOT
 
 HERE = Path(__file__).parent
-LABEL_FREE = ("lp_clip", "lp_clip_balanced", "lp_clip_auto")
-GUARDED = "lp_clip_guarded"
-# Colour of Okabe & Ito (2008) and marker of each method.
+# Colour of Okabe & Ito (2008) and marker of each method that is shown.
 LOOKS = {
     "lp_clip": ("#0072B2", "o"),
-    "lp_clip_balanced": ("#D55E00", "s"),
     "lp_clip_auto": ("#009E73", "^"),
+    "transclip": ("#E69F00", "v"),
+    "stata": ("#CC79A7", "<"),
+    "inmap": ("#D55E00", "s"),
     GUARDED: ("#000000", "D"),
 }
+TABLES = ("genuine", "harm", "many classes")
+LEAST = -25.0  # points; what loses more is shown here
 
 
-def gains() -> pd.DataFrame:
-    """Return zero-shot's accuracy and the gains over it per case, in per cent."""
-    rows = pd.read_csv(HERE / "results/adaptation.csv")
-    table = 100 * rows.pivot_table(index="case", columns="method", values="accuracy", sort=False)
-    zero = table.pop("zero_shot")
-    shown = table.sub(zero, axis=0)
-    shown.insert(0, "zero_shot", zero)
-    shown["oracle"] = shown[list(LABEL_FREE)].max(axis=1).clip(lower=0)
-    decisions = pd.read_csv(HERE / "results/adaptation_guard.csv")
-    shown["strength"] = decisions.groupby("case", sort=False)["strength"].mean()
-    limits = rows[rows["method"] == GUARDED].groupby("case", sort=False)
-    shown["low"], shown["high"] = (100 * limits[k].first() for k in ("gain_low", "gain_high"))
-    return shown
-
-
-def markdown(table: pd.DataFrame) -> str:
-    head = ["case", "zero-shot", *LABEL_FREE, f"{GUARDED} [95 %]", "strength", "oracle", "superv."]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    for case, row in table.iterrows():
-        limits = "" if pd.isna(row["low"]) else f" [{row['low']:+.1f}, {row['high']:+.1f}]"
-        cells = [
-            str(case),
-            f"{row['zero_shot']:.1f}",
-            *(f"{row[name]:+.1f}" for name in LABEL_FREE),
-            f"**{row[GUARDED]:+.1f}**{limits}",
-            f"{row['strength']:.2g}",
-            f"{row['oracle']:+.1f}",
-            f"{row['supervised']:+.1f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def figure(table: pd.DataFrame) -> None:
-    fig, axes = plt.subplots(figsize=(9, 0.3 * len(table) + 1.4), layout="constrained")
-    places = range(len(table))
-    axes.axvspan(-100, 0, color="#F2F2F2", zorder=0)
-    axes.axvline(0, color="#6B6B6B", linewidth=1)
-    limits = table[[GUARDED, "low", "high"]]
-    axes.hlines(places, limits["low"], limits["high"], color="#000000", linewidth=1.2)
-    for name, (colour, marker) in LOOKS.items():
-        axes.scatter(table[name], places, color=colour, marker=marker, s=28, label=name, zorder=3)
-    axes.set_yticks(list(places), list(table.index), fontsize=9)
-    axes.invert_yaxis()
-    shown = table[list(LOOKS)]
-    axes.set_xlim(shown.min().min() - 1, shown.max().max() + 1)
-    axes.set_xlabel("accuracy over zero-shot, points (mean of 5 seeds; bar: 95 % of the guarded)")
-    axes.grid(axis="x", color="#E4E4E4")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    fig.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+def figure(rows: pd.DataFrame) -> None:
+    """Draw the gains: of the genuine sets per unlabelled set, and of the digits."""
+    table = without_themselves(means(rows, "gain"))
+    others = table[table.index.get_level_values("table") != "digits"]
+    digits = table[table.index.get_level_values("table") == "digits"]
+    panels = [panel for panel in (_by_pool(others), _by_case(digits)) if panel]
+    fig, axes = plt.subplots(
+        *(len(panels), 1),
+        figsize=(9, 0.27 * sum(map(len, panels)) + 1.6),
+        layout="constrained",
+        squeeze=False,
+        sharex=True,
+        height_ratios=[max(len(panel), 3) for panel in panels],
+    )
+    for axis, panel in zip(axes[:, 0], panels, strict=True):
+        _draw(axis, panel)
+    interval = _intervals(rows)
+    if len(digits):
+        places = np.arange(len(digits))
+        limits = 100 * interval.reindex(digits.index)
+        axes[-1, 0].hlines(
+            places, limits["gain_low"], limits["gain_high"], color="#000000", linewidth=1.2
+        )
+    axes[-1, 0].set_xlabel(
+        f"accuracy over zero-shot, points (means of seeds; {LEAST:g} stands for all below)\n"
+        "above: a mark per set of images; below: with 95 % of the guarded head's"
+    )
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside upper center", ncols=6, frameon=False, fontsize=9)
     fig.savefig(HERE.parent / "docs/adaptation.png", dpi=130, metadata={"Software": None})
 
 
+def _by_pool(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return a row per unlabelled set, with the gains of every set of images."""
+    names = [
+        f"{images}, {pool}" if kind == "many classes" else pool.replace(", the whole set", "")
+        for kind, images, pool in table.index
+    ]
+    panel = [(str(name), part) for name, part in table.groupby(names, sort=False)]
+    # Genuine features first, as tidy as they come.
+    return sorted(panel, key=lambda row: TABLES.index(str(row[1].index[0][0])))
+
+
+def _by_case(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    names = [", ".join(filter(None, case[1:])) for case in table.index]
+    return [(name, table.iloc[[row]]) for row, name in enumerate(names)]
+
+
+def _draw(axis: Any, panel: Sequence[tuple[str, pd.DataFrame]]) -> None:
+    axis.axvspan(2 * LEAST, 0, color="#F2F2F2", zorder=0)
+    axis.axvline(0, color="#6B6B6B", linewidth=1)
+    offsets = np.linspace(-0.3, 0.3, len(LOOKS)) if len(panel[0][1]) > 1 else np.zeros(len(LOOKS))
+    for (method, (colour, marker)), offset in zip(LOOKS.items(), offsets, strict=True):
+        points = [
+            (max(value, LEAST), place + offset)
+            for place, (_, part) in enumerate(panel)
+            if method in part
+            for value in part[method].dropna()
+        ]
+        x, y = np.array(points).T if points else ([], [])
+        name = NAMES.get(method, method)
+        axis.scatter(x, y, color=colour, marker=marker, s=16, label=name, zorder=3, linewidth=0)
+    axis.set_yticks(range(len(panel)), [name for name, _ in panel], fontsize=8)
+    axis.set_ylim(len(panel) - 0.5, -0.5)
+    axis.set_xlim(left=LEAST - 1)
+    axis.grid(axis="x", color="#E4E4E4")
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+
+
+def _intervals(rows: pd.DataFrame) -> pd.DataFrame:
+    method = GUARDED if (rows["method"] == GUARDED).any() else ZERO_SHOT
+    own = rows[rows["method"] == method].groupby(CASE, sort=False)
+    return own[["gain_low", "gain_high"]].first()
+
+
+def read(name: str) -> pd.DataFrame:
+    """Read a table of results; an empty one where there is nothing."""
+    try:
+        found = pd.read_csv(HERE / f"results/{name}.csv")
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return pd.DataFrame()
+    return found.fillna({"pool": ""}) if "pool" in found else found
+
+
 if __name__ == "__main__":
-    found = gains()
-    print(markdown(found))
-    figure(found)
+    accuracy = read("adaptation")
+    print(report(accuracy, read("adaptation_guard"), read("adaptation_ood")))
+    figure(accuracy)
