@@ -27,6 +27,7 @@ def train_guarded(
     adapters: Sequence[str] = ADAPTERS,
     hours: float = 24.0,
     after_candidate: Callable[[int], None] = lambda _: None,
+    keep: Callable[[Mapping[str, Probes]], None] = lambda _: None,
 ) -> Probes:
     """Return the rounds of the candidate that is shipped, as near to zero-shot as is decided.
 
@@ -38,6 +39,7 @@ def train_guarded(
         adapters: further candidates, see ``train_candidates``.
         hours: of a candidate, likewise.
         after_candidate: called with 1 after every candidate.
+        keep: called with the probes of all candidates by name.
     """
     views = pool_of(next(iter(trained.values()))).teacher
     part = learned_part(head, views, Labelling())
@@ -52,6 +54,7 @@ def train_guarded(
         hours=hours,
         after_candidate=after_candidate,
     )
+    keep(candidates)
     kinds = {name: settings.labelling.prior for name, settings in trained.items()}
     some = views if len(part.rows) == part.n_samples else views[:, part.rows]
     decision = examine(Witness(head, some, part), candidates, kinds, reason)
