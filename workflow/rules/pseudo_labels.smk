@@ -23,7 +23,7 @@ rule pseudo_labels:
 
 rule describe_pool:
     input:
-        text="cache/{model}/text/{benchmark}.h5",
+        text=reads(files.text_of),
         features=reads(files.adapt_features),
         clean=reads(files.features_of, "adapt"),
         test=reads(files.features_of, "test"),
