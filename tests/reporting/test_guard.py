@@ -8,33 +8,37 @@ import pytest
 
 from lpclip.columns.guard import GUARD
 from lpclip.errors import LpclipError
-from lpclip.methods.training.guard import ADAPTED, ZERO_SHOT, Decision, Evidence
+from lpclip.methods.training.evidence import Evidence
+from lpclip.methods.training.guard import Candidate, decide
 from lpclip.methods.training.rounds import Round, rounds_table
-from lpclip.reporting.guard import in_words, write_guard_table
+from lpclip.reporting.guard import in_words, in_words_by_pair, write_guard_table
 from lpclip.storage.probes import Probes, write_probes
 
+STRENGTHS = (0.25, 0.75)
 EVIDENCE = Evidence(
-    gaussian=-0.012,
-    halves=1 / 3,
-    agreement=0.87,
     change=0.2,
-    neighbours=0.05,
-    views=-0.06,
-    balance=0.01,
+    neighbours=0.65,
+    posterior=0.25,
+    gaussian=0.5,
+    others=1 / 3,
+    zero_shot_agreement=0.87,
+    support=1.0,
+    images_per_class=40.0,
 )
+AGAINST = replace(EVIDENCE, change=0.1, neighbours=0.05, posterior=-0.8, gaussian=-1, others=-0.5)
 
 
-def decision(strength):
-    gains = {0.0: (-0.04, -0.02), 0.5: (0.025, 0.01), 1.0: (0.01, 0.025)}[strength]
-    return Decision(
-        ADAPTED if strength else ZERO_SHOT,
-        strength,
-        dict(zip((0.5, 1.0), gains, strict=True)),
-        EVIDENCE,
-    )
+def decision(*, adapted, reason=""):
+    """Return the decision on two candidates, the second the better one."""
+    second = EVIDENCE if adapted or reason else replace(AGAINST, gaussian=-0.5)
+    candidates = [
+        Candidate(name, kind, dict.fromkeys(STRENGTHS, evidence))
+        for name, kind, evidence in (("lp_clip", "none", AGAINST), ("stata", "stata", second))
+    ]
+    return decide(candidates, images=100, classes=5, reason=reason)
 
 
-def probes_file(path, *, method="guarded", strength=None, benchmark="digits", model="tiny"):
+def probes_file(path, *, method="guarded", benchmark="digits", model="tiny", **decided):
     probes = Probes(
         weight=np.zeros((1, 1, 2, 3), dtype=np.float32),
         bias=np.zeros((1, 1, 2), dtype=np.float32),
@@ -43,8 +47,8 @@ def probes_file(path, *, method="guarded", strength=None, benchmark="digits", mo
         seeds=(0,),
         rounds=rounds_table([Round(0, 0)]),
     )
-    if strength is not None:
-        probes = replace(probes, guard=decision(strength).table())
+    if decided:
+        probes = replace(probes, guard=decision(**decided).table)
     write_probes(path, probes, {"model": model, "benchmark": benchmark, "method": method})
     return path
 
@@ -59,19 +63,24 @@ def table_of(tmp_path):
     return table
 
 
-def test_there_is_a_row_per_guarded_method_and_strength(table_of):
+def test_there_is_a_row_per_guarded_method_candidate_and_strength(table_of):
     path = table_of(
-        {"method": "plain"}, {"method": "one", "strength": 0.5}, {"method": "two", "strength": 0.0}
+        {"method": "plain"}, {"method": "one", "adapted": True}, {"method": "two", "adapted": False}
     )
     table = pd.read_csv(path)
     assert tuple(table) == GUARD.names
-    assert table["method"].tolist() == ["one", "one", "two", "two"]
-    assert table["strength"].tolist() == [0.5, 1.0, 0.5, 1.0]
-    assert table["decision"].tolist() == ["adapted", "adapted", "zero_shot", "zero_shot"]
-    assert table["chosen_strength"].tolist() == [0.5, 0.5, 0.0, 0.0]
-    assert table["estimated_gain"].tolist() == [0.025, 0.01, -0.04, -0.02]
+    assert table["method"].tolist() == ["one"] * 4 + ["two"] * 4
+    assert table["candidate"].tolist() == ["lp_clip", "lp_clip", "stata", "stata"] * 2
+    assert table["strength"].tolist() == [0.25, 0.75] * 4
+    assert table["decision"].tolist() == ["adapted"] * 4 + ["zero_shot"] * 4
+    assert table["reason"].tolist() == ["-"] * 4 + ["no estimated gain is sure enough"] * 4
+    assert table["chosen_candidate"].tolist() == ["stata"] * 8
+    assert table["chosen_strength"].tolist() == [0.75] * 4 + [0.0] * 4
     for name, value in asdict(EVIDENCE).items():
-        assert table[name].tolist() == pytest.approx([value] * 4, rel=1e-5)
+        assert table[name].tolist()[2:4] == pytest.approx([value] * 2, rel=1e-5)
+    own = decision(adapted=True).table
+    for name in ("estimated_gain", "gain_low", "gain_high"):
+        assert table[name].tolist()[:4] == pytest.approx(own[name].tolist(), rel=1e-5)
 
 
 @pytest.mark.parametrize("methods", [[], [{"method": "plain"}]])
@@ -81,60 +90,74 @@ def test_without_a_guarded_method_there_is_only_a_header(table_of, methods):
     assert in_words(path) == []
 
 
-@pytest.mark.parametrize(
-    ("strength", "verdict", "gain"),
-    [
-        (
-            0.5,
-            "ships a head 50% of the way from zero-shot to the adapted one.",
-            "+2.5 points.",
-        ),
-        (1.0, "ships the adapted head.", "+2.5 points."),
-        # The closest strength: its estimate, -2 points, is the larger one.
-        (0.0, "keeps zero-shot.", "-2.0 points at best."),
-    ],
-)
-def test_the_words_say_what_is_shipped_its_estimate_and_the_evidence(
-    table_of, strength, verdict, gain
-):
-    (words,) = in_words(table_of({"strength": strength}))
-    assert words.startswith(f"guarded on digits, model tiny, {verdict} ")
-    assert f"Estimated gain without a label: {gain} " in words
-    # The evidence does not depend on the strength.
-    assert "differs from zero-shot for 20%;" in words
-    assert "; an independent classifier agrees with it for -1.2 points" in words
-    assert "agree with each other for +33.3 points" in words
-    assert "; 87% of neighbours get the same class." in words
+def test_the_words_for_a_candidate_that_is_shipped(table_of):
+    table = decision(adapted=True).table
+    row = table[table["candidate"] == "stata"].iloc[-1]
+    assert row["estimated_gain"] > 0
+    gain, low, high = (
+        f"{100 * row[name]:+.1f}" for name in ("estimated_gain", "gain_low", "gain_high")
+    )
+    assert in_words(table_of({"adapted": True})) == [
+        "guarded on digits, model tiny, ships a head 75% of the way from zero-shot to stata. "
+        f"Estimated gain without a label: {gain} points, 90 % interval {low} to {high}. It differs "
+        "from zero-shot for 20% of the unlabelled images; for these, 65% of neighbours speak for "
+        "its class, and the other candidates agree with it for +33.3 points compared to zero-shot."
+    ]
+
+
+def test_the_words_for_zero_shot_name_the_reason_and_the_best_candidate(table_of):
+    (words,) = in_words(table_of({"adapted": False}))
+    assert words.startswith(
+        "guarded on digits, model tiny, keeps zero-shot: no estimated gain is sure enough. "
+        "Estimated gain without a label: -"
+    )
+    assert ", of stata. It differs from zero-shot for 10% of the unlabelled images;" in words
+    assert "agree with it for -50.0 points" in words
+
+
+def test_the_words_name_what_makes_a_pool_impossible(table_of):
+    reason = "zero-shot predicts one class for every image"
+    (words,) = in_words(table_of({"adapted": True, "reason": reason}))
+    assert words.startswith(f"guarded on digits, model tiny, keeps zero-shot: {reason}. Estimated")
 
 
 def test_there_is_a_paragraph_per_decision_under_the_names_as_they_are(table_of):
-    first, second = in_words(
-        table_of(
-            {"benchmark": "NA", "model": "007", "strength": 1.0},
-            {"benchmark": "1e3", "model": "007", "strength": 0.0},
-        )
+    path = table_of(
+        {"benchmark": "NA", "model": "007", "adapted": True},
+        {"benchmark": "1e3", "model": "007", "adapted": False},
     )
+    first, second = in_words(path)
     assert first.startswith("guarded on NA, model 007, ships")
     assert second.startswith("guarded on 1e3, model 007, keeps")
+    assert in_words_by_pair(path) == {("007", "NA"): [first], ("007", "1e3"): [second]}
 
 
 @pytest.mark.parametrize(
     "change",
     [
         lambda _: "",
-        lambda text: text.replace(",halves,", ",thirds,"),
+        lambda text: text.replace(",posterior,", ",thirds,"),
         lambda text: text.replace("method", "way"),
-        lambda text: text.replace(",1,0.025", ",1,much"),
-        lambda text: text.replace(",1,0.025", ",1,"),
+        lambda text: text.replace(",0.87,", ",much,"),
+        lambda text: text.replace(",0.87,", ",,"),
     ],
-    ids=["empty", "no halves", "no method", "text for a number", "no number"],
+    ids=["empty", "no posterior", "no method", "text for a number", "no number"],
 )
 def test_another_table_is_refused_by_path(table_of, change):
-    path = table_of({"strength": 1.0})
+    path = table_of({"adapted": True})
     text = change(path.read_text(encoding="utf-8"))
     assert text != path.read_text(encoding="utf-8")
     path.write_text(text, encoding="utf-8")
     with pytest.raises(LpclipError, match=r"guard\.csv: (not a|column)"):
+        in_words(path)
+
+
+def test_a_strength_that_no_row_has_is_refused(table_of):
+    path = table_of({"adapted": True})
+    table = pd.read_csv(path)
+    table["chosen_strength"] = 0.6
+    table.to_csv(path, index=False)
+    with pytest.raises(LpclipError, match=r"guarded' has no row for the strength 0\.6"):
         in_words(path)
 
 
