@@ -19,18 +19,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from cases import Case
-from development_sets import development_cases
+from compared import SELF_TRAINED
+from development_sets import development_cases, guard_cases
 from parallel import in_parallel
 
 from lpclip.methods.kinds import self_training
 from lpclip.methods.kinds.self_training import Settings
 from lpclip.methods.labelling.pseudo_labels import mean_prediction
 from lpclip.methods.labelling.structure import Structure
-from lpclip.methods.training.examine import examine
-from lpclip.methods.training.guard import WORTH
+from lpclip.methods.training.guarded import train_guarded
 from lpclip.methods.training.self_training import self_train
 from lpclip.storage.probes import Probes, between
 
+STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 RESULTS = Path(__file__).parent / "results"
 KEPT = Path(__file__).parents[1] / "cache/development"
 
@@ -97,27 +98,29 @@ def compare_settings(case: Case, only: Sequence[str] = ("",)) -> list[dict[str, 
         if not change.startswith(("recommended", *only)):
             continue
         probes = self_train(case.head, case.adapt.pool(settings), settings, [0])
-        row = {f"gain_{strength:g}": gain(case, probes, strength) for strength in WORTH}
+        row = {f"gain_{strength:g}": gain(case, probes, strength) for strength in STRENGTHS}
         rows.append({"case": case.name, "change": change, **row})
     return rows
 
 
 def gather_evidence(case: Case) -> list[dict[str, Any]]:
-    """Return the guard's evidence and the true gain, one row per strength."""
-    settings, pool = Settings(), case.adapt.pool(Settings())
-    probes = self_train(case.head, pool, settings, [0])
-    decision = examine(case.head, pool, probes, settings)
-    zero = accuracy(case, probes.weight[0, 0], probes.bias[0, 0])
-    return [
-        {
-            "case": case.name,
-            "zero_shot": zero,
-            "strength": strength,
-            "gain": gain(case, probes, strength),
-            **asdict(decision.evidence),
-        }
-        for strength in WORTH
+    """Return the guard's evidence and the true gain, one row per candidate and strength."""
+    candidates = {
+        name: SELF_TRAINED[name] for name in ("lp_clip_auto", "lp_clip_balanced", "lp_clip")
+    }
+    heads: dict[str, Probes] = {}
+    table = train_guarded(case.head, case.adapt.pool, candidates, [0], keep=heads.update).guard
+    assert table is not None
+    rows = table.drop(columns=["decision", "chosen_candidate", "chosen_strength"])
+    rows["gain"] = [
+        gain(case, heads[candidate], strength)
+        for candidate, strength in zip(rows["candidate"], rows["strength"], strict=True)
     ]
+    zero = heads["lp_clip_auto"]
+    shown = rows.assign(
+        case=case.name, zero_shot=accuracy(case, zero.weight[0, 0], zero.bias[0, 0])
+    )
+    return shown.to_dict("records")
 
 
 def constants(case: Case) -> list[dict[str, Any]]:
@@ -163,7 +166,8 @@ def main() -> None:
     part = PARTS[options.part]
     if options.part == "settings":
         part = partial(compare_settings, only=options.only)
-    chosen = list(islice(development_cases(options.keep), 0, None, options.every))
+    made = guard_cases if options.part == "guard" else development_cases
+    chosen = list(islice(made(options.keep), 0, None, options.every))
     found = [row for rows in in_parallel(part, chosen) for row in rows]
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"development_{options.part}.csv"

@@ -153,6 +153,57 @@ def development_cases(keep: Path) -> Iterator[Case]:
         yield cases.mixed(medium, "30 % foreign", more, 0.3, 0)
 
 
+# Pools of the guard's development cases; every set has every second one.
+POOLS = (
+    "all", "test", "5 of K", "half of K", "linear", "10:1", "30 % OOD", "50 % OOD", "2 a class",
+    "4 a class", "10 a class", "30 a class", "64 of 2", "64 of 4",
+)  # fmt: skip
+
+
+def guard_cases(keep: Path) -> Iterator[Case]:
+    """Yield every set with pools that are not like its test set, on clean features.
+
+    Args:
+        keep: as for ``development_cases``.
+    """
+    for place, (name, how) in enumerate(SETS.items()):
+        templates = cases.DIGIT_TEMPLATES if how.characters == "digits" else cases.TEMPLATES
+        adapt = kept(keep / f"{name}, adapt.npz", partial(how.images, 1800, 1, views=True))
+        test = kept(keep / f"{name}, test.npz", partial(how.images, 900, 2, views=False))
+        head = cases.zero_shot(how.class_names, templates)
+        base = Case(name, head, cases.without_views(adapt.clean, adapt.labels), test)
+        others = "letters" if how.characters == "digits" else "digits"
+        made = partial(Rendered(others).images, 900, 5, views=True)
+        ood = kept(keep / f"OOD {others}.npz", made)
+        for pool in POOLS[place % 2 :: 2]:
+            yield _with_pool(base, pool, cases.without_views(ood.clean, ood.labels))
+
+
+def _with_pool(base: Case, pool: str, ood: cases.Images) -> Case:
+    n_classes = len(base.head.weight)
+    generator = np.random.default_rng([0, *f"{base.name}{pool}".encode()])
+    order = generator.permutation(n_classes)
+    named = replace(base, name=f"{base.name}, {pool}")
+    if pool == "test":
+        test = base.test
+        return replace(named, adapt=cases.without_views(test.clean, test.labels))
+    if pool in ("linear", "10:1"):
+        place = order / (n_classes - 1)
+        keep = 1 - 0.72 * place if pool == "linear" else 10.0**-place
+        return cases.rarer(base, pool, keep, 0)
+    if pool.endswith("OOD"):
+        return cases.mixed(cases.some(base, "", 900, 0), pool, ood, int(pool[:2]) / 100, 0)
+    if pool.endswith("a class"):
+        return cases.few(base, pool, int(pool.split()[0]), 0)
+    if pool != "all":
+        n = {"5": 5, "h": n_classes // 2, "6": int(pool[-1]) if pool[-1].isdigit() else 0}[pool[0]]
+        rows = np.flatnonzero(np.isin(base.adapt.labels, order[:n]))
+        if pool.startswith("64"):
+            rows = generator.permutation(rows)[:64]
+        return replace(named, adapt=base.adapt.take(np.sort(rows)))
+    return named
+
+
 def kept(path: Path, make: Callable[[], cases.Images]) -> cases.Images:
     """Read the file; if there is none, make the images and write it."""
     if not path.exists():

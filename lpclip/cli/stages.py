@@ -23,6 +23,9 @@ STAGES: Mapping[str, Stage] = {
     "pseudo-labels": Stage(
         "lpclip.methods.labelling.pseudo_labels:pseudo_labels", "label the adapt set by zero-shot"
     ),
+    "describe-pool": Stage(
+        "lpclip.methods.pool:describe", "describe the adapt set without a label"
+    ),
     "train-probe": Stage("lpclip.methods.train:train_probe", "train the probes of a method"),
     "evaluate": Stage(
         "lpclip.evaluation.robustness:evaluate", "accuracy and calibration on a set's views"

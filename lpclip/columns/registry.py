@@ -6,6 +6,7 @@ from lpclip.columns.guard import GUARD
 from lpclip.columns.held_out import OOD_HELD_OUT
 from lpclip.columns.ood import OOD, OOD_CURVES
 from lpclip.columns.paired import COMPARISONS, PREDICTIONS, RELIABILITY
+from lpclip.columns.pool import POOL, POOL_CLASSES
 from lpclip.columns.report import REPORT, SHIFTS
 from lpclip.columns.robustness import ROBUSTNESS
 from lpclip.columns.rounds import CONFUSION, PER_CLASS, ROUNDS
@@ -23,5 +24,6 @@ EVALUATED: Mapping[str, Table] = {
 # All CSV files in results/.
 TABLES: Mapping[str, Table] = {
     "report": REPORT, "shifts": SHIFTS, **EVALUATED, "guard": GUARD, "skipped": SKIPPED,
+    "pool": POOL, "pool_classes": POOL_CLASSES,
 }  # fmt: skip
 DOCUMENTED: Mapping[str, Table] = {**TABLES, "predictions": PREDICTIONS}

@@ -147,6 +147,7 @@ def _check_names(config: Configuration) -> None:
             _defined(where, "labelling", method.labelling, config.labellings)
         if method.base is not None:
             _check_base(name, config.methods)
+        _check_candidates(name, config.methods)
 
 
 def _check_roles(name: str, benchmark: Roles, datasets: Mapping[str, Dataset]) -> None:
@@ -194,11 +195,25 @@ def _check_base(name: str, methods: Mapping[str, Method]) -> None:
             raise LpclipError(f"configuration: {where} leads back to itself: {way}.")
         chain.append(method.base)
         method = methods[method.base]
-    kind = methods[chain[1]].kind
-    if methods[name].kind == "guarded" and kind != "self_training":
+
+
+def _check_candidates(name: str, methods: Mapping[str, Method]) -> None:
+    """Refuse candidates of a guard that it cannot train."""
+    where = f"methods.{name}.candidates"
+    on_clean_views = {}
+    for one in methods[name].candidates:
+        _defined(where, "method", one, methods)
+        candidate = methods[one]
+        if candidate.kind != "self_training":
+            raise LpclipError(
+                f"configuration: {where} names method '{one}' of kind '{candidate.kind}'; only "
+                "methods of kind 'self_training' can be candidates. Adapters are set by adapters."
+            )
+        on_clean_views[candidate.settings["student_view"] == "clean"] = one
+    if len(on_clean_views) > 1:
         raise LpclipError(
-            f"configuration: {where} names method '{chain[1]}' of kind '{kind}'; only a method of "
-            "kind 'self_training' can be guarded."
+            f"configuration: {where} names '{on_clean_views[True]}', which learns from the clean "
+            f"view, and '{on_clean_views[False]}', which does not. Name candidates of one sort."
         )
 
 

@@ -151,8 +151,8 @@ def adapt_features(config: Checked, wildcards: Wildcards, student_view: str = "b
 def method_inputs(config: Checked, wildcards: Wildcards) -> dict[str, str]:
     """Return what a method reads; the index, with its labels, only where its kind declares it."""
     method = config.methods[wildcards["method"]]
-    guarded = method.base is not None and method.kind == "guarded"
-    trained = config.methods[str(method.base)] if guarded else method
+    # All candidates of a guard learn from one cache (config/check.py).
+    trained = config.methods[method.candidates[0]] if method.candidates else method
     views = trained.settings.get("student_view", trained.settings.get("view", "both"))
     results = f"results/{wildcards['model']}/{wildcards['benchmark']}"
     paths = {
@@ -249,6 +249,11 @@ def experiments(config: Checked, pattern: str, *, transductive: bool = True) -> 
         if transductive or config.benchmarks[benchmark].derived_from is None
         for method in methods_of(config, benchmark)
     ]
+
+
+def of_pairs(config: Checked, name: str) -> list[str]:
+    """Return the file of this name of every model and benchmark."""
+    return [f"results/{model}/{benchmark}/{name}" for model, benchmark in config.pairs()]
 
 
 def parts(config: Checked, kind: Literal["robustness", "ood", "ood_curves"]) -> list[str]:

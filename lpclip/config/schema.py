@@ -219,6 +219,12 @@ class Method:
         return self.settings.get("method")
 
     @property
+    def candidates(self) -> Sequence[str]:
+        """Names of the methods of which one may be shipped; none unless it is guarded."""
+        named: Sequence[str] = self.settings.get("candidates", ())
+        return named
+
+    @property
     def labelling(self) -> str | None:
         """Name of the labelling that it learns."""
         return self.settings.get("labelling")
@@ -241,7 +247,7 @@ _PLAIN = Labelling(temperature=1, structure=0, prior="none", threshold=0.5, clas
 _FIXED = {"labelling": "confident", "rounds": 5, "class_weighting": 0, "student_view": "strong"}
 LABELLINGS: Mapping[str, Labelling] = {
     "auto": Labelling(),
-    "confident": _PLAIN,
+    "confident": replace(_PLAIN, classes="all", images="all"),
     "aligned": replace(_PLAIN, prior="align"),
 }
 METHODS: Mapping[str, Mapping[str, Any]] = {
@@ -249,7 +255,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "lp_clip": {"kind": "self_training", **_FIXED},
     "lp_clip_balanced": {"kind": "self_training", **_FIXED, "labelling": "aligned"},
     "lp_clip_auto": {"kind": "self_training", "labelling": "auto"},
-    "lp_clip_guarded": {"kind": "guarded", "method": "lp_clip_auto"},
+    "lp_clip_guarded": {"kind": "guarded"},
 }
 
 

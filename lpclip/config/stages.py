@@ -113,6 +113,15 @@ def pseudo_labels(config: Checked, wildcards: Wildcards) -> Given:
     }
 
 
+def describe_pool(config: Checked, wildcards: Wildcards) -> Given:
+    """Return the view of the adapt set that is described."""
+    return {
+        "benchmark": wildcards["benchmark"],
+        "view": files.training_views("both", images=files.adapts_on_images(config, wildcards))[1],
+        "code": code_hash("lpclip.methods.pool"),
+    }
+
+
 def train_probe(config: Checked, wildcards: Wildcards) -> Given:
     """Return a method with all that it names filled in, and its seeds."""
     method = config.methods[wildcards["method"]]
@@ -206,6 +215,7 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
     "copy_text": copy_text,
     "copy_features": copy_features,
     "pseudo_labels": pseudo_labels,
+    "describe_pool": describe_pool,
     "train_probe": train_probe,
     "evaluate": evaluate,
     "evaluate_features": _only_code("lpclip.evaluation.feature_detection"),
@@ -285,6 +295,8 @@ def _method(config: Checked, wildcards: Wildcards, method: Method) -> Given:
     if "view" in settings:
         images = files.adapts_on_images(config, wildcards)
         settings["view"] = files.training_views(settings["view"], images=images)[1]
-    if method.kind == "guarded":
-        settings["training"] = _method(config, wildcards, config.methods[str(method.base)])
+    if method.candidates:
+        settings["trained"] = {
+            name: _method(config, wildcards, config.methods[name]) for name in method.candidates
+        }
     return settings

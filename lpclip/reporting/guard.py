@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lpclip.columns.guard import GUARD
@@ -46,7 +47,7 @@ def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
     groups = table.groupby(list(METHOD_NAMES), sort=False)
     for (_, _, method), rows in groups:
         chosen = float(rows["chosen_strength"].iloc[0])
-        if chosen not in (strengths := {0.0, *rows["strength"]}) or len(strengths) < 2:
+        if _shown(rows, chosen).empty or not np.isfinite(chosen):
             raise LpclipError(
                 f"{guard_csv}: '{method}' has no row for the strength {chosen:g} that was chosen. "
                 f"Was the table edited?{make_again(guard_csv)}"
@@ -60,27 +61,25 @@ def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
 def _sentence(rows: pd.DataFrame) -> str:
     model, benchmark, method = rows.iloc[0][list(METHOD_NAMES)]
     chosen = float(rows["chosen_strength"].iloc[0])
-    # Where zero-shot is kept, the strength with the largest estimate is the reason.
-    shown = rows[rows["strength"] == chosen] if chosen else _best(rows)
-    row = shown.iloc[0]
-    verdict = {0.0: "keeps zero-shot", 1.0: "ships the adapted head"}.get(
-        chosen, f"ships a head {chosen:.0%} of the way from zero-shot to the adapted one"
-    )
+    row = _shown(rows, chosen).iloc[0]
+    verdict = "keeps zero-shot"
+    if chosen:
+        verdict = f"ships a head {chosen:.0%} of the way from zero-shot to {row['candidate']}"
     return (
-        f"{method} on {benchmark}, model {model}, {verdict}. Estimated gain without a label: "
-        f"{_points(row['estimated_gain'])} points{'' if chosen else ' at best'}. On the unlabelled "
-        f"images the adapted head differs from zero-shot for {row['change']:.0%}; an independent "
-        f"classifier agrees with it for {_points(row['gaussian'])} points compared to zero-shot; "
-        f"heads trained on halves agree with each other for "
-        f"{_points(row['halves'])} points compared to zero-shot; {row['agreement']:.0%} of "
-        "neighbours get the same class."
-        f"{'' if chosen else ' That is too little to be sure of a gain.'}"
+        f"{method} on {benchmark}, model {model}, {verdict}"
+        f"{'' if chosen else ': ' + str(row['reason'])}. Estimated gain without a label: "
+        f"{_points(row['estimated_gain'])} points, 90 % interval {_points(row['gain_low'])} to "
+        f"{_points(row['gain_high'])}{'' if chosen else f', of {row.candidate}'}. It differs from "
+        f"zero-shot for {row['change']:.0%} of the unlabelled images; for these, "
+        f"{row['neighbours']:.0%} of neighbours speak for its class, and the other candidates "
+        f"agree with it for {_points(row['others'])} points compared to zero-shot."
     )
 
 
-def _best(rows: pd.DataFrame) -> pd.DataFrame:
-    gains = rows["estimated_gain"]
-    return rows.nlargest(1, "estimated_gain") if gains.notna().any() else rows.head(1)
+def _shown(rows: pd.DataFrame, chosen: float) -> pd.DataFrame:
+    """Return the row of what is shipped; where zero-shot is kept, that of the best candidate."""
+    own = rows[rows["candidate"] == rows["chosen_candidate"]]
+    return own[own["strength"] == chosen] if chosen else own.nlargest(1, "estimated_gain")
 
 
 def _points(fraction: float) -> str:

@@ -10,6 +10,7 @@ from lpclip.columns.report import REPORT, SHIFTS
 from lpclip.reporting.evaluation_tables import read_parts
 from lpclip.reporting.guard import write_guard_table
 from lpclip.reporting.methods import Methods, methods_of
+from lpclip.reporting.pool import write_pool_tables
 from lpclip.reporting.report_table import report_table, shift_table
 from lpclip.reporting.skipped import write_skipped_table
 from lpclip.storage.reports import write_report
@@ -32,6 +33,8 @@ def report(
     ood_held_out: Sequence[Path] = (),
     confusion: Sequence[Path] = (),
     skipped: Sequence[Path] = (),
+    pools: Sequence[Path] = (),
+    pool_classes: Sequence[Path] = (),
 ) -> None:
     """Gather the evaluation into ``report.csv``, the other tables and figures.
 
@@ -48,6 +51,8 @@ def report(
         ood_held_out: CSV files of ``lpclip evaluate-held-out``.
         confusion: CSV files of ``lpclip evaluate-rounds``: pseudo-labels against the truth.
         skipped: indices of the datasets that leave out images that cannot be read.
+        pools: CSV files of ``lpclip describe-pool``.
+        pool_classes: the same command's CSV files of classes.
     """
     methods = methods_of(probes)
     write_reports(
@@ -65,6 +70,7 @@ def report(
     )
     write_guard_table(probes, output / "guard.csv")
     write_skipped_table(skipped, output / "skipped.csv")
+    write_pool_tables(pools, pool_classes, output, order=methods.pairs())
     log.info("reported %d methods", len(methods.all))
 
 

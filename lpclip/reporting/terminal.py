@@ -11,7 +11,7 @@ import pandas as pd
 from lpclip.columns.report import REPORT, SHIFTS
 from lpclip.columns.table import FRACTION, METHOD_NAMES
 from lpclip.errors import LpclipError
-from lpclip.reporting import detection, setting, skipped
+from lpclip.reporting import detection, pool, setting, skipped
 from lpclip.reporting.by_method import with_shifts
 from lpclip.reporting.guard import in_words
 from lpclip.reporting.read import read_report
@@ -95,7 +95,9 @@ def summary(report_csv: Path) -> str:
     notes += [text for texture, text in _FROST.items() if texture in textures]
     decided = report_csv.with_name("guard.csv")
     guard = in_words(decided) if decided.is_file() else []
-    guard = [textwrap.fill(text, WIDTH) for text in guard]
+    described = report_csv.with_name("pool.csv")
+    pools = pool.in_words(described) if described.is_file() else []
+    guard = [textwrap.fill(text, WIDTH) for text in [*pools, *guard]]
     left_out = report_csv.with_name("skipped.csv")
     if left_out.is_file():
         notes += [textwrap.fill(text, WIDTH) for text in skipped.in_words(left_out)]

@@ -15,13 +15,14 @@ RUN = {
 }  # fmt: skip
 
 
-def page_of(evaluation, folder, *, guard=None, pictures=None, run=None):
+def page_of(evaluation, folder, *, guard=None, pools=None, pictures=None, run=None):
     """Write the page and return it as text."""
     results = write_tables(evaluation, folder)
     return render(
         read_tables(sorted(results.glob("*.csv"))),
         Methods(evaluation.methods),
         guard=guard or {},
+        pools=pools or {},
         pictures=pictures or {},
         run=RUN | (run or {}),
     )

@@ -160,9 +160,9 @@ def test_nothing_is_left_to_do_and_another_file_reruns_it_all(finished):
 
 def test_no_label_free_rule_reads_labels(finished):
     text = snakemake(finished, "-n", "--forceall").stdout
-    rules = "train_probe|pseudo_labels|copy_text"
+    rules = "train_probe|pseudo_labels|describe_pool|copy_text"
     blocks = re.findall(rf"rule ({rules}):\n\s+input: (.*)\n\s+output: (.*)", text)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for rule, inputs, output in blocks:
         assert ("samples.h5" in inputs) == ("supervised" in output)
         assert ("f.npz" in inputs) == (rule == "copy_text")

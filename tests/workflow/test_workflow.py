@@ -98,7 +98,7 @@ def planned(folder):
 def inputs_of_jobs(folder, *arguments):
     """Return output -> inputs of the training and pseudo-labelling jobs of a dry run."""
     printed = snakemake(folder, *arguments).stdout
-    pattern = r"rule (?:train_probe|pseudo_labels):\n\s+input: (.*)\n\s+output: (.*)"
+    pattern = r"rule (?:train_probe|pseudo_labels|describe_pool):\n\s+input: (.*)\n\s+output: (.*)"
     found = re.findall(pattern, printed)
     return {output: set(inputs.split(", ")) for inputs, output in found}
 
@@ -176,6 +176,7 @@ OF_ONE_METHOD = {
                 "index_samples": 2,
                 "embed_images": 4,
                 "pseudo_labels": 1,
+                "describe_pool": 1,
                 "train_probe": 2,
                 "evaluate_features": 1,
                 **EVALUATION,
@@ -256,7 +257,8 @@ def test_a_student_of_clean_views_reads_the_clean_cache(finished, changed):
 
 def test_a_template_reruns_no_image_embedding(changed):
     jobs = changed(lambda c: c["benchmarks"]["digits"]["templates"].append("the digit {}."))
-    assert jobs == {"embed_text": 1, "pseudo_labels": 1, "train_probe": 3, **EVALUATION}
+    first = {"embed_text": 1, "pseudo_labels": 1, "describe_pool": 1, "train_probe": 3}
+    assert jobs == {**first, **EVALUATION}
 
 
 def test_a_new_method_adds_its_own_jobs(changed):
@@ -321,9 +323,13 @@ def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
 def test_no_label_free_rule_has_an_index_with_labels_as_input(finished):
     text, adapt = "cache/tiny/text/digits.h5", "cache/tiny/images/adapt/adapt.h5"
     labels = f"{RESULTS}/pseudo_labels/aligned.h5"
+    described = ", ".join(
+        f"{RESULTS}/{name}" for name in ("pool.csv", "pool_classes.csv", "pool.csv.made_from.json")
+    )
     # Every file that these jobs can read; only `supervised` has one with labels.
     assert inputs_of_jobs(finished, "-n", "--forceall") == {
         labels: {text, adapt},
+        described: {text, adapt, *(f"cache/tiny/images/{s}/clean.h5" for s in ("adapt", "test"))},
         f"{RESULTS}/zero_shot/probes.h5": {text},
         f"{RESULTS}/lp_clip/probes.h5": {text, adapt, labels},
         f"{RESULTS}/supervised/probes.h5": {

@@ -19,3 +19,31 @@ rule pseudo_labels:
     shell:
         "lpclip pseudo-labels --text {input.text:q} --features {input.features:q}"
         " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
+
+
+rule describe_pool:
+    input:
+        text="cache/{model}/text/{benchmark}.h5",
+        features=reads(files.adapt_features),
+        clean=reads(files.features_of, "adapt"),
+        test=reads(files.features_of, "test"),
+        checked=made_from("describe_pool"),
+    output:
+        pool="results/{model}/{benchmark}/pool.csv",
+        classes="results/{model}/{benchmark}/pool_classes.csv",
+        made_from="results/{model}/{benchmark}/pool.csv.made_from.json",
+    log:
+        "logs/describe_pool/{model}/{benchmark}.log",
+    benchmark:
+        "logs/describe_pool/{model}/{benchmark}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        settings=settings_of("describe_pool"),
+    shell:
+        "lpclip describe-pool --text {input.text:q} --features {input.features:q}"
+        " --clean {input.clean:q} --test {input.test:q} --settings {params.settings:q}"
+        " --output {output.pool:q} --classes {output.classes:q} --log {log:q} --threads {threads}"

@@ -11,6 +11,8 @@ rule report:
         ood_held_out=of_experiments("ood_held_out.csv", transductive=False),
         confusion=of_experiments("confusion.csv"),
         skipped=files.skipping_indices(CONFIG),
+        pools=files.of_pairs(CONFIG, "pool.csv"),
+        pool_classes=files.of_pairs(CONFIG, "pool_classes.csv"),
         checked=made_from("report"),
     output:
         shown("report.csv", "Results"),
@@ -26,6 +28,8 @@ rule report:
         confusion="results/confusion.csv",
         guard="results/guard.csv",
         skipped="results/skipped.csv",
+        pool=shown("pool.csv", "Tables"),
+        pool_classes="results/pool_classes.csv",
         made_from="results/report.csv.made_from.json",
         severity=shown("figures/severity.png", "Figures", "severity_figure"),
         rounds_figure=shown("figures/rounds.png", "Figures", "rounds_figure"),
@@ -46,6 +50,7 @@ rule report:
         " --comparisons {input.comparisons:q} --reliability {input.reliability:q}"
         " --ood-curves {input.ood_curves:q} --confusion {input.confusion:q}"
         " --ood-held-out {input.ood_held_out:q} --skipped {input.skipped:q}"
+        " --pools {input.pools:q} --pool-classes {input.pool_classes:q}"
         " --settings {params.settings:q} --output results --log {log:q} --threads {threads}"
 
 

@@ -1,64 +1,67 @@
-"""A guarded method: ships the head of a self-training method, one half-way to it, or zero-shot.
+"""A guarded method: ships the head of the first candidate that is sure to gain, or zero-shot.
 
-No file that this module can reach holds a label.
+Candidates are trained here, on the images and classes that are learned; the gain of each over
+zero-shot is estimated without a label. No file that this module can reach holds a label.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, TypeAlias
 
-from lpclip.errors import LpclipError
+from annotated_types import MinLen
+
 from lpclip.methods.base import Inputs
 from lpclip.methods.kinds.self_training import Settings as Training
-from lpclip.storage.hdf5 import check_provenance
-from lpclip.storage.opening import make_again
-from lpclip.storage.probes import Probes, between, read_probes
+from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
 from lpclip.utils.progress import progress
-from lpclip.utils.settings import Written, settings_class
+from lpclip.utils.settings import UNIQUE, Positive, Written, settings_class
 
 log = logging.getLogger(__name__)
 
-NEEDS: tuple[str, ...] = ("adapt", "probes")
+NEEDS: tuple[str, ...] = ("adapt",)
+Adapter: TypeAlias = Literal["stata", "transclip", "inmap", "otter", "gaussian"]
 
 
 @settings_class
 class Settings:
-    """What is guarded."""
+    """What may be shipped."""
 
-    method: str
-    """The method of kind self_training whose probes are guarded."""
-    training: Annotated[Training, Written()]
-    """Its settings."""
+    trained: Annotated[Mapping[str, Training], Written()]
+    """Settings of the candidates by self-training."""
+    candidates: Annotated[Sequence[str], MinLen(1), UNIQUE] = (
+        "lp_clip_auto",
+        "lp_clip_balanced",
+        "lp_clip",
+    )
+    """Methods of kind self_training that are candidates, the preferred one first. They are trained
+    again, on the images and classes that are learned."""
+    adapters: Annotated[Sequence[Adapter], UNIQUE] = ("stata", "transclip")
+    """Adapters whose heads are further candidates, with the settings of their papers."""
+    hours: Positive = 24.0
+    """A candidate whose training takes longer, by its number of operations on two cores, is left
+    out and named in the log."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
-    """Return the guarded method's rounds, each as near to zero-shot as the guard decides."""
+    """Return the rounds of what is shipped, each as near to zero-shot as the guard decides."""
     # PyTorch, which no start of Snakemake has to wait for.
-    from lpclip.methods.training.examine import examine
+    from lpclip.methods.training.guarded import train_guarded
     from lpclip.methods.training.pool import read_pool
 
-    path = inputs["probes"]
-    probes, provenance = read_probes(path)
-    made_with = {"method": settings.method, "settings": repr(settings.training), **head.expected}
-    check_provenance(path, provenance, made_with)
-    if probes.seeds != tuple(seeds):
-        raise LpclipError(
-            f"{path} was made with seeds {list(probes.seeds)}, not {list(seeds)}.{make_again(path)}"
+    n_candidates = len(settings.trained) + len(settings.adapters)
+    with progress(total=n_candidates, unit="candidates", label="guard") as shown:
+        probes = train_guarded(
+            head,
+            lambda training: read_pool(head, inputs["adapt"], training),
+            settings.trained,
+            seeds,
+            adapters=settings.adapters,
+            hours=settings.hours,
+            after_candidate=shown.add,
         )
-    pool = read_pool(head, inputs["adapt"], settings.training)
-    with progress(total=2 * settings.training.rounds, unit="rounds", label="guard") as shown:
-        decision = examine(head, pool, probes, settings.training, after_round=shown.add)
-    log.info(
-        "%s (strength %g): estimated gains %s",
-        decision.decision,
-        decision.strength,
-        {strength: round(gain, 4) for strength, gain in decision.estimated_gain.items()},
-    )
-    return replace(
-        probes,
-        weight=between(probes.weight[:1], probes.weight, decision.strength),
-        bias=between(probes.bias[:1], probes.bias, decision.strength),
-        guard=decision.table(),
-    )
+    guard = probes.guard
+    if guard is not None:
+        row = guard.iloc[0]
+        log.info("%s, %s %g", row["decision"], row["chosen_candidate"], row["chosen_strength"])
+    return probes

@@ -73,6 +73,36 @@ def ood_scores(
     return scores
 
 
+def independent(scores: FloatArray, predicted: IntArray) -> float:
+    """Return the number of independent scores that N scores are worth.
+
+    Images of one class have similar scores, all the more as these are averaged over neighbours:
+    N / (1 + (m - 1) r) for classes of m images whose scores correlate by r (the design effect of
+    Kish 1965, r from an analysis of variance), but not less than 1.5 per class and not more than
+    N / 4.
+
+    Args:
+        scores: ``[N]``.
+        predicted: class of each image, ``[N]``.
+    """
+    n = len(scores)
+    counts = np.bincount(predicted)
+    sums = np.bincount(predicted, scores - scores.mean())[counts > 0]
+    counts = counts[counts > 0]
+    shares = counts / n
+    least = float(1.5 * np.exp(-(shares * np.log(shares)).sum()))
+    if not 1 < len(counts) < n:
+        return min(n / 4, least)
+    between = float((sums**2 / counts).sum())
+    within = max(float(np.var(scores)) * n - between, 0.0) / (n - len(counts))
+    between /= len(counts) - 1
+    size = (n - (counts**2).sum() / n) / (len(counts) - 1)
+    correlation = (between - within) / max(between + (size - 1) * within, 1e-12)
+    correlation = float(np.clip(correlation, 0, 1))
+    effective = float(n / (1 + (counts @ shares - 1) * correlation))
+    return min(n / 4, max(effective, least))
+
+
 def ood_share(scores: FloatArray, n_independent: float) -> OodShare:
     """Estimate the share of OOD images.
 
@@ -97,18 +127,19 @@ def ood_share(scores: FloatArray, n_independent: float) -> OodShare:
     posterior = np.exp(log_posterior - log_posterior.max())
     posterior /= posterior.sum()
     belongs: FloatArray = np.zeros(len(centres))
-    for share, p, chosen in zip(SHARES, posterior, parameters, strict=True):
+    for of_grid, p, chosen in zip(SHARES, posterior, parameters, strict=True):
         inside, outside = _log_densities(centres, chosen)
-        odds = np.log(max(share, 1e-12)) + outside - np.log1p(-share) - inside
+        odds = np.log(max(of_grid, 1e-12)) + outside - np.log1p(-of_grid) - inside
         belongs += p / (1 + np.exp(np.clip(odds, -50, 50)))
     # No image is less probable to belong than one of a lower score.
     belongs = np.minimum.accumulate(belongs[::-1])[::-1]
+    share = float(posterior @ SHARES)
     tail = (1 - _CREDIBLE) / 2
     low, high = np.searchsorted(np.cumsum(posterior)[:-1], [tail, 1 - tail])
     return OodShare(
-        share=float(posterior @ SHARES),
-        low=float(SHARES[low]),
-        high=float(SHARES[high]),
+        share=share,
+        low=min(float(SHARES[low]), share),
+        high=max(float(SHARES[high]), share),
         in_distribution=np.interp(values, centres, belongs).astype(np.float32),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from lpclip.methods.labelling.class_support import balance, count, expected_images, presence_of
-from lpclip.methods.labelling.ood_share import ood_scores, ood_share
+from lpclip.methods.labelling.ood_share import independent, ood_scores, ood_share
 from lpclip.methods.labelling.structure import LARGEST, calibrated_temperature
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray, IntArray
@@ -20,8 +20,6 @@ _SMOOTHED = 8
 _BLOCK = 2048
 # Images on which predictions are calibrated.
 _CALIBRATED = 5000
-# Images of one class that count as independent of each other.
-_INDEPENDENT = 3
 # Logarithmic half-widths of the 90 % interval of a class's images, at an agreement of 1 and per
 # lack of it; from the development sets.
 _LOWER, _UPPER = (0.2, 2.0), (0.35, 1.2)
@@ -86,9 +84,8 @@ def describe_pool(views: FloatArray, head: ZeroShotHead) -> PoolDescription:
     agreement = float(np.mean(predicted[nearest[:, :k]] == predicted[:, None]))
     agreement = float(np.clip(agreement, 1.5 / n_classes, 0.99))
     probabilities = _calibrated(cosines, agreement)
-    outside = ood_share(
-        ood_scores(mean, cosines, probabilities, nearest), min(n / 2, _INDEPENDENT * classes)
-    )
+    scores = ood_scores(mean, cosines, probabilities, nearest)
+    outside = ood_share(scores, independent(scores, predicted))
     counts = count(probabilities, outside.in_distribution, predicted, nearest[:, :k])
     presence = presence_of(counts, agreement)
     expected = expected_images(counts, presence)

@@ -4,6 +4,7 @@ All of it is about the images for which the two predict different classes: which
 do the images nearby belong to? No label is read here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -34,9 +35,9 @@ class Evidence:
             class; from text and Gaussian classes that were fitted on other images.
         gaussian: share for which Gaussian classes, fitted to zero-shot's predictions for other
             images, predict the head's class, less the share for which they predict zero-shot's.
-        agreement: share of all pairs of neighbours for which the head predicts one class, less
-            zero-shot's.
-        zero_shot_agreement: that share under zero-shot.
+        others: mean over the other candidates of the share for which they predict the head's class,
+            less the share for which they predict zero-shot's.
+        zero_shot_agreement: share of all pairs of neighbours to which zero-shot gives one class.
         support: share of the classes that the unlabelled images support.
         images_per_class: images per class that they support.
     """
@@ -45,7 +46,7 @@ class Evidence:
     neighbours: float
     posterior: float
     gaussian: float
-    agreement: float
+    others: float
     zero_shot_agreement: float
     support: float
     images_per_class: float
@@ -74,6 +75,12 @@ class Witness:
     def zero_shot(self) -> IntArray:
         """Class that zero-shot predicts, ``[M]``."""
         return self.predicted(*self.head.as_round(1))
+
+    @cached_property
+    def _agreement(self) -> float:
+        """Share of pairs of neighbours to which zero-shot gives one class; 0 without pairs."""
+        share = self.structure.agreement(self.zero_shot)
+        return share if np.isfinite(share) else 0.0
 
     def predicted(self, weight: FloatArray, bias: FloatArray) -> IntArray:
         """Return the class that a head ``[C, D]`` with bias ``[C]`` predicts, ``[M]``."""
@@ -110,19 +117,26 @@ class Witness:
         classes: IntArray = self.part.classes[most_probable(self.views, heads)]
         return classes
 
-    def gather(self, weight: FloatArray, bias: FloatArray) -> Evidence:
-        """Gather the evidence on a head ``[C, D]`` with bias ``[C]``."""
+    def gather(
+        self, weight: FloatArray, bias: FloatArray, others: Sequence[IntArray] = ()
+    ) -> Evidence:
+        """Gather the evidence on a head.
+
+        Args:
+            weight: ``[C, D]``.
+            bias: ``[C]``.
+            others: classes that the other candidates predict, ``[M]`` each.
+        """
         ours, theirs = self.predicted(weight, bias), self.zero_shot
         changed = ours != theirs
         rows, nearest = self.structure.neighbours
-        before = self.structure.agreement(theirs)
         same = Evidence(
             change=float(changed.mean()),
             neighbours=0.0,
             posterior=0.0,
             gaussian=0.0,
-            agreement=0.0,
-            zero_shot_agreement=before,
+            others=0.0,
+            zero_shot_agreement=self._agreement,
             support=len(self.part.classes) / len(self.head.weight),
             images_per_class=self.views.shape[1] / max(len(self.part.classes), 1),
         )
@@ -134,13 +148,16 @@ class Witness:
         differ = np.flatnonzero(changed[around_rows])
         images = around_rows[differ]
         posterior = around[differ, ours[images]] - around[differ, theirs[images]]
-        independent = self._gaussian[changed]
+        ours, theirs = ours[changed], theirs[changed]
         return replace(
             same,
             neighbours=float(votes.mean()),
             posterior=float(posterior.mean()),
-            gaussian=float(
-                np.mean(independent == ours[changed]) - np.mean(independent == theirs[changed])
-            ),
-            agreement=self.structure.agreement(ours) - before,
+            gaussian=_votes(self._gaussian[changed], ours, theirs),
+            others=float(np.mean([_votes(one[changed], ours, theirs) for one in others] or [0.0])),
         )
+
+
+def _votes(voter: IntArray, ours: IntArray, theirs: IntArray) -> float:
+    """Return the share of votes for one class less that for another, -1..1."""
+    return float(np.mean(voter == ours) - np.mean(voter == theirs))

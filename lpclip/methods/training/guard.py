@@ -1,90 +1,127 @@
-"""The guard: does an adapted head beat zero-shot? Evidence from unlabelled features, one decision.
+"""The guard: which head is shipped, and how sure it is that it beats zero-shot.
 
-No label is read here. What each piece of evidence is worth was fitted on characters of fonts and of
-a pen, none of which any report uses (benchmarks/fit_guard.py).
+The gain of a head is estimated from unlabelled images alone. What each piece of evidence is worth
+was fitted on characters of fonts and of a pen, none of which any report uses
+(benchmarks/fit_guard.py).
+No label is read here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
-from lpclip.methods.labelling.structure import Structure
-from lpclip.methods.training.rounds import class_balance
-from lpclip.types import BoolArray, FloatArray, IntArray
+from lpclip.methods.training.evidence import Evidence
 
 ADAPTED, ZERO_SHOT = "adapted", "zero_shot"
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What speaks for an adapted head and against zero-shot.
-
-    Shares are of the unlabelled set. The heads of the halves were trained on one half each; the
-    held-out head of a sample is the one of them that was not trained on it.
-
-    Attributes:
-        gaussian: agreement of the head with an independent classifier, less zero-shot's agreement
-            with it. The classifier, Gaussian classes fitted to zero-shot's predictions for other
-            samples, has learned nothing from the head.
-        halves: agreement of the heads of the halves with each other, less that of the held-out head
-            with zero-shot. Two students that agree more with each other than with their teacher
-            have found something in the features.
-        agreement: share of neighbours for which the head predicts the same.
-        change: share for which head and zero-shot differ.
-        neighbours: where they differ, votes of zero-shot's predictions for neighbouring samples
-            for the head, less those for zero-shot, over the set.
-        views: agreement of the versions of the view with their mean, less that of zero-shot.
-        balance: entropy of the predicted classes (1: equally many), less zero-shot's.
-    """
-
-    gaussian: float
-    halves: float
-    agreement: float
-    change: float
-    neighbours: float
-    views: float
-    balance: float
+STRENGTHS = (0.25, 0.5, 0.75)
+# Share of supported classes above which a head goes so far from zero-shot: where classes of the
+# test set may be absent from the unlabelled images, going further loses more than it gains.
+_FARTHEST = ((2 / 3, 0.75), (1 / 3, 0.5), (0.0, 0.25))
+# Where there is less than this, gains on the development sets were too small for the risk.
+LEAST_IMAGES, LEAST_CLASSES, LEAST_AGREEMENT = 30, 3, 0.5
 
 
 @dataclass(frozen=True)
 class Worth:
-    """A linear estimate of the gain in accuracy over zero-shot.
+    """A linear estimate of a head's gain over zero-shot, per image for which the two differ.
+
+    A head that changes 3 % of the predictions gains at most 3 points.
 
     Attributes:
-        constant: gain without evidence.
-        gaussian: gain per unit of this evidence.
-        halves: likewise.
-        agreement: gain per unit of the log-odds of the agreement.
+        neighbours: per unit of this evidence.
+        posterior: likewise.
+        gaussian: likewise.
+        others: likewise.
+        unsupported: per share of classes without support.
+        variance: of the gain's error, per share of predictions that differ.
+        width: half of the interval's width in standard deviations; 9 of 10 gains are within it.
     """
 
-    constant: float
+    neighbours: float
+    posterior: float
     gaussian: float
-    halves: float
-    agreement: float
+    others: float
+    unsupported: float
+    variance: float
+    width: float
 
-    def gain(self, evidence: Evidence) -> float:
-        """Estimated gain, a fraction."""
-        return (
-            self.constant
+    def estimate(self, evidence: Evidence, trust: float) -> "Estimate":
+        """Estimate the gain of a head.
+
+        Args:
+            evidence: on the head.
+            trust: gain without evidence, of the way in which the head was trained.
+        """
+        per_change = (
+            trust
+            + self.neighbours * evidence.neighbours
+            + self.posterior * evidence.posterior
             + self.gaussian * evidence.gaussian
-            + self.halves * evidence.halves
-            + self.agreement * log_odds(evidence.agreement)
+            + self.others * evidence.others
+            + self.unsupported * (1 - evidence.support)
         )
+        limit = evidence.change
+        gain = limit * float(np.clip(per_change, -1, 1))
+        deviation = float(np.sqrt(self.variance * limit))
+        low, high = gain - self.width * deviation, gain + self.width * deviation
+        return Estimate(gain, max(low, -limit), min(high, limit), deviation)
 
 
-# How far the shipped head goes from zero-shot to the adapted head -> what the evidence is worth
-# (benchmarks/fit_guard.py prints these numbers).
-WORTH: Mapping[float, Worth] = MappingProxyType(
-    {
-        0.25: Worth(0.0000, 0.1280, 0.0962, 0.0029),
-        0.5: Worth(-0.0050, 0.2084, 0.1490, 0.0066),
-        0.75: Worth(-0.0180, 0.3064, 0.1724, 0.0118),
-        1.0: Worth(-0.0320, 0.3714, 0.1845, 0.0163),
-    }
+WORTH = Worth(0.08, 0.09, 0.08, 0.20, -0.03, 0.0035, 1.6)
+# Gain without evidence by how a candidate was trained: self-training by its prior, adapters by
+# their names.
+TRUST: Mapping[str, float] = MappingProxyType(
+    {"auto": 0.05, "align": 0.05, "none": -0.06, "stata": -0.01, "transclip": -0.02}
 )
+_LEAST_TRUST = min(TRUST.values())
+# A head is shipped if its gain, less so many standard deviations of the estimate, is above 0.
+DOUBT = 0.3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimated gain over zero-shot, fractions.
+
+    Attributes:
+        gain: estimate.
+        low: lower end of the 90 % interval.
+        high: upper end.
+        deviation: standard deviation of the estimate.
+    """
+
+    gain: float
+    low: float
+    high: float
+    deviation: float
+
+    @property
+    def ships(self) -> bool:
+        """Whether the gain is sure enough."""
+        return self.gain - DOUBT * self.deviation > 0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A head that may be shipped.
+
+    Attributes:
+        name: of the candidate.
+        kind: how it was trained, a key of ``TRUST``.
+        evidence: mean over seeds, by strength.
+        collapsed: whether a round of its training collapsed.
+    """
+
+    name: str
+    kind: str
+    evidence: Mapping[float, Evidence]
+    collapsed: bool = False
+
+    def estimate(self, strength: float) -> Estimate:
+        """Estimate the gain of the head so far from zero-shot."""
+        return WORTH.estimate(self.evidence[strength], TRUST.get(self.kind, _LEAST_TRUST))
 
 
 @dataclass(frozen=True)
@@ -92,93 +129,99 @@ class Decision:
     """What the guard ships, and why.
 
     Attributes:
-        decision: ``adapted`` or ``zero_shot``.
-        strength: 0 ships zero-shot, 1 the adapted head, 0.5 the head half-way between.
-        estimated_gain: of each strength, over zero-shot, a fraction.
-        evidence: mean over seeds.
+        candidate: its name; the most promising one where zero-shot is shipped.
+        strength: how far from zero-shot, 0, to the candidate, 1.
+        reason: why zero-shot is shipped; empty for a candidate.
+        table: one row per candidate and strength.
     """
 
-    decision: str
+    candidate: str
     strength: float
-    estimated_gain: Mapping[float, float]
-    evidence: Evidence
-
-    def table(self) -> pd.DataFrame:
-        """Return one row per strength: decision, the strength chosen, estimated gain, evidence."""
-        return pd.DataFrame(
-            {
-                "decision": self.decision,
-                "chosen_strength": self.strength,
-                "strength": list(self.estimated_gain),
-                "estimated_gain": list(self.estimated_gain.values()),
-                **asdict(self.evidence),
-            }
-        )
+    reason: str
+    table: pd.DataFrame
 
 
-def log_odds(share: float) -> float:
-    """ln(p / (1 - p)), with p kept away from 0 and 1.
+def decide(
+    candidates: Sequence[Candidate], *, images: int, classes: int, reason: str = ""
+) -> Decision:
+    """Decide once for all seeds.
 
-    >>> log_odds(0.5)
-    0.0
-    """
-    inside = min(max(share, 0.01), 0.99)
-    return float(np.log(inside / (1 - inside)))
-
-
-def decide(per_seed: Sequence[Evidence]) -> Decision:
-    """Decide once for all seeds, from the evidence of each.
-
-    The strength with the largest estimated gain; zero-shot where none is above 0.
-    """
-    values = [asdict(evidence) for evidence in per_seed]
-    evidence = Evidence(**{name: float(np.mean([v[name] for v in values])) for name in values[0]})
-    gains = {strength: worth.gain(evidence) for strength, worth in WORTH.items()}
-    best = max(gains, key=gains.__getitem__)
-    adapts = gains[best] > 0
-    return Decision(ADAPTED if adapts else ZERO_SHOT, best if adapts else 0.0, gains, evidence)
-
-
-def gather(
-    structure: Structure,
-    *,
-    zero_shot: FloatArray,
-    head: FloatArray,
-    first_half: FloatArray,
-    second_half: FloatArray,
-) -> Evidence:
-    """Gather the evidence for one head.
+    The first candidate whose gain is sure enough is shipped: chosen by the largest estimate among
+    all, the heads gained less on the development sets. How far it goes depends on the share of
+    classes that are supported.
 
     Args:
-        structure: of the unlabelled set.
-        zero_shot: logits ``[V, N, C]`` of zero-shot.
-        head: those of the adapted head.
-        first_half: those of the head trained on ``structure.halves`` alone.
-        second_half: those of the head trained on the others.
+        candidates: in the order in which they are preferred, at least one.
+        images: unlabelled images that are learned from.
+        classes: classes that they support.
+        reason: why zero-shot cannot be improved at all; empty if it may.
     """
-    n_classes = zero_shot.shape[-1]
-    theirs, ours, one, two = (
-        logits.mean(axis=0).argmax(axis=-1) for logits in (zero_shot, head, first_half, second_half)
-    )
-    held_out = np.where(structure.halves, two, one)
-    reader = structure.gaussian_logits(np.eye(n_classes)[theirs]).mean(axis=0).argmax(axis=-1)
-    agreement = structure.agreement(ours)
+    first = next(iter(candidates[0].evidence.values()))
+    strength = strength_for(first.support)
+    reason = reason or _too_little(first, images, classes)
+    sound = [one for one in candidates if not one.collapsed]
+    promising = max(sound or candidates, key=lambda one: one.estimate(strength).gain)
+    if not reason and not sound:
+        reason = "the training of every candidate collapsed"
+    if not reason:
+        sure = [one for one in sound if one.estimate(strength).ships]
+        if sure:
+            return Decision(sure[0].name, strength, "", _table(candidates, sure[0], strength, ""))
+        reason = "no estimated gain is sure enough"
+    return Decision(promising.name, 0.0, reason, _table(candidates, promising, 0.0, reason))
+
+
+def strength_for(support: float) -> float:
+    """Return how far from zero-shot a head goes, by the share of classes that are supported.
+
+    >>> [strength_for(support) for support in (1.0, 0.5, 0.2)]
+    [0.75, 0.5, 0.25]
+    """
+    return next(most for share, most in _FARTHEST if support > share or not share)
+
+
+def _too_little(evidence: Evidence, images: int, classes: int) -> str:
+    """Return why there is too little to learn from, or nothing."""
+    if images < LEAST_IMAGES:
+        return f"there are {images} images to learn from, fewer than {LEAST_IMAGES}"
+    if classes < LEAST_CLASSES:
+        return f"images of {classes} classes, fewer than {LEAST_CLASSES}, are to be found"
+    if evidence.zero_shot_agreement < LEAST_AGREEMENT:
+        return (
+            f"zero-shot gives one class to {evidence.zero_shot_agreement:.0%} of neighbouring "
+            f"images, less than {LEAST_AGREEMENT:.0%}, so it distinguishes too little"
+        )
+    return ""
+
+
+def _table(
+    candidates: Sequence[Candidate], chosen: Candidate, strength: float, reason: str
+) -> pd.DataFrame:
+    rows = [
+        {
+            "decision": ADAPTED if strength else ZERO_SHOT,
+            "reason": reason or "-",
+            "chosen_candidate": chosen.name,
+            "chosen_strength": strength,
+            "candidate": one.name,
+            "strength": how_far,
+            "estimated_gain": estimate.gain,
+            "gain_low": estimate.low,
+            "gain_high": estimate.high,
+            **asdict(evidence),
+        }
+        for one in candidates
+        for how_far, evidence in one.evidence.items()
+        for estimate in [one.estimate(how_far)]
+    ]
+    return pd.DataFrame(rows)
+
+
+def mean_evidence(per_seed: Sequence[Evidence]) -> Evidence:
+    """Return the mean over seeds."""
     return Evidence(
-        gaussian=_share(reader == ours) - _share(reader == theirs),
-        halves=_share(one == two) - _share(held_out == theirs),
-        agreement=agreement if np.isfinite(agreement) else 0.0,
-        change=_share(ours != theirs),
-        neighbours=_votes(structure, ours, theirs),
-        views=_share(head.argmax(axis=-1) == ours) - _share(zero_shot.argmax(axis=-1) == theirs),
-        balance=class_balance(ours, n_classes) - class_balance(theirs, n_classes),
+        **{
+            field.name: float(np.mean([getattr(one, field.name) for one in per_seed]))
+            for field in fields(Evidence)
+        }
     )
-
-
-def _votes(structure: Structure, ours: IntArray, theirs: IntArray) -> float:
-    rows, nearest = structure.neighbours
-    around = theirs[nearest]
-    return _share(around == ours[rows][:, None]) - _share(around == theirs[rows][:, None])
-
-
-def _share(values: BoolArray) -> float:
-    return float(np.mean(values)) if np.size(values) else 0.0

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from lpclip.methods.labelling.part import learned_part
+from lpclip.methods.labelling.part import Part, learned_part
 from lpclip.methods.labelling.pseudo_labels import label_views
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.labelling.structure import Structure
@@ -50,6 +50,7 @@ def self_train(
     seeds: Sequence[int],
     *,
     labels: PseudoLabels | None = None,
+    part: Part | None = None,
     after_round: Callable[[int], None] = lambda _: None,
 ) -> Probes:
     """Run the rounds of all seeds together, on arrays.
@@ -60,9 +61,10 @@ def self_train(
         settings: of the rounds.
         seeds: S seeds; each gives what it would give alone.
         labels: the first teacher's, ``[N]``; made here if None.
+        part: what is learned; by the labelling if None.
         after_round: called with 1 after every round.
     """
-    part = learned_part(head, pool.teacher, settings.labelling)
+    part = part or learned_part(head, pool.teacher, settings.labelling)
     if part.whole:
         return _train_rounds(head, pool, settings, seeds, labels, after_round)
     if len(part.classes) < 2:

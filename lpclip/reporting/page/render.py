@@ -31,6 +31,7 @@ def render(
     methods: Methods,
     *,
     guard: Mapping[tuple[str, str], Sequence[str]],
+    pools: Mapping[tuple[str, str], str],
     pictures: Mapping[tuple[str, str], Mapping[str, Any]],
     run: Mapping[str, Any],
 ) -> str:
@@ -40,12 +41,21 @@ def render(
         tables: the reports.
         methods: in the order in which the page lists them.
         guard: (model, benchmark) -> sentences on the guard's decisions.
+        pools: (model, benchmark) -> sentences on its unlabelled set.
         pictures: (model, benchmark) -> its pictures, where it has images.
         run: what `lpclip.reporting.page.run.section` gives.
     """
     looks = styles(methods)
     blocks = [
-        _block(pair, tables.of(*pair), methods, looks, guard.get(pair, ()), pictures.get(pair))
+        _block(
+            pair,
+            tables.of(*pair),
+            methods,
+            looks,
+            guard=guard.get(pair, ()),
+            pool=pools.get(pair, ""),
+            pictures=pictures.get(pair),
+        )
         for pair in methods.pairs()
     ]
     pairs = methods.pairs()
@@ -67,7 +77,9 @@ def _block(
     tables: Tables,
     methods: Methods,
     looks: Mapping[str, Style],
+    *,
     guard: Sequence[str],
+    pool: str,
     pictures: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return the block of one benchmark with one model."""
@@ -82,6 +94,7 @@ def _block(
         "swatches": {key.name: key.swatch for key in keys},
         "setting": setting.in_words(benchmark, tables["report"]),
         "guard": guard,
+        "pool": pool,
         "summary": summary.section(tables, own),
         "robustness": robustness.section(tables, own, looks),
         "calibration": calibration.section(tables, own, looks),

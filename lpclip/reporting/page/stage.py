@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lpclip.reporting import pool
 from lpclip.reporting.guard import in_words_by_pair
 from lpclip.reporting.methods import methods_of
 from lpclip.reporting.page import run
@@ -39,12 +40,14 @@ def page(
     """
     methods = methods_of(probes)
     guard_csv = next((path for path in tables if path.name == "guard.csv"), None)
+    pool_csv = next((path for path in tables if path.name == "pool.csv"), None)
     found = [read_pictures(path) for path in pictures]
     reports = read_tables(tables)
     text = render(
         reports,
         methods,
         guard={} if guard_csv is None else in_words_by_pair(guard_csv),
+        pools={} if pool_csv is None else pool.in_words_by_pair(pool_csv),
         pictures={(one["model"], one["benchmark"]): one for one in found},
         run=run.section(
             probes=probes, tables=reports, logs=logs, configuration=configuration or {}
