@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -140,11 +140,13 @@ def _run_method(
     seeds = options.seeds_of(study)
     for seed in seeds:
         key = seed if study.sampled else 0
-        case = sampled[key] if key in sampled else sampled.setdefault(key, study.sample(seed))
+        if key not in sampled:
+            sampled[key] = study.sample(seed)
+        case = sampled[key]
         if seed == 0 or study.sampled or method in SEEDED:
-            started = perf_counter()
+            started = process_time()
             prediction = predict(method, case, study.change, seed)
-            seconds = perf_counter() - started
+            seconds = process_time() - started
         for part in study.tested_on:
             probabilities = prediction.probabilities(case, part)
             if probabilities is not None:
