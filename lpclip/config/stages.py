@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from lpclip.config import files
 from lpclip.config.checked import Checked, plain
 from lpclip.config.files import Wildcards
-from lpclip.config.schema import Method, Views
+from lpclip.config.schema import Views
 from lpclip.config.transductive import methods_of
 from lpclip.corruption_names import FAMILIES, SEVERITIES
 from lpclip.data.official import official_corruptions
@@ -130,7 +130,7 @@ def train_probe(config: Checked, wildcards: Wildcards) -> Given:
         "method": wildcards["method"],
         "kind": method.kind,
         "seeds": used_seeds(method.kind, config.seeds),
-        "settings": _method(config, wildcards, method),
+        "settings": _method(config, wildcards, wildcards["method"]),
         "code": code_hash("lpclip.methods.train", f"lpclip.methods.kinds.{method.kind}"),
     }
 
@@ -283,20 +283,18 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "torchvision", "open_clip_torch", "pillow")}
 
 
-def _method(config: Checked, wildcards: Wildcards, method: Method) -> Given:
+def _method(config: Checked, wildcards: Wildcards, name: str) -> Given:
     """Return the settings of a method on a benchmark, with all that they name filled in."""
+    method = config.methods[name]
     settings: Given = plain(method.settings)
     if method.labelling is not None:
         settings["labelling"] = plain(config.labellings[method.labelling])
+    images = files.adapts_on_images(config, wildcards)
     if "student_view" in settings:
-        settings["student_view"], settings["teacher_view"] = files.training_views(
-            settings["student_view"], images=files.adapts_on_images(config, wildcards)
-        )
+        student, teacher = files.training_views(settings["student_view"], images=images)
+        settings |= {"student_view": student, "teacher_view": teacher}
     if "view" in settings:
-        images = files.adapts_on_images(config, wildcards)
         settings["view"] = files.training_views(settings["view"], images=images)[1]
     if method.candidates:
-        settings["trained"] = {
-            name: _method(config, wildcards, config.methods[name]) for name in method.candidates
-        }
+        settings["trained"] = {one: _method(config, wildcards, one) for one in method.candidates}
     return settings

@@ -51,10 +51,32 @@ def test_views_of_a_dataset_differ_only_where_it_says_so(config):
         (("datasets", "photos", "source", "m"), 3, "has no setting 'm'"),
         (("benchmarks", "digits", "adapt"), "digits-adpat", "Did you mean 'digits-adapt'?"),
         (("methods", "lp_clip", "labelling"), "confidant", "Did you mean 'confident'?"),
-        (("methods", "lp_clip_guarded", "method"), "lp_clip_atuo", "Did you mean 'lp_clip_auto'?"),
-        (("methods", "lp_clip_guarded", "method"), "supervised", "of kind 'supervised'; only"),
-        (("methods", "lp_clip_guarded", "method"), "zero_shot", "of kind 'zero_shot'; only"),
-        (("methods", "lp_clip_guarded", "method"), "lp_clip_guarded", "leads back to itself"),
+        (
+            ("methods", "lp_clip_guarded", "candidates"),
+            ["lp_clip_atuo"],
+            "Did you mean 'lp_clip_auto'?",
+        ),
+        (
+            ("methods", "lp_clip_guarded", "candidates"),
+            ["supervised"],
+            "of kind 'supervised'; only",
+        ),
+        (("methods", "lp_clip_guarded", "candidates"), ["zero_shot"], "of kind 'zero_shot'; only"),
+        (
+            ("methods", "lp_clip_guarded", "candidates"),
+            ["lp_clip_guarded"],
+            "of kind 'guarded'; only",
+        ),
+        (
+            ("methods", "lp_clip_guarded", "candidates"),
+            [],
+            "candidates is empty; give at least one",
+        ),
+        (("methods", "lp_clip_guarded", "candidates"), ["lp_clip", "lp_clip"], "'lp_clip' twice"),
+        (("methods", "lp_clip_guarded", "adapters"), ["inmpa"], "is 'inmpa'; allowed: stata"),
+        (("methods", "lp_clip_guarded", "hours"), 0, "methods.lp_clip_guarded.hours"),
+        (("methods", "lp_clip_guarded", "trained"), {}, "has no setting 'trained'"),
+        (("methods", "lp_clip", "student_view"), "clean", "'lp_clip', which learns from the clean"),
         (("methods", "w"), {"kind": "wise_ft"}, "methods.w lacks the setting 'method'"),
         (("methods", "w"), {"kind": "wise_ft", "method": "lp_clpi"}, "Did you mean 'lp_clip'?"),
         (("methods", "w"), {"kind": "wise_ft", "method": "w"}, "leads back to itself: w -> w."),
@@ -149,13 +171,20 @@ def test_the_same_images_under_another_name_are_the_same_images(config):
         complete(config)
 
 
+def merged(base, changes):
+    """Merge two configurations as Snakemake does."""
+    if not (isinstance(base, dict) and isinstance(changes, dict)):
+        return changes
+    return base | {key: merged(base.get(key), value) for key, value in changes.items()}
+
+
 # The others read images that a user has; tests/workflow/test_ready_configurations.py makes some.
 @pytest.mark.parametrize("name", ["ablations", "adapters", "adaptation", "baselines", "glyphs"])
 def test_the_ready_configurations_are_complete(config, name):
     ready = yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text())
     for section, values in ready.items():
         if isinstance(values, dict):
-            config.setdefault(section, {}).update(values)
+            config[section] = merged(config.get(section), values)
         else:
             config[section] = values
     done = complete(config)

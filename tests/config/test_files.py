@@ -43,7 +43,8 @@ def config(tmp_path):
             "zero_shot": {"kind": "zero_shot"},
             "lp_clip": {"kind": "self_training", "labelling": "auto"},
             "clean": {"kind": "self_training", "labelling": "auto", "student_view": "clean"},
-            "guarded": {"kind": "guarded", "method": "clean"},
+            "guarded": {"kind": "guarded", "candidates": ["clean"]},
+            "scaled": {"kind": "temperature_scaling", "method": "clean"},
             "supervised": {"kind": "supervised"},
         },
     }
@@ -132,7 +133,7 @@ def test_a_method_reads_what_its_kind_declares(config):
 
 
 def test_an_adapter_reads_the_view_that_it_is_set_to(config):
-    config["methods"] |= {"weak": {"kind": "zlap"}, "other": {"kind": "zlap", "view": "clean"}}
+    config["methods"] |= {"weak": {"kind": "stata"}, "other": {"kind": "stata", "view": "clean"}}
     checked = complete(config)
     for method, views in (("weak", "adapt"), ("other", "clean")):
         read = files.method_inputs(checked, {**JOB, "method": method})
@@ -154,7 +155,7 @@ def test_targets_are_of_every_model_benchmark_and_method(config):
     config["benchmarks"]["more"] = {**config["benchmarks"]["digits"], "models": ["other"]}
     checked = complete(config)
     assert checked.pairs() == [("tiny", "digits"), ("other", "digits"), ("other", "more")]
-    assert files.experiments(checked, "{model}/{benchmark}/{method}")[5:7] == [
+    assert files.experiments(checked, "{model}/{benchmark}/{method}")[6:8] == [
         "other/digits/zero_shot",
         "other/digits/lp_clip",
     ]

@@ -108,7 +108,10 @@ TEXT = {"path": "a.npz"}
         (("methods", "lp_clip", "teacher_decay"), 0.9, 1),
         (("methods", "lp_clip", "teacher_view"), None, "weak"),
         (("methods", "lp_clip", "optimisation"), {"held_out": 0.5}, {"held_out": 1}),
-        (("methods", "lp_clip_guarded", "training"), None, {}),
+        (("methods", "lp_clip_guarded", "trained"), None, {}),
+        (("methods", "lp_clip_guarded", "candidates"), ["lp_clip"], []),
+        (("methods", "lp_clip_guarded", "adapters"), [], ["lame"]),
+        (("methods", "lp_clip_guarded", "hours"), 0.5, 0),
         (("methods", "lp_clip"), {**WISE, "alpha": 1}, {**WISE, "alpha": 2}),
         (
             ("methods", "lp_clip"),

@@ -130,7 +130,14 @@ def test_what_each_stage_receives(config):
     assert copied == {**place, "key": "img", "dataset": "pool"}  # not where labels are
 
     labelling = {
-        **{"labels": "hard", "temperature": 1.0, "structure": 0.0, "prior": "none"},
+        **{
+            "classes": "all",
+            "images": "all",
+            "labels": "hard",
+            "temperature": 1.0,
+            "structure": 0.0,
+            "prior": "none",
+        },
         **{"prior_radius": 0.35, "threshold": 0.5, "class_floor": 0.0, "top_k": 0},
     }
     teacher = received(config, "pseudo_labels", **digits, labelling="confident")
@@ -149,8 +156,13 @@ def test_what_each_stage_receives(config):
     assert (settings["student_view"], settings["teacher_view"]) == ("strong", "weak")
     assert settings["optimisation"]["epochs"] == 20
     guarded = received(config, "train_probe", **digits, method="lp_clip_guarded")["settings"]
-    training = received(config, "train_probe", **digits, method="lp_clip_auto")["settings"]
-    assert guarded == {"method": "lp_clip_auto", "training": training}
+    assert guarded.pop("trained") == {
+        name: received(config, "train_probe", **digits, method=name)["settings"]
+        for name in ("lp_clip_auto", "lp_clip_balanced", "lp_clip")
+    }
+    candidates = ["lp_clip_auto", "lp_clip_balanced", "lp_clip"]
+    adapters = ["stata", "transclip"]
+    assert guarded == {"candidates": candidates, "adapters": adapters, "hours": 24.0}
     assert received(config, "train_probe", **digits, method="zero_shot")["seeds"] == [0]
     config["methods"]["stata"] = {"kind": "stata"}
     adapter = received(config, "train_probe", **digits, method="stata")
@@ -246,7 +258,8 @@ PAGE = ("page", "")
         ),
         (
             lambda c: c["labellings"]["confident"].update(threshold=0.6),
-            {PAGE, ("pseudo_labels", "confident"), ("train_probe", "lp_clip")},
+            {PAGE, ("pseudo_labels", "confident")}
+            | names({"train_probe": ["lp_clip", "lp_clip_guarded"]}),
         ),
         (
             lambda c: c["labellings"]["auto"].update(top_k=9),
@@ -255,7 +268,7 @@ PAGE = ("page", "")
         ),
         (
             lambda c: c["methods"]["lp_clip"].update(optimisation={"epochs": 3}),
-            {PAGE, ("train_probe", "lp_clip")},
+            {PAGE} | names({"train_probe": ["lp_clip", "lp_clip_guarded"]}),
         ),
         (
             lambda c: c["methods"]["supervised"].update(c_steps=3),

@@ -77,7 +77,7 @@ def test_the_page_does_so_too(results, both):
         "durations": [], "models": [], "versions": [], "configuration": "", "skipped": [],
         "skipped_columns": [], "n_skipped": "0",
     }  # fmt: skip
-    page = render(tables, Methods(own), guard={}, pictures={}, run=run)
+    page = render(tables, Methods(own), guard={}, pools={}, pictures={}, run=run)
     assert f"{CAPTION} {ALONE}" in page
     assert in_words("digits", tables["report"]) == [ALONE]
 

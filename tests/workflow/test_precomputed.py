@@ -193,7 +193,7 @@ def test_without_a_labelled_test_set_reports_tell_what_can_be_known(tmp_path, te
     if test:
         shapes["test"] = test
     config["methods"]["lp_clip"]["optimisation"]["epochs"] = 2
-    config["methods"]["guarded"] = {"kind": "guarded", "method": "lp_clip"}
+    config["methods"]["guarded"] = {"kind": "guarded", "candidates": ["lp_clip"]}
     write(folder, config)
     done = snakemake(folder)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -43,7 +43,7 @@ CONFIG = {
             "rounds": 2,
             "optimisation": {"epochs": 4, "learning_rate": 0.01},
         },
-        "guarded": {"kind": "guarded", "method": "lp_clip"},
+        "guarded": {"kind": "guarded", "candidates": ["lp_clip"]},
         "means": {"kind": "means_of_pool"},
         "means_and_head": {"kind": "means_and_head"},
     },
@@ -246,7 +246,7 @@ def test_no_job_that_trains_on_the_test_images_can_read_a_label(finished):
         labels: {text, test},
         f"{results}/zero_shot/probes.h5": {text},
         probes: {text, test, labels},
-        f"{results}/guarded/probes.h5": {text, test, probes},
+        f"{results}/guarded/probes.h5": {text, test},
         f"{results}/means/probes.h5": {text, test},
         f"{results}/means_and_head/probes.h5": {text, test},
     }

@@ -18,7 +18,7 @@ from lpclip.methods.labelling.heads import (
     repeated_logits,
 )
 from lpclip.methods.labelling.priors import apply_prior
-from lpclip.methods.labelling.pseudo_labels import label, label_views
+from lpclip.methods.labelling.pseudo_labels import label, label_views, structure_weight
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.labelling.structure import Structure, fit_gaussians, mean_confidence
 from lpclip.storage.features import normalise
@@ -173,7 +173,7 @@ def labels_of_whole_arrays(views, weight, bias, labelling):
         for half in (found.halves, ~found.halves):
             centre, weights, distance = fit_gaussians(views[:, half], corrected[half])
             gaussian[:, ~half] = (views[:, ~half] - centre) @ weights.T - distance / 2
-        logits = logits + labelling.structure * gaussian
+        logits = logits + structure_weight(labelling.structure, N, C) * gaussian
         if labelling.temperature == "auto":
             logits = cooled(logits)
     return label(softmax(logits, axis=-1).mean(axis=0), labelling)

@@ -16,6 +16,7 @@ from lpclip.methods.labelling.pseudo_labels import (
     mean_prediction,
     pseudo_labels,
     rank_in_class,
+    structure_weight,
 )
 from lpclip.methods.labelling.settings import Labelling, Prior
 from lpclip.methods.labelling.structure import Structure
@@ -174,7 +175,9 @@ def test_structure_adds_what_gaussians_fitted_to_the_corrected_predictions_say()
     made = label_views(8 * text, NO_BIAS, plain(structure=0.5, prior="align"), found)
     cosines = views @ text.T
     predicted = apply_prior(mean_prediction(8 * cosines), "align")
-    logits = 8 * cosines + 0.5 * found.gaussian_logits(predicted)
+    weight = structure_weight(0.5, *predicted.shape)
+    assert 0.4 < weight < 0.5
+    logits = 8 * cosines + weight * found.gaussian_logits(predicted)
     expected = apply_prior(mean_prediction(logits), "align")
     np.testing.assert_allclose(made.probabilities, expected, rtol=1e-5)
 

@@ -46,7 +46,8 @@ def test_neighbours_are_the_nearest_others_by_cosine_after_centring(monkeypatch,
 
 
 def test_a_sample_is_no_neighbour_of_itself_even_among_copies():
-    rows, nearest = Structure(np.repeat(clusters(n=4)[0], 3, axis=1)).neighbours
+    views = np.repeat(clusters(n=4)[0], 3, axis=1)
+    rows, nearest = Structure(views, images_per_neighbour=0).neighbours
     assert nearest.shape == (12, 5)
     assert not (nearest == rows[:, None]).any()
 

@@ -1,283 +1,223 @@
-"""The guard: each piece of evidence computed by hand, and the resulting decision."""
+"""The guard's estimate and its decision."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
 
 from lpclip.columns.guard import GUARD
-from lpclip.methods.labelling.structure import Structure
 from lpclip.methods.training import guard
+from lpclip.methods.training.evidence import Evidence
 from lpclip.methods.training.guard import (
     ADAPTED,
+    DOUBT,
+    LEAST_AGREEMENT,
+    LEAST_CLASSES,
+    LEAST_IMAGES,
+    STRENGTHS,
+    TRUST,
+    WORTH,
     ZERO_SHOT,
-    Evidence,
+    Candidate,
+    Estimate,
     Worth,
     decide,
-    gather,
-    log_odds,
+    mean_evidence,
 )
-from lpclip.storage.features import normalise
-from lpclip.storage.probes import between
 
-NOTHING = Evidence(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-FIELDS = tuple(asdict(NOTHING))
-N, C = 8, 2
-
-
-def as_logits(*per_view):
-    """Return logits [V, N, C] that give each view the given class."""
-    return np.eye(C)[np.array(per_view)]
-
-
-@pytest.fixture
-def blobs(monkeypatch):
-    """Two blobs of four samples, one neighbour each; each half has two samples of each blob."""
-    monkeypatch.setattr("lpclip.methods.labelling.structure.MOST_NEIGHBOURS", 1)
-    # Neighbours are (0, 1), (2, 3), (4, 5), (6, 7).
-    angles = np.radians([0, 2, 20, 22, 90, 92, 110, 112])
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    structure = Structure(normalise(np.stack([circle, circle])))
-    structure.__dict__["halves"] = np.array([1, 0, 1, 0, 1, 0, 1, 0], dtype=bool)
-    np.testing.assert_array_equal(structure.neighbours[1][:, 0], np.arange(N) ^ 1)
-    return structure
+NEUTRAL = Evidence(
+    change=0.2,
+    neighbours=0.0,
+    posterior=0.0,
+    gaussian=0.0,
+    others=0.0,
+    zero_shot_agreement=0.9,
+    support=1.0,
+    images_per_class=40.0,
+)
+GOOD = replace(NEUTRAL, neighbours=0.9, posterior=0.8, gaussian=0.9, others=1.0)
+BAD = replace(NEUTRAL, neighbours=0.0, posterior=-0.8, gaussian=-0.9, others=-1.0)
+ENOUGH = {"images": 400, "classes": 10}
 
 
-TRUTH = (0, 0, 0, 0, 1, 1, 1, 1)
-ZERO = (0, 0, 0, 1, 1, 1, 1, 0)  # wrong for samples 3 and 7
-WRONG = tuple(1 - c for c in TRUTH)
+def candidate(name="own", evidence=GOOD, *, kind="auto", collapsed=False, **by_strength):
+    found = dict.fromkeys(STRENGTHS, evidence)
+    found |= {float(key): one for key, one in by_strength.items()}
+    return Candidate(name, kind, found, collapsed)
 
 
-def evidence(
-    structure,
-    *,
-    zero=(ZERO, ZERO),
-    head=(TRUTH, TRUTH),
-    one=TRUTH,
-    two=TRUTH,
-):
-    return gather(
-        structure,
-        zero_shot=as_logits(*zero),
-        head=as_logits(*head),
-        first_half=as_logits(one, one),
-        second_half=as_logits(two, two),
+def test_the_estimate_is_linear_per_changed_prediction():
+    worth = Worth(0.1, 0.2, 0.3, 0.4, -0.05, 0.0, 1.0)
+    evidence = replace(
+        NEUTRAL, change=0.5, neighbours=0.6, posterior=-0.1, gaussian=0.2, others=0.3, support=0.6
     )
+    per_change = 0.01 + 0.1 * 0.6 - 0.2 * 0.1 + 0.3 * 0.2 + 0.4 * 0.3 - 0.05 * 0.4
+    assert worth.estimate(evidence, 0.01).gain == pytest.approx(0.5 * per_change)
 
 
-def test_nothing_speaks_for_zero_shot_over_itself(blobs):
-    itself = evidence(blobs, head=(ZERO, ZERO), one=ZERO, two=ZERO)
-    # Agreement is not a difference: it is zero-shot's own.
-    assert itself == replace(NOTHING, agreement=4 / 8)
-    assert replace(evidence(blobs), agreement=0.0) != NOTHING
+def test_the_interval_is_so_many_deviations_wide_and_widens_with_what_changes():
+    worth = Worth(0.0, 0.0, 0.0, 0.0, 0.0, 0.01, 2.0)
+    found = worth.estimate(replace(NEUTRAL, change=0.36), 0.1)
+    assert found.deviation == pytest.approx(0.06)
+    assert (found.low, found.high) == pytest.approx((0.036 - 0.12, 0.036 + 0.12))
 
 
-def test_nothing_speaks_for_zero_shot_over_itself_on_random_logits():
-    rng = np.random.default_rng(0)
-    structure = Structure(normalise(rng.normal(size=(3, 40, 6)).astype(np.float32)))
-    logits = rng.normal(size=(3, 40, 5))
-    same = dict.fromkeys(("zero_shot", "head", "first_half", "second_half"), logits)
-    agreement = structure.agreement(logits.mean(axis=0).argmax(axis=1))
-    nothing = gather(structure, **same)
-    assert nothing == replace(NOTHING, agreement=agreement)
-    other = gather(structure, **{**same, "head": rng.normal(size=logits.shape)})
-    assert other.change > 0.5
-    assert other.gaussian != 0
-    assert other.halves == 0
+@pytest.mark.parametrize("seed", range(5))
+def test_no_estimate_exceeds_the_share_of_predictions_that_change(seed):
+    rng = np.random.default_rng(seed)
+    # Worths far beyond the fitted ones, so that only the limit keeps the estimate there.
+    worths = [WORTH, Worth(*rng.uniform(-5, 5, 5), *rng.uniform(0, 5, 2))]
+    assert len(worths) == len(fields(Worth)) - 5
+    for worth in worths:
+        for _ in range(100):
+            evidence = Evidence(
+                change=rng.choice([0, 0.03, rng.random()]),
+                neighbours=rng.random(),
+                posterior=rng.uniform(-1, 1),
+                gaussian=rng.uniform(-1, 1),
+                others=rng.uniform(-1, 1),
+                zero_shot_agreement=rng.random(),
+                support=rng.random(),
+                images_per_class=rng.uniform(1, 500),
+            )
+            found = worth.estimate(evidence, rng.uniform(-2, 2))
+            assert -evidence.change <= found.low <= found.gain <= found.high <= evidence.change
 
 
-def test_a_single_sample_is_evidence_of_nothing_but_itself():
-    structure = Structure(np.ones((1, 1, 2), dtype=np.float32) / np.float32(np.sqrt(2)))
-    one, other = np.eye(C)[[[0]]], np.eye(C)[[[1]]]
-    found = gather(structure, zero_shot=one, head=other, first_half=one, second_half=other)
-    assert np.isfinite(list(asdict(found).values())).all()
-    assert (found.change, found.neighbours, found.agreement) == (1, 0, 0)
+def test_a_head_that_changes_nothing_gains_nothing_and_zero_shot_is_shipped():
+    unchanged = replace(GOOD, change=0.0)
+    own = candidate(evidence=unchanged)
+    assert own.estimate(0.75) == Estimate(0.0, 0.0, 0.0, 0.0)
+    found = decide([own], **ENOUGH)
+    assert (found.strength, found.reason) == (0.0, "no estimated gain is sure enough")
 
 
-def test_change_is_the_share_for_which_the_head_differs(blobs):
-    assert evidence(blobs).change == 2 / 8
-    assert evidence(blobs, head=(WRONG, WRONG)).change == 6 / 8
+def test_what_speaks_for_the_head_raises_the_estimate_and_absent_classes_lower_it():
+    at_first = WORTH.estimate(NEUTRAL, 0.0).gain
+    for name in ("neighbours", "posterior", "gaussian", "others"):
+        assert WORTH.estimate(replace(NEUTRAL, **{name: 0.5}), 0.0).gain > at_first
+    assert WORTH.estimate(replace(NEUTRAL, support=0.5), 0.0).gain < at_first
+    assert candidate(evidence=BAD).estimate(0.75).gain < 0 < candidate().estimate(0.75).gain
 
 
-def test_gaussian_is_agreement_with_gaussians_fitted_to_zero_shots_predictions(blobs):
-    reader = blobs.gaussian_logits(np.eye(C)[list(ZERO)]).mean(axis=0).argmax(axis=1)
-    ours = sum(r == t for r, t in zip(reader, TRUTH, strict=True)) / N
-    theirs = sum(r == z for r, z in zip(reader, ZERO, strict=True)) / N
-    assert evidence(blobs).gaussian == ours - theirs
-    # The halves have no effect, and the head does not change the Gaussian classifier.
-    assert evidence(blobs, one=WRONG, two=WRONG).gaussian == ours - theirs
-    assert evidence(blobs, head=(WRONG, WRONG)).gaussian == 1 - ours - theirs
-    assert evidence(blobs, head=(ZERO, ZERO)).gaussian == 0
-    assert ours > theirs
+def test_a_kind_that_is_not_known_is_trusted_as_little_as_the_least():
+    unknown = candidate(evidence=NEUTRAL, kind="inmap").estimate(0.5).gain
+    known = {kind: candidate(evidence=NEUTRAL, kind=kind).estimate(0.5).gain for kind in TRUST}
+    assert unknown == min(known.values()) < max(known.values())
 
 
-def test_the_reader_is_fitted_to_zero_shot_and_reads_the_mean_of_the_views(blobs, monkeypatch):
-    fitted_on = []
-
-    def gaussian_logits(_, probabilities):
-        fitted_on.append(probabilities)
-        # Unlike the first view, the mean of the views predicts TRUTH except for sample 7.
-        return as_logits(WRONG, WRONG) + 3 * as_logits(reader, reader)
-
-    reader = (*TRUTH[:7], 0)
-    monkeypatch.setattr(Structure, "gaussian_logits", gaussian_logits)
-    # Differs from zero-shot on samples 3, 6 and 7, from the Gaussian classifier on 6 and 7.
-    head = (0, 0, 0, 0, 1, 1, 0, 1)
-    one, two = (1, 1, 0, 0, 1, 1, 1, 1), TRUTH  # they differ on samples 0 and 1
-    found = evidence(blobs, head=(head, head), one=one, two=two)
-    # Zero-shot differs from the Gaussian classifier only on sample 3.
-    assert found.gaussian == 6 / 8 - 7 / 8
-    # Heads not trained on the sample: two, one, two, one, ...: wrong for sample 1, and
-    # different from zero-shot on 1, 3 and 7.
-    assert found.halves == 6 / 8 - 5 / 8
-    assert found.agreement == 6 / 8  # samples 6 and 7 are neighbours
-    assert found.change == 3 / 8
-    (probabilities,) = fitted_on
-    np.testing.assert_array_equal(probabilities, np.eye(C)[list(ZERO)])
+@pytest.mark.parametrize(("deviations", "ships"), [(0.9, False), (1.1, True)])
+def test_doubt_about_the_gain_keeps_zero_shot(deviations, ships):
+    deviation = 0.02
+    gain = deviations * DOUBT * deviation
+    assert gain > 0
+    assert Estimate(gain, gain - 0.03, gain + 0.03, deviation).ships == ships
 
 
-def test_halves_is_their_agreement_less_the_untrained_heads_with_zero_shot(blobs):
-    # They differ only on sample 0.
-    one, two = (1, 0, 0, 0, 1, 1, 1, 1), TRUTH
-    # Samples 0, 2, 4, 6 are in the first half; head two was not trained on them.
-    untrained = (two[0], one[1], two[2], one[3], two[4], one[5], two[6], one[7])
-    with_zero = sum(s == z for s, z in zip(untrained, ZERO, strict=True)) / N
-    assert with_zero == 6 / 8
-    assert evidence(blobs, one=one, two=two).halves == 7 / 8 - 6 / 8
-    # Swapped, the head not trained on sample 0 is the one that is wrong for it.
-    assert evidence(blobs, one=two, two=one).halves == 7 / 8 - 5 / 8
+def test_the_same_gain_is_shipped_only_where_the_estimate_is_sure(monkeypatch):
+    decisions = []
+    for variance in (0.0, 0.05):
+        worth = Worth(0.0, 0.0, 0.0, 0.0, 0.0, variance, 1.6)
+        monkeypatch.setattr(guard, "WORTH", worth)
+        decisions.append(decide([candidate(evidence=NEUTRAL)], **ENOUGH))
+    sure, unsure = decisions
+    assert sure.table["estimated_gain"].tolist() == unsure.table["estimated_gain"].tolist()
+    assert (sure.table["estimated_gain"] > 0).all()
+    assert sure.strength > 0 == unsure.strength
+    assert unsure.reason == "no estimated gain is sure enough"
 
 
-def test_neighbours_are_zero_shots_votes_where_the_two_differ(blobs):
-    # The neighbour of 3 is 2, with class 0 as the head predicts; that of 7 is 6, likewise.
-    assert evidence(blobs).neighbours == 2 / 8
-    # The other way round: votes of the truth for the head's wrong classes on 3 and 7.
-    assert evidence(blobs, zero=(TRUTH, TRUTH), head=(ZERO, ZERO)).neighbours == -2 / 8
-    # A head that changes both neighbours does not gain their votes.
-    together = (0, 0, 1, 1, 1, 1, 1, 1)
-    assert evidence(blobs, zero=(TRUTH, TRUTH), head=(together, together)).neighbours == -2 / 8
+def test_the_first_candidate_that_is_sure_enough_is_shipped():
+    good, better = replace(GOOD, others=0.5), GOOD
+    first, second = candidate("first", good), candidate("second", better)
+    assert second.estimate(0.75).gain > first.estimate(0.75).gain
+    assert decide([first, second], **ENOUGH).candidate == "first"
+    assert decide([second, first], **ENOUGH).candidate == "second"
+    assert decide([candidate("bad", BAD), first, second], **ENOUGH).candidate == "first"
 
 
-def test_agreement_is_the_share_of_neighbours_with_the_same_class(blobs):
-    assert evidence(blobs).agreement == 1
-    # Under zero-shot the pairs (2, 3) and (6, 7) disagree.
-    assert evidence(blobs, head=(ZERO, ZERO)).agreement == 4 / 8
-    assert evidence(blobs, zero=(TRUTH, TRUTH), head=(ZERO, ZERO)).agreement == 4 / 8
+def test_where_zero_shot_is_kept_the_most_promising_candidate_is_named():
+    bad, worse = replace(BAD, others=-0.5), BAD
+    found = decide([candidate("worse", worse), candidate("bad", bad)], **ENOUGH)
+    assert (found.candidate, found.strength) == ("bad", 0.0)
 
 
-def test_views_are_agreement_of_versions_with_their_mean_less_zero_shots(blobs):
-    shaky = (1, *TRUTH[1:])
-    # A tie of two views goes to class 0: the second view disagrees with the mean on one sample.
-    assert evidence(blobs, head=(TRUTH, shaky)).views == pytest.approx(-1 / 16)
-    assert evidence(blobs, zero=(TRUTH, shaky)).views == pytest.approx(1 / 16)
-
-
-def test_balance_is_entropy_of_the_classes_less_zero_shots(blobs):
-    assert evidence(blobs).balance == 0
-    uneven = (0, 0, 0, 0, 0, 0, 1, 1)
-    entropy = -(0.75 * np.log2(0.75) + 0.25 * np.log2(0.25))
-    assert evidence(blobs, head=(uneven, uneven)).balance == pytest.approx(entropy - 1)
-
-
-@pytest.fixture
-def worth(monkeypatch):
-    """Half-way gains twice the Gaussian evidence; all the way 3 x halves - 0.1."""
-    table = {0.5: Worth(0.0, 2.0, 0.0, 0.0), 1.0: Worth(-0.1, 0.0, 3.0, 0.0)}
-    monkeypatch.setattr(guard, "WORTH", table)
-
-
-def test_the_gain_is_a_weighted_sum_with_the_log_odds_of_the_agreement():
-    found = replace(NOTHING, gaussian=0.2, halves=-0.1, agreement=0.8, change=7.0, views=5.0)
-    worth = Worth(constant=0.03, gaussian=2.0, halves=1.0, agreement=0.25)
-    # The odds are 4 to 1.
-    assert worth.gain(found) == pytest.approx(0.03 + 0.4 - 0.1 + 0.25 * 1.3862943611)
-    assert worth.gain(replace(found, agreement=0.5)) == pytest.approx(0.33)
-    assert worth.gain(replace(found, agreement=0.2)) == pytest.approx(0.33 - 0.25 * 1.3862943611)
-    assert Worth(0.03, 0.0, 0.0, 0.0).gain(found) == 0.03
-
-
-def test_log_odds_are_bounded_as_if_the_share_were_1_to_99_per_cent():
-    assert log_odds(0.5) == 0
-    assert log_odds(0.75) == pytest.approx(np.log(3))
-    assert log_odds(0.02) == pytest.approx(-np.log(49))
-    assert log_odds(0.98) == pytest.approx(np.log(49))
-    for low, high in ((0.0, 1.0), (0.005, 0.995), (0.01, 0.99)):
-        assert log_odds(low) == pytest.approx(-np.log(99))
-        assert log_odds(high) == pytest.approx(np.log(99))
+def test_a_collapsed_candidate_is_never_shipped():
+    collapsed = candidate("collapsed", GOOD, collapsed=True)
+    fair = candidate("fair", replace(GOOD, others=0.5))
+    assert decide([collapsed, fair], **ENOUGH).candidate == "fair"
+    bad = candidate("bad", BAD)
+    found = decide([collapsed, bad], **ENOUGH)
+    assert (found.candidate, found.strength) == ("bad", 0.0)
+    found = decide([collapsed], **ENOUGH)
+    assert found.strength == 0
+    assert found.reason == "the training of every candidate collapsed"
 
 
 @pytest.mark.parametrize(
-    ("gaussian", "halves", "decision", "strength"),
+    ("support", "strength"),
+    [(1.0, 0.75), (0.7, 0.75), (0.6, 0.5), (0.4, 0.5), (0.3, 0.25), (0.05, 0.25), (0.0, 0.25)],
+)
+def test_a_head_goes_less_far_the_fewer_classes_are_supported(support, strength):
+    found = decide([candidate(evidence=replace(GOOD, support=support))], **ENOUGH)
+    assert (found.candidate, found.strength, found.reason) == ("own", strength, "")
+
+
+def test_the_estimate_that_counts_is_that_of_the_strength_that_is_shipped():
+    full = candidate("own", BAD, **{"0.75": GOOD})
+    assert decide([full], **ENOUGH).strength == 0.75
+    half = candidate("own", GOOD, **{"0.75": BAD})
+    assert decide([half], **ENOUGH).strength == 0.0
+
+
+@pytest.mark.parametrize(
+    ("evidence", "given", "reason"),
     [
-        (0.1, 0.0, ADAPTED, 0.5),
-        (0.1, 0.2, ADAPTED, 1.0),
-        (0.0, 0.2, ADAPTED, 1.0),
-        (1e-9, 0.0, ADAPTED, 0.5),  # there is no margin
-        (0.0, 0.0, ZERO_SHOT, 0.0),  # half-way gains exactly nothing
-        (-0.004, 0.032, ZERO_SHOT, 0.0),  # both lose, all the way the least
-        (-0.3, -0.3, ZERO_SHOT, 0.0),
+        (GOOD, {"images": LEAST_IMAGES - 1}, "there are 29 images to learn from, fewer than 30"),
+        (
+            GOOD,
+            {"classes": LEAST_CLASSES - 1},
+            "images of 2 classes, fewer than 3, are to be found",
+        ),
+        (
+            replace(GOOD, zero_shot_agreement=LEAST_AGREEMENT - 0.1),
+            {},
+            "zero-shot gives one class to 40% of neighbouring images, less than 50%, so it "
+            "distinguishes too little",
+        ),
+        (GOOD, {"reason": "there is one class"}, "there is one class"),
     ],
 )
-@pytest.mark.usefixtures("worth")
-def test_the_strength_of_the_largest_gain_above_0_is_shipped(gaussian, halves, decision, strength):
-    found = replace(NOTHING, gaussian=gaussian, halves=halves)
-    made = decide([found])
-    assert (made.decision, made.strength) == (decision, strength)
-    assert made.estimated_gain == pytest.approx({0.5: 2 * gaussian, 1.0: 3 * halves - 0.1})
-    assert made.evidence == found
+def test_too_little_to_learn_from_keeps_zero_shot_in_words(evidence, given, reason):
+    found = decide([candidate(evidence=evidence)], **{**ENOUGH, **given})
+    assert (found.strength, found.reason) == (0.0, reason)
+    assert set(found.table["reason"]) == {reason}
+    assert set(found.table["decision"]) == {ZERO_SHOT}
+    limits = {"images": LEAST_IMAGES, "classes": LEAST_CLASSES}
+    enough = replace(evidence, zero_shot_agreement=LEAST_AGREEMENT)
+    assert decide([candidate(evidence=enough)], **limits).strength > 0
 
 
-@pytest.mark.usefixtures("worth")
-def test_seeds_decide_together_by_their_mean():
-    low, high = (replace(NOTHING, gaussian=value, views=value) for value in (-0.1, 0.2))
-    made = decide([low, high])
-    assert made.evidence.views == pytest.approx(0.05)
-    assert made.estimated_gain[0.5] == pytest.approx(0.1)
-    assert made.decision == ADAPTED
-    assert decide([low, low]).decision == ZERO_SHOT
+def test_the_table_has_a_row_per_candidate_and_strength():
+    others = [candidate("own"), candidate("stata", BAD, kind="stata")]
+    found = decide(others, **ENOUGH)
+    table = found.table
+    assert set(table) | {"model", "benchmark", "method"} == set(GUARD.names)
+    expected = [(name, strength) for name in ("own", "stata") for strength in STRENGTHS]
+    assert list(zip(table["candidate"], table["strength"], strict=True)) == expected
+    assert set(table["decision"]) == {ADAPTED}
+    assert set(table["reason"]) == {"-"}
+    assert set(table["chosen_candidate"]) == {"own"}
+    assert set(table["chosen_strength"]) == {0.75}
+    row = table.iloc[-1]
+    estimate = others[1].estimate(STRENGTHS[-1])
+    shown = tuple(row[["estimated_gain", "gain_low", "gain_high"]])
+    assert shown == (estimate.gain, estimate.low, estimate.high)
+    assert row[list(asdict(BAD))].to_dict() == asdict(BAD)
 
 
-def test_every_field_is_the_mean_over_seeds_and_the_odds_are_those_of_the_mean(monkeypatch):
-    monkeypatch.setattr(guard, "WORTH", {1.0: Worth(0.0, 0.0, 0.0, 1.0)})
-    first = Evidence(0.1, 0.2, 0.5, 0.4, 0.5, 0.6, 0.7)
-    second = Evidence(0.3, 0.0, 0.9, 0.0, -0.5, 0.0, 0.1)
-    made = decide([first, second])
-    mean = dict(zip(FIELDS, (0.2, 0.1, 0.7, 0.2, 0.0, 0.3, 0.4), strict=True))
-    assert asdict(made.evidence) == pytest.approx(mean)
-    assert made.estimated_gain == pytest.approx({1.0: np.log(7 / 3)})
-
-
-def test_without_evidence_zero_shot_is_shipped(monkeypatch):
-    monkeypatch.setattr(guard, "WORTH", dict.fromkeys((0.25, 0.5, 1.0), Worth(0.0, 1.0, 1.0, 0.1)))
-    nothing = decide([replace(NOTHING, agreement=0.5)])
-    assert (nothing.decision, nothing.strength) == (ZERO_SHOT, 0.0)
-    assert nothing.estimated_gain == {0.25: 0.0, 0.5: 0.0, 1.0: 0.0}
-
-
-def test_every_worth_is_of_evidence_that_exists_and_of_a_strength_that_adapts():
-    assert guard.WORTH
-    for strength, worth in guard.WORTH.items():
-        assert 0 < strength <= 1
-        assert set(asdict(worth)) - {"constant"} <= set(FIELDS)
-        assert np.isfinite(list(asdict(worth).values())).all()
-
-
-def test_between_ends_at_zero_shot_and_at_the_adapted_head_to_the_bit():
-    zero, adapted = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
-    np.testing.assert_array_equal(between(zero, adapted, 0.0), zero)
-    np.testing.assert_array_equal(between(zero, adapted, 1.0), adapted)
-    np.testing.assert_allclose(between(zero, adapted, 0.25), zero + (adapted - zero) / 4, rtol=1e-5)
-    assert between(zero, adapted, 0.5).dtype == np.float32
-
-
-@pytest.mark.usefixtures("worth")
-def test_the_table_has_a_row_per_strength_and_the_columns_of_the_report():
-    found = Evidence(0.1, 0.0, 0.9, 0.3, -0.2, 0.01, 0.02)
-    table = decide([found]).table()
-    assert tuple(table) == GUARD.names[3:]
-    assert table["strength"].tolist() == [0.5, 1.0]
-    assert table["estimated_gain"].tolist() == pytest.approx([0.2, -0.1])
-    assert (table["chosen_strength"] == 0.5).all()
-    assert (table["decision"] == "adapted").all()
-    # The evidence does not depend on the strength.
-    assert table[list(FIELDS)].to_dict("records") == [asdict(found)] * 2
+def test_evidence_is_averaged_over_seeds():
+    found = mean_evidence([GOOD, BAD, replace(NEUTRAL, change=0.5)])
+    assert found.change == pytest.approx(0.3)
+    assert found.posterior == pytest.approx(0)
+    assert found.neighbours == pytest.approx(0.3)
