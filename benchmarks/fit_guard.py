@@ -90,7 +90,8 @@ def evaluate(table: pd.DataFrame, estimates: FloatArray, order: Sequence[str]) -
         first = case.iloc[0]
         farthest = guard.strength_for(float(first["support"]))
         sure = case[(case["strength"] == farthest) & (case["low"] > 0)]
-        if str(first["reason"]).startswith("no ") or first["reason"] == "-":
+        no_veto = first["reason"] == "-" or str(first["reason"]).startswith("no ")
+        if no_veto and first["zero_shot_agreement"] >= guard.LEAST_AGREEMENT:
             chosen = next((name for name in order if name in set(sure["candidate"])), None)
         else:
             chosen = None
@@ -143,7 +144,7 @@ def main() -> None:
 
 
 def show_strengths(rows: pd.DataFrame) -> None:
-    """Print gains of the preferred candidate, in points, by support and by neighbours' agreement."""
+    """Print gains of the preferred candidate, in points, by support and by agreement."""
     gain, points = rows["gain"], 100 * rows["gain"]
     enough = rows["zero_shot_agreement"] >= guard.LEAST_AGREEMENT
     shares = {"support": [0, 1 / 3, 2 / 3, 1], "zero_shot_agreement": [0, 0.4, 0.5, 0.6, 0.8, 1]}
