@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,9 @@ from compared import (
 from digits import digit_studies
 from genuine import genuine_studies
 from many_classes import many_class_studies
+from measures import measure, paired_interval
 from parallel import in_parallel
 
-from lpclip.metrics.calibration import N_BINS, equal_width_bins, expected_calibration_error
 from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.ood_scores import max_logit, mcm
 from lpclip.storage.features import normalise
@@ -140,15 +140,17 @@ def _run_method(
     seeds = options.seeds_of(study)
     for seed in seeds:
         key = seed if study.sampled else 0
-        case = sampled[key] if key in sampled else sampled.setdefault(key, study.sample(seed))
+        if key not in sampled:
+            sampled[key] = study.sample(seed)
+        case = sampled[key]
         if seed == 0 or study.sampled or method in SEEDED:
-            started = perf_counter()
+            started = process_time()
             prediction = predict(method, case, study.change, seed)
-            seconds = perf_counter() - started
+            seconds = process_time() - started
         for part in study.tested_on:
             probabilities = prediction.probabilities(case, part)
             if probabilities is not None:
-                row, difference = _measure(case, probabilities, part)
+                row, difference = measure(case, probabilities, part)
                 differences[part].append(difference)
                 rows.append({"part": part, "seed": seed, **row, "seconds": seconds})
         ood += [{"seed": seed, **row} for row in _detection(method, case, prediction)]
@@ -163,38 +165,6 @@ def _run_method(
             for row in own:
                 row.update(gain_low=low, gain_high=high)
     return {"seeds": [*seeds], "rows": rows, "ood": ood, "guard": guard}
-
-
-def _measure(
-    case: Case, probabilities: FloatArray, part: str
-) -> tuple[dict[str, float], FloatArray]:
-    """Return accuracy and calibration on a part, and right answers less zero-shot's, ``[N]``."""
-    images = case.test if part == "test" else case.adapt
-    known = images.labels >= 0
-    labels = images.labels[known]
-    before = logits(case, images.clean[known], zero_shot(case.head)).argmax(axis=1) == labels
-    probabilities = probabilities[known]
-    right = probabilities.argmax(axis=1) == labels
-    difference = right.astype(float) - before
-    return {
-        "accuracy": right.mean(),
-        "gain": difference.mean(),
-        "ece": expected_calibration_error(probabilities, labels),
-        "ece_calibrated": ece_of_calibrated(probabilities.max(axis=1)),
-    }, difference
-
-
-def ece_of_calibrated(confidence: FloatArray, *, draws: int = 20) -> float:
-    """Return the mean ECE that a calibrated head with these confidences ``[N]`` would show.
-
-    Its answers are right with the probability that it states; with few images its ECE is not 0.
-    """
-    confidence = np.asarray(confidence, np.float64)
-    place = equal_width_bins(confidence, N_BINS)
-    generator = np.random.default_rng(0)
-    gaps = (generator.random((draws, len(confidence))) < confidence) - confidence
-    sums = [np.abs(np.bincount(place, weights=gap)).sum() for gap in gaps]
-    return float(np.mean(sums) / len(confidence))
 
 
 def _detection(method: str, case: Case, prediction: Prediction) -> Iterator[dict[str, Any]]:
@@ -218,18 +188,6 @@ def _scores(case: Case, values: FloatArray, head: Head) -> dict[str, FloatArray]
         "max_logit": max_logit(logits(case, values, head)),
         "mcm": mcm(values @ normalise(head[0]).T),
     }
-
-
-def paired_interval(differences: FloatArray, *, draws: int = 2000) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean of paired differences ``[S, N]`` over test samples.
-
-    All seeds have the same test samples, so samples are resampled and seeds averaged.
-    """
-    per_sample = differences.mean(axis=0)
-    generator = np.random.default_rng(0)
-    rows = generator.integers(len(per_sample), size=(draws, len(per_sample)))
-    low, high = np.quantile(per_sample[rows].mean(axis=1), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def gather(options: Options) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -20,6 +20,7 @@ from lpclip.methods.adapters.transclip import transclip
 from lpclip.methods.adapters.zlap import zlap_probabilities
 from lpclip.methods.kinds.self_training import Settings
 from lpclip.methods.labelling.settings import Labelling
+from lpclip.methods.training.guarded import train_guarded
 from lpclip.methods.training.self_training import self_train
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
@@ -92,8 +93,6 @@ def predict(method: str, case: Case, change: Change, seed: int) -> Prediction:
         settings = change(SELF_TRAINED[method])
         return Prediction(_last(self_train(head, case.adapt.pool(settings), settings, [seed])))
     if method == GUARDED:
-        from lpclip.methods.training.guarded import train_guarded
-
         trained = {name: change(SELF_TRAINED[name]) for name in CANDIDATES}
         probes = train_guarded(head, case.adapt.pool, trained, [seed])
         return Prediction(_last(probes), guard=probes.guard)

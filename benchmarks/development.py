@@ -2,6 +2,7 @@
 
     python benchmarks/development.py constants  # accuracy of neighbour agreement and frequencies
     python benchmarks/development.py settings   # one change at a time
+    python benchmarks/development.py part       # learning a part of the images and classes
     python benchmarks/development.py guard      # evidence and true gains, for fit_guard.py
 
 Uses the development sets only (development_sets.py): no handwritten digits, and no dataset that a
@@ -123,6 +124,24 @@ def gather_evidence(case: Case) -> list[dict[str, Any]]:
     return shown.to_dict("records")
 
 
+def compare_parts(case: Case) -> list[dict[str, Any]]:
+    """Return gains of self-training with and without the choice of classes and images."""
+    rows = []
+    for classes, images in (
+        ("all", "all"),
+        ("supported", "all"),
+        ("all", "in_distribution"),
+        ("supported", "in_distribution"),
+    ):
+        base = Settings()
+        labelling = replace(base.labelling, classes=classes, images=images)
+        settings = replace(base, labelling=labelling)
+        probes = self_train(case.head, case.adapt.pool(settings), settings, [0])
+        row = {f"gain_{strength:g}": gain(case, probes, strength) for strength in STRENGTHS}
+        rows.append({"case": case.name, "classes": classes, "images": images, **row})
+    return rows
+
+
 def constants(case: Case) -> list[dict[str, Any]]:
     """Return zero-shot's accuracy on the adapt set, two estimates of it, and frequency errors."""
     structure = Structure(case.adapt.weak)
@@ -147,6 +166,7 @@ def constants(case: Case) -> list[dict[str, Any]]:
 PARTS: dict[str, Callable[[Case], list[dict[str, Any]]]] = {
     "constants": constants,
     "settings": compare_settings,
+    "part": compare_parts,
     "guard": gather_evidence,
 }
 
@@ -166,7 +186,7 @@ def main() -> None:
     part = PARTS[options.part]
     if options.part == "settings":
         part = partial(compare_settings, only=options.only)
-    made = guard_cases if options.part == "guard" else development_cases
+    made = guard_cases if options.part in ("guard", "part") else development_cases
     chosen = list(islice(made(options.keep), 0, None, options.every))
     found = [row for rows in in_parallel(part, chosen) for row in rows]
     RESULTS.mkdir(exist_ok=True)

@@ -90,7 +90,8 @@ def evaluate(table: pd.DataFrame, estimates: FloatArray, order: Sequence[str]) -
         first = case.iloc[0]
         farthest = guard.strength_for(float(first["support"]))
         sure = case[(case["strength"] == farthest) & (case["low"] > 0)]
-        if str(first["reason"]).startswith("no ") or first["reason"] == "-":
+        no_veto = first["reason"] == "-" or str(first["reason"]).startswith("no ")
+        if no_veto and first["zero_shot_agreement"] >= guard.LEAST_AGREEMENT:
             chosen = next((name for name in order if name in set(sure["candidate"])), None)
         else:
             chosen = None
@@ -131,6 +132,7 @@ def main() -> None:
         for n in range(1, len(order) + 1)
     ]
     print(pd.DataFrame(rows).round(2).to_string(index=False), "\n")
+    show_strengths(table[table["candidate"] == order[0]])
     show_intervals(learned, estimates)
     factors = fit(learned, CHOSEN)
     names = sorted(set(learned["candidate"]))
@@ -139,6 +141,19 @@ def main() -> None:
     }
     numbers = ", ".join(f"{number:.3f}" for number in factors[len(names) :])
     print(f"WORTH = Worth({numbers}, {variance_of(learned, estimates):.4f}, …)\nTRUST = {trust}")
+
+
+def show_strengths(rows: pd.DataFrame) -> None:
+    """Print gains of the preferred candidate, in points, by support and by agreement."""
+    gain, points = rows["gain"], 100 * rows["gain"]
+    enough = rows["zero_shot_agreement"] >= guard.LEAST_AGREEMENT
+    shares = {"support": [0, 1 / 3, 2 / 3, 1], "zero_shot_agreement": [0, 0.4, 0.5, 0.6, 0.8, 1]}
+    for name, limits in shares.items():
+        parts = pd.cut(rows[name], limits)
+        found = points.where(enough) if name == "support" else points
+        by = found.groupby([parts, rows["strength"]], observed=True)
+        losses = (gain < -0.005).groupby([parts, rows["strength"]], observed=True).sum()
+        print(by.agg(["count", "mean", "min"]).round(2).assign(losses=losses).to_string(), "\n")
 
 
 def show_intervals(table: pd.DataFrame, estimates: FloatArray) -> None:

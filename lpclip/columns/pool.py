@@ -13,8 +13,8 @@ POOL = Table(
         Column("dataset", "text", description="The unlabelled set: the pool."),
         Column("n_images", "integer", description="Images of the pool."),
         Column("n_classes", "integer", description="Classes of the benchmark."),
-        Column("classes_supported", "count", description="Classes that are more probably present "
-               "in the pool than not; empty where zero-shot distinguishes no classes."),
+        Column("classes_supported", "count", description="Classes with enough images, confirmed by "
+               "their neighbours, to be learned; empty where zero-shot distinguishes no classes."),
         fraction("ood_share", description="Estimated share of images that belong to none of the "
                  "classes; empty likewise."),
         fraction("ood_share_low", description="Lower end of its 90 % interval."),
@@ -41,6 +41,12 @@ POOL_CLASSES = Table(
         *_PAIR,
         Column("class_index", "integer", description="Place in the benchmark's class names."),
         Column("class_name", "text", description="Name of the class."),
+        Column(
+            "learned",
+            "text",
+            description="Whether the class is learned, yes or no, unless a "
+            "labelling sets classes: all.",
+        ),
         fraction("presence", description="Probability that the pool has images of the class."),
         Column("expected_images", description="Estimated images of the class."),
         Column("expected_images_low", description="Lower end of its 90 % interval."),

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from lpclip.columns.pool import POOL, POOL_CLASSES
+from lpclip.methods.labelling.part import learned_part
 from lpclip.methods.labelling.pool_description import PoolDescription, describe_pool
-from lpclip.methods.labelling.settings import TeacherView
+from lpclip.methods.labelling.settings import Labelling, TeacherView
 from lpclip.storage.features import read_features
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.reports import write_part
@@ -47,7 +48,9 @@ def describe(
     """
     head, _ = read_head(text)
     values = read_features(features, view, expected=head.expected)
-    found = describe_pool(values[None] if values.ndim == 2 else values, head)
+    views = values[None] if values.ndim == 2 else values
+    found = describe_pool(views, head)
+    learned = set(learned_part(head, views, Labelling()).classes.tolist())
     own, tested = (read_provenance(path, kind="features") for path in (clean, test))
     images, others = (
         read_features(path, "clean", expected=head.expected) for path in (clean, test)
@@ -62,10 +65,10 @@ def describe(
         "dataset": own["dataset"],
         "n_images": len(found.in_distribution),
         "n_classes": len(found.presence),
-        "classes_supported": found.supported if known else None,
+        "classes_supported": len(learned) if known else None,
         "is_test_set": "yes" if is_test else "no",
         "in_test_set": float(in_test.mean()) if len(in_test) else math.nan,
-        "words": in_words(found, is_test_set=bool(is_test)),
+        "words": in_words(found, len(learned), is_test_set=bool(is_test)),
     }
     estimates = {
         "ood_share": found.ood_share,
@@ -81,6 +84,7 @@ def describe(
             **pair,
             "class_index": c,
             "class_name": name,
+            "learned": "yes" if c in learned else "no",
             "presence": float(found.presence[c]),
             "expected_images": float(found.expected_images[c]),
             "expected_images_low": float(found.expected_low[c]),
@@ -92,7 +96,7 @@ def describe(
     log.info("%s", row["words"])
 
 
-def in_words(found: PoolDescription, *, is_test_set: bool) -> str:
+def in_words(found: PoolDescription, supported: int, *, is_test_set: bool) -> str:
     """Return a sentence or two on what a pool is."""
     n, n_classes = len(found.in_distribution), len(found.presence)
     images = f"{n:,} image{'' if n == 1 else 's'}"
@@ -102,12 +106,9 @@ def in_words(found: PoolDescription, *, is_test_set: bool) -> str:
             f"{images}{tested}. Zero-shot distinguishes no classes on it: {found.reason}, so "
             "nothing else can be estimated."
         )
-    missing = n_classes - found.supported
-    supported = (
-        f"all {n_classes:,} classes supported"
-        if not missing
-        else f"{found.supported:,} of {n_classes:,} classes supported"
-    )
+    classes = f"{supported:,} of {n_classes:,} classes supported"
+    if supported == n_classes:
+        classes = f"all {n_classes:,} classes supported"
     interval = f"{found.ood_low:.0%} to {found.ood_high:.0%}"
     outside = (
         f"none out-of-distribution that shows ({interval})"
@@ -116,7 +117,7 @@ def in_words(found: PoolDescription, *, is_test_set: bool) -> str:
     )
     each = max(1, round(found.images_per_class))
     return (
-        f"{images}{tested}, {supported}, about {each:,} of each, {outside}, "
+        f"{images}{tested}, {classes}, about {each:,} of each, {outside}, "
         f"{_evenness(found.balance)} ({found.balance:.0%} of the images away from equal "
         "frequencies of all classes)."
     )

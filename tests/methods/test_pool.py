@@ -105,26 +105,25 @@ def test_words():
     world = Gaussians(n_classes=10)
     found = replace(
         describe_pool(world.pool(np.full(10, 9))[0], world.head),
-        presence=np.array([0.9] * 8 + [0.1] * 2),
         images_per_class=11.3,
         ood_share=0.3,
         ood_low=0.2,
         ood_high=0.4,
         balance=0.2,
     )
-    assert in_words(found, is_test_set=False) == (
+    assert in_words(found, 8, is_test_set=False) == (
         "90 images, 8 of 10 classes supported, about 11 of each, 30% out-of-distribution (20% to "
         "40%), somewhat unbalanced (20% of the images away from equal frequencies of all classes)."
     )
-    clean = replace(found, ood_share=0.01, ood_low=0.0, presence=np.ones(10), balance=0.0)
-    assert in_words(clean, is_test_set=False).startswith(
+    clean = replace(found, ood_share=0.01, ood_low=0.0, balance=0.0)
+    assert in_words(clean, 10, is_test_set=False).startswith(
         "90 images, all 10 classes supported, about 11 of each, none out-of-distribution that "
         "shows (0% to 40%), balanced"
     )
     one = world.pool(np.array([90] + [0] * 9))[0]
     head = world.head.weight[:1].repeat(10, axis=0)
     same = describe_pool(one, type(world.head)(head, 0.0, 100.0, world.head.class_names, {}))
-    assert in_words(same, is_test_set=True) == (
+    assert in_words(same, 10, is_test_set=True) == (
         "90 images, the set that is evaluated itself. Zero-shot distinguishes no classes on it: "
         "the texts of all classes have the same features, so nothing else can be estimated."
     )

@@ -57,11 +57,6 @@ class PoolDescription:
     separable: bool
     reason: str
 
-    @property
-    def supported(self) -> int:
-        """Number of classes that are more probably present than not."""
-        return int((self.presence >= 0.5).sum())
-
 
 def describe_pool(views: FloatArray, head: ZeroShotHead) -> PoolDescription:
     """Describe an unlabelled pool.
