@@ -142,5 +142,5 @@ def test_settings_of_a_real_method_are_built_to_the_depth():
     assert (built.labelling.prior, built.optimisation.epochs) == ("align", 2)
     assert built.collapse == Settings().collapse
     # As it is in the provenance of probes.
-    assert repr(built).startswith("Settings(labelling=Labelling(labels='hard', temperature='auto'")
+    assert repr(built).startswith("Settings(labelling=Labelling(classes='supported', images=")
     assert repr(built).endswith("collapse=Collapse(coverage=0.5, balance=0.8, agreement=0.5))")
