@@ -182,8 +182,8 @@ def test_the_estimate_that_counts_is_that_of_the_strength_that_is_shipped():
         (
             replace(GOOD, zero_shot_agreement=LEAST_AGREEMENT - 0.1),
             {},
-            f"zero-shot gives one class to {LEAST_AGREEMENT - 0.1:.0%} of neighbouring images, less "
-            f"than {LEAST_AGREEMENT:.0%}, so it distinguishes too little",
+            f"zero-shot gives one class to {LEAST_AGREEMENT - 0.1:.0%} of neighbouring images, "
+            f"less than {LEAST_AGREEMENT:.0%}, so it distinguishes too little",
         ),
         (GOOD, {"reason": "there is one class"}, "there is one class"),
     ],
