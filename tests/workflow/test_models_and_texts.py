@@ -117,7 +117,7 @@ def test_a_replaced_checkpoint_reruns_its_own_model_alone(finished, age):
     try:
         assert planned(finished) == {
             "mine/text/templates", "mine/text/prompts",
-            "mine/images/adapt/clean", "mine/images/test/clean",
+            "mine/images/adapt/clean", "mine/images/adapt/adapt", "mine/images/test/clean",
         }  # fmt: skip
     finally:
         (finished / "mine.safetensors").write_bytes(before)
