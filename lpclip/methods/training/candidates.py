@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -67,8 +66,6 @@ def train_candidates(
     found: dict[str, Probes] = {}
     views: FloatArray | None = None
     for name, settings in trained.items():
-        labelling = replace(settings.labelling, classes="supported", images="in_distribution")
-        settings = replace(settings, labelling=labelling)
         pool = pool_of(settings)
         views = pool.teacher
         took = operations(pool, settings, len(part.classes)) * len(seeds) / _IN_AN_HOUR

@@ -64,7 +64,8 @@ class Worth:
             + self.unsupported * (1 - evidence.support)
         )
         limit = evidence.change
-        gain = limit * float(np.clip(per_change, -1, 1))
+        # Plus 0, since -0 is printed with its sign.
+        gain = limit * float(np.clip(per_change, -1, 1)) + 0.0
         deviation = float(np.sqrt(self.variance * limit))
         low, high = gain - self.width * deviation, gain + self.width * deviation
         return Estimate(gain, max(low, -limit), min(high, limit), deviation)
@@ -185,7 +186,8 @@ def _too_little(evidence: Evidence, images: int, classes: int) -> str:
     if images < LEAST_IMAGES:
         return f"there are {images} images to learn from, fewer than {LEAST_IMAGES}"
     if classes < LEAST_CLASSES:
-        return f"images of {classes} classes, fewer than {LEAST_CLASSES}, are to be found"
+        number = f"{classes} class{'' if classes == 1 else 'es'}"
+        return f"there are images of {number}, fewer than {LEAST_CLASSES}"
     if evidence.zero_shot_agreement < LEAST_AGREEMENT:
         return (
             f"zero-shot gives one class to {evidence.zero_shot_agreement:.0%} of neighbouring "
