@@ -8,6 +8,7 @@ from lpclip.errors import LpclipError
 from lpclip.methods.registry import kinds
 from lpclip.transforms.views.policies import Strong
 from tests.helpers import ROOT
+from tests.helpers.merged import merged
 
 
 @pytest.fixture
@@ -169,13 +170,6 @@ def test_the_same_images_under_another_name_are_the_same_images(config):
     config["benchmarks"]["digits"]["shifts"] = ["again"]
     with pytest.raises(LpclipError, match="'again', which has the images of 'digits-test'"):
         complete(config)
-
-
-def merged(base, changes):
-    """Merge two configurations as Snakemake does."""
-    if not (isinstance(base, dict) and isinstance(changes, dict)):
-        return changes
-    return base | {key: merged(base.get(key), value) for key, value in changes.items()}
 
 
 # The others read images that a user has; tests/workflow/test_ready_configurations.py makes some.

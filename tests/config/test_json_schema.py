@@ -13,6 +13,7 @@ from lpclip.config.schema import Family
 from lpclip.errors import LpclipError
 from lpclip.transforms.corruptions.registry import FAMILIES
 from tests.helpers import ROOT
+from tests.helpers.merged import merged
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 
@@ -53,7 +54,7 @@ def test_the_families_are_those_that_there_are():
 def test_the_configurations_that_come_with_lpclip_are_valid(validator, path):
     given = yaml.safe_load(path.read_text())
     if not {"models", "datasets", "benchmarks"} <= given.keys():
-        given = {**CONFIG, **given}
+        given = merged(CONFIG, given)
     assert [error.message for error in validator.iter_errors(given)] == []
 
 
