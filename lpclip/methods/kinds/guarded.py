@@ -49,12 +49,14 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     from lpclip.methods.training.guarded import train_guarded
     from lpclip.methods.training.pool import read_pool
 
-    n_candidates = len(settings.trained) + len(settings.adapters)
+    # Their order counts, and JSON text that a stage receives has its keys sorted.
+    trained = {name: settings.trained[name] for name in settings.candidates}
+    n_candidates = len(trained) + len(settings.adapters)
     with progress(total=n_candidates, unit="candidates", label="guard") as shown:
         probes = train_guarded(
             head,
             lambda training: read_pool(head, inputs["adapt"], training),
-            settings.trained,
+            trained,
             seeds,
             adapters=settings.adapters,
             hours=settings.hours,

@@ -36,9 +36,15 @@ def world(tmp_path_factory):
     return World(tmp_path_factory.mktemp("guarded"))
 
 
+def settings_of(*, trained=None, **settings):
+    """Return settings whose candidates are sorted by name, as in the JSON text of a stage."""
+    trained = trained or {"own": OWN}
+    ordered = dict(sorted(trained.items()))
+    return Settings(candidates=tuple(trained), trained=ordered, **settings)
+
+
 def guarded_fit(world, seeds=SEEDS, head=None, **settings):
-    settings = {"trained": {"own": OWN}, **settings}
-    settings = Settings(candidates=tuple(settings["trained"]), **settings)
+    settings = settings_of(**settings)
     return fit(head or world.head, {"adapt": world.adapt}, settings, list(seeds))
 
 
@@ -133,8 +139,7 @@ def cache(path, views):
 
 
 def fit_on(path, head, **settings):
-    settings = {"trained": {"own": OWN}, **settings}
-    settings = Settings(candidates=tuple(settings["trained"]), **settings)
+    settings = settings_of(**settings)
     return fit(head, {"adapt": path}, settings, [0])
 
 
