@@ -202,6 +202,11 @@ def _check_candidates(name: str, methods: Mapping[str, Method]) -> None:
     where = f"methods.{name}.candidates"
     on_clean_views = {}
     for one in methods[name].candidates:
+        if one in methods[name].settings.get("adapters", ()):
+            raise LpclipError(
+                f"configuration: {where} and methods.{name}.adapters both name '{one}'. Give the "
+                "method another name."
+            )
         _defined(where, "method", one, methods)
         candidate = methods[one]
         if candidate.kind != "self_training":

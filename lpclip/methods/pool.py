@@ -2,6 +2,7 @@
 
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,20 @@ def describe(
     values = read_features(features, view, expected=head.expected)
     views = values[None] if values.ndim == 2 else values
     found = describe_pool(views, head)
-    learned = set(learned_part(head, views, Labelling()).classes.tolist())
+    learned = set[int]()
+    if found.separable:
+        learned = set(learned_part(head, views, Labelling()).classes.tolist())
+        each = float(found.expected_images.sum()) / max(len(learned), 1)
+        found = replace(found, images_per_class=each)
     own, tested = (read_provenance(path, kind="features") for path in (clean, test))
     images, others = (
         read_features(path, "clean", expected=head.expected) for path in (clean, test)
     )
     in_test = _shared(images, others)
-    # The same images may be listed in another order or under other ids.
-    is_test = own["index"] == tested["index"] or (len(images) == len(others) and in_test.all())
+    # The same images may be listed in another order or under other ids, and features without ids
+    # have those of any other set of as many.
+    same = all(own[key] == tested[key] for key in ("dataset", "index"))
+    is_test = same or (len(images) == len(others) and in_test.all())
     pair = {"model": head.expected["model"], "benchmark": benchmark}
     known = found.separable
     row: dict[str, Any] = {

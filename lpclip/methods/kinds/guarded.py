@@ -1,4 +1,4 @@
-"""A guarded method: ships the head of the first candidate that is sure to gain, or zero-shot.
+"""A guarded method: ships the head of the first candidate whose estimated gain is large enough.
 
 Candidates are trained here, on the images and classes that are learned; the gain of each over
 zero-shot is estimated without a label. No file that this module can reach holds a label.
@@ -37,10 +37,11 @@ class Settings:
     """Methods of kind self_training that are candidates, the preferred one first. They are trained
     again, on the images and classes that are learned."""
     adapters: Annotated[Sequence[Adapter], UNIQUE] = ("stata", "transclip")
-    """Adapters whose heads are further candidates, with the settings of their papers."""
+    """Adapters whose heads are further candidates, with the settings of their papers. The guard was
+    fitted with the first two; of the others it expects the least."""
     hours: Positive = 24.0
-    """A candidate whose training takes longer, by its number of operations on two cores, is left
-    out and named in the log."""
+    """A candidate by self-training that takes longer, by its number of operations on two cores, is
+    left out and named in the log."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:

@@ -187,7 +187,7 @@ def _too_little(evidence: Evidence, images: int, classes: int) -> str:
         return f"there are {images} images to learn from, fewer than {LEAST_IMAGES}"
     if classes < LEAST_CLASSES:
         number = f"{classes} class{'' if classes == 1 else 'es'}"
-        return f"there are images of {number}, fewer than {LEAST_CLASSES}"
+        return f"images of {number} are confirmed by their neighbours, fewer than {LEAST_CLASSES}"
     if evidence.zero_shot_agreement < LEAST_AGREEMENT:
         return (
             f"zero-shot gives one class to {evidence.zero_shot_agreement:.0%} of neighbouring "

@@ -183,7 +183,7 @@ def test_images_of_one_class_leave_zero_shot(tmp_path):
     assert_zero_shot(found, head, found.guard["reason"].iloc[0])
     assert found.guard["reason"].iloc[0] in (
         "zero-shot predicts one class for every image",
-        "there are images of 1 class, fewer than 3",
+        "images of 1 class are confirmed by their neighbours, fewer than 3",
     )
 
 

@@ -177,7 +177,7 @@ def test_the_estimate_that_counts_is_that_of_the_strength_that_is_shipped():
         (
             GOOD,
             {"classes": LEAST_CLASSES - 1},
-            "there are images of 2 classes, fewer than 3",
+            "images of 2 classes are confirmed by their neighbours, fewer than 3",
         ),
         (
             replace(GOOD, zero_shot_agreement=LEAST_AGREEMENT - 0.1),
