@@ -8,12 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lpclip.methods.labelling.heads import block_rows
 from lpclip.storage.features import normalise
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
-
-# Numbers of a block: 64 MB of float32.
-_BLOCK = 1 << 24
 
 
 def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
@@ -22,12 +20,12 @@ def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
     >>> list(blocks(3, 1 << 24))
     [slice(0, 1, None), slice(1, 2, None), slice(2, 3, None)]
     """
-    size = max(1, _BLOCK // max(n_columns, 1))
+    size = block_rows(4 * n_columns)  # float32
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 
 
-def mean_view(views: FloatArray) -> FloatArray:
+def unit_mean(views: FloatArray) -> FloatArray:
     """Return the mean of the versions ``[V, N, D]`` of each image, unit length: ``[N, D]``."""
     return views[0] if len(views) == 1 else normalise(views.mean(axis=0))
 
@@ -45,13 +43,3 @@ def logits_of(
 def zero_shot_logits(features: FloatArray, head: ZeroShotHead) -> FloatArray:
     """Return zero-shot's logits, float32 ``[N, C]``."""
     return logits_of(features, head.weight, head.bias, scale=head.scale)
-
-
-def softmax_inplace(logits: FloatArray) -> FloatArray:
-    """Replace logits ``[N, C]`` by their softmax, and return them."""
-    for rows in blocks(*logits.shape):
-        part = logits[rows]
-        part -= part.max(axis=1, keepdims=True)
-        np.exp(part, out=part)
-        part /= part.sum(axis=1, keepdims=True)
-    return logits

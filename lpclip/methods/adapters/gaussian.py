@@ -4,10 +4,10 @@ import numpy as np
 
 from lpclip.methods.adapters.blocks import (
     logits_of,
-    mean_view,
-    softmax_inplace,
+    unit_mean,
     zero_shot_logits,
 )
+from lpclip.methods.labelling.heads import softmax_in_place
 from lpclip.methods.labelling.structure import fit_gaussians
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
@@ -30,12 +30,12 @@ def gaussian_head(
     Returns:
         Weight ``[C, D]`` and bias ``[C]``, float32, for the scale of ``head``.
     """
-    features = mean_view(views)
+    features = unit_mean(views)
     weight, bias = head.weight, np.full(len(head.weight), head.bias, dtype=np.float32)
-    predicted = softmax_inplace(zero_shot_logits(features, head))
+    predicted = softmax_in_place(zero_shot_logits(features, head))
     for _ in range(iterations):
         centre, towards, distance = fit_gaussians(features[None], predicted)
         weight = (towards / head.scale).astype(np.float32)
         bias = (-towards @ centre - distance / 2).astype(np.float32)
-        predicted = softmax_inplace(logits_of(features, weight, bias, scale=head.scale))
+        predicted = softmax_in_place(logits_of(features, weight, bias, scale=head.scale))
     return weight, bias

@@ -7,9 +7,9 @@ import numpy as np
 from lpclip.methods.adapters.blocks import (
     blocks,
     logits_of,
-    mean_view,
-    softmax_inplace,
+    unit_mean,
 )
+from lpclip.methods.labelling.heads import softmax_in_place
 from lpclip.storage.features import normalise
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
@@ -45,7 +45,7 @@ def inmap_head(
         Weight ``[C, D]`` and bias ``[C]``, float32, for the scale of ``head``; the softmax is that
         of the proxies at temperature 0.04.
     """
-    features = mean_view(views)
+    features = unit_mean(views)
     labels = pseudo_labels(features, head.weight, prior=prior, threshold=threshold)
     proxies = learn_proxies(features, labels, head.weight, steps=steps)
     weight = proxies / (STUDENT_TEMPERATURE * head.scale)
@@ -56,7 +56,7 @@ def pseudo_labels(
     features: FloatArray, text: FloatArray, *, prior: ProxyPrior, threshold: float
 ) -> FloatArray:
     """Return what the proxies learn, ``[N, C]`` float32."""
-    labels = softmax_inplace(logits_of(features, text, 0.0, scale=1 / TEXT_TEMPERATURE))
+    labels = softmax_in_place(logits_of(features, text, 0.0, scale=1 / TEXT_TEMPERATURE))
     n, n_classes = labels.shape
     for _ in range(SINKHORN_STEPS if prior == "sinkhorn" else 0):
         share = labels.sum(axis=0, dtype=np.float64) * n_classes / n
@@ -96,7 +96,7 @@ def _gradient(features: FloatArray, labels: FloatArray, proxies: FloatArray) -> 
     gradient = np.zeros_like(proxies)
     for rows in blocks(*labels.shape):
         scale = 1 / STUDENT_TEMPERATURE
-        predicted = softmax_inplace(logits_of(features[rows], proxies, 0.0, scale=scale))
+        predicted = softmax_in_place(logits_of(features[rows], proxies, 0.0, scale=scale))
         predicted -= labels[rows]
         gradient += predicted.T @ features[rows]
     gradient /= len(features) * STUDENT_TEMPERATURE

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from lpclip.methods.adapters.blocks import blocks, mean_view, softmax_inplace, zero_shot_logits
+from lpclip.methods.adapters.blocks import blocks, unit_mean, zero_shot_logits
 from lpclip.methods.adapters.neighbours import graph, nearest
+from lpclip.methods.labelling.heads import softmax_in_place
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
 
@@ -29,8 +30,8 @@ def lame_probabilities(
     Returns:
         Probabilities ``[N, C]`` float32.
     """
-    features = mean_view(views)
-    assigned = softmax_inplace(zero_shot_logits(features, head))
+    features = unit_mean(views)
+    assigned = softmax_in_place(zero_shot_logits(features, head))
     own = np.log(assigned + np.float32(_SMALLEST))
     index, cosines = nearest(features, neighbours)
     links = graph(index, np.ones_like(cosines), len(features))
@@ -40,7 +41,7 @@ def lame_probabilities(
         for rows in blocks(*own.shape):
             part = updated[rows]
             part[:] = own[rows] + links[rows] @ assigned
-            softmax_inplace(part)
+            softmax_in_place(part)
             change = max(change, float(np.abs(part - assigned[rows]).max()))
         assigned = updated
         if change <= 1e-6:

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.special import softmax
 
-from lpclip.methods.adapters.blocks import blocks, mean_view, softmax_inplace, zero_shot_logits
+from lpclip.methods.adapters.blocks import blocks, unit_mean, zero_shot_logits
+from lpclip.methods.labelling.heads import softmax_in_place
 from lpclip.methods.labelling.priors import estimated_frequencies
 from lpclip.methods.labelling.structure import LARGEST, Structure, calibrated_temperature
 from lpclip.storage.text import ZeroShotHead
@@ -29,7 +30,7 @@ def otter_head(views: FloatArray, head: ZeroShotHead) -> tuple[FloatArray, Float
     Returns:
         Weight ``[C, D]``, that of ``head``, and bias ``[C]``, float32.
     """
-    features = mean_view(views)
+    features = unit_mean(views)
     logits = zero_shot_logits(features, head)
     potentials = class_potentials(logits, _frequencies(features, logits))
     return head.weight, (head.bias + potentials).astype(np.float32)
@@ -58,7 +59,7 @@ def class_potentials(logits: FloatArray, frequencies: FloatArray) -> FloatArray:
             share = np.zeros(n_classes)
             for rows in blocks(n, n_classes):
                 part = (logits[rows] + potentials.astype(np.float32)) / np.float32(smoothing)
-                share += softmax_inplace(part).sum(axis=0, dtype=np.float64)
+                share += softmax_in_place(part).sum(axis=0, dtype=np.float64)
             share = np.maximum(share / n, np.finfo(np.float32).tiny)
             potentials += smoothing * (np.log(target) - np.log(share))
         potentials -= potentials.mean()

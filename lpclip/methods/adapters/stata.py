@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lpclip.methods.adapters.blocks import mean_view
+from lpclip.methods.adapters.blocks import unit_mean
 from lpclip.methods.adapters.transduction import Gaussians, Moments, transduce
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
@@ -53,7 +53,7 @@ def stata(
     from its anchor is not counted as variance: most of it is the gap between texts and images.
     Everything starts at the anchors. Arguments as for ``stata_head``.
     """
-    features = mean_view(views)
+    features = unit_mean(views)
     n_classes, dim = head.weight.shape
     spread = np.full(dim, 1 / dim)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lpclip.methods.adapters.blocks import mean_view, zero_shot_logits
+from lpclip.methods.adapters.blocks import unit_mean, zero_shot_logits
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
 
@@ -73,7 +73,7 @@ def tda_probabilities(views: FloatArray, head: ZeroShotHead) -> FloatArray:
     Returns:
         Probabilities ``[N, C]`` float32.
     """
-    features = mean_view(views)
+    features = unit_mean(views)
     n_classes, dim = head.weight.shape
     (shots, alpha, beta), (few, weight, flat) = POSITIVE, NEGATIVE
     positive = _Cache.empty(n_classes, shots, dim, beta)

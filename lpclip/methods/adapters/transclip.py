@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from lpclip.methods.adapters.blocks import blocks, mean_view, softmax_inplace, zero_shot_logits
+from lpclip.methods.adapters.blocks import blocks, unit_mean, zero_shot_logits
 from lpclip.methods.adapters.transduction import Gaussians, Moments, transduce
+from lpclip.methods.labelling.heads import softmax_in_place
 from lpclip.storage.features import normalise
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
@@ -48,7 +49,7 @@ def transclip(
     Means have unit length; the first variance is 1 / D in every dimension. Arguments as for
     ``transclip_head``.
     """
-    features = mean_view(views)
+    features = unit_mean(views)
     dim = features.shape[1]
     start = Gaussians(_surest_means(features, head, surest), np.full(dim, 1 / dim))
     return transduce(features, head, start, _fit, neighbours=neighbours, iterations=iterations)
@@ -66,7 +67,7 @@ def _fit(moments: Moments, before: Gaussians) -> Gaussians:
 
 def _surest_means(features: FloatArray, head: ZeroShotHead, surest: int) -> FloatArray:
     """Return the means, weighted by probability, of the images each class is surest of."""
-    probabilities = softmax_inplace(zero_shot_logits(features, head))
+    probabilities = softmax_in_place(zero_shot_logits(features, head))
     n, n_classes = probabilities.shape
     surest = min(surest, n)
     means = np.empty((n_classes, features.shape[1]))

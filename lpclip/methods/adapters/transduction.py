@@ -17,10 +17,10 @@ import numpy as np
 from lpclip.methods.adapters.blocks import (
     blocks,
     logits_of,
-    softmax_inplace,
     zero_shot_logits,
 )
 from lpclip.methods.adapters.neighbours import graph, nearest
+from lpclip.methods.labelling.heads import softmax_in_place
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
 
@@ -112,7 +112,7 @@ def transduce(
     index, cosines = nearest(features, neighbours)
     links = graph(index, np.maximum(cosines, 0), len(features))
     links = ((links + links.T) / (2 * neighbours)).tocsr()
-    assigned = softmax_inplace(zero_shot_logits(features, head))
+    assigned = softmax_in_place(zero_shot_logits(features, head))
     squares = np.einsum("nd,nd->d", features, features, dtype=np.float64)
     gaussians = start
     for _ in range(iterations):
@@ -135,4 +135,4 @@ def _with_neighbours(alone: FloatArray, links: Any, assigned: FloatArray) -> Flo
     updated = np.empty_like(alone)
     for rows in blocks(*alone.shape):
         updated[rows] = alone[rows] + links[rows] @ assigned
-    return softmax_inplace(updated)
+    return softmax_in_place(updated)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from lpclip.methods.adapters.blocks import blocks, mean_view
+from lpclip.methods.adapters.blocks import blocks, unit_mean
 from lpclip.methods.adapters.neighbours import graph, nearest
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
@@ -41,7 +41,7 @@ def zlap_probabilities(
         Z of the images, each row divided by its sum, ``[N, C]`` float32; all classes alike where
         nothing reaches an image.
     """
-    features = mean_view(views)
+    features = unit_mean(views)
     n, n_classes = len(features), len(head.weight)
     matrix = sparse.identity(n + n_classes, format="csr") - alpha * _adjacency(
         features, head.weight, neighbours, power

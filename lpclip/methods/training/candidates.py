@@ -11,10 +11,10 @@ from lpclip.methods.adapters.inmap import inmap_head
 from lpclip.methods.adapters.otter import otter_head
 from lpclip.methods.adapters.stata import stata_head
 from lpclip.methods.adapters.transclip import transclip_head
+from lpclip.methods.base import after_zero_shot
 from lpclip.methods.labelling.part import Part
 from lpclip.methods.training.other_classes import complete
 from lpclip.methods.training.pool import Pool
-from lpclip.methods.training.rounds import Round, rounds_table
 from lpclip.methods.training.self_training import self_train
 from lpclip.methods.training.self_training_settings import Settings
 from lpclip.storage.probes import Probes
@@ -84,7 +84,11 @@ def train_candidates(
     some = views if len(part.rows) == part.n_samples else views[:, part.rows]
     learned = head.of(part.classes)
     for name in adapters:
-        probes = _without_seeds(learned, *HEADS[name](some, learned), seeds)
+        # Nothing is random: the head is that of every seed.
+        weight, bias = (
+            np.repeat(one[None, None], len(seeds), 0) for one in HEADS[name](some, learned)
+        )
+        probes = after_zero_shot(learned, weight, bias, seeds, seen=None)
         found[name] = complete(probes, head, part, some)
         after_candidate(1)
     return found
@@ -95,18 +99,3 @@ def operations(pool: Pool, settings: Settings, n_classes: int) -> float:
     versions, n_samples, dim = pool.student.shape
     passes = settings.rounds * settings.optimisation.epochs
     return float(3 * passes * versions * n_samples * n_classes * dim)
-
-
-def _without_seeds(
-    head: ZeroShotHead, weight: FloatArray, bias: FloatArray, seeds: Sequence[int]
-) -> Probes:
-    """Return a head ``[C, D]`` as probes of two rounds, the same for every seed."""
-    first, first_bias = head.as_round(len(seeds))
-    return Probes(
-        weight=np.stack([first, np.broadcast_to(weight, first.shape)]),
-        bias=np.stack([first_bias, np.broadcast_to(bias, first_bias.shape)]),
-        scale=head.scale,
-        class_names=head.class_names,
-        seeds=tuple(seeds),
-        rounds=rounds_table([Round(round, seed) for round in (0, 1) for seed in seeds]),
-    )

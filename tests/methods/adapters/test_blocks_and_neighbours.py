@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from lpclip.methods.adapters import blocks as module
-from lpclip.methods.adapters.blocks import blocks, mean_view, softmax_inplace, zero_shot_logits
+from lpclip.methods.adapters.blocks import blocks, unit_mean, zero_shot_logits
 from lpclip.methods.adapters.neighbours import graph, nearest
+from lpclip.methods.labelling import heads
+from lpclip.methods.labelling.heads import softmax_in_place
 from tests.helpers.pools import pool, zero_shot
 
 
 @pytest.fixture(params=[1 << 24, 50, 1])
 def block(request, monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK", request.param)
+    monkeypatch.setattr(heads, "BLOCK_BYTES", 4 * request.param)
     return request.param
 
 
@@ -28,7 +29,7 @@ def test_a_block_holds_no_more_numbers_than_allowed(block):
 @pytest.mark.usefixtures("block")
 def test_predictions_are_those_of_each_image_alone():
     features, _, head = pool()
-    found = softmax_inplace(zero_shot_logits(features, head))
+    found = softmax_in_place(zero_shot_logits(features, head))
     np.testing.assert_allclose(found, zero_shot(features, head), atol=1e-5)
 
 
@@ -67,11 +68,11 @@ def test_a_graph_has_the_weight_of_every_edge():
     np.testing.assert_array_equal(graph(index, weights, 4).toarray(), dense)
 
 
-def test_the_mean_view_has_unit_length_and_one_version_stays_as_it_is():
+def test_the_mean_has_unit_length_and_one_version_stays_as_it_is():
     features, _, _ = pool()
     other, _, _ = pool(seed=1)
-    mean = mean_view(np.stack([features, other]))
+    mean = unit_mean(np.stack([features, other]))
     np.testing.assert_allclose(np.linalg.norm(mean, axis=1), 1, atol=1e-6)
     total = features + other
     np.testing.assert_allclose(mean * np.linalg.norm(total, axis=1)[:, None], total, atol=1e-6)
-    np.testing.assert_array_equal(mean_view(features[None]), features)
+    np.testing.assert_array_equal(unit_mean(features[None]), features)

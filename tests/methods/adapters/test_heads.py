@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from lpclip.methods.adapters import blocks as module
 from lpclip.methods.adapters import inmap
 from lpclip.methods.adapters.gaussian import gaussian_head
 from lpclip.methods.adapters.inmap import inmap_head
 from lpclip.methods.adapters.otter import class_potentials, otter_head
 from lpclip.methods.adapters.stata import stata_head
 from lpclip.methods.adapters.transclip import transclip_head
+from lpclip.methods.labelling import heads
 from lpclip.methods.labelling.priors import estimated_frequencies
 from tests.helpers.pools import pool, softmax, zero_shot
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK", 40)
+    monkeypatch.setattr(heads, "BLOCK_BYTES", 160)
 
 
 def naive_inmap(features, head, *, sinkhorn, threshold, steps):
