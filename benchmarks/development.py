@@ -23,10 +23,10 @@ from cases import Case
 from compared import SELF_TRAINED
 from development_sets import development_cases, guard_cases
 from parallel import in_parallel
+from scipy.special import softmax
 
 from lpclip.methods.kinds import self_training
 from lpclip.methods.kinds.self_training import Settings
-from lpclip.methods.labelling.pseudo_labels import mean_prediction
 from lpclip.methods.labelling.structure import Structure
 from lpclip.methods.training.guarded import train_guarded
 from lpclip.methods.training.self_training import self_train
@@ -146,7 +146,7 @@ def constants(case: Case) -> list[dict[str, Any]]:
     """Return zero-shot's accuracy on the adapt set, two estimates of it, and frequency errors."""
     structure = Structure(case.adapt.weak)
     logits = case.head.scale * (case.adapt.weak @ case.head.weight.T)
-    probabilities = mean_prediction(logits)
+    probabilities = softmax(logits, axis=-1).mean(axis=0)
     predicted = logits.mean(axis=0).argmax(axis=-1)
     known = case.adapt.labels >= 0
     true = np.bincount(case.adapt.labels[known], minlength=len(case.head.weight)) / known.sum()

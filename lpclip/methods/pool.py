@@ -2,7 +2,6 @@
 
 import logging
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +53,6 @@ def describe(
     learned = set[int]()
     if found.separable:
         learned = set(learned_part(head, views, Labelling()).classes.tolist())
-        each = float(found.expected_images.sum()) / max(len(learned), 1)
-        found = replace(found, images_per_class=each)
     own, tested = (read_provenance(path, kind="features") for path in (clean, test))
     images, others = (
         read_features(path, "clean", expected=head.expected) for path in (clean, test)
@@ -81,7 +78,7 @@ def describe(
         "ood_share": found.ood_share,
         "ood_share_low": found.ood_low,
         "ood_share_high": found.ood_high,
-        "images_per_class": found.images_per_class,
+        "images_per_class": images_per_class(found, len(learned)),
         "balance": found.balance,
     }
     row |= {name: value if known else math.nan for name, value in estimates.items()}
@@ -122,12 +119,17 @@ def in_words(found: PoolDescription, supported: int, *, is_test_set: bool) -> st
         if found.ood_share < 0.05 and not found.ood_low
         else f"{found.ood_share:.0%} out-of-distribution ({interval})"
     )
-    each = max(1, round(found.images_per_class))
+    each = max(1, round(images_per_class(found, supported)))
     return (
         f"{images}{tested}, {classes}, about {each:,} of each, {outside}, "
         f"{_evenness(found.balance)} ({found.balance:.0%} of the images away from equal "
         "frequencies of all classes)."
     )
+
+
+def images_per_class(found: PoolDescription, supported: int) -> float:
+    """Return the expected images of the classes per class that is supported."""
+    return float(found.expected_images.sum()) / max(supported, 1)
 
 
 def _evenness(balance: float) -> str:

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 
 from lpclip.methods.kinds.self_training import Settings, fit
-from lpclip.methods.labelling.pseudo_labels import label, mean_prediction
+from lpclip.methods.labelling.pseudo_labels import label
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.training.settings import Optimisation
 from lpclip.storage.features import normalise, read_features, write_features
 from lpclip.storage.pseudo_labels import write_pseudo_labels
 from lpclip.storage.samples import fingerprint
 from lpclip.storage.text import ZeroShotHead, text_fingerprint
+from tests.helpers.dense import mean_prediction
 
 
 def plain(**changes):

@@ -105,7 +105,7 @@ def test_words():
     world = Gaussians(n_classes=10)
     found = replace(
         describe_pool(world.pool(np.full(10, 9))[0], world.head),
-        images_per_class=11.3,
+        expected_images=np.full(10, 9.0),
         ood_share=0.3,
         ood_low=0.2,
         ood_high=0.4,
@@ -117,7 +117,7 @@ def test_words():
     )
     clean = replace(found, ood_share=0.01, ood_low=0.0, balance=0.0)
     assert in_words(clean, 10, is_test_set=False).startswith(
-        "90 images, all 10 classes supported, about 11 of each, none out-of-distribution that "
+        "90 images, all 10 classes supported, about 9 of each, none out-of-distribution that "
         "shows (0% to 40%), balanced"
     )
     one = world.pool(np.array([90] + [0] * 9))[0]

@@ -3,8 +3,9 @@
 import numpy as np
 
 from lpclip.methods.adapters.blocks import blocks, unit_mean, zero_shot_logits
-from lpclip.methods.adapters.neighbours import graph, nearest
+from lpclip.methods.adapters.neighbours import graph
 from lpclip.methods.labelling.heads import softmax_in_place
+from lpclip.methods.labelling.neighbours import nearest
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
 

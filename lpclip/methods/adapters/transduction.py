@@ -19,8 +19,9 @@ from lpclip.methods.adapters.blocks import (
     logits_of,
     zero_shot_logits,
 )
-from lpclip.methods.adapters.neighbours import graph, nearest
+from lpclip.methods.adapters.neighbours import graph
 from lpclip.methods.labelling.heads import softmax_in_place
+from lpclip.methods.labelling.neighbours import nearest
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
 

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from lpclip.methods.adapters.blocks import blocks, unit_mean
-from lpclip.methods.adapters.neighbours import graph, nearest
+from lpclip.methods.adapters.neighbours import graph
+from lpclip.methods.labelling.neighbours import nearest
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
 

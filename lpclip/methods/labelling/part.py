@@ -26,12 +26,15 @@ class Part:
         classes: numbers of the classes, in their order.
         n_samples: N of all.
         n_classes: C of all.
+        reason: why zero-shot distinguishes no classes at all, where the images were described;
+            empty if it does.
     """
 
     rows: IntArray
     classes: IntArray
     n_samples: int
     n_classes: int
+    reason: str = ""
 
     @property
     def chosen(self) -> BoolArray:
@@ -93,12 +96,14 @@ def learned_part(head: ZeroShotHead, views: FloatArray, labelling: Labelling) ->
         labelling: which images and classes are learned.
     """
     n_samples, n_classes = views.shape[1], len(head.weight)
-    rows, classes = np.arange(n_samples), np.arange(n_classes)
+    rows, classes, reason = np.arange(n_samples), np.arange(n_classes), ""
     if labelling.images == "in_distribution":
-        inside = describe_pool(views, head).in_distribution >= LEAST_IN_DISTRIBUTION
+        description = describe_pool(views, head)
+        reason = description.reason
+        inside = description.in_distribution >= LEAST_IN_DISTRIBUTION
         if inside.any() and not inside.all():
             rows = np.flatnonzero(inside)
             views = views[:, rows]
     if labelling.classes == "supported":
         classes = np.flatnonzero(supported_classes(views, head))
-    return Part(rows, classes, n_samples, n_classes)
+    return Part(rows, classes, n_samples, n_classes, reason)

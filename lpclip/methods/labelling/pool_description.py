@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from lpclip.methods.labelling.class_support import balance, count, expected_images, presence_of
+from lpclip.methods.labelling.neighbours import nearest, without_mean
 from lpclip.methods.labelling.ood_share import independent, ood_scores, ood_share
 from lpclip.methods.labelling.structure import LARGEST, calibrated_temperature
 from lpclip.storage.text import ZeroShotHead
@@ -38,7 +39,6 @@ class PoolDescription:
         ood_share: share of OOD images.
         ood_low: lower end of its 90 % interval.
         ood_high: upper end.
-        images_per_class: images of the classes per class that is supported; 0 for none.
         balance: total variation of the class frequencies from equal ones over all classes, 0..1.
         separable: whether zero-shot distinguishes classes on this pool at all.
         reason: why not; empty if it does.
@@ -52,7 +52,6 @@ class PoolDescription:
     ood_share: float
     ood_low: float
     ood_high: float
-    images_per_class: float
     balance: float
     separable: bool
     reason: str
@@ -73,21 +72,20 @@ def describe_pool(views: FloatArray, head: ZeroShotHead) -> PoolDescription:
         return _unknown(n, n_classes, reason)
     predicted = cosines.argmax(axis=1)
     classes = _effective(np.bincount(predicted, minlength=n_classes) / n)
-    nearest = _nearest(mean, min(_SMOOTHED, n - 1))
+    around = _nearest(mean, min(_SMOOTHED, n - 1))
     # Fewer neighbours than a class has other images: with 4 of a class, 5 cannot agree.
     k = int(np.clip(round(n / classes / 4), 1, 5))
-    agreement = float(np.mean(predicted[nearest[:, :k]] == predicted[:, None]))
+    agreement = float(np.mean(predicted[around[:, :k]] == predicted[:, None]))
     agreement = float(np.clip(agreement, 1.5 / n_classes, 0.99))
     probabilities = _calibrated(cosines, agreement)
-    scores = ood_scores(mean, cosines, probabilities, nearest)
+    scores = ood_scores(mean, cosines, probabilities, around)
     outside = ood_share(scores, independent(scores, predicted))
-    counts = count(probabilities, outside.in_distribution, predicted, nearest[:, :k])
+    counts = count(probabilities, outside.in_distribution, predicted, around[:, :k])
     presence = presence_of(counts, agreement)
     expected = expected_images(counts, presence)
     errors = 1 - agreement
     low = (expected + 1) * np.exp(-_LOWER[0] - _LOWER[1] * errors) - 1
     high = (expected + 1) * np.exp(_UPPER[0] + _UPPER[1] * errors) - 1
-    supported = int((presence >= 0.5).sum())
     return PoolDescription(
         presence=presence.astype(np.float32),
         expected_images=expected.astype(np.float32),
@@ -97,7 +95,6 @@ def describe_pool(views: FloatArray, head: ZeroShotHead) -> PoolDescription:
         ood_share=outside.share,
         ood_low=outside.low,
         ood_high=outside.high,
-        images_per_class=float(expected.sum()) / max(supported, 1),
         balance=balance(counts, presence, agreement, n),
         separable=True,
         reason="",
@@ -148,7 +145,6 @@ def _unknown(n: int, n_classes: int, reason: str) -> PoolDescription:
         ood_share=0.0,
         ood_low=0.0,
         ood_high=1.0,
-        images_per_class=n / n_classes,
         balance=0.0,
         separable=False,
         reason=reason,
@@ -167,20 +163,10 @@ def _nearest(mean: FloatArray, k: int) -> IntArray:
     By cosine after the mean is taken away. In a set of more than ``LARGEST``, of as many that are
     chosen at random.
     """
-    centred = mean - mean.mean(axis=0)
-    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-    rows = np.arange(len(mean))
-    if len(rows) > LARGEST:
-        rows = np.sort(np.random.default_rng(0).permutation(rows)[:LARGEST])
-    references = centred[rows]
-    nearest = np.empty((len(mean), k), dtype=np.int64)
-    for start in range(0, len(mean), _BLOCK):
-        block = np.arange(start, min(start + _BLOCK, len(mean)))
-        cosines = centred[block] @ references.T
-        place = np.searchsorted(rows, block)
-        own = np.flatnonzero(rows[np.minimum(place, len(rows) - 1)] == block)
-        cosines[own, place[own]] = -np.inf
-        part = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        order = np.take_along_axis(-cosines, part, axis=1).argsort(axis=1, kind="stable")
-        nearest[block] = rows[np.take_along_axis(part, order, axis=1)]
-    return nearest
+    features = without_mean(mean)
+    if len(features) <= LARGEST:
+        return nearest(features, k)[0]
+    rows = np.sort(np.random.default_rng(0).permutation(len(features))[:LARGEST])
+    own = np.full(len(features), -1)
+    own[rows] = np.arange(len(rows))
+    return rows[nearest(features, k, among=features[rows], own=own)[0]]

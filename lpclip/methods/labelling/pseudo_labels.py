@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from scipy.special import softmax
 
 from lpclip.methods.labelling.heads import (
     Heads,
@@ -154,12 +153,6 @@ def structure_weight(most: float, n_samples: int, n_classes: int) -> float:
 def described(labelling: Labelling) -> str:
     """Return the settings as text, for the provenance of a file of pseudo-labels."""
     return json.dumps(vars(labelling), sort_keys=True)
-
-
-def mean_prediction(logits: FloatArray) -> FloatArray:
-    """Return the mean of the softmax of logits ``[V, ..., N, C]`` over V: ``[..., N, C]``."""
-    mean: FloatArray = softmax(logits, axis=-1).mean(axis=0)
-    return mean
 
 
 def label(probabilities: FloatArray, labelling: Labelling) -> PseudoLabels:

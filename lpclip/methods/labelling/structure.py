@@ -18,6 +18,7 @@ from lpclip.methods.labelling.heads import (
     mean_view,
     softmax_in_place,
 )
+from lpclip.methods.labelling.neighbours import nearest, without_mean
 from lpclip.types import FloatArray, IntArray
 
 # The most neighbours that are looked up, and the images of a class for each of them.
@@ -70,22 +71,9 @@ class Structure:
         rows = np.arange(self.views.shape[1])
         if len(rows) > LARGEST:
             rows = np.sort(np.random.default_rng(self.seed).permutation(rows)[:LARGEST])
-        centred = mean_view(self.views, rows)
-        centred -= centred.mean(axis=0)
-        centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-        k = min(self._wanted(len(rows)), len(rows) - 1)
-        nearest = np.empty((len(rows), max(k, 0)), dtype=np.int64)
-        # Of each pair a distance and, while they are sorted, a number of 8 bytes.
-        size = block_rows(len(rows) * (centred.itemsize + 8))
-        for start in range(0, len(rows), size):
-            distance = centred[start : start + size] @ centred.T
-            np.negative(distance, out=distance)
-            own = np.arange(len(distance))
-            distance[own, start + own] = np.inf
-            if k > 0:
-                part = np.argpartition(distance, k - 1, axis=1)[:, :k]
-                nearest[start : start + size] = rows[np.sort(part, axis=1)]
-        return rows, nearest
+        features = without_mean(mean_view(self.views, rows))
+        index, _ = nearest(features, self._wanted(len(rows)))
+        return rows, rows[np.sort(index, axis=1)]
 
     def _wanted(self, n_samples: int) -> int:
         """Return how many neighbours are looked up: with 4 images of a class, 5 cannot agree."""

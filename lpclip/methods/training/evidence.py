@@ -53,8 +53,8 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Witness:
-    """What speaks for or against heads: the unlabelled images that are learned from.
+class ExaminedImages:
+    """The unlabelled images on which heads are compared with zero-shot: those that are learned.
 
     Attributes:
         head: zero-shot.

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from lpclip.methods.labelling.part import learned_part
-from lpclip.methods.labelling.pool_description import describe_pool
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.training.candidates import train_candidates
-from lpclip.methods.training.evidence import Witness
+from lpclip.methods.training.evidence import ExaminedImages
 from lpclip.methods.training.guard import STRENGTHS, Candidate, Decision, decide, mean_evidence
 from lpclip.methods.training.pool import Pool
 from lpclip.methods.training.rounds import COLLAPSED
@@ -43,7 +42,6 @@ def train_guarded(
     """
     views = pool_of(next(iter(trained.values()))).teacher
     part = learned_part(head, views, Labelling())
-    reason = describe_pool(views, head).reason
     candidates = train_candidates(
         head,
         pool_of,
@@ -57,7 +55,7 @@ def train_guarded(
     keep(candidates)
     kinds = {name: settings.labelling.prior for name, settings in trained.items()}
     some = views if len(part.rows) == part.n_samples else views[:, part.rows]
-    decision = examine(Witness(head, some, part), candidates, kinds, reason)
+    decision = examine(ExaminedImages(head, some, part), candidates, kinds)
     probes = candidates[decision.candidate]
     return replace(
         probes,
@@ -68,19 +66,19 @@ def train_guarded(
 
 
 def examine(
-    witness: Witness, candidates: Mapping[str, Probes], kinds: Mapping[str, str], reason: str
+    images: ExaminedImages, candidates: Mapping[str, Probes], kinds: Mapping[str, str]
 ) -> Decision:
     """Gather the evidence on all candidates, and decide.
 
     Args:
-        witness: the unlabelled images.
+        images: the unlabelled images.
         candidates: their probes by name.
         kinds: how they were trained, a key of ``TRUST``; adapters are named by themselves.
-        reason: why zero-shot cannot be improved; empty if it may.
     """
+    part = images.part
     n_seeds = len(next(iter(candidates.values())).seeds)
     predicted = {
-        name: [witness.predicted(probes.weight[-1, s], probes.bias[-1, s]) for s in range(n_seeds)]
+        name: [images.predicted(probes.weight[-1, s], probes.bias[-1, s]) for s in range(n_seeds)]
         for name, probes in candidates.items()
     }
     examined = []
@@ -88,7 +86,7 @@ def examine(
         evidence = {
             strength: mean_evidence(
                 [
-                    witness.gather(
+                    images.gather(
                         between(probes.weight[0, s], probes.weight[-1, s], strength),
                         between(probes.bias[0, s], probes.bias[-1, s], strength),
                         [classes[s] for other, classes in predicted.items() if other != name],
@@ -100,6 +98,4 @@ def examine(
         }
         collapsed = bool((probes.rounds["status"] == COLLAPSED).any())
         examined.append(Candidate(name, kinds.get(name, name), evidence, collapsed))
-    return decide(
-        examined, images=len(witness.part.rows), classes=len(witness.part.classes), reason=reason
-    )
+    return decide(examined, images=len(part.rows), classes=len(part.classes), reason=part.reason)

@@ -10,7 +10,7 @@ import pytest
 from lpclip.errors import LpclipError
 from lpclip.methods.kinds import self_training
 from lpclip.methods.kinds.self_training import fit
-from lpclip.methods.labelling.pseudo_labels import label, mean_prediction, pseudo_labels
+from lpclip.methods.labelling.pseudo_labels import label, pseudo_labels
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.training import self_training as training
 from lpclip.methods.training.pool import half_of_each, read_pool
@@ -22,6 +22,7 @@ from lpclip.storage.hdf5 import open_file
 from lpclip.storage.tables import read_table
 from lpclip.storage.text import write_text
 from tests.helpers.clusters import MODEL, SCALE, SETTINGS, C, D, N, World, plain
+from tests.helpers.dense import mean_prediction
 from tests.helpers.streamed import stream_array
 
 

@@ -13,7 +13,6 @@ from lpclip.methods.labelling.priors import apply_prior
 from lpclip.methods.labelling.pseudo_labels import (
     label,
     label_views,
-    mean_prediction,
     pseudo_labels,
     rank_in_class,
     structure_weight,
@@ -25,6 +24,7 @@ from lpclip.storage.hdf5 import open_file, provenance_of
 from lpclip.storage.samples import fingerprint
 from lpclip.storage.tables import read_table
 from lpclip.storage.text import text_fingerprint, write_text
+from tests.helpers.dense import mean_prediction
 
 
 def plain(**changes):
@@ -120,21 +120,6 @@ def test_top_k_limits_what_the_class_floor_keeps():
     p = predictions(n=83)
     made = label(p, plain(threshold=0.0, class_floor=0.5, top_k=2))
     assert np.bincount(made.class_index[made.selected], minlength=4).max() == 2
-
-
-def test_versions_are_averaged_as_probabilities():
-    logits = np.random.default_rng(0).normal(size=(3, 5, 4))
-    expected = np.zeros((5, 4))
-    for v, n in np.ndindex(3, 5):
-        exponent = np.exp(logits[v, n] / 2)
-        expected[n] += exponent / exponent.sum() / 3
-    np.testing.assert_allclose(mean_prediction(logits / 2.0), expected)
-
-
-def test_a_higher_temperature_makes_predictions_less_sure():
-    logits = np.random.default_rng(0).normal(size=(1, 50, 4)) * 5
-    cold, warm = (mean_prediction(logits / t).max(axis=-1) for t in (1.0, 4.0))
-    assert (warm < cold).all()
 
 
 NO_BIAS = np.zeros(2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lpclip.methods.adapters.blocks import blocks, unit_mean, zero_shot_logits
-from lpclip.methods.adapters.neighbours import graph, nearest
+from lpclip.methods.adapters.neighbours import graph
 from lpclip.methods.labelling import heads
 from lpclip.methods.labelling.heads import softmax_in_place
 from tests.helpers.pools import pool, zero_shot
@@ -31,33 +31,6 @@ def test_predictions_are_those_of_each_image_alone():
     features, _, head = pool()
     found = softmax_in_place(zero_shot_logits(features, head))
     np.testing.assert_allclose(found, zero_shot(features, head), atol=1e-5)
-
-
-@pytest.mark.usefixtures("block")
-@pytest.mark.parametrize("k", [1, 3, 100])
-def test_neighbours_are_the_nearest_others_of_each_image(k):
-    features, _, _ = pool()
-    index, cosine = nearest(features, k)
-    for own, x in enumerate(features):
-        others = sorted((-float(x @ y), other) for other, y in enumerate(features) if other != own)
-        expected = others[:k]
-        assert index[own].tolist() == [other for _, other in expected]
-        np.testing.assert_allclose(cosine[own], [-value for value, _ in expected], atol=1e-6)
-
-
-@pytest.mark.usefixtures("block")
-def test_neighbours_among_other_rows_may_be_any_of_them():
-    features, _, head = pool()
-    index, cosine = nearest(features, 1, among=head.weight)
-    np.testing.assert_array_equal(index[:, 0], (features @ head.weight.T).argmax(axis=1))
-    np.testing.assert_allclose(cosine[:, 0], (features @ head.weight.T).max(axis=1), atol=1e-6)
-
-
-def test_a_single_image_has_no_neighbour():
-    features, _, _ = pool(n=1)
-    index, cosine = nearest(features, 3)
-    assert index.shape == cosine.shape == (1, 0)
-    assert graph(index, cosine, 1).nnz == 0
 
 
 def test_a_graph_has_the_weight_of_every_edge():

@@ -1,0 +1,63 @@
+"""Exact nearest neighbours by cosine, block by block."""
+
+import numpy as np
+
+from lpclip.methods.labelling.heads import block_rows
+from lpclip.types import FloatArray, IntArray
+
+
+def without_mean(features: FloatArray) -> FloatArray:
+    """Return features ``[N, D]`` less their mean, unit length.
+
+    Features of one encoder lie in a narrow cone; without its axis, cosines tell them apart.
+    """
+    centred: FloatArray = features - features.mean(axis=0)
+    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    return centred
+
+
+def nearest(
+    features: FloatArray,
+    k: int,
+    *,
+    among: FloatArray | None = None,
+    own: IntArray | None = None,
+) -> tuple[IntArray, FloatArray]:
+    """Find the nearest rows by cosine, the nearest first.
+
+    Args:
+        features: unit-length ``[N, D]``.
+        k: how many; all that there are, if they are fewer.
+        among: unit-length rows ``[M, D]`` that are searched; None for the other rows of the
+            features themselves.
+        own: place of each row among those that are searched, ``[N]``, which is left out; -1 for
+            none. By default no row of ``among`` is left out.
+
+    Returns:
+        Index of the neighbours, and their cosines, ``[N, k]`` each.
+
+    >>> nearest(np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]), 1)[0].tolist()
+    [[2], [2], [1]]
+    """
+    searched = features if among is None else among
+    if among is None:
+        own = np.arange(len(features))
+    k = max(min(k, len(searched) - (own is not None)), 0)
+    index = np.empty((len(features), k), dtype=np.int64)
+    cosine = np.empty((len(features), k), dtype=np.float32)
+    if k == 0:
+        return index, cosine
+    # Of each pair a cosine and, while they are sorted, a number of 8 bytes.
+    size = block_rows(12 * len(searched))
+    for start in range(0, len(features), size):
+        rows = slice(start, start + size)
+        cosines = features[rows] @ searched.T
+        if own is not None:
+            inside = np.flatnonzero(own[rows] >= 0)
+            cosines[inside, own[rows][inside]] = -np.inf
+        part = np.argpartition(cosines, -k, axis=1)[:, -k:]
+        values = np.take_along_axis(cosines, part, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        index[rows] = np.take_along_axis(part, order, axis=1)
+        cosine[rows] = np.take_along_axis(values, order, axis=1)
+    return index, cosine
