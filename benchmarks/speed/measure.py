@@ -2,7 +2,9 @@
 
 import os
 import platform
+import resource
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +28,26 @@ def seconds_of(
             if turn >= warm_up:
                 taken[name].append(time.perf_counter() - start)
     return {name: median(values) for name, values in taken.items()}
+
+
+def peak_of(script: str, stage: str, work: str) -> tuple[float, float]:
+    """Run one stage of a script in a process of its own; return its peak (GB) and its seconds.
+
+    Args:
+        script: file that calls ``run_stage`` where it is started with ``--stage``.
+        stage: its name.
+        work: folder of its files.
+    """
+    start = time.perf_counter()
+    command = [sys.executable, script, "--stage", stage, "--work", work]
+    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return int(found.stdout) / 1e9, time.perf_counter() - start
+
+
+def run_stage(stage: Callable[[Path], None], work: Path) -> None:
+    """Run a stage and print the peak memory of this process in bytes."""
+    stage(work)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 class Peer:

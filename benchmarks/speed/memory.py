@@ -8,17 +8,13 @@ workflow. Writes ``results/memory.csv``: peak resident memory of the process and
 """
 
 import argparse
-import resource
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from measure import machine, write
+from measure import machine, peak_of, run_stage, write
 
 SIDE, DIM = 4, 512
 
@@ -30,23 +26,20 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.stage:
-        STAGES[options.stage](options.work)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        run_stage(STAGES[options.stage], options.work)
         return
     rows: list[dict[str, Any]] = []
     for count in options.images:
         with tempfile.TemporaryDirectory() as folder:
             draw(Path(folder) / "images.npy", count)
             for stage in STAGES:
-                start = perf_counter()
-                command = [sys.executable, __file__, "--stage", stage, "--work", folder]
-                found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                peak, seconds = peak_of(__file__, stage, folder)
                 rows.append(
                     {
                         "stage": stage,
                         "images": count,
-                        "peak_gb": int(found.stdout) / 1e9,
-                        "images_per_second": count / (perf_counter() - start),
+                        "peak_gb": peak,
+                        "images_per_second": count / seconds,
                         "machine": machine(),
                     }
                 )

@@ -8,18 +8,14 @@ workflow. Writes ``results/training_memory.csv``: peak resident memory of the pr
 """
 
 import argparse
-import resource
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import machine, write
+from measure import machine, peak_of, run_stage, write
 
 from lpclip.methods.kinds.self_training import Settings
 from lpclip.methods.labelling.pseudo_labels import pseudo_labels
@@ -43,24 +39,21 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.stage:
-        STAGES[options.stage](options.work)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        run_stage(STAGES[options.stage], options.work)
         return
     rows: list[dict[str, Any]] = []
     for count in options.images:
         with tempfile.TemporaryDirectory() as folder:
             draw(Path(folder), count, options.classes)
             for stage in STAGES:
-                start = perf_counter()
-                command = [sys.executable, __file__, "--stage", stage, "--work", folder]
-                found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                peak, seconds = peak_of(__file__, stage, folder)
                 rows.append(
                     {
                         "stage": stage,
                         "images": count,
                         "classes": options.classes,
-                        "peak_gb": int(found.stdout) / 1e9,
-                        "seconds": perf_counter() - start,
+                        "peak_gb": peak,
+                        "seconds": seconds,
                         "machine": machine(),
                     }
                 )
