@@ -27,8 +27,8 @@ COLUMNS = ("order", "id", "path", "zero_shot", "head", "label", "audit")
 # What to write for an image of neither class; the first that is not the name of a class.
 _NEITHER = ("other", "neither", "(neither of the two)")
 _AUDIT = re.compile(
-    r"probes (?P<probes>\w+), round (?P<round>\d+), seed (?P<seed>\d+), "
-    r"order (?P<order>\d+): (?P<n>\d+) of (?P<images>\d+) images"
+    r"probes (?P<probes>\w+), round (?P<round>\d{1,20}), seed (?P<seed>\d{1,20}), "
+    r"order (?P<order>\d{1,20}): (?P<n>\d{1,20}) of (?P<images>\d{1,20}) images"
 )
 
 
@@ -214,7 +214,7 @@ def _columns(labels: Path) -> dict[str, list[str]]:
 
 
 def _number(text: str, labels: Path, line: int) -> int:
-    if not text.strip().isdecimal():
+    if not re.fullmatch(r"[0-9]{1,20}", text.strip()):
         raise LpclipError(f"{labels}, line {line}: the order is '{text}', not a whole number.")
     return int(text)
 

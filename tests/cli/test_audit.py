@@ -132,6 +132,7 @@ def test_a_list_that_was_edited_or_is_of_other_probes_is_refused(written, tmp_pa
         changed.loc[0, name] = value
         refused(f"line 2: {name} is '{value}', but for image 1 of" + way_out, changed)
     refused("the order is 'one', not a whole number", table.assign(order="one"))
+    refused("not a whole number", table.assign(order="9" * 5000))
     refused("image 999 of the list it is 'nothing'", table.assign(order="999"))
     refused("column 'audit' does not hold one text", table.assign(audit="mine"))
     refused("has no column 'label'", table.drop(columns="label"))
