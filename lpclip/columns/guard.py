@@ -18,8 +18,8 @@ GUARD = Table(
         fraction("strength", description="How far from zero-shot the head is whose gain is "
                  "estimated in this row."),
         fraction("estimated_gain", "higher", description="Estimated gain in accuracy."),
-        fraction("gain_low", description="Lower end of an interval that held the true gain in 90 % of "
-                 "the development cases; genuine features often gain more."),
+        fraction("gain_low", description="Lower end of an interval that held the true gain in 90 % "
+                 "of the development cases; genuine features often gain more."),
         fraction("gain_high", description="Upper end."),
         fraction("change", description="Share of the images that are learned for which the head "
                  "and zero-shot predict different classes; the next four are of these images."),
