@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, get_args
 
 from lpclip.cli.log_files import WARNINGS, start_log
 from lpclip.cli.stages import STAGES
-from lpclip.cli.tools import TOOLS
+from lpclip.cli.tools import DEVICE_HELP, TOOLS
 from lpclip.cli.tools import run as run_tool
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
@@ -237,7 +237,7 @@ def _parser(
     if "workers" in inspect.signature(function).parameters:
         parser.add_argument("--workers", type=int, help="processes that decode images")
     if "device" in inspect.signature(function).parameters:
-        parser.add_argument("--device", help="auto (a GPU where there is one), cpu, cuda, cuda:1")
+        parser.add_argument("--device", help=DEVICE_HELP)
     parser.add_argument("--settings", default="{}", help="one JSON text, keys as above")
     parser.add_argument("--log", type=Path, help="write a log here, the command first")
     parser.add_argument("--threads", type=int, help="use no more threads than this")

@@ -77,7 +77,7 @@ def predict(
         checkpoint: weights of the model, if they are not where the probes file expects them.
         batch_size: images per forward pass.
         workers: processes that decode images; 0 decodes in this one.
-        device: ``auto`` (a GPU if available), or a device name of torch.
+        device: as ``lpclip.models.clip.load_model`` takes it.
         output: a ``.csv`` or ``.parquet`` file for the table; None for none.
 
     Raises:

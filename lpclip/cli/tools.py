@@ -8,6 +8,11 @@ from typing import NamedTuple
 from lpclip.cli import audit_options
 from lpclip.utils.printing import show, show_data
 
+DEVICE_HELP = (
+    "auto (the default), a GPU if there is one; cpu; cuda, of the GPUs that CUDA_VISIBLE_DEVICES "
+    "allows one that no other lpclip uses, else the one that the fewest use; cuda:1, that one"
+)
+
 
 class Tool(NamedTuple):
     """A command of this module."""
@@ -65,7 +70,7 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--batch-size", type=int, default=64, help="images at once (default: 64)")
     add("--workers", type=int, default=0, help="processes that decode (default: 0, this one)")
-    add("--device", default="auto", help="auto (the default), cpu, cuda, …")
+    add("--device", default="auto", help=DEVICE_HELP)
 
 
 def _probe_options(parser: argparse.ArgumentParser) -> None:

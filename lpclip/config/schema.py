@@ -75,8 +75,9 @@ class Model(ModelSpec):
     """A CLIP model, and where it runs."""
 
     device: str = "auto"
-    """Where the model runs: auto (a GPU where there is one), cpu, cuda, cuda:1, … Another device
-    re-runs nothing."""
+    """Where the model runs: auto (a GPU where there is one), cpu, cuda, cuda:1, … Of several
+    GPUs, auto and cuda take one that no other job uses, if there is one. Another device re-runs
+    nothing."""
 
     @classmethod
     def from_settings(cls, given: Mapping[str, Any], *, where: str, path: Sequence[Any]) -> "Model":

@@ -63,7 +63,8 @@ def embed_images(
         batch_size: images per forward pass, at most a chunk of the cache; halved when memory runs
             out. ``auto``: see ``automatic_batch_size``.
         workers: processes that decode images; 0 decodes in threads of this one.
-        device: ``auto``, or a device name of torch.
+        device: ``auto``, a GPU if there is one; ``cpu``; ``cuda``, a GPU that no other job uses if
+            possible; or ``cuda:1``.
         timings: a table of one row, separated by tabs: images of this run, images per second,
             device, and seconds spent on decoding, views, encoding and writing.
 
@@ -77,7 +78,8 @@ def embed_images(
             f"{', '.join(views)} from. Its clean view is a copy: lpclip copy-features."
         )
     checked = {name: _checked(name, one) for name, one in views.items()}
-    loaded = load_model(model, device=device)
+    at_most = CHUNK_ROWS if batch_size == "auto" else batch_size
+    loaded = load_model(model, device=device, batch_size=at_most)
     index = read_samples(samples, labels=False)
     passes = [_views(name, one, seed=seed, size=loaded.image_size) for name, one in checked.items()]
     settings = dict(source)

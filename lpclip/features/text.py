@@ -52,7 +52,7 @@ def embed_text(
         class_names: C names, as they are used in a sentence.
         templates: sentences with {} in place of the name; empty with prompts.
         prompts: C lists of descriptions in the order of the names, instead of templates.
-        device: auto, or a device name of torch.
+        device: as of embed-images.
 
     Raises:
         LpclipError: a model that cannot be loaded; both templates and prompts, or neither; not one

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
@@ -24,6 +24,12 @@ from lpclip.models.spec import EMBEDDED, FOLDER, HUB, PRECOMPUTED, ModelSpec
 from lpclip.models.tiny.weights import expand, read_compact
 from lpclip.models.weights import create, quiet
 from lpclip.types import FloatArray
+from lpclip.utils.device import device_named, occupy
+from lpclip.utils.gpu_lease import Lease
+
+# Bytes of all tensors alive at once, per value of the images (three per pixel), in the largest of
+# the usual encoders, convnext_base in single precision; making views takes less.
+BYTES_PER_VALUE = 130
 
 _LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -49,6 +55,7 @@ class Model:
     weights: str  # hash of all tensors, 16 hexadecimal digits
     device: torch.device
     precision: str  # of the image encoder: fp32, bf16 or fp16
+    lease: Lease | None = field(default=None, repr=False)  # of a GPU
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Embed pixels ``[B, 3, H, W]``, uint8 or float32 in 0..1: ``[B, D]`` float32.
@@ -131,13 +138,21 @@ class Model:
         }
 
 
-def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
+def load_model(spec: ModelSpec, *, device: str = "auto", batch_size: int = 64) -> Model:
     """Load a model for inference; on a CPU, the process then keeps freed memory.
 
-    The device is ``auto``, a GPU if available, or a device name of torch.
+    On a GPU, the process leases the device as long as the model, or a copy of it, exists
+    (``lpclip.utils.gpu_lease``); further models of the process share it.
+
+    Args:
+        spec: the model.
+        device: ``auto``, a GPU if available; or a device name of torch. ``auto`` and ``cuda``
+            choose a GPU that no other process of lpclip uses, if there is one.
+        batch_size: images that are to fit on that GPU at once; if one does, it will do.
 
     Raises:
-        LpclipError: unknown architecture, unavailable or wrong weights, or an unavailable device.
+        LpclipError: unknown architecture, unavailable or wrong weights, or an unavailable device;
+            a GPU without memory for one image, before weights are moved there.
     """
     if spec.pretrained == PRECOMPUTED:
         raise LpclipError(
@@ -148,16 +163,31 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
     if not spec.architecture.startswith((HUB, FOLDER)):
         problem = f"Model '{spec.name}': open_clip has no architecture '{spec.architecture}'."
         check_known(spec.architecture, open_clip.list_models(), problem)
-    place = _device(spec, device)
+    subject = f"Model '{spec.name}'"
+    named = device_named(device, what=subject)
     clip, preprocess = _create(spec)
     clip = clip.eval().requires_grad_(False)
     *to_pixels, normalise = preprocess.transforms
     bias = getattr(clip, "logit_bias", None)
-    weights, precision = weights_hash(clip), _precision(spec, place)
+    weights, precision = weights_hash(clip), _precision(spec, named)
     if precision in _LOW:
         # Done once instead of by autocast in every batch: the features are the same.
         convert_weights_to_lp(clip.visual, _LOW[precision])
-    clip = clip.to(place)
+    of_weights, of_image = _memory(clip)
+    place, lease = occupy(
+        named,
+        needed=of_weights + of_image,
+        wanted=of_weights + batch_size * of_image,
+        what=subject,
+        remedy="set device: cpu",
+    )
+    try:
+        clip = clip.to(place)
+    except torch.OutOfMemoryError as error:
+        raise LpclipError(
+            f"{subject}: another program took the memory of {place} while the model was loaded. "
+            "Start again, or set device: cpu."
+        ) from error
     if place.type == "cpu":
         keep_freed_memory()
     # ResNets are up to 1.3 times faster with channels last, other models equally fast.
@@ -176,6 +206,7 @@ def load_model(spec: ModelSpec, *, device: str = "auto") -> Model:
         weights=weights,
         device=place,
         precision=precision,
+        lease=lease,
     )
 
 
@@ -221,19 +252,13 @@ def _compiled(encode: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return padded
 
 
-def _device(spec: ModelSpec, name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except Exception as error:  # torch raises several types
-        reason = " ".join(str(error).split())[:120]
-        raise LpclipError(
-            f"Model '{spec.name}': the device '{name}' cannot be used ({reason}). Set device: "
-            "auto, cpu, or one that torch names."
-        ) from error
-    return device
+def _memory(clip: Any) -> tuple[int, int]:
+    """Estimate the bytes that weights take, and each image of a batch."""
+    size = clip.visual.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    tensors = clip.state_dict().values()
+    of_weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return of_weights, 3 * height * width * BYTES_PER_VALUE
 
 
 def _precision(spec: ModelSpec, device: torch.device) -> str:

@@ -11,8 +11,16 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-# They shape no result: the public names, the texts of errors, the bar that shows progress.
-WITHOUT_RESULT = ("lpclip", "lpclip.errors", "lpclip.utils.progress")
+# They shape no result: the public names, the texts of errors, the bar that shows progress, and what
+# chooses one of several GPUs.
+WITHOUT_RESULT = (
+    "lpclip",
+    "lpclip.errors",
+    "lpclip.utils.device",
+    "lpclip.utils.gpu_lease",
+    "lpclip.utils.nvml",
+    "lpclip.utils.progress",
+)
 # Text that these arguments of these calls hold describes a result and changes none.
 DESCRIBED = ("Column", "Table", "fraction", "renamed")
 DESCRIPTIONS = ("caption", "description", "row", "unit")

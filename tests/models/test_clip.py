@@ -1,7 +1,9 @@
 """Models equal open_clip's; where open_clip fails, the error is short."""
 
 import copy
+import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import open_clip
@@ -9,15 +11,19 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from lpclip.data.registry import open_source
 from lpclip.errors import LpclipError
 from lpclip.features.text import embed_text
 from lpclip.models import tiny
-from lpclip.models.clip import load_model, weights_hash
+from lpclip.models.clip import BYTES_PER_VALUE, load_model, weights_hash
 from lpclip.models.spec import ModelSpec
 from lpclip.models.tiny.weights import write_plain
 from lpclip.storage.hdf5 import open_file, provenance_of
+from lpclip.utils import device, gpu_lease
+from lpclip.utils.gpu_lease import Gpu
 
 SPEC = ModelSpec("tiny", "lpclip-tiny", "embedded")
 NAMES = ["zero", "seven", "nine"]
@@ -227,3 +233,88 @@ def test_another_template_gives_other_text_features(tmp_path):
         with open_file(tmp_path / "t.h5") as file:
             found.append(file["features"][...])
     assert np.abs(found[0] - found[1]).max() > 1e-3
+
+
+class Alive(TorchDispatchMode):
+    """Counts the bytes of all tensors that are made and still referred to."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes, self.most = {}, 0
+
+    def __torch_dispatch__(self, function, _types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            storage = tensor.untyped_storage() if isinstance(tensor, torch.Tensor) else None
+            if storage is not None and storage._cdata not in self.sizes:
+                self.sizes[storage._cdata] = storage.nbytes()
+                self.most = max(self.most, sum(self.sizes.values()))
+                weakref.finalize(storage, self.sizes.pop, storage._cdata, None)
+        return result
+
+
+@pytest.mark.parametrize("architecture", ["lpclip-tiny", "RN50", "ViT-B-32"])
+def test_a_batch_takes_no_more_memory_than_is_reckoned_with(model, architecture):
+    visual = open_clip.create_model(architecture).eval().visual
+    size = np.broadcast_to(visual.image_size, 2)
+    pixels = torch.zeros(2, 3, *size, dtype=torch.uint8)
+    stand_in = replace(model, encode_image=visual)
+    with Alive() as alive:
+        stand_in.features(pixels)
+    assert pixels.numel() * 4 < alive.most < pixels.numel() * BYTES_PER_VALUE
+
+
+@pytest.fixture
+def gpu(monkeypatch, tmp_path):
+    """One pretend GPU: its free memory, which can be changed, and what was moved there."""
+    state = SimpleNamespace(free=8_000_000_000, moved=[])
+    move = torch.nn.Module.to
+
+    def to(module, *places, **more):
+        if places != (torch.device("cuda:0"),):
+            return move(module, *places, **more)
+        state.moved.append(module)
+        return module
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(device, "visible_gpus", lambda: [Gpu(0, "GPU-a", state.free)])
+    monkeypatch.setattr(device, "_tried", lambda place, _: place)
+    monkeypatch.setattr(device, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(gpu_lease, "FILE", tmp_path / "gpus.lock")
+    monkeypatch.setattr(gpu_lease, "_opened", None)
+    monkeypatch.setattr(gpu_lease, "_leases", weakref.WeakValueDictionary())
+    return state
+
+
+def test_a_gpu_without_memory_is_refused_before_weights_are_moved_there(gpu):
+    gpu.free = 600_000_000
+    with pytest.raises(LpclipError, match=r"^Model 'tiny' needs 0\.6 GB .* or set device: cpu\.$"):
+        load_model(SPEC)
+    assert not gpu.moved
+    gpu.free = 700_000_000
+    load_model(SPEC)
+    assert gpu.moved
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_gpu_is_leased_as_long_as_a_model_is_on_it():
+    first = load_model(SPEC)
+    second = replace(first, precision="fp32")
+    assert first.lease is gpu_lease._leases["GPU-a"]
+    del first
+    assert second.lease is gpu_lease._leases["GPU-a"]
+    del second
+    assert not gpu_lease._leases
+
+
+def test_memory_that_is_taken_while_a_model_loads_is_a_sentence(gpu, monkeypatch):
+    class Full(list):
+        def append(self, _):
+            raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(gpu, "moved", Full())
+    with pytest.raises(LpclipError, match="took the memory of cuda:0 while the model was loaded"):
+        load_model(SPEC)

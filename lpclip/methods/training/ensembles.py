@@ -14,6 +14,7 @@ from lpclip.methods.training.settings import Optimisation
 from lpclip.methods.training.student import own_parameters, train_student
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
+from lpclip.utils.device import training_device
 from lpclip.utils.rng import sample_key
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def train_on_labels(
     seen = np.stack([everything.of_each_class(counts, seed).seen() for seed in seeds])
     n_members = len(generators[0])
     n_heads, n_classes = len(seeds) * n_members, len(head.class_names)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = training_device(everything.features.nbytes)
     targets = torch.tensor(everything.labels, device=device).long()
     importance = torch.from_numpy(seen[:, everything.rows].repeat(n_members, axis=0)).to(device)
     student = train_student(

@@ -36,6 +36,7 @@ from lpclip.storage.probes import Probes
 from lpclip.storage.pseudo_labels import PseudoLabels
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
+from lpclip.utils.device import training_device
 from lpclip.utils.rng import sample_key
 
 log = logging.getLogger(__name__)
@@ -238,7 +239,7 @@ def _train(
     soft = labels.probabilities
     targets = labels.class_index.astype(np.int64) if soft is None else soft
     importance = _importance(labels, settings.class_weighting, len(head.weight))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = training_device(views.nbytes + targets.nbytes + importance.nbytes)
     return train_student(
         replace(views, device=device)
         if isinstance(views, Streamed)

@@ -95,6 +95,11 @@ class Streamed:
         """Versions, samples, dimension."""
         return self.versions, len(self.samples), self.dim
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are held at once, float32."""
+        return 4 * self.dim * self.group_rows
+
     def of(self, chosen: BoolArray) -> "Streamed":
         """Those of some of the samples."""
         return replace(self, samples=self.samples[chosen])
