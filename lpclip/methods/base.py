@@ -20,8 +20,9 @@ Inputs: TypeAlias = Mapping[str, Path]
 class Method(Protocol):
     """What a module of ``lpclip.methods.kinds`` has.
 
-    A module may also have ``SEEDED = False``, where nothing is random, and ``PREDICTS = "pool"``,
-    where the method predicts the images of its pool alone.
+    A module may also have ``SEEDED = False``, where nothing is random, ``PREDICTS = "pool"``, where
+    the method predicts the images of its pool alone, and ``USES_GPU = True``, where it is trained
+    on a GPU if there is one.
     """
 
     NEEDS: Sequence[str]

@@ -7,6 +7,7 @@ A module ``lpclip/methods/kinds/{kind}.py`` holds
   method saw a label;
 - ``SEEDED``, only where it is False: nothing is random, and one seed is enough;
 - ``PREDICTS``, only where it is "pool": the method predicts the images of its pool and no others;
+- ``USES_GPU``, only where it is True: ``fit`` computes on a GPU if there is one;
 - ``Settings``: a class of settings (``lpclip.utils.settings``);
 - ``fit(head, inputs, settings, seeds) -> Probes``.
 
@@ -57,6 +58,15 @@ def predicts_pool_alone(kind: str) -> bool:
     False
     """
     return getattr(load_method(kind), "PREDICTS", "images") == "pool"
+
+
+def trains_on_gpu(kind: str) -> bool:
+    """Return whether methods of a kind are trained on a GPU if there is one.
+
+    >>> trains_on_gpu("self_training"), trains_on_gpu("zero_shot")
+    (True, False)
+    """
+    return getattr(load_method(kind), "USES_GPU", False)
 
 
 def needs(kind: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
+USES_GPU = True
 
 
 @settings_class

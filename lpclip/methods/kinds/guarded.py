@@ -20,6 +20,7 @@ from lpclip.utils.settings import UNIQUE, Positive, Written, settings_class
 log = logging.getLogger(__name__)
 
 NEEDS: tuple[str, ...] = ("adapt",)
+USES_GPU = True
 Adapter: TypeAlias = Literal["stata", "transclip", "inmap", "otter", "gaussian"]
 
 

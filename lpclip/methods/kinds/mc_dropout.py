@@ -14,6 +14,7 @@ from lpclip.storage.text import ZeroShotHead
 from lpclip.utils.settings import Count, settings_class
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
+USES_GPU = True
 
 
 @settings_class

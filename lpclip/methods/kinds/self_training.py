@@ -18,6 +18,7 @@ from lpclip.storage.text import ZeroShotHead, text_fingerprint
 from lpclip.utils.progress import progress
 
 NEEDS: tuple[str, ...] = ("pseudo_labels", "adapt")
+USES_GPU = True
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:
