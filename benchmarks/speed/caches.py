@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from measure import machine, seconds_of, write
+from measure import seconds_of, write
 
 from lpclip import map_features
 from lpclip.storage.features import CHUNK_ROWS, normalise, read_features, write_features
@@ -120,7 +120,6 @@ def measure(
             "batch_ratio": batch["numpy"] / batch[name],
             "write_with_index_s": whole.get(name, np.nan),
             "read_unit_length_s": stage.get(name, np.nan),
-            "machine": machine(),
         }
         for name in reading
     ]

@@ -13,7 +13,7 @@ from functools import partial
 
 import open_clip
 import torch
-from measure import machine, seconds_of, write
+from measure import seconds_of, write
 
 from lpclip.models import tiny
 from lpclip.models.malloc import keep_freed_memory
@@ -43,7 +43,6 @@ def main() -> None:
                 "channels_last": last / own,
                 "memory_kept": own_kept / own,
                 "both": last_kept / own,
-                "machine": machine(),
             }
         )
     write(rows, "encoders")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from measure import machine, write
+from measure import write
 
 from lpclip.evaluation.robustness import evaluate
 from lpclip.methods.training.rounds import Round, rounds_table
@@ -65,7 +65,6 @@ def main() -> None:
                 "samples": options.samples,
                 "seconds": float(np.median(seconds)),
                 "at_most": SECONDS,
-                "machine": machine(),
             }
             for name, seconds in taken.items()
         ],

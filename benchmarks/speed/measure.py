@@ -14,6 +14,8 @@ from typing import Any
 import pandas as pd
 
 RESULTS = Path(__file__).parents[1] / "results"
+# As /proc/cpuinfo names them; convolutions and matrix products take the last one that there is.
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def seconds_of(
@@ -93,7 +95,7 @@ class Peer:
 
 
 def machine(device: str = "cpu") -> str:
-    """Return the hardware of the measurement."""
+    """Return the hardware of the measurement: the GPU, or the processor and its cores."""
     if device != "cpu":
         import torch
 
@@ -102,15 +104,23 @@ def machine(device: str = "cpu") -> str:
 
 
 def write(rows: Sequence[Mapping[str, Any]], name: str) -> None:
-    """Write ``results/{name}.csv`` and print it."""
-    table = pd.DataFrame(rows)
+    """Write ``results/{name}.csv`` and print it; the column ``machine`` is added if missing."""
+    table = pd.DataFrame([{"machine": machine(), **row} for row in rows])
+    table.insert(len(table.columns) - 1, "machine", table.pop("machine"))
     RESULTS.mkdir(exist_ok=True)
     table.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.4g")
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
+    """Return name, number and the instructions that matter: virtual machines hide the full name."""
+    text, _, _ = Path("/proc/cpuinfo").read_text().partition("\n\n")
+    found = {
+        key.strip(): value.strip()
+        for key, _, value in (line.partition(":") for line in text.splitlines())
+    }
+    if "model name" not in found:
+        return platform.processor()
+    flags = [flag for flag in INSTRUCTIONS if flag in found.get("flags", "").split()]
+    number = f"family {found.get('cpu family')}, model {found.get('model')}"
+    return f"{found['model name']} ({number}; {', '.join(flags)})"

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from measure import machine, peak_of, run_stage, write
+from measure import peak_of, run_stage, write
 
 SIDE, DIM = 4, 512
 
@@ -40,7 +40,6 @@ def main() -> None:
                         "images": count,
                         "peak_gb": peak,
                         "images_per_second": count / seconds,
-                        "machine": machine(),
                     }
                 )
     write(rows, "memory")

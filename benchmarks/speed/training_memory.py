@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import machine, peak_of, run_stage, write
+from measure import peak_of, run_stage, write
 
 from lpclip.methods.kinds.self_training import Settings
 from lpclip.methods.labelling.pseudo_labels import pseudo_labels
@@ -54,7 +54,6 @@ def main() -> None:
                         "classes": options.classes,
                         "peak_gb": peak,
                         "seconds": seconds,
-                        "machine": machine(),
                     }
                 )
                 print(rows[-1], flush=True)

@@ -21,7 +21,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from measure import machine, write
+from measure import write
 
 from lpclip.cli.stages import STAGES
 
@@ -80,7 +80,6 @@ def measure_graph(
         "dry_run_s": median(taken),
         "dry_run_processor_s": median(busy),
         "at_most": limit,
-        "machine": machine(),
     }
 
 
