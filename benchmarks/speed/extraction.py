@@ -120,6 +120,7 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Return the rows of one model in one precision."""
     model = load_model(spec, device=options.device)
+    options.device = str(model.device)  # of several GPUs, the same for all
     batch = automatic_batch_size(model)
     files = sorted((work / "images").iterdir())
     if model.precision != "fp32":

@@ -42,6 +42,22 @@ sys.stdin.readline()
 """
 
 
+# A child that leases the device of its parent too, and releases all that it has.
+CHILD = """
+held = gpu_lease.lease(gpus)
+child = os.fork()
+if child == 0:
+    own = gpu_lease.lease(gpus)
+    print(own is held, own.others, flush=True)
+    del own, held
+    os.close(gpu_lease._opened)
+    os._exit(0)
+os.waitpid(child, 0)
+print(held.gpu.uuid, held.others, flush=True)
+sys.stdin.readline()
+"""
+
+
 @pytest.fixture(autouse=True)
 def file(tmp_path, monkeypatch):
     path = tmp_path / "gpus.lock"
@@ -189,19 +205,10 @@ def test_a_process_leases_one_device_and_keeps_it_as_long_as_anything_refers_to_
 
 
 def test_a_forked_child_neither_has_nor_releases_the_device_of_its_parent(start):
-    held = lease(FOUR[:1])
-    child = os.fork()
-    if child == 0:
-        try:
-            own = lease(FOUR[:1])
-            fine = own is not held and own.others == 1
-            del own
-            gpu_lease._leases.clear()
-            os.close(gpu_lease._opened)
-        finally:
-            os._exit(0 if fine else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    assert leased(start, FOUR[:1]) == ("GPU-a", 1)
+    job = start(FOUR[:1], text=CHILD).go()
+    assert job.process.stdout.readline() == "False 1\n"
+    assert job.leased() == ("GPU-a", 0)
+    assert lease(FOUR[:1]).others == 1
 
 
 def test_what_cleans_temporary_folders_may_remove_the_file(file, start):
