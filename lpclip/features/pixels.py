@@ -108,10 +108,12 @@ def decoded_on(
     """As ``decoded``, but always prefetching, and resized on the device as ``images`` does it."""
     on_cuda = device.type == "cuda"
     # A worker process must not use the GPU.
-    make = partial(_packed, images, pinned=on_cuda and not workers)
+    make = partial(_packed, images, pin_for=device if on_cuda and not workers else None)
     found = in_groups(make, chunks, workers=workers, ahead=CHUNKS_AHEAD)
 
     def made() -> Generator[Tensor | list[BadImageError]]:
+        if on_cuda:
+            torch.cuda.set_device(device)  # of this thread
         # A separate stream, since a copy waits for all earlier work of its stream.
         stream = torch.cuda.Stream(device) if on_cuda else None  # type: ignore[no-untyped-call]
         at_once = RESIZED_AT_ONCE
@@ -173,15 +175,23 @@ def _stacked(images: Images, rows: range) -> Tensor | list[LpclipError]:
     return _errors_among(items) or torch.from_numpy(np.stack(pixels))
 
 
-def _packed(images: Images, rows: range, *, pinned: bool) -> _Packed | list[LpclipError]:
-    """Return the images of some rows in one block of memory, or all their errors."""
+def _packed(
+    images: Images, rows: range, *, pin_for: torch.device | None
+) -> _Packed | list[LpclipError]:
+    """Return the images of some rows in one block of memory, or all their errors.
+
+    The memory is pinned for a GPU, which copies it asynchronously.
+    """
     items = [images.at_own_size(row) for row in rows]
     if errors := _errors_among(items):
         return errors
     pixels = [item for item in items if isinstance(item, Tensor)]
     parts = [image.reshape(-1).numpy() for image in pixels]
-    # Pinned memory is copied to a GPU asynchronously, and torch reuses it.
-    values = torch.empty(sum(map(len, parts)), dtype=torch.uint8, pin_memory=pinned)
+    if pin_for is not None:
+        # Threads begin with the first GPU, and pinning can start CUDA on a thread's own device.
+        torch.cuda.set_device(pin_for)
+    length = sum(map(len, parts))
+    values = torch.empty(length, dtype=torch.uint8, pin_memory=pin_for is not None)
     np.concatenate(parts, out=values.numpy())  # in this thread: torch would use several
     return _Packed(values, [(image.shape[0], image.shape[1]) for image in pixels])
 

@@ -2,8 +2,10 @@
 
 import io
 import multiprocessing
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import open_clip
@@ -186,3 +188,36 @@ def test_threads_that_read_side_by_side_leave_the_filters_of_warnings_as_they_we
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(read, range(4)))
     assert list(warnings.filters) == before
+
+
+def test_every_thread_that_uses_a_gpu_sets_it_first(monkeypatch):
+    current, pinned = threading.local(), []
+    empty, resampled = torch.empty, pixels._resampled_as_fits
+
+    def checked(*size, pin_memory=False, **more):
+        if pin_memory:
+            pinned.append(current.gpu)
+        return empty(*size, **more)
+
+    class Stream:
+        def __init__(self, place):
+            assert current.gpu == place.index
+
+        def synchronize(self):
+            pass
+
+    monkeypatch.setattr(
+        torch.cuda, "set_device", lambda place: vars(current).update(gpu=place.index)
+    )
+    monkeypatch.setattr(torch, "empty", checked)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda _: None)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda *_: None)
+    monkeypatch.setattr(
+        pixels, "_resampled_as_fits", lambda groups, _, *more: resampled(groups, CPU, *more)
+    )
+    images = Images(Numbered(), [str(row) for row in range(N)], lambda image: image)
+    parts = list(decoded_on(torch.device("cuda:2"), images, chunks, SAME_SIZE, workers=0))
+    assert torch.cat(parts)[:, 0, 0, 0].tolist() == list(range(N))
+    assert set(pinned) == {2}
