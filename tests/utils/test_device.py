@@ -14,7 +14,7 @@ GB = 1_000_000_000
 
 
 class Cuda:
-    """Two GPUs, and two MIG instances of a third, shown as CUDA_VISIBLE_DEVICES asks for."""
+    """Two GPUs, and two MIG instances of a third; CUDA_VISIBLE_DEVICES limits which are visible."""
 
     def __init__(self, monkeypatch):
         self.free = {"GPU-a": 40 * GB, "GPU-b": 70 * GB, "MIG-c": 20 * GB, "MIG-d": 20 * GB}

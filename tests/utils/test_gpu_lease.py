@@ -67,7 +67,7 @@ def file(tmp_path, monkeypatch):
 
 
 class Job:
-    """A process that leases one of some GPUs when it is told to, and holds it until it ends."""
+    """A process that leases one of some GPUs on request, and holds it until it ends."""
 
     def __init__(self, gpus, *more, text=LEASE, **options):
         given = [str(gpu_lease.FILE), json.dumps([vars(gpu) for gpu in gpus]), *more]
