@@ -38,10 +38,10 @@ onstart:
 
 # Last of all, so that it is not buried under the commands that Snakemake prints.
 onerror:
-    for path, reason in failures(Path("logs"), since=STARTED).items():
+    for path, reason in failures(Path(rules.report.log[0]).parent, since=STARTED).items():
         print(f"\n{visible(reason)}\n(log: {path})", file=sys.stderr)
 
 
 onsuccess:
-    if Path("results/report.csv").is_file():
-        shell("lpclip summary results/report.csv")
+    if Path(rules.report.output[0]).is_file():
+        shell("lpclip summary {rules.report.output[0]:q}")

@@ -93,9 +93,10 @@ def made_from(rule):
     def check(wildcards):
         wildcards = dict(wildcards.items())
         output = getattr(rules, rule).output
-        paths = [Path(pattern.format(**wildcards)) for pattern in output]
+        # Of files in remote storage: their local copies, if there are any.
+        paths = [Path(pattern.apply_wildcards(wildcards)) for pattern in output]
         record = output.get("made_from") or output[0]
-        path = Path(record.format(**wildcards).removesuffix(RECORD_ENDING))
+        path = Path(record.apply_wildcards(wildcards).removesuffix(RECORD_ENDING))
         siblings = [one for one in paths if one.suffix == ".h5" and one != path]
         try:
             change = path.is_file() and JOBS.change_of(rule, wildcards, path, siblings)
