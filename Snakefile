@@ -5,12 +5,14 @@ min_version("9.0")
 
 # A file given with --configfile replaces this one, so that a report on other images leaves out the
 # digits.
-if not workflow.overwrite_configfiles:
+# A module has the configuration and the report of the workflow that uses it.
+if workflow.modifier.is_main_snakefile():
 
-    configfile: "config.yaml"
+    report: "workflow/report/workflow.rst"
 
+    if not workflow.overwrite_configfiles:
 
-report: "workflow/report/workflow.rst"
+        configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -24,7 +26,6 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
-    default_target: True
     input:
         "results/report.csv",
         "results/report.html",
@@ -37,10 +38,10 @@ onstart:
 
 # Last of all, so that it is not buried under the commands that Snakemake prints.
 onerror:
-    for path, reason in failures(Path("logs"), since=STARTED).items():
+    for path, reason in failures(Path(rules.report.log[0]).parent, since=STARTED).items():
         print(f"\n{visible(reason)}\n(log: {path})", file=sys.stderr)
 
 
 onsuccess:
-    if Path("results/report.csv").is_file():
-        shell("lpclip summary results/report.csv")
+    if Path(rules.report.output[0]).is_file():
+        shell("lpclip summary {rules.report.output[0]:q}")

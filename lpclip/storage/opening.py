@@ -50,6 +50,20 @@ def damaged(place: Path | h5py.Group | h5py.Dataset, what: str) -> LpclipError:
 
 
 @contextlib.contextmanager
+def open_plain(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading, without a lock, as it is: the caller checks what it uses.
+
+    Raises:
+        LpclipError: locked by a writer, or it cannot be opened.
+        OSError: errors of the HDF5 library.
+    """
+    with open_bytes(path) as opened:
+        wait_for_writers(path, opened)
+        with open_without_lock(path) as file:
+            yield file
+
+
+@contextlib.contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file of any program for reading; parts in other files are refused.
 
@@ -60,7 +74,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     with open_bytes(path) as opened:
         wait_for_writers(path, opened)
         before = _mark(opened)
-        with _sentences(path), _open(path) as file:
+        with _sentences(path), open_without_lock(path) as file:
             _check_structure(path, file, before)
             yield file
         if before.time != (now := _mark(opened)).time and before[1:] != now[1:]:
@@ -84,7 +98,14 @@ def open_bytes(path: Path) -> IO[bytes]:
         raise LpclipError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _open(path: Path) -> h5py.File:
+def open_without_lock(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading without HDF5's lock, where the environment allows it.
+
+    Raises:
+        LpclipError: HDF5_USE_FILE_LOCKING requires a lock, which another program or the file system
+            refuses.
+        OSError: any other error of the HDF5 library.
+    """
     # A process can open a file twice only with the same locking option; None is h5py's default.
     wishes = (False, None, True, "best-effort")
     for wish in wishes:

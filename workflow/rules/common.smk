@@ -29,15 +29,19 @@ envvars:
 search_path = [str(Path(sys.executable).parent), os.environ["PATH"]]
 os.environ["PATH"] = os.pathsep.join(search_path)
 
-if workflow.is_main_process and remove_lock_of_killed_run(Path.cwd()):
+# As a module of another workflow: the folder and the configuration files are the other one's.
+AS_MODULE = not workflow.modifier.is_main_snakefile()
+
+if workflow.is_main_process and not AS_MODULE and remove_lock_of_killed_run(Path.cwd()):
     logger.info("The last run in this folder was killed; this one goes on from there.")
 
 try:
-    check_writable(Path.cwd())
-    check_files(workflow.configfiles)
+    if not AS_MODULE:
+        check_writable(Path.cwd())
+        check_files(workflow.configfiles)
     CONFIG = complete(config)
 except LpclipError as error:
-    raise WorkflowError(str(error))
+    raise WorkflowError(f"module {__name__}: {error}" if AS_MODULE else str(error))
 
 STARTED = time.time()
 ENVIRONMENT = "../../environment.yml"
@@ -54,6 +58,11 @@ def settings_of(rule):
 def reads(find, *more):
     """Input function of a rule, from a function of lpclip.config.files."""
     return lambda wildcards: find(CONFIG, dict(wildcards.items()), *more)
+
+
+def reads_given(find):
+    """The same for files that the user gave: neither a module's prefix nor storage moves them."""
+    return lambda wildcards: [local(path) for path in find(CONFIG, dict(wildcards.items()))]
 
 
 def of_experiments(name, **which):
@@ -84,9 +93,10 @@ def made_from(rule):
     def check(wildcards):
         wildcards = dict(wildcards.items())
         output = getattr(rules, rule).output
-        paths = [Path(pattern.format(**wildcards)) for pattern in output]
+        # Of files in remote storage: their local copies, if there are any.
+        paths = [Path(pattern.apply_wildcards(wildcards)) for pattern in output]
         record = output.get("made_from") or output[0]
-        path = Path(record.format(**wildcards).removesuffix(RECORD_ENDING))
+        path = Path(record.apply_wildcards(wildcards).removesuffix(RECORD_ENDING))
         siblings = [one for one in paths if one.suffix == ".h5" and one != path]
         try:
             change = path.is_file() and JOBS.change_of(rule, wildcards, path, siblings)

@@ -1,7 +1,7 @@
 rule copy_text:
     input:
-        text=reads(files.text_feature_files),
-        model=reads(files.model_files),
+        text=reads_given(files.text_feature_files),
+        model=reads_given(files.model_files),
         checked=made_from("copy_text"),
     output:
         "cache/{model}/text/{benchmark}.h5",
@@ -26,8 +26,8 @@ rule copy_text:
 rule copy_features:
     input:
         samples="cache/data/{dataset}/samples.h5",
-        features=reads(files.feature_files),
-        model=reads(files.model_files),
+        features=reads_given(files.feature_files),
+        model=reads_given(files.model_files),
         checked=made_from("copy_features"),
     output:
         "cache/{model}/images/{dataset}/{views}.h5",

@@ -1,6 +1,6 @@
 rule embed_text:
     input:
-        model=reads(files.model_files),
+        model=reads_given(files.model_files),
         checked=made_from("embed_text"),
     output:
         "cache/{model}/text/{benchmark}.h5",
@@ -28,7 +28,7 @@ rule embed_text:
 rule embed_images:
     input:
         samples="cache/data/{dataset}/samples.h5",
-        model=reads(files.model_files),
+        model=reads_given(files.model_files),
         checked=made_from("embed_images"),
     output:
         "cache/{model}/images/{dataset}/{views}.h5",

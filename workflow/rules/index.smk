@@ -1,7 +1,7 @@
 rule index_samples:
     input:
-        source=reads(files.source_files),
-        class_map=reads(files.class_map_file),
+        source=reads_given(files.source_files),
+        class_map=reads_given(files.class_map_file),
         checked=made_from("index_samples"),
     output:
         "cache/data/{dataset}/samples.h5",

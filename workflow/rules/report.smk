@@ -44,6 +44,7 @@ rule report:
         runtime=30,
     params:
         settings=settings_of("report"),
+        folder=lambda wildcards, output: str(Path(output[0]).parent),
     shell:
         "lpclip report --probes {input.probes:q} --robustness {input.robustness:q}"
         " --ood {input.ood:q} --rounds {input.rounds:q} --per-class {input.per_class:q}"
@@ -51,7 +52,7 @@ rule report:
         " --ood-curves {input.ood_curves:q} --confusion {input.confusion:q}"
         " --ood-held-out {input.ood_held_out:q} --skipped {input.skipped:q}"
         " --pools {input.pools:q} --pool-classes {input.pool_classes:q}"
-        " --settings {params.settings:q} --output results --log {log:q} --threads {threads}"
+        " --settings {params.settings:q} --output {params.folder:q} --log {log:q} --threads {threads}"
 
 
 rule pictures:
@@ -102,5 +103,5 @@ rule page:
         settings=settings_of("page"),
     shell:
         "lpclip page --probes {input.probes:q} --tables {input.tables:q} --pictures"
-        " {input.pictures:q} --logs logs --settings {params.settings:q} --output {output.html:q} --log {log:q}"
-        " --threads {threads}"
+        ' {input.pictures:q} --logs "$(dirname {log:q})" --settings {params.settings:q}'
+        " --output {output.html:q} --log {log:q} --threads {threads}"

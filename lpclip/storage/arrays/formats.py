@@ -10,6 +10,7 @@ import numpy as np
 
 from lpclip.errors import LpclipError
 from lpclip.storage.arrays.base import AnyArray, Arrays, readable
+from lpclip.storage.opening import open_plain
 
 MAPPED_BYTES = 2**20  # smaller arrays are read, and the archive's checksum is verified
 
@@ -168,7 +169,7 @@ class Hdf5(Arrays):
 
     def read(self, name: str) -> AnyArray:
         self.shape(name)
-        with readable(self.path, name), h5py.File(self.path, "r") as file:
+        with readable(self.path, name), open_plain(self.path) as file:
             place = file[name]
             if h5py.check_string_dtype(place.dtype) is not None:
                 text: AnyArray = np.asarray(place.asstr()[...]).astype(str)
@@ -181,7 +182,7 @@ class Hdf5(Arrays):
         """Shapes of the arrays that can be read, and reasons why the others cannot."""
         shapes: dict[str, tuple[int, ...]] = {}
         reasons: dict[str, str] = {}
-        with readable(self.path), h5py.File(self.path, "r") as file:
+        with readable(self.path), open_plain(self.path) as file:
             seen = {h5py.h5o.get_info(file.id).addr}
             pending = [("", file)]
             while pending:

@@ -8,14 +8,13 @@ without reading an array, and nothing is ever unpickled.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import h5py
-
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.arrays.base import Arrays, readable
 from lpclip.storage.arrays.clip_retrieval import ClipRetrieval
 from lpclip.storage.arrays.formats import Hdf5, Npy, Npz, Safetensors, Torch
 from lpclip.storage.arrays.lpclip_files import Lpclip
 from lpclip.storage.arrays.tables import Csv, Parquet
+from lpclip.storage.opening import open_plain
 
 # Arrays that are preferred as features if no key is given and several would fit.
 IMAGE_KEYS = ("clean", "img_emb")
@@ -23,7 +22,7 @@ TEXT_KEYS = ("features", "text_emb")
 
 
 def _open_hdf5(path: Path) -> Arrays:
-    with readable(path), h5py.File(path, "r") as file:
+    with readable(path), open_plain(path) as file:
         own = {"kind", "schema_version"} <= set(file.attrs)
     return Lpclip(path) if own else Hdf5(path)
 
