@@ -20,7 +20,7 @@ from lpclip.features.pixels import Images
 from lpclip.models.clip import load_model
 from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.storage.chunks import Parts
-from lpclip.storage.features import CHUNK_ROWS, write_features
+from lpclip.storage.features import CHUNK_ROWS
 from lpclip.storage.samples import fingerprint, read_samples
 from lpclip.types import OutputFile
 from lpclip.utils.atomic import atomic_path, resumable_folder
@@ -100,7 +100,7 @@ def embed_images(
     rows = [min(CHUNK_ROWS, len(index) - start) for start in range(0, len(index), CHUNK_ROWS)]
     with (
         resumable_folder(output) as folder,
-        Parts(folder, count=len(rows), identity=provenance, batch_size=at_once) as parts,
+        Parts(folder, rows=rows, identity=provenance, batch_size=at_once) as parts,
         progress(
             total=len(index),
             unit="images",
@@ -122,11 +122,8 @@ def embed_images(
                 f"to be made again: run your snakemake command with --forcerun {samples}",
             )
         with shown.spending("write"):
-            parts.wait()
             versions = {view.name: view.versions for view in passes}
-            write_features(
-                output, samples=index, versions=versions, parts=parts, provenance=provenance
-            )
+            parts.join(output, samples=index, versions=versions, provenance=provenance)
     if timings is not None:
         with atomic_path(timings) as path:
             pd.DataFrame([shown.figures()]).to_csv(path, sep="\t", index=False)
