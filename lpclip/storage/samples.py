@@ -77,6 +77,12 @@ def read_samples(path: Path, *, labels: bool) -> pd.DataFrame:
     return columns(path, frame, "id", "path", *sizes)
 
 
+def count_rows(path: Path) -> int:
+    """Return the number of rows of an index."""
+    with open_file(path, kind=KIND) as file:
+        return len(stored_table(file, TABLE))
+
+
 def read_skipped(path: Path) -> pd.DataFrame:
     """Read the images that an index leaves out: id, path, reason, dataset.
 
