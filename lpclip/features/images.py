@@ -21,7 +21,7 @@ from lpclip.models.clip import load_model
 from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.storage.chunks import Parts
 from lpclip.storage.features import CHUNK_ROWS
-from lpclip.storage.samples import fingerprint, read_samples
+from lpclip.storage.samples import count_rows, fingerprint, read_part, read_samples
 from lpclip.storage.shards import join_shards, range_of
 from lpclip.types import ConsumedFile, OutputFile
 from lpclip.utils.atomic import atomic_path, resumable_folder
@@ -84,10 +84,17 @@ def embed_images(
             f"{', '.join(views)} from. Its clean view is a copy: lpclip copy-features."
         )
     checked = {name: _checked(name, one) for name, one in views.items()}
-    index = read_samples(samples, labels=False)
+    if rows is not None and shards:
+        raise LpclipError("Rows are of a shard to write, and shards are to be joined: give one.")
+    shard = None if rows is None else _shard(rows, count_rows(samples))
+    if shard is not None:
+        index, whole_index = read_part(samples, shard)
+    else:
+        index = read_samples(samples, labels=False)
+        whole_index = fingerprint(index)
     described: dict[str, str | int] = {
         "dataset": dataset,
-        "index": fingerprint(index),
+        "index": whole_index,
         "views": json.dumps({name: dict(views[name]) for name in views}, sort_keys=True),
         "seed": seed,
     }
@@ -103,9 +110,6 @@ def embed_images(
             )
         _write_timings(timings, shown)
         return
-    shard = None if rows is None else _shard(rows, len(index))
-    if shard is not None:
-        index = index.iloc[shard.start : shard.stop]
     loaded = load_model(model, device=device)
     passes = [_views(name, one, seed=seed, size=loaded.image_size) for name, one in checked.items()]
     settings = dict(source)
