@@ -32,6 +32,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/speed/memory.py --images 1000 100000
 	$(BIN)/python benchmarks/speed/probes.py --samples 10000 --repeats 1
 	$(BIN)/python benchmarks/speed/evaluation.py
+	$(BIN)/python benchmarks/speed/shards.py --images 8192 --jobs 1 4 --joined 40960
 	$(BIN)/python benchmarks/speed/workflow.py --jobs 300
 
 # Recreated when the dependencies change or an installation was interrupted.

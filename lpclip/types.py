@@ -10,6 +10,9 @@ FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
+# A file that a stage reads and replaces by what it makes of it; it is no part of the record.
+ConsumedFile: TypeAlias = Annotated[Path, "consumed file"]
+
 # Checked by the command line before the stage works.
 OutputFile: TypeAlias = Annotated[Path, "output file"]
 OutputFolder: TypeAlias = Annotated[Path, "output folder"]

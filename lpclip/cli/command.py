@@ -137,7 +137,7 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
     read = [
         path
         for name, option in files.items()
-        if option.check is None
+        if option.is_recorded
         for path in _paths(given.get(name))
         if not path.is_dir()  # of the logs only times are shown
     ]
@@ -180,14 +180,16 @@ class _FileOption(NamedTuple):
 
     several: bool
     check: Callable[[Path], None] | None  # refuses what cannot be written; None for a file to read
+    is_recorded: bool  # as a file that the output was made from
 
 
 def _file_options(function: Callable[..., None]) -> dict[str, _FileOption]:
-    from lpclip.types import OutputFile, OutputFolder
+    from lpclip.types import ConsumedFile, OutputFile, OutputFolder
     from lpclip.utils.writable import check_output_file, check_output_folder
 
     kinds: dict[Any, Callable[[Path], None] | None] = {
         Path: None,
+        ConsumedFile: None,
         OutputFile: check_output_file,
         OutputFolder: check_output_folder,
     }
@@ -198,7 +200,7 @@ def _file_options(function: Callable[..., None]) -> dict[str, _FileOption]:
         for kind in (annotation, *inside):
             if kind in kinds:
                 several = bool(inside) and type(None) not in inside
-                found[name] = _FileOption(several, kinds[kind])
+                found[name] = _FileOption(several, kinds[kind], kind is Path)
     return found
 
 
@@ -238,6 +240,9 @@ def _parser(
         parser.add_argument("--workers", type=int, help="processes that decode images")
     if "device" in inspect.signature(function).parameters:
         parser.add_argument("--device", help=DEVICE_HELP)
+    if "rows" in inspect.signature(function).parameters:
+        place = ("START", "STOP")
+        parser.add_argument("--rows", type=int, nargs=2, metavar=place, help="rows of a shard")
     parser.add_argument("--settings", default="{}", help="one JSON text, keys as above")
     parser.add_argument("--log", type=Path, help="write a log here, the command first")
     parser.add_argument("--threads", type=int, help="use no more threads than this")

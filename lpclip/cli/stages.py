@@ -14,6 +14,7 @@ class Stage(NamedTuple):
 
 STAGES: Mapping[str, Stage] = {
     "index-samples": Stage("lpclip.data.index:index_samples", "list the images of a dataset"),
+    "count-samples": Stage("lpclip.data.count:count_samples", "count the images of an index"),
     "embed-text": Stage("lpclip.features.text:embed_text", "embed class names: the zero-shot head"),
     "embed-images": Stage(
         "lpclip.features.images:embed_images", "embed views of a dataset's images"

@@ -11,6 +11,7 @@ from lpclip.config.stages import STAGES
 from lpclip.data.image_sizes import changed_image
 from lpclip.errors import LpclipError
 from lpclip.storage.made_from import made_from_something_else
+from lpclip.storage.shards import is_lost
 
 
 class Jobs:
@@ -22,7 +23,10 @@ class Jobs:
         self._known: dict[Path, Any] = {}
 
     def settings(self, rule: str, wildcards: Wildcards) -> dict[str, Any]:
-        """Return what a job receives, which is made once."""
+        """Return what a job receives, which is made once; a shard gets what its cache does."""
+        if rule == "embed_shard":
+            rule = "embed_images"
+            wildcards = {name: wildcards[name] for name in ("model", "dataset", "views")}
         key = (rule, *sorted(wildcards.items()))
         if key not in self._settings:
             self._settings[key] = STAGES[rule](self.config, wildcards)
@@ -47,6 +51,8 @@ class Jobs:
             change = made_from_something_else(
                 path, self.settings(rule, wildcards), siblings=siblings, known=self._known
             )
+            if rule == "embed_shard" and change is None and is_lost(path):
+                return "rows of a cache that was not finished and is gone"
             if rule == "index_samples" and change is None:
                 image = changed_image(path, self.config.sources[wildcards["dataset"]])
                 return image and f"other images: {image}"

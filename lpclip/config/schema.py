@@ -110,6 +110,11 @@ class Dataset:
     """error stops where an image cannot be read, and lists all such images; skip reads every image
     when the index is made, leaves out those that cannot be read, and records them in the index and
     in results/skipped.csv."""
+    rows_per_shard: Count | Literal["auto"] = "auto"
+    """Images that one job embeds, rounded up to whole chunks of 256: a larger set is embedded in
+    shards, by several jobs at once where there are several devices, and joined. auto is 20,480, or
+    a 64th of the set if that is more. Another number gives the same bytes and re-runs nothing that
+    is finished."""
     views: Views | None = None
     """What differs from the section views for this dataset."""
     published: PublishedShift | None = None

@@ -210,6 +210,7 @@ def _only_code(module: str) -> Callable[[Checked, Wildcards], Given]:
 
 STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
     "index_samples": index_samples,
+    "count_samples": _only_code("lpclip.data.count"),
     "embed_text": embed_text,
     "embed_images": embed_images,
     "copy_text": copy_text,
@@ -238,9 +239,8 @@ def _marks(paths: Iterable[str]) -> Given:
 
 def _model(config: Checked, wildcards: Wildcards) -> Given:
     """Return what a stage receives of its model: where it runs changes no result."""
-    model: Given = plain(config.models[wildcards["model"]])
-    del model["device"]
-    return model
+    model = plain(config.models[wildcards["model"]])
+    return {key: value for key, value in model.items() if key != "device"}
 
 
 def _checkpoint(config: Checked, wildcards: Wildcards) -> Given:

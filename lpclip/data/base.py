@@ -31,7 +31,10 @@ class Sample(NamedTuple):
 
 
 class Source(Protocol):
-    """Interface of every kind of dataset. Opening a source is cheap: no image is read."""
+    """Interface of every kind of dataset. Opening a source is cheap: no image is read.
+
+    Where the settings alone show it, ``at_most`` is a number that the images do not exceed.
+    """
 
     @property
     def class_names(self) -> Sequence[str] | None:

@@ -20,11 +20,12 @@ from lpclip.features.pixels import Images
 from lpclip.models.clip import load_model
 from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.storage.chunks import Parts
-from lpclip.storage.features import CHUNK_ROWS, write_features
-from lpclip.storage.samples import fingerprint, read_samples
-from lpclip.types import OutputFile
+from lpclip.storage.features import CHUNK_ROWS
+from lpclip.storage.samples import count_rows, fingerprint, read_part, read_samples
+from lpclip.storage.shards import join_shards, range_of
+from lpclip.types import ConsumedFile, OutputFile
 from lpclip.utils.atomic import atomic_path, resumable_folder
-from lpclip.utils.progress import progress
+from lpclip.utils.progress import Progress, progress
 from lpclip.utils.settings import Seed, build, convert
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,10 @@ def embed_images(
     workers: int = 0,
     device: str = "auto",
     timings: OutputFile | None = None,
+    rows: Sequence[int] | None = None,
+    shards: Sequence[ConsumedFile] = (),
 ) -> None:
-    """Write the feature cache of one pass; resume an interrupted run.
+    """Write the feature cache of one pass, or a shard of it; resume an interrupted run.
 
     Args:
         samples: index of the dataset; its labels are not read.
@@ -67,10 +70,14 @@ def embed_images(
             possible; or ``cuda:1``.
         timings: a table of one row, separated by tabs: images of this run, images per second,
             device, and seconds spent on decoding, views, encoding and writing.
+        rows: first row, and the row after the last, of a shard to write: whole chunks of 256.
+        shards: the shards of the whole dataset, in order, to join instead of embedding images; they
+            are freed on the way.
 
     Raises:
-        LpclipError: images that cannot be read (the first ten by path) or were replaced since the
-            index was made; a model that cannot be loaded; a dataset of features without images.
+        LpclipError: shards that do not make up the cache (see ``join_shards``); rows that are not
+            whole chunks; images that cannot be read (the first ten by path) or were replaced since
+            the index was made; a model that cannot be loaded; a dataset of features without images.
     """
     if not has_images(source):
         raise LpclipError(
@@ -78,9 +85,34 @@ def embed_images(
             f"{', '.join(views)} from. Its clean view is a copy: lpclip copy-features."
         )
     checked = {name: _checked(name, one) for name, one in views.items()}
+    if rows is not None and shards:
+        raise LpclipError("Rows are of a shard to write, and shards are to be joined: give one.")
+    shard = None if rows is None else _shard(rows, count_rows(samples))
+    if shard is not None:
+        index, whole_index = read_part(samples, shard)
+    else:
+        index = read_samples(samples, labels=False)
+        whole_index = fingerprint(index)
+    described: dict[str, str | int] = {
+        "dataset": dataset,
+        "index": whole_index,
+        "views": json.dumps({name: dict(views[name]) for name in views}, sort_keys=True),
+        "seed": seed,
+    }
+    if shards:
+        with progress(total=len(index), unit="images", label="join", device="cpu") as shown:
+            join_shards(
+                output,
+                shards,
+                samples=index,
+                views=list(views),
+                expected=described,
+                count=shown.add,
+            )
+        _write_timings(timings, shown)
+        return
     at_most = CHUNK_ROWS if batch_size == "auto" else batch_size
     loaded = load_model(model, device=device, batch_size=at_most)
-    index = read_samples(samples, labels=False)
     passes = [_views(name, one, seed=seed, size=loaded.image_size) for name, one in checked.items()]
     settings = dict(source)
     opened = open_source(settings.pop("kind"), settings)
@@ -89,25 +121,23 @@ def embed_images(
     images = Images(opened, paths, loaded.prepare)
     provenance = {
         **loaded.provenance,
-        "dataset": dataset,
-        "index": fingerprint(index),
-        "views": json.dumps({name: dict(views[name]) for name in views}, sort_keys=True),
-        "seed": seed,
+        **described,
         "dtype": "float16",
+        **({} if shard is None else range_of(shard)),
     }
     at_once = automatic_batch_size(loaded) if batch_size == "auto" else batch_size
     # Published corruptions are files of their own, embedded unchanged.
     official = len(paths) > len(index)
     made = [_CLEAN] if official else passes
-    rows = [min(CHUNK_ROWS, len(index) - start) for start in range(0, len(index), CHUNK_ROWS)]
+    lengths = [min(CHUNK_ROWS, len(index) - start) for start in range(0, len(index), CHUNK_ROWS)]
     with (
         resumable_folder(output) as folder,
-        Parts(folder, count=len(rows), identity=provenance, batch_size=at_once) as parts,
+        Parts(folder, rows=lengths, identity=provenance, batch_size=at_once) as parts,
         progress(
             total=len(index),
             unit="images",
             label="embed",
-            initial=(first := len(index) - sum(rows[number] for number in parts.missing)),
+            initial=(first := len(index) - sum(lengths[number] for number in parts.missing)),
             device=loaded.device.type,
         ) as shown,
     ):
@@ -124,14 +154,30 @@ def embed_images(
                 f"to be made again: run your snakemake command with --forcerun {samples}",
             )
         with shown.spending("write"):
-            parts.wait()
             versions = {view.name: view.versions for view in passes}
-            write_features(
-                output, samples=index, versions=versions, parts=parts, provenance=provenance
-            )
+            parts.join(output, samples=index, versions=versions, provenance=provenance)
+    _write_timings(timings, shown)
+
+
+def _write_timings(timings: Path | None, shown: Progress) -> None:
     if timings is not None:
         with atomic_path(timings) as path:
             pd.DataFrame([shown.figures()]).to_csv(path, sep="\t", index=False)
+
+
+def _shard(rows: Sequence[int], n: int) -> range:
+    """Return the rows of a shard.
+
+    Raises:
+        LpclipError: they are not whole chunks of a dataset with n images.
+    """
+    start, stop = rows if len(rows) == 2 else (0, 0)
+    if not 0 <= start < stop <= n or start % CHUNK_ROWS or (stop % CHUNK_ROWS and stop != n):
+        raise LpclipError(
+            f"rows are {list(rows)}, but a shard of {n:,} images is whole chunks of {CHUNK_ROWS}: "
+            f"its first row and the row after its last are multiples of {CHUNK_ROWS}, or the end."
+        )
+    return range(start, stop)
 
 
 _CLEAN = Views("clean", 0, lambda pixels, _ids, _version: pixels)

@@ -33,13 +33,13 @@ class Sum:
     """Running checksum of one part of an array, updated in storage order."""
 
     def __init__(self, data: h5py.Dataset, part: Part) -> None:
-        self._data, self._part = data, part
+        self._data, self._part, self._dtype = data, part, data.dtype
         shape = data.shape[len(part) :]
         self._hash = xxh3_64(f"{data.dtype.descr} {shape}".encode())
 
     def update(self, block: AnyArray) -> None:
         """Add the next elements, in blocks of any size."""
-        self._hash.update(np.ascontiguousarray(block, dtype=self._data.dtype).data)
+        self._hash.update(np.ascontiguousarray(block, dtype=self._dtype).data)
 
     def value(self) -> int:
         """Return the sum so far."""

@@ -1,29 +1,36 @@
 """Finished parts of a feature cache: one file per chunk of rows, which survive a crash.
 
 A part is a ``.npy`` file followed by its checksum. A part that is damaged or missing when a run
-resumes is made again, and no other.
+resumes is made again, and no other. When all parts are there, the unfinished cache takes them over.
 """
 
 import io
 import json
 import logging
-import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lpclip.errors import LpclipError
+from lpclip.storage import unfinished
+from lpclip.storage.features import gathered
+from lpclip.storage.hdf5 import Provenance
 from lpclip.storage.json_text import read_object
+from lpclip.storage.unfinished import Piece, Unfinished
 from lpclip.types import FloatArray
-from lpclip.utils.writers import this_writer
+from lpclip.utils.atomic import replace_file
 
 log = logging.getLogger(__name__)
 
+_NOTE = "identity.json"
 _CHECKSUM_BYTES = 4
+# Bytes of parts that the cache takes over before they are removed together.
+PIECE_BYTES = 64 << 20
 
 
 class Parts:
@@ -36,36 +43,40 @@ class Parts:
     """
 
     def __init__(
-        self, folder: Path, *, count: int, identity: Mapping[str, Any], batch_size: int
+        self, folder: Path, *, rows: Sequence[int], identity: Mapping[str, Any], batch_size: int
     ) -> None:
         """Resume from the folder if its parts were made for this very cache, else empty it.
 
-        ``count`` is the number of parts when all are made; ``identity`` and the initial batch size
-        are everything that their content depends on.
+        ``rows`` are the lengths of all parts; ``identity`` and the initial batch size are
+        everything that their content depends on.
         """
-        self._folder, self._count = folder, count
+        self._folder = folder
         # Through JSON, to be comparable with the note that is read.
         self._identity = json.loads(json.dumps({**identity, "batch_size": batch_size}))
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writing: Future[None] | None = None
         left = list(folder.iterdir())
-        note = read_object(folder / "identity.json")
+        note = read_object(folder / _NOTE)
         found = note.get("identity")
-        if found == self._identity and isinstance(note.get("batch_size"), int):
+        known = found == self._identity and isinstance(note.get("batch_size"), int)
+        if known:
             self.batch_size = self._noted = note["batch_size"]
-            self.missing = [number for number in range(count) if not self._is_whole(number)]
-            known = {"identity.json", *(self._path(number).name for number in range(count))}
         else:
             if left:
                 log.warning(
                     "%s: starting again, since %s", folder, _difference(found, self._identity)
                 )
-            self.batch_size, self.missing, known = batch_size, list(range(count)), set()
+            self.batch_size = batch_size
+        self._cache = Unfinished(folder, identity=self._identity)
+        taken = int(np.searchsorted(np.cumsum(rows), self._cache.rows, side="right"))
+        self._numbers = range(taken, len(rows))
+        keep = {_NOTE, *(self._path(number).name for number in self._numbers)} if known else set()
         for path in left:
-            if path.name not in known:
+            if path.name not in (*keep, *unfinished.NAMES):
                 path.unlink()
         if not known:
             self._note(batch_size)
+        self.missing = [number for number in self._numbers if not self._is_whole(number)]
 
     def add(self, features: FloatArray, *, batch_size: int) -> None:
         """Start to write the first missing part ``[sum of versions, n, D]``; wait for the previous.
@@ -82,14 +93,40 @@ class Parts:
             writing, self._writing = self._writing, None
             writing.result()
 
-    def __iter__(self) -> Iterator[FloatArray]:
-        """Iterate over all parts, in order.
+    def join(
+        self,
+        output: Path,
+        *,
+        samples: pd.DataFrame,
+        versions: Mapping[str, int],
+        provenance: Provenance,
+    ) -> None:
+        """Write the feature cache, removing the parts on the way; arguments as ``write_features``.
 
         Raises:
             LpclipError: a part was damaged since it was written.
         """
-        for number in range(self._count):
-            yield _load(self._path(number))
+        self.wait()
+        sizes = {number: self._path(number).stat().st_size for number in self._numbers}
+        self._cache.fill(
+            self._pieces(sizes),
+            samples=samples,
+            versions=versions,
+            provenance=provenance,
+            freed=sum(sizes.values()),
+        )
+        self._cache.publish(output)
+
+    def _pieces(self, sizes: Mapping[int, int]) -> Iterator[Piece]:
+        paths, size = list[Path](), 0
+        for number, bytes_ in sizes.items():
+            paths.append(self._path(number))
+            size += bytes_
+            if size >= PIECE_BYTES:
+                yield _piece(paths)
+                paths, size = [], 0
+        if paths:
+            yield _piece(paths)
 
     def __enter__(self) -> "Parts":
         return self
@@ -119,12 +156,20 @@ class Parts:
         buffer = io.BytesIO()
         np.save(buffer, features, allow_pickle=False)
         buffer.write(zlib.crc32(buffer.getbuffer()).to_bytes(_CHECKSUM_BYTES, "big"))
-        _replace(self._path(number), buffer.getbuffer())
+        replace_file(self._path(number), buffer.getbuffer())
 
     def _note(self, batch_size: int) -> None:
         note = {"identity": self._identity, "batch_size": batch_size}
-        _replace(self._folder / "identity.json", json.dumps(note).encode())
+        replace_file(self._folder / _NOTE, json.dumps(note).encode())
         self._noted = batch_size
+
+
+def _piece(paths: Iterable[Path]) -> Piece:
+    def free() -> None:
+        for path in paths:
+            path.unlink()
+
+    return Piece(gathered(map(_load, paths)), free)
 
 
 def _load(path: Path) -> FloatArray:
@@ -145,13 +190,3 @@ def _difference(found: object, identity: Mapping[str, Any]) -> str:
         return "it has no readable note of what its parts were made for"
     keys = sorted(key for key in {*found, *identity} if found.get(key) != identity.get(key))
     return f"its parts were made with another {', '.join(keys)}"
-
-
-def _replace(path: Path, data: bytes | memoryview) -> None:
-    # Under a name of this process alone: once suspended, it must not write to its successor's file.
-    temporary = path.with_name(f"{path.name}.{this_writer()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

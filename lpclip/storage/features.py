@@ -16,11 +16,21 @@ import pandas as pd
 
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage import checksums
-from lpclip.storage.hdf5 import Provenance, check_provenance, create, open_file, provenance_of
+from lpclip.storage.hdf5 import (
+    Provenance,
+    begin,
+    check_provenance,
+    end,
+    open_file,
+    provenance_of,
+)
+from lpclip.storage.hdf5_output import changed_hdf5, new_hdf5
 from lpclip.storage.opening import damaged
 from lpclip.storage.pandas_frames import Frames
+from lpclip.storage.row_writer import RowWriter, reserve
 from lpclip.storage.tables import read_table, write_table
 from lpclip.types import FloatArray
+from lpclip.utils.atomic import atomic_path
 
 KIND, TABLE = "features", "samples"
 # Rows that are written, and resumed after a crash, together.
@@ -54,39 +64,58 @@ def write_features(
         provenance: attributes; ``views``, if there, names the versions of corruptions.
     """
     n = len(samples)
-    with create(path, kind=KIND, provenance=provenance) as file:
+    with atomic_path(path) as temporary:
+        writer = None
+        for block in gathered(parts):
+            if writer is None:
+                check_space(path, n * block.nbytes // block.shape[1])
+                lay_out(temporary, samples, versions, block.shape[2], provenance)
+                writer = RowWriter(temporary, arrays_of(versions))
+            writer.write(block)
+        if writer is None:
+            lay_out(temporary, samples, {}, 0, provenance)
+            writer = RowWriter(temporary, [])
+        if writer.rows != n:
+            raise RuntimeError(f"{path}: {writer.rows} rows of features for {n} samples")
+        finish(temporary, writer)
+
+
+def lay_out(
+    path: Path,
+    samples: pd.DataFrame,
+    versions: Mapping[str, int],
+    dim: int,
+    provenance: Provenance,
+) -> None:
+    """Create the file with a place for every feature, for a ``RowWriter``.
+
+    Arguments as in ``write_features``; ``dim`` is the width of the features.
+    """
+    n = len(samples)
+    with new_hdf5(path) as file:
+        begin(file, kind=KIND, provenance=provenance)
         write_table(file, TABLE, samples[["id", "path"]], listed=False)
-        start, datasets, sums = 0, list[h5py.Dataset](), list[list[checksums.Sum]]()
-        for part in _gathered(parts):
-            if start == 0:
-                _check_space(path, n * part.nbytes // part.shape[1])
-                for view, count in versions.items():
-                    # Contiguous, neither chunked nor compressed; measured in benchmarks/README.md.
-                    shape = (count, n, part.shape[2]) if count else (n, part.shape[2])
-                    data = file.create_dataset(f"features/{view}", shape=shape, dtype=np.float16)
-                    datasets.append(data)
-                    sums.append([checksums.Sum(data, place) for place in checksums.parts(data)])
-            stop = start + part.shape[1]
-            first = 0
-            for data, of_versions in zip(datasets, sums, strict=True):
-                if data.ndim == 2:
-                    data[start:stop] = part[first]
-                else:
-                    data[:, start:stop] = part[first : first + len(data)]
-                for one in of_versions:
-                    one.update(part[first])
-                    first += 1
-            start = stop
-        if start != n:
-            raise RuntimeError(f"{path}: {start} rows of features for {n} samples")
         frames = Frames(file, file[TABLE]["id"])
         settings = json.loads(str(provenance.get("views", "{}")))
-        for view, data, of_versions in zip(versions, datasets, sums, strict=False):
-            checksums.store(data, of_versions)
+        for view, count in versions.items():
+            shape = (count, n, dim) if count else (n, dim)
+            data = reserve(file, f"features/{view}", shape, np.float16)
             frames.add_versions(view, data, settings.get(view, {}).get("severities"))
 
 
-def _gathered(parts: Iterable[FloatArray]) -> Iterator[FloatArray]:
+def arrays_of(versions: Iterable[str]) -> list[str]:
+    """Return the names of the arrays of views in a feature cache."""
+    return [f"features/{view}" for view in versions]
+
+
+def finish(path: Path, writer: RowWriter, *, journal: Path | None = None) -> None:
+    """Complete a file whose rows are all written; for the journal, see ``changed_hdf5``."""
+    with changed_hdf5(path, journal=journal) as file:
+        writer.store_sums(file)
+        end(file)
+
+
+def gathered(parts: Iterable[FloatArray]) -> Iterator[FloatArray]:
     """Join parts to some megabytes each: few large writes are faster than many small ones."""
     waiting, size = list[FloatArray](), 0
     for part in parts:
@@ -99,9 +128,9 @@ def _gathered(parts: Iterable[FloatArray]) -> Iterator[FloatArray]:
         yield np.concatenate(waiting, axis=1)
 
 
-def _check_space(path: Path, size: int) -> None:
-    """Fail at once if the disk has no room for the file."""
-    if shutil.disk_usage(path.parent).free < size:
+def check_space(path: Path, size: int, *, freed: int = 0) -> None:
+    """Fail at once if the disk has no room for a file; ``freed`` bytes are removed meanwhile."""
+    if shutil.disk_usage(path.parent).free + freed < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 

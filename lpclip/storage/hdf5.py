@@ -40,13 +40,24 @@ def create(
     attributes. For ``content``, see ``made_from.stamp``.
     """
     with atomic_path(path) as temporary, new_hdf5(temporary) as file:
-        file.attrs["kind"] = kind
-        file.attrs["schema_version"] = SCHEMA_VERSION
-        file.attrs.update(provenance)
-        made_from.stamp(file, content=content)
+        begin(file, kind=kind, provenance=provenance)
         yield file
-        checksums.seal(file)
-        file.attrs["complete"] = 1  # PyTables cannot read a Boolean attribute
+        end(file, content=content)
+
+
+def begin(file: h5py.File, *, kind: str, provenance: Provenance) -> None:
+    """Write the first attributes of a new file; arguments as in ``create``."""
+    file.attrs["kind"] = kind
+    file.attrs["schema_version"] = SCHEMA_VERSION
+    # Sorted: what was read from another file has no order, and equal contents are equal bytes.
+    file.attrs.update(dict(sorted(provenance.items())))
+
+
+def end(file: h5py.File, *, content: str | float | None = None) -> None:
+    """Write the last attributes of a new file: its record, all missing checksums, ``complete``."""
+    made_from.stamp(file, content=content)
+    checksums.seal(file)
+    file.attrs["complete"] = 1  # PyTables cannot read a Boolean attribute
 
 
 @contextlib.contextmanager

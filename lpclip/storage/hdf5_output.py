@@ -6,7 +6,9 @@ caller and drops all later writes. An interrupt (Ctrl-C) is delayed while the li
 a write.
 """
 
+import base64
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -15,6 +17,9 @@ from pathlib import Path
 from types import FrameType
 
 import h5py
+
+from lpclip.storage.json_text import read_object
+from lpclip.utils.atomic import replace_file
 
 # Delay after which an interrupt that arrived inside a write is sent again.
 RETRY_SECONDS = 0.02
@@ -42,11 +47,60 @@ def new_hdf5(path: Path) -> Iterator[h5py.File]:
         raise output.error
 
 
+@contextlib.contextmanager
+def changed_hdf5(path: Path, *, journal: Path | None = None) -> Iterator[h5py.File]:
+    """Open an HDF5 file and change it when the block ends; an error in the block changes nothing.
+
+    With a journal, a crash leaves either the file as it was, or the journal from which
+    ``apply_journal`` makes the changes.
+
+    Raises:
+        OSError: the first read or write that failed.
+    """
+    changes = _Changes(path)
+    try:
+        with _interrupts_between_calls(), h5py.File(changes, "r+") as file:
+            yield file
+    finally:
+        changes.close()
+    if changes.error is not None:
+        raise changes.error
+    if journal is None:
+        _apply(path, changes.made, changes.size)
+        return
+    writes = [(place, base64.b64encode(data).decode()) for place, data in changes.made]
+    text = json.dumps({"size": changes.size, "writes": writes})
+    replace_file(journal, text.encode())
+    apply_journal(path, journal)
+
+
+def apply_journal(path: Path, journal: Path) -> None:
+    """Make the changes of a journal, once or once more; the file is not synced."""
+    noted = read_object(journal)
+    made = [(place, base64.b64decode(data)) for place, data in noted["writes"]]
+    _apply(path, made, noted["size"])
+
+
+def write_at(descriptor: int, data: bytes | memoryview, position: int) -> None:
+    """Write all bytes at a position of a file."""
+    rest = memoryview(data).cast("B")
+    while rest:
+        written = os.pwrite(descriptor, rest, position)
+        rest, position = rest[written:], position + written
+
+
+def _apply(path: Path, made: list[tuple[int, bytes]], size: int) -> None:
+    with path.open("rb+", buffering=0) as file:
+        for place, data in made:
+            write_at(file.fileno(), data, place)
+        os.ftruncate(file.fileno(), size)
+
+
 class _Output:
     """A file object for ``h5py``: seek, then read or write."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb+", buffering=0)
+    def __init__(self, path: Path, mode: str = "wb+") -> None:
+        self._file = path.open(mode, buffering=0)
         self._position = self._end = 0
         self.error: OSError | None = None  # the first one
 
@@ -72,14 +126,11 @@ class _Output:
         return bytes(data).ljust(size, b"\0")
 
     def write(self, data: bytes) -> int:
-        rest, position = memoryview(data), self._position
-        while rest and self.error is None:
+        if self.error is None:
             try:
-                written = os.pwrite(self._file.fileno(), rest, position)
+                write_at(self._file.fileno(), data, self._position)
             except OSError as error:
                 self.error = error
-                break
-            rest, position = rest[written:], position + written
         self._position += len(data)
         self._end = max(self._end, self._position)
         return len(data)
@@ -100,8 +151,36 @@ class _Output:
         self._file.close()
 
 
+class _Changes(_Output):
+    """A file object that reads a file and keeps what is written to it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self._end = self.size = os.fstat(self._file.fileno()).st_size
+        self.made: list[tuple[int, bytes]] = []
+
+    def read(self, size: int) -> bytes:
+        start = self._position
+        data = bytearray(super().read(size))
+        for place, written in self.made:
+            first, last = max(start, place), min(start + size, place + len(written))
+            if first < last:
+                data[first - start : last - start] = written[first - place : last - place]
+        return bytes(data)
+
+    def write(self, data: bytes) -> int:
+        self.made.append((self._position, bytes(data)))
+        self._position += len(data)
+        self._end = self.size = max(self._end, self._position)
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        self._end = self.size = size
+        return size
+
+
 _NAMES = ("seek", "tell", "read", "write", "truncate", "flush")
-_CALLBACKS = {getattr(_Output, name).__code__ for name in _NAMES}
+_CALLBACKS = {getattr(kind, name).__code__ for kind in (_Output, _Changes) for name in _NAMES}
 
 
 def _drops_exceptions(frame: FrameType) -> bool:

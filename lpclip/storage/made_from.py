@@ -83,6 +83,11 @@ def recording(record: Record) -> Iterator[None]:
         _current.reset(token)
 
 
+def current() -> Record | None:
+    """Return the record of the enclosing ``recording`` block, if any."""
+    return _current.get()
+
+
 def stamp(file: h5py.File, *, content: str | float | None = None) -> None:
     """Store the record of the enclosing ``recording`` block, if any, in a new file.
 

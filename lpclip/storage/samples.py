@@ -1,14 +1,16 @@
 """The index of a dataset: one row per image, with its label."""
 
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import pandas as pd
 
 from lpclip.storage.attributes import Attributes
 from lpclip.storage.hdf5 import Provenance, columns, create, open_file, provenance_of
-from lpclip.storage.tables import read_table, stored_table, write_table
+from lpclip.storage.tables import read_blocks, read_table, stored_table, write_table
 from lpclip.types import IntArray
 
 KIND, TABLE = "samples", "samples"
@@ -33,10 +35,15 @@ def fingerprint(samples: pd.DataFrame) -> str:
     It leaves labels out: what is derived from the images must not depend on them. An index of
     images that are no files has no ``size``.
     """
-    columns = [column for column in IMAGE_COLUMNS if column in samples]
+    return _fingerprint([samples])
+
+
+def _fingerprint(blocks: Iterable[pd.DataFrame]) -> str:
     digest = sha256()
-    for row in samples[columns].itertuples(index=False):
-        digest.update(("\0".join(map(str, row)) + "\n").encode())
+    for block in blocks:
+        columns = [column for column in IMAGE_COLUMNS if column in block]
+        for row in block[columns].itertuples(index=False):
+            digest.update(("\0".join(map(str, row)) + "\n").encode())
     return digest.hexdigest()[:16]
 
 
@@ -71,10 +78,38 @@ def read_samples(path: Path, *, labels: bool) -> pd.DataFrame:
     """
     with open_file(path, kind=KIND) as file:
         frame = read_table(file, TABLE)
-    if labels:
-        return frame
+    return frame if labels else _without_labels(path, frame)
+
+
+def _without_labels(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     sizes = ["size"] if "size" in frame else []  # older indices have none
     return columns(path, frame, "id", "path", *sizes)
+
+
+def read_part(path: Path, rows: range) -> tuple[pd.DataFrame, str]:
+    """Read some rows of an index as ``read_samples`` without labels, and its whole fingerprint.
+
+    Memory is needed for these rows alone.
+    """
+    kept = []
+
+    def blocks(file: h5py.File) -> Iterator[pd.DataFrame]:
+        end = 0
+        for block in read_blocks(file, TABLE):
+            start, end = end, end + len(block)
+            inside = slice(max(0, rows.start - start), max(0, rows.stop - start))
+            kept.append(block.iloc[inside].copy())
+            yield block
+
+    with open_file(path, kind=KIND) as file:
+        found = _fingerprint(blocks(file))
+    return _without_labels(path, pd.concat(kept, ignore_index=True)), found
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows of an index."""
+    with open_file(path, kind=KIND) as file:
+        return len(stored_table(file, TABLE))
 
 
 def read_skipped(path: Path) -> pd.DataFrame:

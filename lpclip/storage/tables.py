@@ -6,6 +6,7 @@ them. Tables that name the rows of arrays are the data set alone.
 """
 
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -51,7 +52,26 @@ def read_table(file: h5py.Group, name: str) -> pd.DataFrame:
     Raises:
         LpclipError: no such table, one that ``write_table`` did not store, or a wrong checksum.
     """
-    table = checksums.read(stored_table(file, name))
+    return _frame(file, name, checksums.read(stored_table(file, name)))
+
+
+def read_blocks(file: h5py.Group, name: str, *, rows: int = 1 << 16) -> Iterator[pd.DataFrame]:
+    """Iterate over a table some rows at a time; the checksum is verified after the last ones.
+
+    Raises:
+        LpclipError: as ``read_table``.
+    """
+    stored = stored_table(file, name)
+    whole = checksums.Sum(stored, ())
+    for start in range(0, len(stored), rows):
+        block = stored[start : start + rows]
+        whole.update(block)
+        yield _frame(file, name, block)
+    whole.verify()
+
+
+def _frame(file: h5py.Group, name: str, table: npt.NDArray[Any]) -> pd.DataFrame:
+    """Return rows of a stored table as a frame."""
     try:
         return pd.DataFrame(
             {

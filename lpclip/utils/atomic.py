@@ -84,6 +84,26 @@ def resumable_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def replace_file(path: Path, data: bytes | memoryview) -> None:
+    """Write a small file at once: a crash leaves the file before, or all of this one."""
+    # Under a name of this process alone: once suspended, it must not write to its successor's file.
+    temporary = path.with_name(f"{path.name}.{this_writer()}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, such as that of a file just replaced."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def file_to_write(target: Path) -> Path:
     """Return the file that a path refers to: symbolic links are followed, as a shell's ``>`` does.
 

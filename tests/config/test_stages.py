@@ -42,6 +42,7 @@ def jobs(checked):
     """Rule and wildcards of every job of a configuration."""
     for name, dataset in checked.datasets.items():
         yield "index_samples", {"dataset": name}
+        yield "count_samples", {"dataset": name}
         for views in files.PASSES if has_images(dataset.source) else ():
             yield "embed_images", {"model": "tiny", "dataset": name, "views": views}
     for model, name in checked.pairs():

@@ -202,12 +202,14 @@ def test_a_note_that_is_damaged_means_a_new_start_and_is_said(
 def test_a_part_that_is_damaged_after_it_was_checked_is_a_sentence(tmp_path):
     folder = tmp_path / "parts"
     folder.mkdir()
-    with Parts(folder, count=1, identity={}, batch_size=8) as parts:
+    samples = pd.DataFrame({"id": list("abcdefgh"), "path": "x"})
+    with Parts(folder, rows=[8], identity={}, batch_size=8) as parts:
         parts.add(np.ones((1, 8, 64), np.float16), batch_size=8)
         parts.wait()
         flip_a_bit(folder / "00000000.npy")
         with pytest.raises(LpclipError, match="Run the same command again"):
-            list(parts)
+            parts.join(tmp_path / "f.h5", samples=samples, versions={"clean": 0}, provenance={})
+    assert not (tmp_path / "f.h5").exists()
 
 
 def limit_memory(monkeypatch, largest):

@@ -1,13 +1,15 @@
+import json
 import os
 import sys
 import time
 import traceback
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
+from snakemake.io import IOFile
 from snakemake.logging import logger
 
-from lpclip.config import files
+from lpclip.config import files, shards
 from lpclip.config.check import complete
 from lpclip.config.jobs import Jobs
 from lpclip.config.yaml_text import check_files
@@ -87,6 +89,37 @@ def shown(name, category, caption=None):
     return report(f"results/{name}", caption=caption, category=category)
 
 
+def shards_of(rule):
+    """Input function: the shards that a cache is joined from; none if one job makes it."""
+
+    def find(wildcards):
+        wildcards = dict(wildcards.items())
+        path = getattr(rules, rule).output[0].format(**wildcards)
+        try:
+            # A finished cache keeps the shards that it was made from: another division of the set
+            # would give the same bytes, so it is no reason to make it again.
+            before = workflow.persistence.input(IOFile(path)) if Path(path).is_file() else None
+            if before is not None and not JOBS.change_of(rule, wildcards, Path(path), []):
+                return shards.in_order(path, before)
+            if not shards.may_have_shards(CONFIG, wildcards["dataset"]):
+                return []
+            counted = checkpoints.count_samples.get(dataset=wildcards["dataset"]).output[0]
+            n = json.loads(Path(counted).read_text())["samples"]
+            return shards.shards_of(CONFIG, wildcards, path, n)
+        except IncompleteCheckpointException:
+            raise
+        except Exception:
+            stop_here()
+
+    return find
+
+
+def stop_here():
+    """Snakemake takes a job whose input function fails for one that is not needed."""
+    traceback.print_exc()
+    os._exit(1)
+
+
 def made_from(rule):
     """Input function without files: an output that was made from something else is made again."""
 
@@ -101,9 +134,7 @@ def made_from(rule):
         try:
             change = path.is_file() and JOBS.change_of(rule, wildcards, path, siblings)
         except Exception:
-            # Snakemake takes a job whose input function fails for one that is not needed.
-            traceback.print_exc()
-            os._exit(1)
+            stop_here()
         if change:
             workflow.dag.forcefiles.add(str(path))
             if (rule, change) not in _printed:

@@ -25,10 +25,46 @@ rule embed_text:
         " --device {resources.device:q} --log {log:q} --threads {threads}"
 
 
+# Some rows of a large set, which embed_images joins and frees.
+rule embed_shard:
+    input:
+        samples="cache/data/{dataset}/samples.h5",
+        model=reads_given(files.model_files),
+        checked=made_from("embed_shard"),
+    output:
+        temp("cache/{model}/images/{dataset}/{views}.shards/{start}-{stop}.h5"),
+    log:
+        text="logs/embed_images/{model}/{dataset}/{views}.shards/{start}-{stop}.log",
+        timings="logs/embed_images/{model}/{dataset}/{views}.shards/{start}-{stop}.timings.tsv",
+    benchmark:
+        "logs/embed_images/{model}/{dataset}/{views}.shards/{start}-{stop}.tsv"
+    wildcard_constraints:
+        dataset=files.one_of(files.datasets(CONFIG, images=True)),
+        start="[0-9]+",
+        stop="[0-9]+",
+    conda:
+        ENVIRONMENT
+    threads: COMPUTE.threads
+    resources:
+        mem_mb=8000,
+        runtime=24 * 60,
+        gpu=1,
+        workers=COMPUTE.workers,
+        device=lambda wildcards: CONFIG.models[wildcards.model].device,
+    params:
+        settings=settings_of("embed_shard"),
+    shell:
+        "lpclip embed-images --samples {input.samples:q} --settings {params.settings:q}"
+        " --rows {wildcards.start} {wildcards.stop} --output {output:q}"
+        " --workers {resources.workers} --device {resources.device:q}"
+        " --timings {log.timings:q} --log {log.text:q} --threads {threads}"
+
+
 rule embed_images:
     input:
         samples="cache/data/{dataset}/samples.h5",
         model=reads_given(files.model_files),
+        shards=shards_of("embed_images"),
         checked=made_from("embed_images"),
     output:
         "cache/{model}/images/{dataset}/{views}.h5",
@@ -41,16 +77,17 @@ rule embed_images:
         dataset=files.one_of(files.datasets(CONFIG, images=True)),
     conda:
         ENVIRONMENT
-    threads: COMPUTE.threads
+    threads: lambda wildcards, input: 1 if input.shards else COMPUTE.threads
     resources:
         mem_mb=8000,
         runtime=24 * 60,
-        gpu=1,
+        gpu=lambda wildcards, input: 0 if input.shards else 1,
         workers=COMPUTE.workers,
         device=lambda wildcards: CONFIG.models[wildcards.model].device,
     params:
         settings=settings_of("embed_images"),
     shell:
         "lpclip embed-images --samples {input.samples:q} --settings {params.settings:q}"
-        " --output {output:q} --workers {resources.workers} --device {resources.device:q}"
+        " --shards {input.shards:q} --output {output:q}"
+        " --workers {resources.workers} --device {resources.device:q}"
         " --timings {log.timings:q} --log {log.text:q} --threads {threads}"

@@ -21,3 +21,26 @@ rule index_samples:
     shell:
         "lpclip index-samples --settings {params.settings:q} --output {output:q}"
         " --workers {resources.workers} --log {log:q} --threads {threads}"
+
+
+# Only of sets that may be larger than a shard: how many images there are divides them.
+checkpoint count_samples:
+    input:
+        samples="cache/data/{dataset}/samples.h5",
+        checked=made_from("count_samples"),
+    output:
+        "cache/data/{dataset}/count.json",
+    log:
+        "logs/count_samples/{dataset}.log",
+    benchmark:
+        "logs/count_samples/{dataset}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=settings_of("count_samples"),
+    shell:
+        "lpclip count-samples --samples {input.samples:q} --settings {params.settings:q}"
+        " --output {output:q} --log {log:q} --threads {threads}"

@@ -35,6 +35,7 @@ class Source:
     """
 
     class_names: Sequence[str] = tuple("0123456789")
+    at_most = 1797
 
     def __init__(self, split: str, paint: str = "none", seed: int = 0) -> None:
         check_known(split, SPLITS, f"The digits have no split '{split}'.")

@@ -88,6 +88,7 @@ class Source:
             raise LpclipError(
                 f"An inverted image takes no paint, but paint is '{paint}'. Leave one of them out."
             )
+        self.at_most = n
         self.n, self.seed, self.style, self.distortion = n, seed, style, distortion
         self.rotation, self.inverted, self.paint = rotation, inverted, paint
         self.class_names: Sequence[str] = tuple(CHARACTERS[characters])

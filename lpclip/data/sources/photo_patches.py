@@ -30,7 +30,8 @@ class Source:
     def __init__(self, n: int, seed: int = 0) -> None:
         if n < 1:
             raise LpclipError(f"A set of patches needs n of at least 1, not {n}.")
-        self.n, self.seed = n, seed
+        self.n = self.at_most = n
+        self.seed = seed
 
     def samples(self) -> list[Sample]:
         """Return patches without labels; a path is ``photograph@left,top,size`` in pixels."""

@@ -26,12 +26,15 @@ def assets_hash() -> str:
 
 
 def shown_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration without ``compute``, which changes no result; long lists are cut.
+    """Return the configuration without what changes no result; long lists are cut.
 
     >>> shown_configuration({"seeds": list(range(50)), "compute": {}})["seeds"][-2:]
     [9, '… and 40 more']
     """
-    return {key: _cut(value) for key, value in configuration.items() if key != "compute"}
+    shown = {key: _cut(value) for key, value in configuration.items() if key != "compute"}
+    for dataset in shown.get("datasets", {}).values():
+        dataset.pop("rows_per_shard", None)
+    return shown
 
 
 def _cut(value: Any) -> Any:

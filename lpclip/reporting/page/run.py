@@ -13,9 +13,10 @@ from lpclip.storage.hdf5 import read_provenance
 
 # In the order of the workflow; the page itself is not yet timed.
 _STAGES = (
-    "index_samples", "embed_text", "copy_text", "embed_images", "copy_features", "pseudo_labels",
-    "describe_pool", "train_probe", "evaluate", "evaluate_features", "evaluate_ood",
-    "evaluate_held_out", "evaluate_rounds", "evaluate_samples", "report", "predictions", "pictures",
+    "index_samples", "count_samples", "embed_text", "copy_text", "embed_images", "copy_features",
+    "pseudo_labels", "describe_pool", "train_probe", "evaluate", "evaluate_features",
+    "evaluate_ood", "evaluate_held_out", "evaluate_rounds", "evaluate_samples", "report",
+    "predictions", "pictures",
 )  # fmt: skip
 _SKIPPED_SHOWN = 50
 _PACKAGES = ("lpclip", "numpy", "scikit-learn", "pandas", "h5py", "snakemake")

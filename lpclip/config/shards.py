@@ -1,0 +1,50 @@
+"""Into which shards a dataset is divided: ranges of rows, each embedded by a job of its own."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+from lpclip.config.checked import Checked
+from lpclip.storage.features import CHUNK_ROWS
+
+# A set of at most so many images is embedded by one job.
+LARGEST_SINGLE = 20_480
+_MOST_SHARDS = 64
+
+
+def may_have_shards(config: Checked, dataset: str) -> bool:
+    """Return whether a dataset may be larger than a shard, as far as its settings show."""
+    settings, source = config.datasets[dataset], config.sources[dataset]
+    bounds = [settings.limit, getattr(source, "at_most", None)]
+    known = [bound for bound in bounds if bound is not None]
+    rows = settings.rows_per_shard
+    single = LARGEST_SINGLE if rows == "auto" else _whole_chunks(rows)
+    return not known or min(known) > single
+
+
+def shards_of(config: Checked, wildcards: Mapping[str, str], cache: str, n: int) -> list[str]:
+    """Return the paths of the shards of a cache, in order; none if one job embeds its n rows."""
+    rows = config.datasets[wildcards["dataset"]].rows_per_shard
+    rows = _whole_chunks(max(LARGEST_SINGLE, -(-n // _MOST_SHARDS)) if rows == "auto" else rows)
+    if n <= rows:
+        return []
+    folder = folder_of(cache)
+    # Digits for a thousand million rows: names sort as the rows do.
+    return [f"{folder}/{start:09d}-{min(start + rows, n):09d}.h5" for start in range(0, n, rows)]
+
+
+def in_order(cache: str, inputs: Iterable[str]) -> list[str]:
+    """Return those inputs of a cache that are its shards, in order."""
+    return sorted(path for path in inputs if str(PurePosixPath(path).parent) == folder_of(cache))
+
+
+def folder_of(cache: str) -> str:
+    """Return the folder of the shards of a cache.
+
+    >>> folder_of("cache/tiny/images/digits/clean.h5")
+    'cache/tiny/images/digits/clean.shards'
+    """
+    return str(PurePosixPath(cache).with_suffix(".shards"))
+
+
+def _whole_chunks(rows: int) -> int:
+    return -(-rows // CHUNK_ROWS) * CHUNK_ROWS
