@@ -10,6 +10,7 @@ from snakemake.logging import logger
 from lpclip.config import files
 from lpclip.config.check import complete
 from lpclip.config.jobs import Jobs
+from lpclip.config.resources import JobNeeds
 from lpclip.config.yaml_text import check_files
 from lpclip.errors import LpclipError
 from lpclip.methods.base import INPUTS
@@ -43,12 +44,32 @@ STARTED = time.time()
 ENVIRONMENT = "../../environment.yml"
 COMPUTE = CONFIG.compute
 JOBS = Jobs(CONFIG)
+NEEDS = JobNeeds(CONFIG)
 _printed = set()
 
 
 def settings_of(rule):
     """The one param of a rule: what it uses of the configuration and the hash of its code."""
     return lambda wildcards: JOBS.param(rule, dict(wildcards.items()))
+
+
+def memory_of(rule):
+    """MB of memory of a job, more after each attempt that failed."""
+    return lambda wildcards, input, attempt: attempt * _needs(rule, wildcards, input).mem_mb
+
+
+def time_of(rule):
+    """Minutes of a job, more after each attempt that failed."""
+    return lambda wildcards, input, attempt: attempt * _needs(rule, wildcards, input).runtime
+
+
+def gpu_of(rule):
+    """How many GPUs a job uses: one or none."""
+    return lambda wildcards, input: _needs(rule, wildcards, input).gpu
+
+
+def _needs(rule, wildcards, input):
+    return NEEDS.of(rule, dict(wildcards.items()), input)
 
 
 def reads(find, *more):

@@ -14,9 +14,9 @@ rule embed_text:
         ENVIRONMENT
     threads: COMPUTE.threads
     resources:
-        mem_mb=8000,
-        runtime=4 * 60,
-        gpu=1,
+        mem_mb=memory_of("embed_text"),
+        runtime=time_of("embed_text"),
+        gpu=gpu_of("embed_text"),
         device=lambda wildcards: CONFIG.models[wildcards.model].device,
     params:
         settings=settings_of("embed_text"),
@@ -43,9 +43,9 @@ rule embed_images:
         ENVIRONMENT
     threads: COMPUTE.threads
     resources:
-        mem_mb=8000,
-        runtime=24 * 60,
-        gpu=1,
+        mem_mb=memory_of("embed_images"),
+        runtime=time_of("embed_images"),
+        gpu=gpu_of("embed_images"),
         workers=COMPUTE.workers,
         device=lambda wildcards: CONFIG.models[wildcards.model].device,
     params:

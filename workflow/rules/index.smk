@@ -13,8 +13,8 @@ rule index_samples:
         ENVIRONMENT
     threads: lambda wildcards: max(1, reads(files.index_workers)(wildcards))
     resources:
-        mem_mb=2000,
-        runtime=24 * 60,
+        mem_mb=memory_of("index_samples"),
+        runtime=time_of("index_samples"),
         workers=reads(files.index_workers),
     params:
         settings=settings_of("index_samples"),
