@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 from snakemake.logging import logger
 
 from lpclip.config import files
@@ -18,6 +19,7 @@ from lpclip.storage.made_from import ENDING as RECORD_ENDING
 from lpclip.utils.failures import failures
 from lpclip.utils.printing import visible
 from lpclip.utils.run_owner import note_owner, remove_lock_of_killed_run
+from lpclip.utils.slurm_queue import check_queue
 from lpclip.utils.writable import check_writable
 
 
@@ -30,7 +32,8 @@ envvars:
 search_path = [str(Path(sys.executable).parent), os.environ["PATH"]]
 os.environ["PATH"] = os.pathsep.join(search_path)
 
-if workflow.is_main_process and remove_lock_of_killed_run(Path.cwd()):
+CONTINUED = workflow.is_main_process and remove_lock_of_killed_run(Path.cwd())
+if CONTINUED:
     logger.info("The last run in this folder was killed; this one goes on from there.")
 
 try:
@@ -93,6 +96,15 @@ def options(names):
     ]
 
 
+def check_submitted():
+    """Stop where Slurm still has jobs of a run that was killed."""
+    if workflow.executor_plugin.name == "slurm":
+        try:
+            check_queue(Path.cwd())
+        except LpclipError as error:
+            raise WorkflowError(str(error))
+
+
 def shown(name, category, caption=None):
     """An output in results/ that Snakemake's own report shows."""
     caption = f"../report/{caption or Path(name).stem}.rst"
@@ -121,6 +133,9 @@ def made_from(rule):
                 _printed.add((rule, change))
                 text = f"{path} is made again: it was made from {change}."
                 logger.info(visible(text))
+        elif CONTINUED and output[:] == [record] and path.is_file():
+            # It was renamed when it was whole; the killed run only did not take note of it.
+            workflow.persistence.cleanup_metadata(IOFile(str(path)))
         return []
 
     return check
