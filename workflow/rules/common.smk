@@ -3,6 +3,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
@@ -32,8 +33,7 @@ envvars:
 search_path = [str(Path(sys.executable).parent), os.environ["PATH"]]
 os.environ["PATH"] = os.pathsep.join(search_path)
 
-CONTINUED = workflow.is_main_process and remove_lock_of_killed_run(Path.cwd())
-if CONTINUED:
+if workflow.is_main_process and remove_lock_of_killed_run(Path.cwd()):
     logger.info("The last run in this folder was killed; this one goes on from there.")
 
 try:
@@ -67,8 +67,8 @@ def time_of(rule):
 
 
 def gpu_of(rule):
-    """How many GPUs a job uses: one or none."""
-    return lambda wildcards, input: _needs(rule, wildcards, input).gpu
+    """One GPU of a job, or no such resource, since some schedulers take 0 for a request."""
+    return lambda wildcards, input: _needs(rule, wildcards, input).gpu or None
 
 
 def _needs(rule, wildcards, input):
@@ -105,6 +105,17 @@ def check_submitted():
             raise WorkflowError(str(error))
 
 
+def accept_finished(path):
+    """Take an output as done that a submitted job made after the run itself was killed.
+
+    An output gets its name when it is whole; the run only could not take note of it.
+    """
+    file = IOFile(str(path))
+    submitted = workflow.persistence.external_jobids(SimpleNamespace(output=[file]))
+    if submitted and workflow.is_main_process:
+        workflow.persistence.cleanup_metadata(file)
+
+
 def shown(name, category, caption=None):
     """An output in results/ that Snakemake's own report shows."""
     caption = f"../report/{caption or Path(name).stem}.rst"
@@ -133,9 +144,8 @@ def made_from(rule):
                 _printed.add((rule, change))
                 text = f"{path} is made again: it was made from {change}."
                 logger.info(visible(text))
-        elif CONTINUED and output[:] == [record] and path.is_file():
-            # It was renamed when it was whole; the killed run only did not take note of it.
-            workflow.persistence.cleanup_metadata(IOFile(str(path)))
+        elif list(output) == [record] and path.is_file():
+            accept_finished(path)
         return []
 
     return check
