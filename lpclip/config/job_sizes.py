@@ -8,7 +8,7 @@ from lpclip.config import files
 from lpclip.config.checked import Checked, CheckedBenchmark
 from lpclip.config.files import Wildcards
 from lpclip.config.schema import Method
-from lpclip.config.stage_costs import Size
+from lpclip.config.stage_costs import BUDGET, Size
 from lpclip.corruption_names import FAMILIES, SEVERITIES
 from lpclip.data.official import official_corruptions
 from lpclip.methods.registry import used_seeds
@@ -17,6 +17,7 @@ from lpclip.models.parameters import Magnitude, magnitude
 Rows: TypeAlias = Callable[[str], int]
 # A GPU does not make a model of fewer numbers faster: starting it takes longer than its work.
 _SMALL = 20e6
+_MEMORY_GB = BUDGET / 1e9  # of methods without a setting for it
 
 
 class JobSize:
@@ -142,7 +143,7 @@ class JobSize:
             student=max(views),
             rounds=sum(rounds),
             epochs=max(epochs),
-            budget=max(float(one.settings.get("memory_gb", 0)) for one in learned) * 1e9,
+            budget=max(one.settings.get("memory_gb") or _MEMORY_GB for one in learned) * 1e9,
         )
 
     def _evaluated(self) -> Size:

@@ -25,7 +25,7 @@ from lpclip.storage.samples import KIND, TABLE
 from lpclip.storage.tables import stored_table
 
 # Snakemake itself, twice, which a cluster counts as well; and what the measured sets did not show.
-_SNAKEMAKE_MB, _MARGIN = 250, 1.2
+SNAKEMAKE_MB, _MARGIN = 250, 1.2
 # Other machines are slower, and file systems wait.
 _LEAST_MINUTES, _PATIENCE = 15, 3
 # Seconds that training takes on one core from which on it is worth waiting for a GPU.
@@ -41,6 +41,13 @@ class Needs(NamedTuple):
     mem_mb: int
     runtime: int  # minutes
     gpu: int  # devices
+
+
+def needs_of(rule: str, size: Size, *, kind: str = "") -> Needs:
+    """Return what a job of a size needs; of training, with a kind of method."""
+    memory = _MARGIN * memory_bytes(rule, size, kind=kind) / 1e6 + SNAKEMAKE_MB
+    minutes = max(_LEAST_MINUTES, _PATIENCE * seconds(rule, size) / 60)
+    return Needs(_rounded(memory, 50), _rounded(minutes, 5), int(size.device))
 
 
 class _UnknownError(Exception):
@@ -78,13 +85,7 @@ class JobNeeds:
         kind = self.config.methods[wildcards["method"]].kind if rule == "train_probe" else ""
         if kind and getattr(load_method(kind), "USES_GPU", False):
             size = replace(size, device=seconds(rule, size) > _WORTH_A_GPU)
-        return Needs(
-            mem_mb=_rounded(
-                _MARGIN * memory_bytes(rule, size, kind=kind) / 1e6 + _SNAKEMAKE_MB, 50
-            ),
-            runtime=_rounded(max(_LEAST_MINUTES, _PATIENCE * seconds(rule, size) / 60), 5),
-            gpu=int(size.device),
-        )
+        return needs_of(rule, size, kind=kind)
 
     def _size(self, rule: str, wildcards: Wildcards, *, unlisted: int | None) -> Size:
         def rows(dataset: str) -> int:
