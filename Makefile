@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: report test lint bench clean
+.PHONY: report test test-cluster lint bench clean
 
 report: .venv/installed
 	@touch .venv/started
@@ -13,7 +13,12 @@ report: .venv/installed
 	@echo "The page: results/report.html. Tables: results/*.csv. Caches: cache/. Logs: logs/."
 
 test: .venv/installed
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slurm'
+
+# Starts a Slurm of its own on this machine, as whoever runs it; installs nothing. It requires
+# Debian's slurm-wlm, slurm-wlm-basic-plugins and munge, and: pip install -e '.[slurm]'
+test-cluster: .venv/installed
+	$(BIN)/pytest -m slurm -rs -s tests/cluster
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -34,6 +34,7 @@ rule all:
 
 onstart:
     note_owner(Path.cwd())
+    check_submitted()
 
 
 # Last of all, so that it is not buried under the commands that Snakemake prints.

@@ -13,12 +13,15 @@ _MOST_SHARDS = 64
 
 def may_have_shards(config: Checked, dataset: str) -> bool:
     """Return whether a dataset may be larger than a shard, as far as its settings show."""
-    settings, source = config.datasets[dataset], config.sources[dataset]
-    bounds = [settings.limit, getattr(source, "at_most", None)]
-    known = [bound for bound in bounds if bound is not None]
-    rows = settings.rows_per_shard
+    rows, known = config.datasets[dataset].rows_per_shard, most_rows(config, dataset)
     single = LARGEST_SINGLE if rows == "auto" else _whole_chunks(rows)
-    return not known or min(known) > single
+    return known is None or known > single
+
+
+def most_rows(config: Checked, dataset: str) -> int | None:
+    """Return how many images a dataset may have, where its settings show it."""
+    bounds = [config.datasets[dataset].limit, getattr(config.sources[dataset], "at_most", None)]
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def shards_of(config: Checked, wildcards: Mapping[str, str], cache: str, n: int) -> list[str]:

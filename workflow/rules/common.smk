@@ -4,6 +4,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 from snakemake.io import IOFile
@@ -12,6 +13,7 @@ from snakemake.logging import logger
 from lpclip.config import files, shards
 from lpclip.config.check import complete
 from lpclip.config.jobs import Jobs
+from lpclip.config.resources import JobNeeds
 from lpclip.config.yaml_text import check_files
 from lpclip.errors import LpclipError
 from lpclip.methods.base import INPUTS
@@ -19,6 +21,7 @@ from lpclip.storage.made_from import ENDING as RECORD_ENDING
 from lpclip.utils.failures import failures
 from lpclip.utils.printing import visible
 from lpclip.utils.run_owner import note_owner, remove_lock_of_killed_run
+from lpclip.utils.slurm_queue import check_queue
 from lpclip.utils.writable import check_writable
 
 
@@ -49,12 +52,33 @@ STARTED = time.time()
 ENVIRONMENT = "../../environment.yml"
 COMPUTE = CONFIG.compute
 JOBS = Jobs(CONFIG)
+NEEDS = JobNeeds(CONFIG)
 _printed = set()
 
 
 def settings_of(rule):
     """The one param of a rule: what it uses of the configuration and the hash of its code."""
     return lambda wildcards: JOBS.param(rule, dict(wildcards.items()))
+
+
+def memory_of(rule):
+    """MB of memory of a job, more after each attempt that failed."""
+    return lambda wildcards, input, attempt: attempt * _needs(rule, wildcards, input).mem_mb
+
+
+def time_of(rule):
+    """Minutes of a job, more after each attempt that failed."""
+    return lambda wildcards, input, attempt: attempt * _needs(rule, wildcards, input).runtime
+
+
+def gpu_of(rule):
+    """One GPU of a job, or no such resource, since some schedulers take 0 for a request."""
+    return lambda wildcards, input: _needs(rule, wildcards, input).gpu or None
+
+
+def _needs(rule, wildcards, input):
+    stage = "join_shards" if input.get("shards") else rule
+    return NEEDS.of(stage, dict(wildcards.items()), input)
 
 
 def reads(find, *more):
@@ -81,6 +105,26 @@ def options(names):
         if name in input.keys()
         for text in (f"--{name.replace('_', '-')}", input[name])
     ]
+
+
+def check_submitted():
+    """Stop where Slurm still has jobs of a run that was killed."""
+    if workflow.executor_plugin.name == "slurm":
+        try:
+            check_queue(Path.cwd())
+        except LpclipError as error:
+            raise WorkflowError(str(error))
+
+
+def accept_finished(path):
+    """Take an output as done that a submitted job made after the run itself was killed.
+
+    An output gets its name when it is whole; the run only could not take note of it.
+    """
+    file = IOFile(str(path))
+    submitted = workflow.persistence.external_jobids(SimpleNamespace(output=[file]))
+    if submitted and workflow.is_main_process:
+        workflow.persistence.cleanup_metadata(file)
 
 
 def shown(name, category, caption=None):
@@ -141,6 +185,8 @@ def made_from(rule):
                 _printed.add((rule, change))
                 text = f"{path} is made again: it was made from {change}."
                 logger.info(visible(text))
+        elif list(output) == [record] and path.is_file():
+            accept_finished(path)
         return []
 
     return check

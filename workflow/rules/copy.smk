@@ -14,8 +14,8 @@ rule copy_text:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=memory_of("copy_text"),
+        runtime=time_of("copy_text"),
     params:
         settings=settings_of("copy_text"),
     shell:
@@ -41,8 +41,8 @@ rule copy_features:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=memory_of("copy_features"),
+        runtime=time_of("copy_features"),
     params:
         settings=settings_of("copy_features"),
     shell:

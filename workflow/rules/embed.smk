@@ -14,9 +14,9 @@ rule embed_text:
         ENVIRONMENT
     threads: COMPUTE.threads
     resources:
-        mem_mb=8000,
-        runtime=4 * 60,
-        gpu=1,
+        mem_mb=memory_of("embed_text"),
+        runtime=time_of("embed_text"),
+        gpu=gpu_of("embed_text"),
         device=lambda wildcards: CONFIG.models[wildcards.model].device,
     params:
         settings=settings_of("embed_text"),
@@ -46,9 +46,9 @@ rule embed_shard:
         ENVIRONMENT
     threads: COMPUTE.threads
     resources:
-        mem_mb=8000,
-        runtime=24 * 60,
-        gpu=1,
+        mem_mb=memory_of("embed_shard"),
+        runtime=time_of("embed_shard"),
+        gpu=gpu_of("embed_shard"),
         workers=COMPUTE.workers,
         device=lambda wildcards: CONFIG.models[wildcards.model].device,
     params:
@@ -79,9 +79,9 @@ rule embed_images:
         ENVIRONMENT
     threads: lambda wildcards, input: 1 if input.shards else COMPUTE.threads
     resources:
-        mem_mb=8000,
-        runtime=24 * 60,
-        gpu=lambda wildcards, input: 0 if input.shards else 1,
+        mem_mb=memory_of("embed_images"),
+        runtime=time_of("embed_images"),
+        gpu=gpu_of("embed_images"),
         workers=COMPUTE.workers,
         device=lambda wildcards: CONFIG.models[wildcards.model].device,
     params:

@@ -14,8 +14,8 @@ rule evaluate:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("evaluate"),
+        runtime=time_of("evaluate"),
     params:
         settings=settings_of("evaluate"),
         files=options(["samples", "test", "test_samples"]),
@@ -40,8 +40,8 @@ rule evaluate_features:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory_of("evaluate_features"),
+        runtime=time_of("evaluate_features"),
     params:
         settings=settings_of("evaluate_features"),
     shell:
@@ -68,8 +68,8 @@ rule evaluate_ood:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("evaluate_ood"),
+        runtime=time_of("evaluate_ood"),
     params:
         settings=settings_of("evaluate_ood"),
     shell:
@@ -94,8 +94,8 @@ rule evaluate_held_out:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory_of("evaluate_held_out"),
+        runtime=time_of("evaluate_held_out"),
     params:
         settings=settings_of("evaluate_held_out"),
     shell:
@@ -122,8 +122,8 @@ rule evaluate_rounds:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("evaluate_rounds"),
+        runtime=time_of("evaluate_rounds"),
     params:
         settings=settings_of("evaluate_rounds"),
         files=options(["test_samples"]),
@@ -153,8 +153,8 @@ rule evaluate_samples:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory_of("evaluate_samples"),
+        runtime=time_of("evaluate_samples"),
     params:
         settings=settings_of("evaluate_samples"),
     shell:
@@ -177,8 +177,8 @@ rule predictions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("predictions"),
+        runtime=time_of("predictions"),
     params:
         settings=settings_of("predictions"),
     shell:

@@ -13,8 +13,8 @@ rule index_samples:
         ENVIRONMENT
     threads: lambda wildcards: max(1, reads(files.index_workers)(wildcards))
     resources:
-        mem_mb=2000,
-        runtime=24 * 60,
+        mem_mb=memory_of("index_samples"),
+        runtime=time_of("index_samples"),
         workers=reads(files.index_workers),
     params:
         settings=settings_of("index_samples"),
@@ -37,8 +37,8 @@ checkpoint count_samples:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("count_samples"),
+        runtime=time_of("count_samples"),
     params:
         settings=settings_of("count_samples"),
     shell:

@@ -12,8 +12,8 @@ rule pseudo_labels:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory_of("pseudo_labels"),
+        runtime=time_of("pseudo_labels"),
     params:
         settings=settings_of("pseudo_labels"),
     shell:
@@ -39,8 +39,8 @@ rule describe_pool:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory_of("describe_pool"),
+        runtime=time_of("describe_pool"),
     params:
         settings=settings_of("describe_pool"),
     shell:

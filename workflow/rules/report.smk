@@ -40,8 +40,8 @@ rule report:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("report"),
+        runtime=time_of("report"),
     params:
         settings=settings_of("report"),
         folder=lambda wildcards, output: str(Path(output[0]).parent),
@@ -71,8 +71,8 @@ rule pictures:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory_of("pictures"),
+        runtime=time_of("pictures"),
     params:
         settings=settings_of("pictures"),
         files=options(["samples"]),
@@ -97,8 +97,8 @@ rule page:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("page"),
+        runtime=time_of("page"),
     params:
         settings=settings_of("page"),
     shell:

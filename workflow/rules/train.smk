@@ -12,9 +12,9 @@ rule train_probe:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=16000,
-        runtime=240,
-        gpu=1,
+        mem_mb=memory_of("train_probe"),
+        runtime=time_of("train_probe"),
+        gpu=gpu_of("train_probe"),
     params:
         settings=settings_of("train_probe"),
         files=options(INPUTS),
