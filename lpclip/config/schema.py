@@ -21,11 +21,13 @@ from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.transforms.corruptions.registry import Corruptions
 from lpclip.transforms.views.policies import Flips, Strong, Weak
 from lpclip.types import PublishedShift
+from lpclip.utils.memory import DEFAULT_MEMORY_GB
 from lpclip.utils.settings import (
     REQUIRED,
     UNIQUE,
     Count,
     CountOrZero,
+    Positive,
     Seed,
     Seeds,
     Setting,
@@ -42,7 +44,7 @@ Family: TypeAlias = Literal["noise", "blur", "weather", "digital"]
 
 @settings_class
 class Compute:
-    """How embedding runs; only the batch size can change a last digit."""
+    """How stages run; of these only the batch size can change a last digit."""
 
     batch_size: BatchSize = "auto"
     """Images that are encoded at once, at most 256; half as many whenever memory runs out. auto is
@@ -52,6 +54,10 @@ class Compute:
     for a real model; small jobs are done sooner side by side."""
     workers: CountOrZero = 0
     """Processes that decode images; 0 decodes in threads of the job's own process."""
+    memory_gb: Positive = DEFAULT_MEMORY_GB
+    """Gigabytes (1e9 bytes) that the large arrays of a stage after embedding may take; what exceeds
+    them is read from the cache, or written to a temporary file, block by block. It changes only the
+    order in which students see views that do not fit."""
 
 
 @settings_class
@@ -280,7 +286,7 @@ class Configuration:
     """Seeds of training; every method is trained once with each, zero-shot CLIP, of which nothing
     is random, with the first alone."""
     compute: Compute = field(default_factory=Compute)
-    """How embedding runs; only the batch size can change a last digit."""
+    """How stages run; of these only the batch size can change a last digit."""
     views: Views = field(default_factory=Views)
     """Views of images that are embedded."""
     labellings: Mapping[Name, Labelling] = field(default_factory=lambda: LABELLINGS)

@@ -57,7 +57,7 @@ def train_on_labels(
     targets = torch.tensor(everything.labels, device=device).long()
     importance = torch.from_numpy(seen[:, everything.rows].repeat(n_members, axis=0)).to(device)
     student = train_student(
-        torch.from_numpy(everything.features)[None].to(device),
+        torch.from_numpy(everything.features[:])[None].to(device),
         targets.expand(n_heads, -1),
         importance,
         start=[parameter.to(device) for parameter in start],
