@@ -32,8 +32,10 @@ def seconds_of(
     return {name: median(values) for name, values in taken.items()}
 
 
-def peak_of(script: str, stage: str, work: str) -> tuple[float, float]:
-    """Run one stage of a script in a process of its own; return its peak (GB) and its seconds.
+def peak_of(script: str, stage: str, work: str) -> tuple[float, float, float]:
+    """Run one stage of a script in a process of its own.
+
+    Returns its peak (GB), and its seconds of the clock and of the processor.
 
     Args:
         script: file that calls ``run_stage`` where it is started with ``--stage``.
@@ -43,13 +45,15 @@ def peak_of(script: str, stage: str, work: str) -> tuple[float, float]:
     start = time.perf_counter()
     command = [sys.executable, script, "--stage", stage, "--work", work]
     found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return int(found.stdout) / 1e9, time.perf_counter() - start
+    peak, processor = map(float, found.stdout.split())
+    return peak / 1e9, time.perf_counter() - start, processor
 
 
 def run_stage(stage: Callable[[Path], None], work: Path) -> None:
-    """Run a stage and print the peak memory of this process in bytes."""
+    """Run a stage; print the peak memory of this process in bytes, and its processor's seconds."""
     stage(work)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(used.ru_maxrss * 1024, used.ru_utime + used.ru_stime)
 
 
 class Peer:

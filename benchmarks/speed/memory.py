@@ -33,7 +33,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             draw(Path(folder) / "images.npy", count)
             for stage in STAGES:
-                peak, seconds = peak_of(__file__, stage, folder)
+                peak, seconds, _ = peak_of(__file__, stage, folder)
                 rows.append(
                     {
                         "stage": stage,

@@ -125,11 +125,15 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
         if option.check is not None and options[name] is not None:
             option.check(options[name])
     options.pop("threads")
+    memory_gb = options.pop("memory_gb")
     asked = _parse_settings(options.pop("settings"))
     settings = {key: value for key, value in asked.items() if key not in FOR_SNAKEMAKE}
     from lpclip.storage import made_from
+    from lpclip.utils.memory import limit_memory
     from lpclip.utils.settings import call
 
+    if memory_gb is not None:
+        limit_memory(memory_gb)
     for key in settings:
         if key in files:
             raise LpclipError(f"lpclip {command}: '{key}' is an option, --{_dashed(key)}.")
@@ -246,6 +250,9 @@ def _parser(
     parser.add_argument("--settings", default="{}", help="one JSON text, keys as above")
     parser.add_argument("--log", type=Path, help="write a log here, the command first")
     parser.add_argument("--threads", type=int, help="use no more threads than this")
+    parser.add_argument(
+        "--memory-gb", type=float, help="hold no larger arrays in memory than this (4)"
+    )
     return parser
 
 

@@ -74,7 +74,7 @@ def plain(value: Any) -> Any:
     """Return settings as mappings, lists and numbers; what is None is left out.
 
     >>> plain(Compute())
-    {'batch_size': 'auto', 'threads': 8, 'workers': 0}
+    {'batch_size': 'auto', 'threads': 8, 'workers': 0, 'memory_gb': 4.0}
     """
     if dataclasses.is_dataclass(value):
         return {

@@ -18,7 +18,8 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import StringConstraints
 
 from lpclip.config.checked import plain
-from lpclip.config.schema import METHODS, Configuration, Method
+from lpclip.config.default_methods import METHODS
+from lpclip.config.schema import Configuration, Method
 from lpclip.data import sources
 from lpclip.data.registry import SourceSettings
 from lpclip.data.registry import kinds as kinds_of_source

@@ -5,12 +5,13 @@ of benchmarks are stated here. ``lpclip.config.json_schema`` writes the schema t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeAlias
 
 from annotated_types import MinLen
 from pydantic import StringConstraints
 
+from lpclip.config.default_methods import LABELLINGS, METHODS
 from lpclip.data.class_maps import ClassMap
 from lpclip.data.index import OnBadImage
 from lpclip.data.registry import SourceSettings
@@ -21,11 +22,13 @@ from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.transforms.corruptions.registry import Corruptions
 from lpclip.transforms.views.policies import Flips, Strong, Weak
 from lpclip.types import PublishedShift
+from lpclip.utils.memory import DEFAULT_MEMORY_GB
 from lpclip.utils.settings import (
     REQUIRED,
     UNIQUE,
     Count,
     CountOrZero,
+    Positive,
     Seed,
     Seeds,
     Setting,
@@ -42,7 +45,7 @@ Family: TypeAlias = Literal["noise", "blur", "weather", "digital"]
 
 @settings_class
 class Compute:
-    """How embedding runs; only the batch size can change a last digit."""
+    """How stages run; of these only the batch size can change a last digit."""
 
     batch_size: BatchSize = "auto"
     """Images that are encoded at once, at most 256; half as many whenever memory runs out. auto is
@@ -52,6 +55,10 @@ class Compute:
     for a real model; small jobs are done sooner side by side."""
     workers: CountOrZero = 0
     """Processes that decode images; 0 decodes in threads of the job's own process."""
+    memory_gb: Positive = DEFAULT_MEMORY_GB
+    """Gigabytes (1e9 bytes) that the large arrays of a stage after embedding may take; what exceeds
+    them is read from the cache, or written to a temporary file, block by block. It changes only the
+    order in which students see views that do not fit."""
 
 
 @settings_class
@@ -249,22 +256,6 @@ class Method:
         return cls(kind, {name: checked.get(name, one.default) for name, one in known.items()})
 
 
-_PLAIN = Labelling(temperature=1, structure=0, prior="none", threshold=0.5, class_floor=0)
-_FIXED = {"labelling": "confident", "rounds": 5, "class_weighting": 0, "student_view": "strong"}
-LABELLINGS: Mapping[str, Labelling] = {
-    "auto": Labelling(),
-    "confident": replace(_PLAIN, classes="all", images="all"),
-    "aligned": replace(_PLAIN, prior="align"),
-}
-METHODS: Mapping[str, Mapping[str, Any]] = {
-    "zero_shot": {"kind": "zero_shot"},
-    "lp_clip": {"kind": "self_training", **_FIXED},
-    "lp_clip_balanced": {"kind": "self_training", **_FIXED, "labelling": "aligned"},
-    "lp_clip_auto": {"kind": "self_training", "labelling": "auto"},
-    "lp_clip_guarded": {"kind": "guarded"},
-}
-
-
 def _methods() -> dict[str, Method]:
     return {
         name: Method.from_settings(given, where=WHERE, path=("methods", name))
@@ -286,7 +277,7 @@ class Configuration:
     """Seeds of training; every method is trained once with each, zero-shot CLIP, of which nothing
     is random, with the first alone."""
     compute: Compute = field(default_factory=Compute)
-    """How embedding runs; only the batch size can change a last digit."""
+    """How stages run; of these only the batch size can change a last digit."""
     views: Views = field(default_factory=Views)
     """Views of images that are embedded."""
     labellings: Mapping[Name, Labelling] = field(default_factory=lambda: LABELLINGS)

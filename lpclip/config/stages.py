@@ -1,7 +1,6 @@
 """What each stage receives: the part of the configuration that it uses, and the hash of its code.
 
-That is the one param of its rule, so that a change runs exactly the stages that use it.
-``STAGES`` holds a function for every rule.
+That is the one param of its rule, so that a change runs exactly the stages that use it: ``STAGES``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -293,6 +292,7 @@ def _method(config: Checked, wildcards: Wildcards, name: str) -> Given:
     if "student_view" in settings:
         student, teacher = files.training_views(settings["student_view"], images=images)
         settings |= {"student_view": student, "teacher_view": teacher}
+        settings["memory_gb"] = settings["memory_gb"] or config.compute.memory_gb
     if "view" in settings:
         settings["view"] = files.training_views(settings["view"], images=images)[1]
     if method.candidates:

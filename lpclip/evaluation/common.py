@@ -9,11 +9,13 @@ from lpclip.corruption_names import SEVERITIES
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import Labels, read_labels
 from lpclip.errors import LpclipError
-from lpclip.storage.features import read_features, view_settings
+from lpclip.storage.features import view_settings
 from lpclip.storage.hdf5 import check_provenance, read_provenance
 from lpclip.storage.probes import Probes
 from lpclip.storage.samples import fingerprint, read_samples
+from lpclip.storage.stored_views import View, open_views
 from lpclip.types import FloatArray
+from lpclip.utils.memory import row_slices
 
 
 def checked_labels(
@@ -38,16 +40,16 @@ def checked_labels(
     return labels
 
 
-def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, int, FloatArray]]:
-    """Yield view, severity (0 for clean) and features ``[N, D]`` of everything in a cache."""
+def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, int, View]]:
+    """Yield view, severity (0 for clean) and features ``[N, D]`` of everything in a cache.
+
+    They are in memory where they fit, else read by rows.
+    """
     expected = {key: provenance[key] for key in ("model", "weights")}
     for name, settings in view_settings(path).items():
-        values = read_features(path, name, expected=expected)
-        if name == "clean":
-            yield name, 0, values
-        else:
-            severities = settings.get("severities", SEVERITIES)
-            yield from ((name, s, values[i]) for i, s in enumerate(severities))
+        severities = (0,) if name == "clean" else settings.get("severities", SEVERITIES)
+        for version, severity in enumerate(severities):
+            yield name, severity, open_views(path, [(name, version)], expected=expected)[0]
 
 
 def covers_pool(heads: Probes, provenance: Mapping[str, Any], features: Path) -> bool:
@@ -74,9 +76,11 @@ def covers_pool(heads: Probes, provenance: Mapping[str, Any], features: Path) ->
 
 
 def round_logits(
-    heads: Probes, values: FloatArray, round: int, seed_index: int, *, of_pool: bool = False
-) -> FloatArray:
-    """Return the logits ``[N, C]`` of a round for features ``[N, D]``; round -1 is the last.
+    heads: Probes, values: View, round: int, seed_index: int, *, of_pool: bool = False
+) -> Iterator[tuple[slice, FloatArray]]:
+    """Yield rows, and their logits ``[n, C]`` of a round; round -1 is the last.
+
+    All rows come at once where their logits fit in memory.
 
     With ``of_pool`` the images are those of the pool in the pool's order, and the last round has
     what the method predicts for them.
@@ -84,15 +88,21 @@ def round_logits(
     Raises:
         LpclipError: predictions for another number of images.
     """
-    if of_pool and round in (-1, heads.n_rounds - 1):
-        found = heads.pool_logits(seed_index)
-        if len(found) != len(values):
+    of_pool = of_pool and round in (-1, heads.n_rounds - 1)
+    if of_pool and heads.pool_probabilities is not None:
+        found = len(heads.pool_probabilities[seed_index])
+        if found != len(values):
             raise LpclipError(
-                f"A method's predictions are for {len(found)} images of its pool, which has "
+                f"A method's predictions are for {found} images of its pool, which has "
                 f"{len(values)}. Run Snakemake with --forcerun train_probe."
             )
-        return found
-    return heads.logits(values, round, seed_index)
+    members = 1 if heads.member_weight is None else heads.member_weight.shape[1]
+    # float64 while metrics are computed
+    for rows in row_slices(len(values), members * len(heads.class_names), itemsize=8):
+        if of_pool:
+            yield rows, heads.pool_logits(seed_index, rows)
+        else:
+            yield rows, heads.logits(values[rows], round, seed_index)
 
 
 def experiment(provenance: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -15,7 +15,11 @@ from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.ood_features import feature_scores, references
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.reports import write_part
+from lpclip.storage.stored_views import View, some_rows
 from lpclip.types import OutputFile
+from lpclip.utils.memory import slices
+
+_ROWS = 4096
 
 
 def evaluate_features(*, adapt: Path, test: Path, features: Path, output: OutputFile) -> None:
@@ -30,10 +34,16 @@ def evaluate_features(*, adapt: Path, test: Path, features: Path, output: Output
     """
     model = read_provenance(adapt, kind="features")
     known, inside, outside = (next(views_of(path, model))[2] for path in (adapt, test, features))
-    if np.array_equal(known, inside):
+    if _equal(known, inside):
         is_reference = references(len(known))
-        known, inside = known[is_reference], inside[~is_reference]
+        known, inside = (
+            some_rows(known, np.flatnonzero(part)) for part in (is_reference, ~is_reference)
+        )
     n = len(inside)
+    sets: list[View] = [inside, outside]
+    if isinstance(inside, np.ndarray) and isinstance(outside, np.ndarray):
+        sets = [np.concatenate([inside, outside])]
+    of_sets = [feature_scores(values, known) for values in sets]
     rows = [
         {
             "score": name,
@@ -41,6 +51,13 @@ def evaluate_features(*, adapt: Path, test: Path, features: Path, output: Output
             "n_ood": len(outside),
             **detection_metrics(scores[:n], scores[n:]),
         }
-        for name, scores in feature_scores(np.concatenate([inside, outside]), known).items()
+        for name in of_sets[0]
+        for scores in [np.concatenate([found[name] for found in of_sets])]
     ]
     write_part(rows, output, OOD_OF_FEATURES)
+
+
+def _equal(one: View, other: View) -> bool:
+    return one.shape == other.shape and all(
+        np.array_equal(one[rows], other[rows]) for rows in slices(len(one), _ROWS)
+    )

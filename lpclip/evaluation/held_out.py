@@ -18,7 +18,7 @@ from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.ood_features import feature_scores, references
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.storage.reports import write_part
-from lpclip.types import BoolArray, FloatArray, OutputFile
+from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 
 GROUPS = 10  # of classes, which are held out in turn
 _IMAGES = 10_000  # at most; distances to all others grow with their square
@@ -37,7 +37,8 @@ def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
     if heads.predicts_pool_alone:
         write_part([], output, OOD_HELD_OUT)
         return
-    features = next(views_of(adapt, provenance))[2]
+    values = next(views_of(adapt, provenance))[2]
+    features = values[_some(len(values))]
     rows = [
         {**experiment(provenance, seed), "score": score, **row}
         for seed_index, seed in enumerate(heads.seeds)
@@ -56,7 +57,7 @@ def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, f
         heads: of one seed.
         features: ``[N, D]`` of the unlabelled images, of unit length.
     """
-    features = features[:: max(1, -(-len(features) // _IMAGES))]
+    features = features[_some(len(features))]
     predicted = heads.logits(features, -1, 0).argmax(axis=1)
     groups = np.arange(len(heads.class_names)) % GROUPS
     is_reference = references(len(features))
@@ -80,6 +81,11 @@ def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, f
         }
         for name, values in aurocs.items()
     }
+
+
+def _some(n: int) -> IntArray:
+    """Return images that lie evenly among n, at most ``_IMAGES``."""
+    return np.arange(0, n, max(1, -(-n // _IMAGES)))
 
 
 def _of_seed(heads: Probes, seed_index: int) -> Probes:

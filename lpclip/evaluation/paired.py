@@ -25,8 +25,10 @@ from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.predictions import write_predictions
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.storage.reports import write_part
+from lpclip.storage.stored_views import View
 from lpclip.transforms.corruptions.registry import family_of
 from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
+from lpclip.utils.memory import largest_of_blocks
 
 _ROUNDING = 1e-6  # of float32 weights that were multiplied once
 
@@ -112,15 +114,19 @@ def _views(
     truth = labels.own if is_shift else labels.of_benchmark
     settings = view_settings(path)
 
-    def logits(values: FloatArray, round: int, seed_index: int, *, of_pool: bool) -> FloatArray:
-        found = round_logits(heads, values, round, seed_index, of_pool=of_pool)
-        return group_logits(found, labels.groups) if is_shift else found
+    def logits(values: View, round: int, seed_index: int, *, of_pool: bool) -> Iterator[FloatArray]:
+        for _, found in round_logits(heads, values, round, seed_index, of_pool=of_pool):
+            yield group_logits(found, labels.groups) if is_shift else found
 
     for view, severity, values in views_of(path, provenance):
         own = [
-            softmax(logits(values, -1, seed_index, of_pool=of_pool and view == "clean"), axis=-1)
-            for seed_index in range(len(heads.seeds))
+            largest_of_blocks(
+                softmax(block, axis=-1)
+                for block in logits(values, -1, seed, of_pool=of_pool and view == "clean")
+            )
+            for seed in range(len(heads.seeds))
         ]
+        zero_shot, _ = largest_of_blocks(logits(values, 0, 0, of_pool=False))
         official = bool(settings.get(view, {}).get("official"))
         family = "natural" if is_shift else "clean" if severity == 0 else family_of(view)
         yield _View(
@@ -129,9 +135,9 @@ def _views(
             family=family,
             source=("official" if official else "generated") if severity else family,
             severity=severity,
-            correct=np.stack([p.argmax(axis=-1) == truth for p in own]),
-            zero_shot_correct=logits(values, 0, 0, of_pool=False).argmax(axis=-1) == truth,
-            confidence=np.stack([p.max(axis=-1) for p in own]),
+            correct=np.stack([predicted == truth for predicted, _ in own]),
+            zero_shot_correct=zero_shot == truth,
+            confidence=np.stack([confidence for _, confidence in own]),
         )
 
 
@@ -248,8 +254,14 @@ def _write_predictions(
     kept = {key: provenance[key] for key in (*METHOD_NAMES, "class_names")}
     made = {**kept, "weights": provenance["weights"], "dataset": dataset, "index": images["index"]}
     of_pool = covers_pool(heads, provenance, clean)
-    probabilities = (
-        (seed, softmax(round_logits(heads, values, -1, seed_index, of_pool=of_pool), axis=-1))
+    predicted = (
+        (
+            seed,
+            *largest_of_blocks(
+                softmax(logits, axis=-1)
+                for _, logits in round_logits(heads, values, -1, seed_index, of_pool=of_pool)
+            ),
+        )
         for seed_index, seed in enumerate(heads.seeds)
     )
-    write_predictions(path, ids=ids, labels=truth, probabilities=probabilities, provenance=made)
+    write_predictions(path, ids=ids, labels=truth, predicted=predicted, provenance=made)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from scipy.special import softmax
 
 from lpclip.columns.robustness import ROBUSTNESS
@@ -21,14 +22,15 @@ from lpclip.evaluation.common import (
     round_logits,
     views_of,
 )
-from lpclip.metrics.classification import classification_metrics
+from lpclip.metrics.classification import metrics_of
 from lpclip.metrics.effective import effective_robustness
 from lpclip.storage.features import view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.storage.reports import write_part
+from lpclip.storage.stored_views import View, some_rows
 from lpclip.transforms.corruptions.registry import family_of
-from lpclip.types import FloatArray, IntArray, OutputFile, PublishedShift
+from lpclip.types import IntArray, OutputFile, PublishedShift
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +112,7 @@ def evaluate(
 
 def _measured(
     heads: Probes,
-    values: FloatArray,
+    values: View,
     seed_index: int,
     labels: IntArray | None,
     groups: Groups | None,
@@ -118,10 +120,11 @@ def _measured(
     of_pool: bool = False,
 ) -> dict[str, float]:
     """Return the metrics of one seed; over groups of classes, which labels count, if given."""
-    logits = round_logits(heads, values, -1, seed_index, of_pool=of_pool)
-    if groups is not None:
-        logits = group_logits(logits, groups)
-    return classification_metrics(softmax(logits, axis=-1), labels)
+    blocks = (
+        softmax(logits if groups is None else group_logits(logits, groups), axis=-1)
+        for _, logits in round_logits(heads, values, -1, seed_index, of_pool=of_pool)
+    )
+    return metrics_of(blocks, labels)
 
 
 def _clean_rows(
@@ -134,8 +137,8 @@ def _clean_rows(
 ) -> list[dict[str, Any]]:
     """Return a row on the clean test images of the same classes for each row of a shift."""
     own = labels.restricted(checked_labels(test_samples, test, heads).of_benchmark)
-    kept = own != UNLABELLED
-    values = next(views_of(test, provenance))[2][kept]
+    kept = np.flatnonzero(own != UNLABELLED)
+    values = some_rows(next(views_of(test, provenance))[2], kept)
     clean = dict.fromkeys(("shift", "family", "source"), "clean")
     clean["dataset"] = str(read_provenance(test)["dataset"])
     return [

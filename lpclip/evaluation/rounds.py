@@ -19,6 +19,7 @@ from lpclip.evaluation.common import (
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.storage.reports import write_part
 from lpclip.types import IntArray, OutputFile
+from lpclip.utils.memory import largest_of_blocks
 
 
 def evaluate_rounds(
@@ -57,7 +58,7 @@ def evaluate_rounds(
         round, seed_index = row["round"], heads.seeds.index(row["seed"])
         names = experiment(provenance, row["seed"])
         logits = round_logits(heads, values, round, seed_index, of_pool=of_pool)
-        predicted = logits.argmax(axis=-1)
+        predicted, _ = largest_of_blocks(block for _, block in logits)
         learned = _learned(heads, truth, round, seed_index)
         rows.append(
             {

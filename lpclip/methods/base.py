@@ -11,6 +11,7 @@ from lpclip.methods.training.rounds import Round, rounds_table
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
+from lpclip.utils.memory import Rows, stacked
 
 # Names of the files that a method may declare in ``NEEDS``; see ``train_probe`` for each.
 INPUTS = ("pseudo_labels", "adapt", "clean", "probes", "samples")
@@ -74,7 +75,7 @@ def without_seeds(
     bias: FloatArray,
     seeds: Sequence[int],
     *,
-    probabilities: FloatArray | None = None,
+    probabilities: Rows | None = None,
 ) -> Probes:
     """Return probes of two rounds of a label-free method of which nothing is random.
 
@@ -89,18 +90,19 @@ def without_seeds(
     probes = after_zero_shot(head, weight[None, None], bias[None, None], list(seeds[:1]), seen=None)
     if probabilities is None:
         return probes
-    return replace(probes, pool_probabilities=probabilities[None])
+    return replace(probes, pool_probabilities=stacked([probabilities]))
 
 
-def pool_alone(head: ZeroShotHead, probabilities: FloatArray, seeds: Sequence[int]) -> Probes:
+def pool_alone(head: ZeroShotHead, probabilities: Rows, seeds: Sequence[int]) -> Probes:
     """Return what a method predicts that has no head: zero-shot, and the images of its pool.
 
     Args:
         head: round 0, the only one with a head.
-        probabilities: of the pool's images, ``[S, N, C]``.
-        seeds: S seeds.
+        probabilities: of the pool's images, ``[N, C]``.
+        seeds: the first is kept; more would repeat it.
     """
-    weight, bias = head.as_round(len(seeds))
+    seeds = seeds[:1]
+    weight, bias = head.as_round(1)
     return Probes(
         weight=weight[None],
         bias=bias[None],
@@ -108,5 +110,5 @@ def pool_alone(head: ZeroShotHead, probabilities: FloatArray, seeds: Sequence[in
         class_names=head.class_names,
         seeds=tuple(seeds),
         rounds=rounds_table([Round(round, seed) for round in (0, 1) for seed in seeds]),
-        pool_probabilities=probabilities,
+        pool_probabilities=stacked([probabilities]),
     )

@@ -2,22 +2,27 @@
 
 import logging
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from xxhash import xxh3_128_intdigest
 
 from lpclip.columns.pool import POOL, POOL_CLASSES
 from lpclip.methods.labelling.part import learned_part
 from lpclip.methods.labelling.pool_description import PoolDescription, describe_pool
 from lpclip.methods.labelling.settings import Labelling, TeacherView
-from lpclip.storage.features import read_features
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.reports import write_part
+from lpclip.storage.stored_views import View, all_versions, open_views
 from lpclip.storage.text import read_head
-from lpclip.types import BoolArray, FloatArray, OutputFile
+from lpclip.types import BoolArray, OutputFile
+from lpclip.utils.memory import slices
 
 log = logging.getLogger(__name__)
+
+_ROWS = 4096
 
 
 def describe(
@@ -47,15 +52,14 @@ def describe(
         LpclipError: the caches do not come from the same model.
     """
     head, _ = read_head(text)
-    values = read_features(features, view, expected=head.expected)
-    views = values[None] if values.ndim == 2 else values
+    views = open_views(features, all_versions(features, view), expected=head.expected)
     found = describe_pool(views, head)
     learned = set[int]()
     if found.separable:
         learned = set(learned_part(head, views, Labelling()).classes.tolist())
     own, tested = (read_provenance(path, kind="features") for path in (clean, test))
     images, others = (
-        read_features(path, "clean", expected=head.expected) for path in (clean, test)
+        open_views(path, [("clean", 0)], expected=head.expected)[0] for path in (clean, test)
     )
     in_test = _shared(images, others)
     # The same images may be listed in another order or under other ids, and features without ids
@@ -137,7 +141,14 @@ def _evenness(balance: float) -> str:
     return next((word for limit, word in limits if balance < limit), "far from balanced")
 
 
-def _shared(own: FloatArray, others: FloatArray) -> BoolArray:
+def _shared(own: View, others: View) -> BoolArray:
     """Return whether an image has the features of one of the others, ``[N]``."""
-    known = {row.tobytes() for row in np.asarray(others, dtype=np.float16)}
-    return np.array([row.tobytes() in known for row in np.asarray(own, dtype=np.float16)], bool)
+    known = set(_digests(others))
+    return np.array([digest in known for digest in _digests(own)], dtype=bool)
+
+
+def _digests(view: View) -> Iterator[int]:
+    """Yield a hash of the features of each image, rounded as in a cache."""
+    for rows in slices(len(view), _ROWS):
+        for row in view[rows].astype(np.float16):
+            yield xxh3_128_intdigest(row.tobytes())

@@ -1,5 +1,6 @@
-"""Checks of predictions, and the two vectors that most metrics need."""
+"""Checks of predictions, and the vectors that metrics need: one number per sample."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +14,13 @@ _ROW_SUM_TOLERANCE = 1e-3  # rows of float16 probabilities miss 1 by up to 2**-1
 class Predictions(NamedTuple):
     """Checked predictions of N samples over C classes."""
 
-    probabilities: npt.NDArray[np.float64]  # [N, C]
+    n_classes: int
     labels: npt.NDArray[np.int64]  # [N]
     confidence: npt.NDArray[np.float64]  # [N], the largest probability of each row
     correct: npt.NDArray[np.float64]  # [N], 1 where that class is the label, else 0
+    of_label: npt.NDArray[np.float64]  # [N], the probability of the label
+    rank: IntArray  # [N], how many classes come before the label; the first of equals
+    squares: npt.NDArray[np.float64]  # [N], sum of the squared probabilities
 
 
 def checked_predictions(probabilities: FloatArray, labels: IntArray) -> Predictions:
@@ -33,7 +37,8 @@ def checked_predictions(probabilities: FloatArray, labels: IntArray) -> Predicti
     if labels.shape != (n,):
         raise ValueError(f"expected {n} labels, got an array of {list(labels.shape)}")
     if n == 0:
-        return Predictions(values, np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+        none, nothing = np.zeros(0, np.int64), np.zeros(0)
+        return Predictions(n_classes, none, nothing, nothing, nothing, none, nothing)
     if np.isnan(values).any():
         raise ValueError("expected scores without nan")
     if not np.issubdtype(labels.dtype, np.integer):
@@ -50,7 +55,31 @@ def checked_predictions(probabilities: FloatArray, labels: IntArray) -> Predicti
     top = values.argmax(axis=1)
     confidence = np.minimum(values[np.arange(n), top], 1.0)
     correct = (top == labels).astype(np.float64)
-    return Predictions(values, labels.astype(np.int64), confidence, correct)
+    # A rounded softmax may exceed 1 by an ulp, which would make an error negative.
+    of_label = np.minimum(values[np.arange(n), labels], 1.0)
+    squares = np.square(values).sum(axis=1)
+    whole = labels.astype(np.int64)
+    return Predictions(
+        n_classes, whole, confidence, correct, of_label, _rank(values, whole), squares
+    )
+
+
+def _rank(values: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> IntArray:
+    """How many classes have a larger probability than the label, or an equal one before it."""
+    of_label = values[np.arange(len(labels)), labels][:, None]
+    is_before = np.arange(values.shape[1]) < labels[:, None]
+    rank: IntArray = ((values > of_label) | ((values == of_label) & is_before)).sum(axis=1)
+    return rank
+
+
+def joined(blocks: Sequence[Predictions]) -> Predictions:
+    """Join predictions of the same classes."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return Predictions(
+        blocks[0].n_classes,
+        *(np.concatenate(columns) for columns in list(zip(*blocks, strict=True))[1:]),
+    )
 
 
 class Ordered(NamedTuple):

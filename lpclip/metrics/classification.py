@@ -1,9 +1,11 @@
 """How good predictions are: accuracies, proper scores, risk against coverage."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
-from lpclip.metrics._inputs import Ordered, Predictions, by_confidence, checked_predictions
+from lpclip.metrics._inputs import Ordered, Predictions, by_confidence, checked_predictions, joined
 from lpclip.metrics.calibration import bins_of_equal_mass, bins_of_equal_width, calibration_error
 from lpclip.metrics.calibration_interval import interval_of_gaps
 from lpclip.metrics.intervals import wilson_interval
@@ -36,9 +38,20 @@ def classification_metrics(probabilities: FloatArray, labels: IntArray | None) -
     >>> metrics["n"], metrics["accuracy"], metrics["ece"]
     (2, 0.5, 0.375)
     """
-    predictions = checked_predictions(
-        probabilities, np.zeros(len(probabilities), np.int64) if labels is None else labels
-    )
+    return metrics_of([probabilities], labels)
+
+
+def metrics_of(blocks: Iterable[FloatArray], labels: IntArray | None) -> dict[str, float]:
+    """`classification_metrics` of probabilities that come in blocks ``[n, C]``, at least one."""
+    found, start = list[Predictions](), 0
+    for block in blocks:
+        rows = slice(start, start + len(block))
+        own = np.zeros(len(block), np.int64) if labels is None else labels[rows]
+        found.append(checked_predictions(block, own))
+        start = rows.stop
+    if labels is not None and start != len(labels):
+        raise ValueError(f"expected {start} labels, got an array of {list(np.shape(labels))}")
+    predictions = joined(found)
     n = len(predictions.labels)
     metrics = {
         f"{name}{end}": value if labels is not None else float("nan")
@@ -78,14 +91,9 @@ def _top5_accuracy(predictions: Predictions) -> float:
 
     nan for N = 0, and for C <= 5, where it could only be 1.
     """
-    values, labels = predictions.probabilities, predictions.labels
-    n, n_classes = values.shape
-    if n == 0 or n_classes <= 5:
+    if len(predictions.labels) == 0 or predictions.n_classes <= 5:
         return float("nan")
-    of_label = values[np.arange(n), labels][:, None]
-    is_before = np.arange(n_classes) < labels[:, None]
-    rank = ((values > of_label) | ((values == of_label) & is_before)).sum(axis=1)
-    return float(np.mean(rank < 5))
+    return float(np.mean(predictions.rank < 5))
 
 
 def _losses_in_nats(predictions: Predictions) -> _Floats:
@@ -94,14 +102,13 @@ def _losses_in_nats(predictions: Predictions) -> _Floats:
     Probabilities below 2.2e-16 (the resolution of float64 at 1) count as that, as in
     scikit-learn's log loss: one underflow would make the mean infinite.
     """
-    return -np.log(np.maximum(_of_label(predictions), np.finfo(np.float64).eps))
+    return -np.log(np.maximum(predictions.of_label, np.finfo(np.float64).eps))
 
 
 def _squared_errors(predictions: Predictions) -> _Floats:
     """The sum over classes of (p - 1[class = label])^2 of each of N samples (Brier 1950)."""
-    of_label = _of_label(predictions)
-    squares: _Floats = np.square(predictions.probabilities).sum(axis=1)
-    return squares - of_label**2 + (1 - of_label) ** 2
+    of_label = predictions.of_label
+    return predictions.squares - of_label**2 + (1 - of_label) ** 2
 
 
 def _possible_losses(predictions: Predictions) -> tuple[_Floats, _Floats]:
@@ -117,13 +124,13 @@ def _possible_losses(predictions: Predictions) -> tuple[_Floats, _Floats]:
 
 def _possible_squares(predictions: Predictions, squares: _Floats) -> tuple[_Floats, _Floats]:
     """The same for `_squared_errors`, which are given."""
-    sum_and_one = squares + 2 * _of_label(predictions)
+    sum_and_one = squares + 2 * predictions.of_label
     return (sum_and_one - 2 * predictions.confidence, sum_and_one - 2 * _of_others(predictions))
 
 
 def _of_others(predictions: Predictions) -> _Floats:
     """Mean probability of the classes that are not predicted, [N]."""
-    n_others = max(1, predictions.probabilities.shape[1] - 1)
+    n_others = max(1, predictions.n_classes - 1)
     others: _Floats = (1 - predictions.confidence) / n_others
     return others
 
@@ -132,13 +139,6 @@ def _area_under_risk(ordered: Ordered) -> float:
     """Mean over k = 1..N of the error among the k most confident (Geifman & El-Yaniv 2017)."""
     errors = 1 - ordered.correct[::-1]
     return _mean(np.cumsum(errors) / np.arange(1, len(errors) + 1))
-
-
-def _of_label(predictions: Predictions) -> _Floats:
-    rows = np.arange(len(predictions.labels))
-    of_label: _Floats = predictions.probabilities[rows, predictions.labels]
-    # A rounded softmax may exceed 1 by an ulp, which would make an error negative.
-    return np.minimum(of_label, 1.0)
 
 
 def _mean(values: FloatArray) -> float:

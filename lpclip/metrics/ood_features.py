@@ -11,12 +11,13 @@ in-distribution than any other image: that is what `members` is for.
 
 import logging
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
-from lpclip.types import BoolArray, FloatArray
+from lpclip.types import BoolArray, FloatArray, IntArray
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +30,23 @@ _SAME_IMAGE = 2e-3
 _PROJECTED = 8  # dimensions in which images that may be the same are searched
 
 
+class Features(Protocol):
+    """Features ``[N, D]``: an array, or what reads rows of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N, D."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def __getitem__(self, rows: slice | IntArray) -> FloatArray:
+        """Some rows, ``[n, D]``."""
+
+
 def nearest_neighbours(
-    features: FloatArray,
-    adapt_features: FloatArray,
+    features: Features,
+    adapt_features: Features,
     *,
     k: int = 50,
     members: BoolArray | None = None,
@@ -78,7 +93,7 @@ def nearest_neighbours(
 
 
 def mahalanobis(
-    features: FloatArray, adapt_features: FloatArray, *, members: BoolArray | None = None
+    features: Features, adapt_features: Features, *, members: BoolArray | None = None
 ) -> FloatArray:
     """Negative squared Mahalanobis distance to the adapt set, taken as one Gaussian.
 
@@ -118,7 +133,7 @@ def mahalanobis(
     return 0.0 - distances
 
 
-def members_of(adapt_features: FloatArray, features: FloatArray) -> BoolArray:
+def members_of(adapt_features: Features, features: Features) -> BoolArray:
     """Which features are of images of the adapt set, up to rounding.
 
     Pairs that are as near as two embeddings of one image are found in a few dimensions, since a
@@ -173,7 +188,7 @@ def _without_itself(distances: FloatArray, m: int, shrinkage: float) -> FloatArr
 
 
 def _shrunk_gaussian(
-    features: FloatArray,
+    features: Features,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
     """Mean [D] and Ledoit-Wolf covariance [D, D] of unit vectors, and its shrinkage: two passes."""
     m, d = features.shape
@@ -194,7 +209,7 @@ def _shrunk_gaussian(
     return mean, (1 - shrinkage) * covariance + shrinkage * target, shrinkage
 
 
-def _unit_blocks(features: FloatArray) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
+def _unit_blocks(features: Features) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
     """The rows in blocks, float64, each of length 1, and where a block starts."""
     for start in range(0, len(features), _ROWS):
         block = np.asarray(features[start : start + _ROWS], np.float64)
@@ -205,11 +220,9 @@ def _unit_blocks(features: FloatArray) -> Iterator[tuple[int, npt.NDArray[np.flo
         yield start, block / lengths
 
 
-def _check(
-    features: FloatArray, adapt_features: FloatArray, members: BoolArray | None
-) -> BoolArray:
+def _check(features: Features, adapt_features: Features, members: BoolArray | None) -> BoolArray:
     """Which features are members; shapes are checked."""
-    shapes = np.shape(features), np.shape(adapt_features)
+    shapes = features.shape, adapt_features.shape
     if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
         raise ValueError(
             "expected features [N, D] and adapt features [M, D], got shapes "
@@ -229,7 +242,7 @@ def _check(
 ADAPT_PER_NEIGHBOUR, LEAST_NEIGHBOURS = 1000, 5
 
 
-def feature_scores(values: FloatArray, known: FloatArray) -> dict[str, FloatArray]:
+def feature_scores(values: Features, known: Features) -> dict[str, FloatArray]:
     """Score name -> scores ``[N]`` of features; high means in-distribution.
 
     A feature that is also among the known ones is compared with the others.
@@ -241,11 +254,18 @@ def feature_scores(values: FloatArray, known: FloatArray) -> dict[str, FloatArra
     k = max(LEAST_NEIGHBOURS, len(known) // ADAPT_PER_NEIGHBOUR)
     members = members_of(known, values)
     scores = {"nearest_neighbours": nearest_neighbours(values, known, k=k, members=members)}
-    if len(np.unique(known, axis=0)) > 1:
+    if _differ(known):
         scores["mahalanobis"] = mahalanobis(values, known, members=members)
     else:
         log.warning("no Mahalanobis distance: the adapt set's images do not differ")
     return scores
+
+
+def _differ(known: Features) -> bool:
+    """Whether not all features are the same."""
+    first = known[:1]
+    starts = range(0, len(known), _ROWS)
+    return any(bool((known[start : start + _ROWS] != first).any()) for start in starts)
 
 
 def references(n: int) -> BoolArray:

@@ -1,9 +1,6 @@
 """Feature caches: one array per view, written in chunks and read with unit length."""
 
-import errno
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,20 +13,13 @@ import pandas as pd
 
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage import checksums
-from lpclip.storage.hdf5 import (
-    Provenance,
-    begin,
-    check_provenance,
-    end,
-    open_file,
-    provenance_of,
-)
+from lpclip.storage.hdf5 import Provenance, begin, check_provenance, end, open_file, provenance_of
 from lpclip.storage.hdf5_output import changed_hdf5, new_hdf5
 from lpclip.storage.opening import damaged
 from lpclip.storage.pandas_frames import Frames
-from lpclip.storage.row_writer import RowWriter, reserve
+from lpclip.storage.row_writer import RowWriter, check_space, reserve
 from lpclip.storage.tables import read_table, write_table
-from lpclip.types import FloatArray
+from lpclip.types import FloatArray, IntArray
 from lpclip.utils.atomic import atomic_path
 
 KIND, TABLE = "features", "samples"
@@ -38,8 +28,10 @@ CHUNK_ROWS = 256
 _WRITE_BYTES = 4 << 20
 # Rows that are read and normalised together: few enough to stay in the processor's cache.
 _READ_ROWS = 512
+# Rows are read as one range if it holds at most so many times as many.
+_DENSE = 8
 # (position in a list of versions, rows) -> unit-length features ``[n, D]`` float32
-ReadRows: TypeAlias = Callable[[int, slice], FloatArray]
+ReadRows: TypeAlias = Callable[[int, slice | IntArray], FloatArray]
 
 # Every float16 number as float32: looking it up is faster than NumPy's conversion.
 _SINGLE = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
@@ -126,12 +118,6 @@ def gathered(parts: Iterable[FloatArray]) -> Iterator[FloatArray]:
             waiting, size = [], 0
     if waiting:
         yield np.concatenate(waiting, axis=1)
-
-
-def check_space(path: Path, size: int, *, freed: int = 0) -> None:
-    """Fail at once if the disk has no room for a file; ``freed`` bytes are removed meanwhile."""
-    if shutil.disk_usage(path.parent).free + freed < size:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def views(file: h5py.File) -> list[str]:
@@ -229,11 +215,37 @@ def open_versions(
         check_provenance(path, provenance_of(file), expected)
         data = [stored_view(path, file, view) for view, _ in versions]
 
-        def read(place: int, rows: slice) -> FloatArray:
-            one = data[place]
-            return unit(one[rows] if one.ndim == 2 else one[versions[place][1], rows])
+        def read(place: int, rows: slice | IntArray) -> FloatArray:
+            part = (versions[place][1],) if data[place].ndim == 3 else ()
+            return unit(_stored_rows(data[place], part, rows))
 
         yield read
+
+
+def _stored_rows(
+    data: h5py.Dataset, part: checksums.Part, rows: slice | IntArray
+) -> npt.NDArray[np.float16]:
+    """Read rows of one version as they are stored; a list of rows is ascending."""
+    if isinstance(rows, slice):
+        return np.asarray(data[(*part, rows)])
+    if not len(rows):
+        return np.empty((0, data.shape[-1]), dtype=np.float16)
+    first, end = int(rows[0]), int(rows[-1]) + 1
+    if end - first <= _DENSE * len(rows):
+        found = np.asarray(data[(*part, slice(first, end))])
+        return found if (np.diff(rows) == 1).all() else found[rows - first]
+    return np.stack([data[(*part, row)] for row in rows.tolist()])
+
+
+def shape_of(path: Path, view: str) -> tuple[int, int]:
+    """Return samples and dimension of a view.
+
+    Raises:
+        LpclipError: there is no such view.
+    """
+    with open_file(path, kind=KIND) as file:
+        n_samples, dim = stored_view(path, file, view).shape[-2:]
+        return n_samples, dim
 
 
 def verify_versions(path: Path, versions: Sequence[tuple[str, int]]) -> tuple[int, int]:

@@ -72,7 +72,7 @@ def read_frame(
             raise LpclipError(f"{path} holds {kind}, which cannot be read as a table.")
         if kind == labels_file.KIND:
             frame = labels_file.label_table(file)
-            values = labels_file.stored_probabilities(file, len(frame))
+            values = labels_file.stored_probabilities(file, len(frame))[:]
             return _with_columns(frame, "p", values)
         frame = read_table(file, MAIN_TABLE[kind])
         if kind == text.KIND:

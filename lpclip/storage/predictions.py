@@ -21,7 +21,7 @@ def write_predictions(
     *,
     ids: Sequence[str],
     labels: IntArray,
-    probabilities: Iterable[tuple[int, FloatArray]],
+    predicted: Iterable[tuple[int, IntArray, FloatArray]],
     provenance: Provenance,
 ) -> None:
     """Write one table per seed, ``seed_0``, …: id, label, prediction and confidence.
@@ -30,17 +30,17 @@ def write_predictions(
         path: the file.
         ids: of N images.
         labels: ``[N]``, -1 for none.
-        probabilities: seed and probabilities ``[N, C]``.
+        predicted: seed, predicted classes and their probabilities, ``[N]`` each.
         provenance: attributes, among them those of ``_NAMES`` and ``_KEPT``.
     """
     with create(path, kind=KIND, provenance=provenance) as file:
-        for seed, predicted in probabilities:
+        for seed, classes, confidence in predicted:
             table = pd.DataFrame(
                 {
                     "id": ids,
                     "label": labels.astype(np.int32),
-                    "prediction": predicted.argmax(axis=-1).astype(np.int32),
-                    "confidence": predicted.max(axis=-1).astype(np.float32),
+                    "prediction": classes.astype(np.int32),
+                    "confidence": confidence.astype(np.float32),
                 }
             )
             write_table(file, f"seed_{seed}", table)

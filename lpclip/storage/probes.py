@@ -9,6 +9,7 @@ else, the file has no head of its last round.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -25,8 +26,10 @@ from lpclip.storage.attributes import Attributes
 from lpclip.storage.hdf5 import Provenance, check_shapes, create, open_file, provenance_of
 from lpclip.storage.opening import damaged
 from lpclip.storage.pandas_frames import Frames, fixed_length
+from lpclip.storage.pool_probabilities import POOL, read_pool, write_pool
 from lpclip.storage.tables import read_table, write_table
 from lpclip.types import BoolArray, FloatArray, IntArray
+from lpclip.utils.memory import Rows
 
 KIND, TABLE = "probes", "rounds"
 _GUARD = "guard"
@@ -61,7 +64,8 @@ class Probes:
             ensemble.
         member_bias: ``[S, M, C]`` float32.
         pool_probabilities: ``[S, N, C]``, what the last round predicts for the images of its pool,
-            rows sum to 1, float16 in the file; None where a head predicts them like any other
+            rows sum to 1, float16 in the file, a sequence of ``[N, C]`` where they do not fit in
+            memory; None where a head predicts them like any other
             image. Where ``weight`` and ``bias`` hold round 0 alone, the method predicts nothing
             else.
     """
@@ -81,7 +85,7 @@ class Probes:
     student_view: str = ""
     member_weight: FloatArray | None = None
     member_bias: FloatArray | None = None
-    pool_probabilities: FloatArray | None = None
+    pool_probabilities: FloatArray | Sequence[Rows] | None = None
 
     @property
     def predicts_pool_alone(self) -> bool:
@@ -124,13 +128,14 @@ class Probes:
         logits = [self.scale * (features @ w.T) + b for w, b in zip(weight, bias, strict=True)]
         return logits[0] if len(logits) == 1 else mean_of_members(np.stack(logits))
 
-    def pool_logits(self, seed_index: int) -> FloatArray:
-        """Return ``[N, C]`` whose softmax is what the last round predicts for its pool.
+    def pool_logits(self, seed_index: int, rows: slice = slice(None)) -> FloatArray:
+        """Return ``[n, C]`` whose softmax is what the last round predicts for rows of its pool.
 
         A probability that float16 rounds to 0 counts as the largest of these.
         """
         assert self.pool_probabilities is not None
-        logits: FloatArray = np.log(np.maximum(self.pool_probabilities[seed_index], _ROUNDED_TO_0))
+        own = self.pool_probabilities[seed_index][rows]
+        logits: FloatArray = np.log(np.maximum(own, _ROUNDED_TO_0))
         return logits
 
 
@@ -181,7 +186,7 @@ def write_probes(path: Path, probes: Probes, provenance: Provenance) -> None:
                 file[name] = values.astype(np.float32)
         file.attrs["predicts"] = "pool" if probes.predicts_pool_alone else "images"
         if probes.pool_probabilities is not None:
-            file["pool_probabilities"] = probes.pool_probabilities.astype(np.float16)
+            write_pool(file, probes.pool_probabilities)
         write_table(file, TABLE, probes.rounds)
         if probes.pseudo_labels is not None and probes.selected is not None:
             file["pseudo_labels"] = probes.pseudo_labels.astype(np.int32)
@@ -225,7 +230,6 @@ _AXES = {
     "pool_probabilities": "SNC",
 }
 _OPTIONAL = _AXES.keys() - {"weight", "bias"}
-_SUM_TOLERANCE = 0.01  # of many small float16 probabilities
 
 
 def read_probes(path: Path, *, pool_alone: bool = False) -> tuple[Probes, Attributes]:
@@ -246,9 +250,10 @@ def read_probes(path: Path, *, pool_alone: bool = False) -> tuple[Probes, Attrib
             raise damaged(path, "its seeds are not a list")
         check_shapes(file, _AXES, {"C": len(names), "S": len(seeds)})
         needed = [name for name in _AXES if name not in _OPTIONAL or name in file]
-        arrays: dict[str, Any] = {name: checksums.read(file[name]) for name in needed}
-        if "pool_probabilities" in arrays:
-            arrays["pool_probabilities"] = _normalised(path, arrays["pool_probabilities"])
+        arrays: dict[str, Any] = {
+            name: (read_pool(path, file[name]) if name == POOL else checksums.read(file[name]))
+            for name in needed
+        }
         probes = Probes(
             scale=provenance.number("scale"),
             class_names=names,
@@ -263,16 +268,6 @@ def read_probes(path: Path, *, pool_alone: bool = False) -> tuple[Probes, Attrib
     if probes.predicts_pool_alone and not pool_alone:
         raise _without_head(f"The method of {path}")
     return probes, provenance
-
-
-def _normalised(path: Path, stored: FloatArray) -> FloatArray:
-    """Return stored probabilities as float32 whose rows sum to 1."""
-    values: FloatArray = stored.astype(np.float32)
-    sums = values.sum(axis=-1, keepdims=True)
-    if not (np.abs(sums - 1) <= _SUM_TOLERANCE).all():
-        raise damaged(path, "its pool_probabilities do not sum to 1")
-    values /= sums  # in place: of many images and classes these are gigabytes
-    return values
 
 
 def place(path: Path, probes: Probes, *, round: int, seed: int | None) -> tuple[int, int]:

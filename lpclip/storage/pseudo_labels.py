@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -21,6 +22,7 @@ from lpclip.storage.hdf5 import (
 from lpclip.storage.pandas_frames import Frames, fixed_length
 from lpclip.storage.tables import read_table, write_table
 from lpclip.types import BoolArray, FloatArray, IntArray
+from lpclip.utils.memory import Rows, empty_rows, row_slices
 
 KIND, TABLE = "pseudo_labels", "pseudo_labels"
 _PROBABILITIES = "probabilities"
@@ -32,13 +34,14 @@ class PseudoLabels:
     """Targets for N samples; leading axes (seeds) are allowed.
 
     Attributes:
-        probabilities: ``[..., N, C]`` float32, after the prior; None where nobody needs them.
+        probabilities: ``[..., N, C]`` float32, after the prior, in a file where they do not fit in
+            memory (then a sequence of ``[N, C]`` for leading axes); None where nobody needs them.
         class_index: ``[..., N]`` int32, the most probable class; -1 for a sample without a label.
         confidence: ``[..., N]`` float32, its probability.
         selected: ``[..., N]``, which samples are confident enough to learn from.
     """
 
-    probabilities: FloatArray | None
+    probabilities: Any
     class_index: IntArray
     confidence: FloatArray
     selected: BoolArray
@@ -74,7 +77,10 @@ def write_pseudo_labels(
     table = pd.DataFrame({"id": ids, **{name: getattr(labels, name) for name in _COLUMNS}})
     with create(path, kind=KIND, provenance=provenance) as file:
         write_table(file, TABLE, table)
-        file[_PROBABILITIES] = labels.probabilities.astype(np.float16)
+        values: Rows = labels.probabilities
+        stored = file.create_dataset(_PROBABILITIES, values.shape, np.float16)
+        for rows in row_slices(*values.shape):
+            stored[rows] = values[rows].astype(np.float16)
         frames = Frames(file, fixed_length(ids))
         frames.add(_PROBABILITIES, file[_PROBABILITIES], columns=class_names)
 
@@ -100,8 +106,15 @@ def label_table(file: h5py.File) -> pd.DataFrame:
     return table.assign(selected=table["selected"].astype(bool))
 
 
-def stored_probabilities(file: h5py.File, n_samples: int) -> FloatArray:
+def stored_probabilities(file: h5py.File, n_samples: int) -> Rows:
     """Read the probabilities of an open file, float32 ``[N, C]``."""
     check_shapes(file, {_PROBABILITIES: "NC"}, {"N": n_samples})
-    probabilities: FloatArray = checksums.read(file[_PROBABILITIES]).astype(np.float32)
+    data = file[_PROBABILITIES]
+    probabilities: Rows = empty_rows(*data.shape)
+    read = checksums.Sum(data, ())
+    for rows in row_slices(*data.shape):
+        stored = data[rows]
+        read.update(stored)
+        probabilities[rows] = stored.astype(np.float32)
+    read.verify()
     return probabilities

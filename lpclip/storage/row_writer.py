@@ -5,7 +5,9 @@ are written to their places alone, so what a crash leaves behind is a sound file
 are missing.
 """
 
+import errno
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,6 +36,12 @@ def reserve(
     settings.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     settings.set_obj_track_times(False)
     return file.create_dataset(name, shape, dtype, dcpl=settings)
+
+
+def check_space(path: Path, size: int, *, freed: int = 0) -> None:
+    """Fail at once if the disk has no room for a file; ``freed`` bytes are removed meanwhile."""
+    if shutil.disk_usage(path.parent).free + freed < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 class RowWriter:

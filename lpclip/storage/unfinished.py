@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from lpclip.storage.features import arrays_of, check_space, finish, lay_out
+from lpclip.storage.features import arrays_of, finish, lay_out
 from lpclip.storage.hdf5 import Provenance
 from lpclip.storage.hdf5_output import apply_journal
 from lpclip.storage.json_text import read_object
-from lpclip.storage.row_writer import RowWriter
+from lpclip.storage.row_writer import RowWriter, check_space
 from lpclip.types import FloatArray
 from lpclip.utils.atomic import file_to_write, replace_file, sync_folder
 

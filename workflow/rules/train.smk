@@ -21,3 +21,4 @@ rule train_probe:
     shell:
         "lpclip train-probe --text {input.text:q} {params.files:q}"
         " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
+        " --memory-gb {COMPUTE.memory_gb}"

@@ -3,18 +3,20 @@
 import numpy as np
 
 from lpclip.methods.adapters.blocks import (
+    as_views,
     logits_of,
+    softmax,
     unit_mean,
     zero_shot_logits,
 )
-from lpclip.methods.labelling.heads import softmax_in_place
 from lpclip.methods.labelling.structure import fit_gaussians
+from lpclip.storage.stored_views import Views
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
 
 
 def gaussian_head(
-    views: FloatArray, head: ZeroShotHead, *, iterations: int = 10
+    views: Views, head: ZeroShotHead, *, iterations: int = 10
 ) -> tuple[FloatArray, FloatArray]:
     """Return the linear discriminant of Gaussian classes that were fitted without labels.
 
@@ -32,10 +34,10 @@ def gaussian_head(
     """
     features = unit_mean(views)
     weight, bias = head.weight, np.full(len(head.weight), head.bias, dtype=np.float32)
-    predicted = softmax_in_place(zero_shot_logits(features, head))
+    predicted = softmax(zero_shot_logits(features, head))
     for _ in range(iterations):
-        centre, towards, distance = fit_gaussians(features[None], predicted)
+        centre, towards, distance = fit_gaussians(as_views(features), predicted)
         weight = (towards / head.scale).astype(np.float32)
         bias = (-towards @ centre - distance / 2).astype(np.float32)
-        predicted = softmax_in_place(logits_of(features, weight, bias, scale=head.scale))
+        predicted = softmax(logits_of(features, weight, bias, scale=head.scale))
     return weight, bias

@@ -6,13 +6,17 @@ import numpy as np
 
 from lpclip.methods.adapters.blocks import (
     blocks,
+    logits_in_memory,
     logits_of,
+    softmax,
     unit_mean,
 )
 from lpclip.methods.labelling.heads import softmax_in_place
 from lpclip.storage.features import normalise
+from lpclip.storage.stored_views import Views
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
+from lpclip.utils.memory import Rows, parts
 
 ProxyPrior: TypeAlias = Literal["none", "sinkhorn"]
 TEXT_TEMPERATURE, STUDENT_TEMPERATURE = 0.01, 0.04
@@ -21,7 +25,7 @@ LEARNING_RATE = 10.0
 
 
 def inmap_head(
-    views: FloatArray,
+    views: Views,
     head: ZeroShotHead,
     *,
     prior: ProxyPrior = "sinkhorn",
@@ -52,31 +56,30 @@ def inmap_head(
     return weight.astype(np.float32), np.zeros(len(weight), dtype=np.float32)
 
 
-def pseudo_labels(
-    features: FloatArray, text: FloatArray, *, prior: ProxyPrior, threshold: float
-) -> FloatArray:
+def pseudo_labels(features: Rows, text: FloatArray, *, prior: ProxyPrior, threshold: float) -> Rows:
     """Return what the proxies learn, ``[N, C]`` float32."""
-    labels = softmax_in_place(logits_of(features, text, 0.0, scale=1 / TEXT_TEMPERATURE))
+    labels = softmax(logits_of(features, text, 0.0, scale=1 / TEXT_TEMPERATURE))
     n, n_classes = labels.shape
     for _ in range(SINKHORN_STEPS if prior == "sinkhorn" else 0):
-        share = labels.sum(axis=0, dtype=np.float64) * n_classes / n
+        total: FloatArray = sum(part.sum(axis=0, dtype=np.float64) for _, part in parts(labels))
+        share = total * n_classes / n
         factor = (1 / np.maximum(share, np.finfo(np.float32).tiny)).astype(np.float32)
         for rows in blocks(n, n_classes):
             part = labels[rows]
             part *= factor
             part /= part.sum(axis=1, keepdims=True)
+            labels[rows] = part
     for rows in blocks(n, n_classes):
         part = labels[rows]
         sure = np.flatnonzero(part.max(axis=1) > threshold)
         best = part[sure].argmax(axis=1)
         part[sure] = 0
         part[sure, best] = 1
+        labels[rows] = part
     return labels
 
 
-def learn_proxies(
-    features: FloatArray, labels: FloatArray, text: FloatArray, *, steps: int
-) -> FloatArray:
+def learn_proxies(features: Rows, labels: Rows, text: FloatArray, *, steps: int) -> FloatArray:
     """Return proxies ``[C, D]``, unit length, after so many gradient steps from the text."""
     proxies = text.astype(np.float32)
     rate, before = LEARNING_RATE, np.inf
@@ -92,11 +95,11 @@ def learn_proxies(
     return proxies
 
 
-def _gradient(features: FloatArray, labels: FloatArray, proxies: FloatArray) -> FloatArray:
+def _gradient(features: Rows, labels: Rows, proxies: FloatArray) -> FloatArray:
     gradient = np.zeros_like(proxies)
     for rows in blocks(*labels.shape):
         scale = 1 / STUDENT_TEMPERATURE
-        predicted = softmax_in_place(logits_of(features[rows], proxies, 0.0, scale=scale))
+        predicted = softmax_in_place(logits_in_memory(features[rows], proxies, 0.0, scale=scale))
         predicted -= labels[rows]
         gradient += predicted.T @ features[rows]
     gradient /= len(features) * STUDENT_TEMPERATURE

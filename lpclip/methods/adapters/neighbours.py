@@ -1,4 +1,8 @@
-"""Sparse graphs of neighbours."""
+"""Sparse graphs of neighbours.
+
+Adapters take the exact neighbours of every image, as their papers do, so their time grows with the
+square of the images; their memory does not.
+"""
 
 from typing import Any
 
@@ -6,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from lpclip.types import FloatArray, IntArray
+from lpclip.utils.memory import Rows
 
 
 def graph(index: IntArray, weights: FloatArray, n_columns: int) -> Any:
@@ -15,3 +20,13 @@ def graph(index: IntArray, weights: FloatArray, n_columns: int) -> Any:
     return sparse.csr_matrix(
         (weights.astype(np.float32).ravel(), index.ravel(), ends), shape=(n, n_columns)
     )
+
+
+def product(links: Any, values: Rows) -> FloatArray:
+    """Return ``links @ values``, ``[n, C]``, of links ``[n, N]`` with an array ``[N, C]``."""
+    if isinstance(values, np.ndarray):
+        found: FloatArray = links @ values
+        return found
+    columns = np.unique(links.indices)
+    of_some: FloatArray = links[:, columns] @ values[columns]
+    return of_some

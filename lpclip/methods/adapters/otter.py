@@ -7,14 +7,16 @@ from lpclip.methods.adapters.blocks import blocks, unit_mean, zero_shot_logits
 from lpclip.methods.labelling.heads import softmax_in_place
 from lpclip.methods.labelling.priors import estimated_frequencies
 from lpclip.methods.labelling.structure import LARGEST, Structure, calibrated_temperature
+from lpclip.storage.stored_views import Views
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
+from lpclip.utils.memory import Rows
 
 # The smoothing of the transport is halved so often, with so many steps of Sinkhorn's each time.
 _LEVELS, _STEPS = 5, 40
 
 
-def otter_head(views: FloatArray, head: ZeroShotHead) -> tuple[FloatArray, FloatArray]:
+def otter_head(views: Views, head: ZeroShotHead) -> tuple[FloatArray, FloatArray]:
     """Return zero-shot with a bias per class, with which its predictions have given frequencies.
 
     Images are transported to classes at a cost of -log p, every image with the same mass, every
@@ -36,7 +38,7 @@ def otter_head(views: FloatArray, head: ZeroShotHead) -> tuple[FloatArray, Float
     return head.weight, (head.bias + potentials).astype(np.float32)
 
 
-def class_potentials(logits: FloatArray, frequencies: FloatArray) -> FloatArray:
+def class_potentials(logits: Rows, frequencies: FloatArray) -> FloatArray:
     """Return the potentials of optimal transport from images to classes.
 
     Sinkhorn's steps with a smoothing that is halved from 1 down to 1/16, each level starting at the
@@ -66,10 +68,10 @@ def class_potentials(logits: FloatArray, frequencies: FloatArray) -> FloatArray:
     return potentials
 
 
-def _frequencies(features: FloatArray, logits: FloatArray) -> FloatArray:
+def _frequencies(features: Rows, logits: Rows) -> FloatArray:
     """Estimate the class frequencies of a pool, of a large one by some of its images."""
     rows = np.linspace(0, len(features) - 1, min(len(features), LARGEST)).astype(np.int64)
     some = logits[rows]
-    agreement = Structure(features[None, rows]).agreement(some.argmax(axis=1))
+    agreement = Structure(features[rows][None]).agreement(some.argmax(axis=1))
     temperature = calibrated_temperature([some[None]], agreement)
     return estimated_frequencies(softmax(some / temperature, axis=1))

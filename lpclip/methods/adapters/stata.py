@@ -4,12 +4,14 @@ import numpy as np
 
 from lpclip.methods.adapters.blocks import unit_mean
 from lpclip.methods.adapters.transduction import Gaussians, Moments, transduce
+from lpclip.storage.stored_views import Views
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
+from lpclip.utils.memory import Rows
 
 
 def stata_head(
-    views: FloatArray,
+    views: Views,
     head: ZeroShotHead,
     *,
     anchor: float = 1.0,
@@ -33,13 +35,13 @@ def stata_head(
 
 
 def stata(
-    views: FloatArray,
+    views: Views,
     head: ZeroShotHead,
     *,
     anchor: float = 1.0,
     neighbours: int = 3,
     iterations: int = 10,
-) -> tuple[Gaussians, FloatArray]:
+) -> tuple[Gaussians, Rows]:
     """Return StatA's Gaussians, and its assignments of the pool, ``[N, C]``.
 
     The anchor of class c is a Gaussian around its text feature t_c, of variance 1 / D in every

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lpclip.methods.adapters.blocks import unit_mean, zero_shot_logits
+from lpclip.methods.adapters.blocks import blocks, unit_mean, zero_shot_logits
+from lpclip.storage.stored_views import Views
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
+from lpclip.utils.memory import Rows
 
 # Published for ImageNet, used for every set: shots, weight alpha and sharpness beta of each cache.
 POSITIVE = (3, 2.0, 5.0)
@@ -55,7 +57,7 @@ class _Cache:
         return near
 
 
-def tda_probabilities(views: FloatArray, head: ZeroShotHead) -> FloatArray:
+def tda_probabilities(views: Views, head: ZeroShotHead) -> Rows:
     """Return TDA's predictions of the pool's images, as a stream in the order of their rows.
 
     Each image first enters the positive cache of the class that zero-shot predicts, if it is among
@@ -82,19 +84,22 @@ def tda_probabilities(views: FloatArray, head: ZeroShotHead) -> FloatArray:
     against = np.zeros((n_classes, few, n_classes), dtype=np.float32)
     logits = zero_shot_logits(features, head)
     unit = np.log2(max(n_classes, 2))
-    for row, feature in zip(logits, features, strict=True):
-        probabilities = _softmax(row)
-        entropy = -float((probabilities * np.log(np.maximum(probabilities, 1e-30))).sum())
-        predicted = int(row.argmax())
-        positive.add(predicted, entropy, feature)
-        if UNSURE[0] < entropy / unit < UNSURE[1]:
-            place = negative.add(predicted, entropy, feature)
-            if place is not None:
-                against[predicted, place] = probabilities > NEGATIVE_FROM
-        changed = row + alpha * positive.affinity(feature).sum(axis=1)
-        near = negative.affinity(feature).astype(np.float32)
-        changed -= weight * (near.ravel() @ against.reshape(-1, n_classes))
-        row[:] = _softmax(changed)
+    for rows in blocks(*logits.shape):
+        part, own = logits[rows], features[rows]
+        for row, feature in zip(part, own, strict=True):
+            probabilities = _softmax(row)
+            entropy = -float((probabilities * np.log(np.maximum(probabilities, 1e-30))).sum())
+            predicted = int(row.argmax())
+            positive.add(predicted, entropy, feature)
+            if UNSURE[0] < entropy / unit < UNSURE[1]:
+                place = negative.add(predicted, entropy, feature)
+                if place is not None:
+                    against[predicted, place] = probabilities > NEGATIVE_FROM
+            changed = row + alpha * positive.affinity(feature).sum(axis=1)
+            near = negative.affinity(feature).astype(np.float32)
+            changed -= weight * (near.ravel() @ against.reshape(-1, n_classes))
+            row[:] = _softmax(changed)
+        logits[rows] = part
     return logits
 
 

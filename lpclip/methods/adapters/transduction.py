@@ -16,14 +16,17 @@ import numpy as np
 
 from lpclip.methods.adapters.blocks import (
     blocks,
+    joint,
     logits_of,
+    softmax,
     zero_shot_logits,
 )
-from lpclip.methods.adapters.neighbours import graph
+from lpclip.methods.adapters.neighbours import graph, product
 from lpclip.methods.labelling.heads import softmax_in_place
 from lpclip.methods.labelling.neighbours import nearest
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
+from lpclip.utils.memory import Rows, empty_rows, parts
 
 # Weight of the log-likelihood: it is a sum over all dimensions and would drown out the rest.
 LIKELIHOOD_WEIGHT = 1 / 50
@@ -89,14 +92,14 @@ Update = Callable[[Moments, Gaussians], Gaussians]
 
 
 def transduce(
-    features: FloatArray,
+    features: Rows,
     head: ZeroShotHead,
     start: Gaussians,
     update: Update,
     *,
     neighbours: int,
     iterations: int,
-) -> tuple[Gaussians, FloatArray]:
+) -> tuple[Gaussians, Rows]:
     """Update assignments and Gaussians in turn.
 
     Args:
@@ -113,27 +116,28 @@ def transduce(
     index, cosines = nearest(features, neighbours)
     links = graph(index, np.maximum(cosines, 0), len(features))
     links = ((links + links.T) / (2 * neighbours)).tocsr()
-    assigned = softmax_in_place(zero_shot_logits(features, head))
-    squares = np.einsum("nd,nd->d", features, features, dtype=np.float64)
+    assigned = softmax(zero_shot_logits(features, head))
+    squares: FloatArray = np.zeros(features.shape[1])
+    for _, part in parts(features):
+        squares += np.einsum("nd,nd->d", part, part, dtype=np.float64)
     gaussians = start
     for _ in range(iterations):
         weight, bias = gaussians.with_text(head)
         alone = logits_of(features, weight, bias, scale=head.scale)
         for _ in range(SWEEPS):
             assigned = _with_neighbours(alone, links, assigned)
-        moments = Moments(
-            n=len(features),
-            counts=assigned.sum(axis=0, dtype=np.float64),
-            sums=(assigned.T @ features).astype(np.float64),
-            squares=squares,
-        )
+        counts, sums = np.zeros(len(weight)), np.zeros(weight.shape)
+        for part, own in joint(assigned, features):
+            counts += part.sum(axis=0, dtype=np.float64)
+            sums += (part.T @ own).astype(np.float64)
+        moments = Moments(n=len(features), counts=counts, sums=sums, squares=squares)
         gaussians = update(moments, gaussians)
     return gaussians, assigned
 
 
-def _with_neighbours(alone: FloatArray, links: Any, assigned: FloatArray) -> FloatArray:
+def _with_neighbours(alone: Rows, links: Any, assigned: Rows) -> Rows:
     """Update the assignments: the logits of each image alone, and those its neighbours have."""
-    updated = np.empty_like(alone)
+    updated: Rows = empty_rows(*alone.shape)
     for rows in blocks(*alone.shape):
-        updated[rows] = alone[rows] + links[rows] @ assigned
-    return softmax_in_place(updated)
+        updated[rows] = softmax_in_place(alone[rows] + product(links[rows], assigned))
+    return updated

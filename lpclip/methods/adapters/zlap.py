@@ -8,22 +8,24 @@ from scipy import sparse
 from lpclip.methods.adapters.blocks import blocks, unit_mean
 from lpclip.methods.adapters.neighbours import graph
 from lpclip.methods.labelling.neighbours import nearest
+from lpclip.storage.stored_views import Views
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
+from lpclip.utils.memory import Rows, Scratch, block_rows, empty_rows, slices
 
 # Classes that are solved for together.
 _CLASSES = 64
 
 
 def zlap_probabilities(
-    views: FloatArray,
+    views: Views,
     head: ZeroShotHead,
     *,
     neighbours: int = 5,
     power: float = 5.0,
     alpha: float = 0.3,
     tolerance: float = 1e-6,
-) -> FloatArray:
+) -> Rows:
     """Return the classes that reach each image of the pool, as shares.
 
     Nodes are images and class texts; each image is linked to its nearest images and its nearest
@@ -47,21 +49,25 @@ def zlap_probabilities(
     matrix = sparse.identity(n + n_classes, format="csr") - alpha * _adjacency(
         features, head.weight, neighbours, power
     )
-    spread = np.empty((n, n_classes), dtype=np.float32)
-    for start in range(0, n_classes, _CLASSES):
-        classes = np.arange(start, min(start + _CLASSES, n_classes))
+    spread: Rows = empty_rows(n, n_classes)
+    in_memory = isinstance(spread, np.ndarray)
+    # In a file, classes are rows until all are known.
+    of_classes: Rows = spread.T if isinstance(spread, np.ndarray) else Scratch(n_classes, n)
+    for one in slices(n_classes, _CLASSES if in_memory else max(1, block_rows(8 * n) // 2)):
+        classes = np.arange(one.start, one.stop)
         targets = np.zeros((n + n_classes, len(classes)))
         targets[n + classes, np.arange(len(classes))] = 1
-        spread[:, classes] = conjugate_gradients(matrix, targets, tolerance=tolerance)[:n]
+        of_classes[one] = conjugate_gradients(matrix, targets, tolerance=tolerance)[:n].T
     for rows in blocks(n, n_classes):
-        part = np.maximum(spread[rows], 0)
+        own = spread[rows] if isinstance(of_classes, np.ndarray) else of_classes.columns(rows).T
+        part = np.maximum(own, 0)
         total = part.sum(axis=1, keepdims=True)
         with np.errstate(invalid="ignore"):
             spread[rows] = np.where(total > 0, part / total, 1 / n_classes)
     return spread
 
 
-def _adjacency(features: FloatArray, text: FloatArray, neighbours: int, power: float) -> Any:
+def _adjacency(features: Rows, text: FloatArray, neighbours: int, power: float) -> Any:
     """Return the symmetric, normalised adjacency matrix of images, then texts."""
     n, n_classes = len(features), len(text)
     index, cosines = nearest(features, neighbours)

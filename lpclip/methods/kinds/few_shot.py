@@ -49,7 +49,7 @@ def _fit(
 ) -> tuple[FloatArray, FloatArray]:
     from sklearn.model_selection import StratifiedKFold  # not at every start of Snakemake
 
-    features = part.features * scale
+    features = part.features[:] * scale
     if settings.shots == 1:
         # The penalty is on weights, which are smaller by the scale than those of unit features.
         c = settings.one_shot_c / scale**2

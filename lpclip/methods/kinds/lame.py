@@ -41,4 +41,4 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         neighbours=settings.neighbours,
         steps=settings.steps,
     )
-    return pool_alone(head, probabilities[None], seeds[:1])
+    return pool_alone(head, probabilities, seeds)

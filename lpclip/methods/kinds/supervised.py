@@ -1,6 +1,7 @@
 """Supervised reference: logistic regression on the labelled features, the CLIP authors' recipe."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -8,10 +9,12 @@ from annotated_types import Gt, Le
 
 from lpclip.methods.base import Inputs
 from lpclip.methods.training.labelled import Labelled, LabelShare, fit_samples, read_labelled
+from lpclip.methods.training.large_regression import choose_large, fit_large
 from lpclip.methods.training.regression import Sweep, choose_c, fit_regression
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
+from lpclip.utils.memory import rows_fit
 from lpclip.utils.settings import settings_class
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
@@ -50,7 +53,7 @@ def _fit(
 ) -> tuple[FloatArray, FloatArray]:
     from sklearn.model_selection import train_test_split  # not at every start of Snakemake
 
-    features, n_classes = part.features * scale, len(np.unique(part.labels))
+    n_classes = len(np.unique(part.labels))
     n = len(part.labels)
     split = train_test_split(
         np.arange(n),
@@ -59,5 +62,11 @@ def _fit(
         stratify=part.labels,
         random_state=seed,
     )
-    c = choose_c(features, part.labels, [split], settings)
-    return fit_regression(features, part.labels, c, settings)
+    if isinstance(part.features, np.ndarray) and rows_fit(n, n_classes):
+        features = part.features * scale
+        c = choose_c(features, part.labels, [split], settings)
+        return fit_regression(features, part.labels, c, settings)
+    fit = partial(fit_large, scale=scale, max_iterations=settings.max_iterations)
+    values = np.logspace(settings.log10_c_low, settings.log10_c_high, settings.c_steps)
+    found = choose_large(part.features, part.labels, split, values, fit)
+    return fit(part.features, part.labels, found).head()

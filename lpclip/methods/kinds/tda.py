@@ -31,4 +31,4 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     from lpclip.methods.adapters.tda import tda_probabilities
 
     probabilities = tda_probabilities(read_view(inputs["adapt"], settings.view, head), head)
-    return pool_alone(head, probabilities[None], seeds[:1])
+    return pool_alone(head, probabilities, seeds)

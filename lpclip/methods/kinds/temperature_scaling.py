@@ -51,7 +51,7 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
     temperatures = np.array(
         [
             fit_temperature(
-                head.scale * (part.features @ weight[seed_index].mT) + bias[seed_index][:, None],
+                head.scale * (part.features[:] @ weight[seed_index].mT) + bias[seed_index][:, None],
                 part.labels,
             )
             for seed_index, part in enumerate(sampled)

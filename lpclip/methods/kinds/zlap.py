@@ -46,4 +46,4 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         power=settings.power,
         alpha=settings.alpha,
     )
-    return pool_alone(head, probabilities[None], seeds[:1])
+    return pool_alone(head, probabilities, seeds)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from lpclip.types import FloatArray, IntArray
+from lpclip.utils.memory import Rows, slices
 
 # Of the constant, the surest images, the surest cluster, the size of a class and the agreement.
 _PRESENCE = (6.54, 0.34, 1.49, -0.125, -6.0)
@@ -30,7 +31,7 @@ class Counts(NamedTuple):
 
 
 def count(
-    probabilities: FloatArray, belongs: FloatArray, predicted: IntArray, nearest: IntArray
+    probabilities: Rows, belongs: FloatArray, predicted: IntArray, nearest: IntArray
 ) -> Counts:
     """Count the images of each class.
 
@@ -42,12 +43,11 @@ def count(
     """
     n_classes = probabilities.shape[1]
     soft, sure, cluster = np.zeros((3, n_classes))
-    for start in range(0, len(probabilities), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        weight = belongs[rows, None]
-        soft += (weight * probabilities[rows]).sum(axis=0)
-        sure += (weight * probabilities[rows] ** 2).sum(axis=0)
-        together = weight * probabilities[rows]
+    for rows in slices(len(probabilities), _BLOCK):
+        weight, own = belongs[rows, None], probabilities[rows]
+        soft += (weight * own).sum(axis=0)
+        sure += (weight * own**2).sum(axis=0)
+        together = weight * own
         for neighbour in nearest[rows].T:
             together += belongs[neighbour, None] * probabilities[neighbour]
         np.maximum(cluster, together.max(axis=0) / (1 + nearest.shape[1]), out=cluster)

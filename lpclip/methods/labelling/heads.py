@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
+from lpclip.storage.stored_views import Views, take_images
 from lpclip.types import FloatArray, IntArray
+from lpclip.utils.memory import Rows, block_rows, empty_rows
 
-# Bytes of the arrays that are computed together.
-BLOCK_BYTES = 64 << 20
 # Logits of no more bytes are held where they are needed several times: 8 views of 20,000 samples
 # and 1,000 classes, two arrays of 100,000 samples and 1,000 classes.
 HELD_BYTES = 800_000_000
@@ -66,7 +67,7 @@ def one_head(weight: FloatArray, bias: FloatArray | float, n_samples: int) -> He
 
 
 def logits_by_block(
-    views: FloatArray, heads: Heads, rows: IntArray | None = None
+    views: "Views | MeanView", heads: Heads, rows: IntArray | None = None
 ) -> Iterator[tuple[IntArray, FloatArray]]:
     """Compute logits, head by head and block by block.
 
@@ -91,14 +92,16 @@ def logits_by_block(
         own = rows[heads.of[rows] == number]
         for start in range(0, len(own), size):
             block = own[start : start + size]
-            features = np.take(views, block, axis=1)
+            features = (
+                views.take(block) if isinstance(views, MeanView) else take_images(views, block)
+            )
             features -= centre
             logits = features @ weight.T
             logits += bias
             yield block, logits
 
 
-def mean_softmax(views: FloatArray, heads: Heads) -> FloatArray:
+def mean_softmax(views: Views, heads: Heads) -> Rows:
     """Return the softmax of the logits, averaged over the views.
 
     Args:
@@ -106,15 +109,15 @@ def mean_softmax(views: FloatArray, heads: Heads) -> FloatArray:
         heads: of the N samples.
 
     Returns:
-        ``[N, C]``, of the type of the views.
+        ``[N, C]``, of the type of the views; in a file if it does not fit in memory.
     """
-    mean = np.empty((views.shape[1], heads.weight.shape[1]), dtype=views.dtype)
+    mean: Rows = empty_rows(views.shape[1], heads.weight.shape[1], views.dtype)
     for rows, logits in logits_by_block(views, heads):
         mean[rows] = softmax_in_place(logits).mean(axis=0)
     return mean
 
 
-def most_probable(views: FloatArray, heads: Heads, rows: IntArray | None = None) -> IntArray:
+def most_probable(views: Views, heads: Heads, rows: IntArray | None = None) -> IntArray:
     """Return the class with the largest logit, averaged over the views, of each sample.
 
     Args:
@@ -125,12 +128,10 @@ def most_probable(views: FloatArray, heads: Heads, rows: IntArray | None = None)
     Returns:
         ``[N]`` int64; 0 for samples that are not wanted.
     """
-    rows = np.arange(views.shape[1]) if rows is None else rows
-    # The mean of the logits is the logits of the mean.
-    mean = mean_view(views, rows)[None]
     index = np.zeros(views.shape[1], dtype=np.int64)
-    for block, logits in logits_by_block(mean, replace(heads, of=heads.of[rows])):
-        index[rows[block]] = logits[0].argmax(axis=-1)
+    # The mean of the logits is the logits of the mean.
+    for block, logits in logits_by_block(MeanView(views), heads, rows):
+        index[block] = logits[0].argmax(axis=-1)
     return index
 
 
@@ -144,7 +145,7 @@ class Logits:
         rows: the samples.
     """
 
-    views: FloatArray
+    views: Views
     heads: Heads
     rows: IntArray
 
@@ -153,7 +154,7 @@ class Logits:
         return (logits for _, logits in logits_by_block(self.views, self.heads, self.rows))
 
 
-def repeated_logits(views: FloatArray, heads: Heads, rows: IntArray) -> Iterable[FloatArray]:
+def repeated_logits(views: Views, heads: Heads, rows: IntArray) -> Iterable[FloatArray]:
     """Return logits of some samples as blocks, held where they fit in ``HELD_BYTES``."""
     blocks = Logits(views, heads, rows)
     size = len(views) * len(rows) * heads.weight.shape[1] * views.itemsize
@@ -168,15 +169,39 @@ def softmax_in_place(logits: FloatArray) -> FloatArray:
     return logits
 
 
-def mean_view(views: FloatArray, rows: IntArray) -> FloatArray:
+def mean_view(views: Views, rows: IntArray) -> FloatArray:
     """Return the mean ``[n, D]`` of some samples over views ``[V, N, D]``, one view at a time."""
     total: FloatArray = views[0][rows]
-    for view in views[1:]:
-        total += view[rows]
+    for place in range(1, len(views)):
+        total += views[place][rows]
     total /= len(views)
     return total
 
 
-def block_rows(row_bytes: int) -> int:
-    """Return how many rows of this size are computed together."""
-    return max(1, BLOCK_BYTES // max(1, row_bytes))
+@dataclass(frozen=True)
+class MeanView:
+    """The mean of views ``[V, N, D]`` as one view, computed where it is needed."""
+
+    views: Views
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """One view, samples, dimension."""
+        return (1, *self.views.shape[1:])
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """That of the views."""
+        return self.views.dtype
+
+    @property
+    def itemsize(self) -> int:
+        """Likewise."""
+        return self.views.itemsize
+
+    def __len__(self) -> int:
+        return 1
+
+    def take(self, rows: IntArray) -> FloatArray:
+        """Compute the mean of some samples, ``[1, n, D]``."""
+        return mean_view(self.views, rows)[None]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lpclip.types import FloatArray, IntArray
+from lpclip.utils.memory import Rows, largest_of_rows, mean_over_rows, slices
 
 SHARES = np.array([0, 0.02, 0.05, *np.arange(0.1, 0.71, 0.05), 0.8])
 # That a pool is clean, before its scores are seen.
@@ -41,31 +42,33 @@ class OodShare:
     in_distribution: FloatArray
 
 
-def ood_scores(
-    mean: FloatArray, cosines: FloatArray, probabilities: FloatArray, nearest: IntArray
-) -> FloatArray:
+def ood_scores(mean: Rows, cosines: Rows, probabilities: Rows, nearest: IntArray) -> FloatArray:
     """Return one score per image that is higher for images of the classes, ``[N]``.
 
     The largest cosine to a text, averaged over neighbours; the same after each class's mean is
     taken away; and the largest cosine to the mean image of a class. The weights were chosen on the
     development sets.
     """
-    largest = _smooth(cosines.max(axis=1), nearest)
-    average = cosines.mean(axis=0)
+    largest = _smooth(largest_of_rows(cosines)[1], nearest)
+    average = (
+        cosines.mean(axis=0)
+        if isinstance(cosines, np.ndarray)
+        else mean_over_rows(cosines).astype(cosines.dtype)
+    )
     relative = np.empty(len(cosines), dtype=np.float32)
-    for start in range(0, len(cosines), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for block in slices(len(cosines), _BLOCK):
         relative[block] = (cosines[block] - average).max(axis=1)
     relative = _smooth(relative, nearest)
-    confidence = probabilities.max(axis=1)
+    predicted, confidence = largest_of_rows(probabilities)
     sure = np.flatnonzero(confidence >= np.median(confidence))
     means = np.zeros((cosines.shape[1], mean.shape[1]), dtype=np.float32)
-    predicted = probabilities[sure].argmax(axis=1)
-    np.add.at(means, predicted, confidence[sure, None] * mean[sure])
+    for block in slices(len(sure), _BLOCK):
+        rows = sure[block]
+        np.add.at(means, predicted[rows], confidence[rows, None] * mean[rows])
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     to_mean = np.empty(len(cosines), dtype=np.float32)
-    for start in range(0, len(cosines), _BLOCK):
-        to_mean[start : start + _BLOCK] = (mean[start : start + _BLOCK] @ means.T).max(axis=1)
+    for block in slices(len(cosines), _BLOCK):
+        to_mean[block] = (mean[block] @ means.T).max(axis=1)
     parts = ((largest, 3.0), (relative, 1.0), (to_mean, 2.0))
     scores = np.zeros(len(cosines))
     for part, weight in parts:

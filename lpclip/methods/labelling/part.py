@@ -10,8 +10,10 @@ from lpclip.methods.labelling.pool_description import describe_pool
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.labelling.support import supported_classes
 from lpclip.storage.pseudo_labels import PseudoLabels
+from lpclip.storage.stored_views import Views, some_images
 from lpclip.storage.text import ZeroShotHead
-from lpclip.types import BoolArray, FloatArray, IntArray
+from lpclip.types import BoolArray, IntArray
+from lpclip.utils.memory import Rows, empty_rows, row_slices, select
 
 # Images that are less probably of one of the classes are not learned from (docs/method.md).
 LEAST_IN_DISTRIBUTION = 0.3
@@ -54,7 +56,7 @@ class Part:
         places = np.zeros(self.n_classes, dtype=labels.class_index.dtype)
         places[self.classes] = np.arange(len(self.classes))
         return PseudoLabels(
-            None if values is None else values[self.rows[:, None], self.classes],
+            None if values is None else select(values, self.rows, self.classes),
             places[labels.class_index[self.rows]],
             labels.confidence[self.rows],
             labels.selected[self.rows],
@@ -65,12 +67,9 @@ class Part:
 
         Other samples have no class (-1) and equal probabilities, other classes none.
         """
-        shape = (self.n_samples, self.n_classes)
         probabilities = None
         if labels.probabilities is not None:
-            probabilities = np.full(shape, 1 / self.n_classes, dtype=np.float32)
-            probabilities[self.rows] = 0
-            probabilities[self.rows[:, None], self.classes] = labels.probabilities
+            probabilities = self._complete_rows(labels.probabilities)
         confidence = np.full(self.n_samples, 1 / self.n_classes, dtype=np.float32)
         confidence[self.rows] = labels.confidence
         return PseudoLabels(
@@ -80,6 +79,20 @@ class Part:
             self.fill(labels.selected, False),
         )
 
+    def _complete_rows(self, values: Rows) -> Rows:
+        """Return probabilities of the part as those of all samples and classes."""
+        found: Rows = empty_rows(self.n_samples, self.n_classes)
+        for block in row_slices(self.n_samples, self.n_classes):
+            part = np.full(
+                (block.stop - block.start, self.n_classes), 1 / self.n_classes, np.float32
+            )
+            first, end = np.searchsorted(self.rows, (block.start, block.stop))
+            rows = self.rows[first:end] - block.start
+            part[rows] = 0
+            part[rows[:, None], self.classes] = values[first:end]
+            found[block] = part
+        return found
+
     def fill(self, values: npt.NDArray[Any], other: Any) -> npt.NDArray[Any]:
         """Return values ``[..., M]`` as those of all samples ``[..., N]``."""
         full = np.full((*values.shape[:-1], self.n_samples), other, dtype=values.dtype)
@@ -87,7 +100,7 @@ class Part:
         return full
 
 
-def learned_part(head: ZeroShotHead, views: FloatArray, labelling: Labelling) -> Part:
+def learned_part(head: ZeroShotHead, views: Views, labelling: Labelling) -> Part:
     """Return the part of an unlabelled set that is learned.
 
     Args:
@@ -103,7 +116,7 @@ def learned_part(head: ZeroShotHead, views: FloatArray, labelling: Labelling) ->
         inside = description.in_distribution >= LEAST_IN_DISTRIBUTION
         if inside.any() and not inside.all():
             rows = np.flatnonzero(inside)
-            views = views[:, rows]
+            views = some_images(views, rows)
     if labelling.classes == "supported":
         classes = np.flatnonzero(supported_classes(views, head))
     return Part(rows, classes, n_samples, n_classes, reason)

@@ -10,11 +10,14 @@ import numpy as np
 from scipy.special import softmax
 
 from lpclip.methods.labelling.class_support import balance, count, expected_images, presence_of
+from lpclip.methods.labelling.heads import mean_view
 from lpclip.methods.labelling.neighbours import nearest, without_mean
 from lpclip.methods.labelling.ood_share import independent, ood_scores, ood_share
 from lpclip.methods.labelling.structure import LARGEST, calibrated_temperature
+from lpclip.storage.stored_views import Views
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray, IntArray
+from lpclip.utils.memory import Rows, empty_rows, largest_of_rows, parts, row_slices, slices
 
 # Neighbours over which scores are averaged.
 _SMOOTHED = 8
@@ -57,20 +60,20 @@ class PoolDescription:
     reason: str
 
 
-def describe_pool(views: FloatArray, head: ZeroShotHead) -> PoolDescription:
+def describe_pool(views: Views, head: ZeroShotHead) -> PoolDescription:
     """Describe an unlabelled pool.
 
     Args:
         views: unit-length features ``[V, N, D]``; views are averaged.
         head: zero-shot head of C classes.
     """
-    mean = views.mean(axis=0)
-    cosines = mean @ head.weight.T
+    mean = _mean(views)
+    cosines = _cosines(mean, head.weight)
     n, n_classes = cosines.shape
-    reason = _inseparable(cosines)
+    predicted, _ = largest_of_rows(cosines)
+    reason = _inseparable(cosines, predicted)
     if reason:
         return _unknown(n, n_classes, reason)
-    predicted = cosines.argmax(axis=1)
     classes = _effective(np.bincount(predicted, minlength=n_classes) / n)
     around = _nearest(mean, min(_SMOOTHED, n - 1))
     # Fewer neighbours than a class has other images: with 4 of a class, 5 cannot agree.
@@ -101,7 +104,30 @@ def describe_pool(views: FloatArray, head: ZeroShotHead) -> PoolDescription:
     )
 
 
-def _calibrated(cosines: FloatArray, accuracy: float) -> FloatArray:
+def _mean(views: Views) -> Rows:
+    """Return the mean of the views, ``[N, D]``."""
+    if isinstance(views, np.ndarray):
+        mean: FloatArray = views.mean(axis=0)
+        return mean
+    _, n, dim = views.shape
+    found: Rows = empty_rows(n, dim)
+    for rows in slices(n, _BLOCK):
+        found[rows] = mean_view(views, np.arange(rows.start, rows.stop))
+    return found
+
+
+def _cosines(mean: Rows, weight: FloatArray) -> Rows:
+    """Return the cosines of images and texts, ``[N, C]``."""
+    shape = len(mean), len(weight)
+    cosines: Rows = empty_rows(*shape)
+    if isinstance(cosines, np.ndarray) and isinstance(mean, np.ndarray):
+        return mean @ weight.T
+    for rows in row_slices(*shape):
+        cosines[rows] = mean[rows] @ weight.T
+    return cosines
+
+
+def _calibrated(cosines: Rows, accuracy: float) -> Rows:
     """Return predictions whose mean confidence is the accuracy, ``[N, C]``."""
     rows = np.arange(len(cosines))
     if len(rows) > _CALIBRATED:
@@ -109,25 +135,26 @@ def _calibrated(cosines: FloatArray, accuracy: float) -> FloatArray:
     some = cosines[rows]
     spread = float(some.std())
     temperature = calibrated_temperature([some[None] / spread], accuracy) * spread
-    probabilities = np.empty_like(cosines)
-    for start in range(0, len(cosines), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    n, n_classes = cosines.shape
+    probabilities: Rows = empty_rows(n, n_classes, cosines.dtype)
+    for block in slices(len(cosines), _BLOCK):
         probabilities[block] = softmax(cosines[block] / temperature, axis=1)
     return probabilities
 
 
-def _inseparable(cosines: FloatArray) -> str:
+def _inseparable(cosines: Rows, predicted: IntArray) -> str:
     """Return why zero-shot distinguishes no classes, or nothing."""
     n, n_classes = cosines.shape
     if n < 2:
         return f"the pool has {n} image{'' if n == 1 else 's'}"
     if n_classes < 2:
         return "there is one class"
-    if float(np.ptp(cosines, axis=1).max()) < 1e-4:
+    if max(float(np.ptp(part, axis=1).max()) for _, part in parts(cosines)) < 1e-4:
         return "the texts of all classes have the same features"
-    if float(np.ptp(cosines, axis=0).max()) < 1e-4:
+    most = np.max([part.max(axis=0) for _, part in parts(cosines)], axis=0)
+    least = np.min([part.min(axis=0) for _, part in parts(cosines)], axis=0)
+    if float((most - least).max()) < 1e-4:
         return "all images have the same features"
-    predicted = cosines.argmax(axis=1)
     if (predicted == predicted[0]).all():
         return "zero-shot predicts one class for every image"
     return ""
@@ -157,7 +184,7 @@ def _effective(frequencies: FloatArray) -> float:
     return float(np.exp(-(used * np.log(used)).sum()))
 
 
-def _nearest(mean: FloatArray, k: int) -> IntArray:
+def _nearest(mean: Rows, k: int) -> IntArray:
     """Return the rows of the nearest other images, the nearest first, ``[N, k]``.
 
     By cosine after the mean is taken away. In a set of more than ``LARGEST``, of as many that are

@@ -4,15 +4,17 @@ import numpy as np
 
 from lpclip.methods.labelling.settings import Prior
 from lpclip.types import FloatArray
+from lpclip.utils.memory import Rows, Scratch, largest_of_rows, mean_over_rows, parts
 
 SINKHORN_STEPS = 100
+_SMALLEST = np.finfo(np.float32).tiny
 
 
-def apply_prior(probabilities: FloatArray, prior: Prior, *, radius: float = 0.35) -> FloatArray:
+def apply_prior(probabilities: Rows, prior: Prior, *, radius: float = 0.35) -> Rows:
     """Correct predictions by assumed or estimated class frequencies.
 
     Args:
-        probabilities: ``[..., N, C]``, rows sum to 1.
+        probabilities: ``[..., N, C]``, rows sum to 1; overwritten if they are in a file.
         prior: ``none``; ``align`` to equal frequencies; ``sinkhorn``: equal frequencies to the
             letter; ``auto``: align to ``estimated_frequencies``.
         radius: of ``auto``.
@@ -29,24 +31,51 @@ def apply_prior(probabilities: FloatArray, prior: Prior, *, radius: float = 0.35
     """
     if prior == "none":
         return probabilities
-    target = (
+    target: FloatArray | np.float64 = (
         estimated_frequencies(probabilities, radius=radius)[..., None, :]
         if prior == "auto"
         else np.float64(1 / probabilities.shape[-1])
     )
+    steps = SINKHORN_STEPS if prior == "sinkhorn" else 1
+    if isinstance(probabilities, Scratch):
+        return _correct_file(probabilities, target, steps)
     # A class that no sample can be in has no share to correct.
-    smallest = np.finfo(np.float32).tiny
     corrected = probabilities
-    for step in range(SINKHORN_STEPS if prior == "sinkhorn" else 1):
+    for step in range(steps):
         share = corrected.mean(axis=-2, keepdims=True, dtype=np.float64)
-        factor = (target / np.maximum(share, smallest)).astype(corrected.dtype)
+        factor = (target / np.maximum(share, _SMALLEST)).astype(corrected.dtype)
         # A second array of this size, and no third one.
         corrected = np.multiply(corrected, factor, out=corrected if step else None)
-        corrected /= np.maximum(corrected.sum(axis=-1, keepdims=True), smallest)
+        corrected /= np.maximum(corrected.sum(axis=-1, keepdims=True), _SMALLEST)
     return corrected
 
 
-def estimated_frequencies(probabilities: FloatArray, *, radius: float = 0.35) -> FloatArray:
+def _correct_file(probabilities: Scratch, target: FloatArray | np.float64, steps: int) -> Scratch:
+    """Correct predictions in a file: the factors of all steps are one number per class.
+
+    A row is divided by its sum after every step, so dividing once at the end gives the same.
+    """
+    factor = np.ones(probabilities.shape[1])
+    for _ in range(steps):
+        share = np.zeros_like(factor)
+        for _, part in parts(probabilities):
+            share += _scaled(part, factor).sum(axis=0, dtype=np.float64)
+        share /= len(probabilities)
+        seen = share > _SMALLEST
+        factor[seen] *= np.broadcast_to(target, (1, len(factor)))[0, seen] / share[seen]
+    for rows, part in parts(probabilities):
+        probabilities[rows] = _scaled(part, factor)
+    return probabilities
+
+
+def _scaled(part: FloatArray, factor: FloatArray) -> FloatArray:
+    """Return rows times a factor for each class, divided by their sums."""
+    corrected = part * factor.astype(part.dtype)
+    corrected /= np.maximum(corrected.sum(axis=-1, keepdims=True), _SMALLEST)
+    return corrected
+
+
+def estimated_frequencies(probabilities: Rows, *, radius: float = 0.35) -> FloatArray:
     """Estimate class frequencies: the most even ones that the predictions' uncertainty allows.
 
     Predicted frequencies are off by no more than the predictions' errors, and by less where
@@ -68,8 +97,11 @@ def estimated_frequencies(probabilities: FloatArray, *, radius: float = 0.35) ->
     >>> estimated_frequencies(unsure).tolist()
     [0.5, 0.5]
     """
-    frequencies = probabilities.mean(axis=-2, dtype=np.float64)
-    errors = 1 - probabilities.max(axis=-1).mean(axis=-1, dtype=np.float64)
+    if isinstance(probabilities, Scratch):
+        frequencies = mean_over_rows(probabilities)
+    else:
+        frequencies = probabilities.mean(axis=-2, dtype=np.float64)
+    errors = 1 - largest_of_rows(probabilities)[1].mean(axis=-1, dtype=np.float64)
     flat = [
         most_even(row, radius * float(error))
         for row, error in zip(

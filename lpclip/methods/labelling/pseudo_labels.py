@@ -21,11 +21,13 @@ from lpclip.methods.labelling.part import learned_part
 from lpclip.methods.labelling.priors import apply_prior
 from lpclip.methods.labelling.settings import Labelling, TeacherView
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature
-from lpclip.storage.features import read_features, read_rows
+from lpclip.storage.features import read_rows
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.pseudo_labels import PseudoLabels, write_pseudo_labels
+from lpclip.storage.stored_views import Views, all_versions, open_views, some_images
 from lpclip.storage.text import ZeroShotHead, read_head, text_fingerprint
 from lpclip.types import FloatArray, IntArray, OutputFile
+from lpclip.utils.memory import Rows, empty_rows, largest_of_rows, row_slices
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +58,7 @@ def pseudo_labels(
     """
     head, _ = read_head(text)
     images = read_provenance(features, kind="features")
-    values = read_features(features, view, expected=head.expected)
-    views = values[None] if values.ndim == 2 else values
+    views = open_views(features, all_versions(features, view), expected=head.expected)
     made = label_by_zero_shot(head, views, labelling)
     provenance = {
         **head.expected,
@@ -77,7 +78,7 @@ def pseudo_labels(
     log.info("kept %d of %d pseudo-labels", made.selected.sum(), len(made.selected))
 
 
-def label_by_zero_shot(head: ZeroShotHead, views: FloatArray, labelling: Labelling) -> PseudoLabels:
+def label_by_zero_shot(head: ZeroShotHead, views: Views, labelling: Labelling) -> PseudoLabels:
     """Return the zero-shot teacher's pseudo-labels of an unlabelled set.
 
     Args:
@@ -91,7 +92,7 @@ def label_by_zero_shot(head: ZeroShotHead, views: FloatArray, labelling: Labelli
         return _nothing(views.shape[1], len(head.weight))
     if part.whole:
         return label_views(*scaled(head), labelling, Structure(views, len(head.weight)))
-    learned, some = head.of(part.classes), views[:, part.rows]
+    learned, some = head.of(part.classes), some_images(views, part.rows)
     structure = Structure(some, n_classes=len(part.classes))
     return part.complete(label_views(*scaled(learned), labelling, structure))
 
@@ -103,11 +104,13 @@ def scaled(head: ZeroShotHead) -> tuple[FloatArray, FloatArray]:
 
 def _nothing(n_samples: int, n_classes: int) -> PseudoLabels:
     """Return labels of which none is selected: there are no two classes to distinguish."""
-    even = np.full((n_samples, n_classes), 1 / n_classes, dtype=np.float32)
+    even: Rows = empty_rows(n_samples, n_classes)
+    for rows in row_slices(n_samples, n_classes):
+        even[rows] = np.full((rows.stop - rows.start, n_classes), 1 / n_classes, np.float32)
     return PseudoLabels(
         even,
         np.full(n_samples, -1, dtype=np.int32),
-        even[:, 0],
+        np.full(n_samples, 1 / n_classes, dtype=np.float32),
         np.zeros(n_samples, dtype=bool),
     )
 
@@ -155,7 +158,7 @@ def described(labelling: Labelling) -> str:
     return json.dumps(vars(labelling), sort_keys=True)
 
 
-def label(probabilities: FloatArray, labelling: Labelling) -> PseudoLabels:
+def label(probabilities: Rows, labelling: Labelling) -> PseudoLabels:
     """Apply the prior, then keep the confident samples.
 
     Args:
@@ -163,8 +166,8 @@ def label(probabilities: FloatArray, labelling: Labelling) -> PseudoLabels:
         labelling: prior and selection; temperature and structure are applied already.
     """
     corrected = apply_prior(probabilities, labelling.prior, radius=labelling.prior_radius)
-    index = corrected.argmax(axis=-1).astype(np.int32)
-    confidence = corrected.max(axis=-1)
+    places, confidence = largest_of_rows(corrected)
+    index = places.astype(np.int32)
     selected = confidence >= labelling.threshold
     if labelling.class_floor or labelling.top_k:
         rank, size = rank_in_class(index, confidence)
@@ -172,9 +175,9 @@ def label(probabilities: FloatArray, labelling: Labelling) -> PseudoLabels:
             selected |= rank < np.ceil(labelling.class_floor * size)
         if labelling.top_k:
             selected &= rank < labelling.top_k
-    return PseudoLabels(
-        corrected.astype(np.float32, copy=False), index, confidence.astype(np.float32), selected
-    )
+    if isinstance(corrected, np.ndarray):
+        corrected = corrected.astype(np.float32, copy=False)
+    return PseudoLabels(corrected, index, confidence.astype(np.float32), selected)
 
 
 def rank_in_class(index: IntArray, confidence: FloatArray) -> tuple[IntArray, IntArray]:

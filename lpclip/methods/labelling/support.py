@@ -7,15 +7,16 @@ exist. Nothing here depends on the model's scale.
 import numpy as np
 
 from lpclip.methods.labelling.heads import (
-    block_rows,
     mean_softmax,
     most_probable,
     one_head,
     repeated_logits,
 )
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature
+from lpclip.storage.stored_views import Views, take_images
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
+from lpclip.utils.memory import block_rows
 
 # A class with less than this share of a typical class's support is probably absent.
 _LITTLE = 0.05
@@ -24,7 +25,7 @@ _LITTLE = 0.05
 _NEEDED, _LEAST, _MOST = 0.2, 0.02, 0.3
 
 
-def supported_classes(views: FloatArray, head: ZeroShotHead) -> BoolArray:
+def supported_classes(views: Views, head: ZeroShotHead) -> BoolArray:
     """Return which classes an unlabelled set has images of, as far as training goes, ``[C]``.
 
     A class needs a share of the support that a typical class has. The share grows with the odds
@@ -47,7 +48,7 @@ def supported_classes(views: FloatArray, head: ZeroShotHead) -> BoolArray:
     return supported
 
 
-def class_support(views: FloatArray, head: ZeroShotHead) -> FloatArray:
+def class_support(views: Views, head: ZeroShotHead) -> FloatArray:
     """Count the images of each class that their neighbours confirm, ``[C]`` float64.
 
     The sum over images of the probability of the class, times its mean probability for the
@@ -68,7 +69,7 @@ def class_support(views: FloatArray, head: ZeroShotHead) -> FloatArray:
     agreement = structure.agreement(most_probable(views, heads, rows))
     temperature = calibrated_temperature(repeated_logits(views, heads, rows), agreement)
     if len(rows) < views.shape[1]:
-        views = views[:, rows]
+        views = take_images(views, rows)
     heads = one_head(head.scale * head.weight, head.bias, len(rows)).scaled(1 / temperature)
     probabilities = mean_softmax(views, heads)
     # Neighbours are rows of the set; here they are places among the rows that are looked up.

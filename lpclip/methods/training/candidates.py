@@ -18,12 +18,13 @@ from lpclip.methods.training.pool import Pool
 from lpclip.methods.training.self_training import self_train
 from lpclip.methods.training.self_training_settings import Settings
 from lpclip.storage.probes import Probes
+from lpclip.storage.stored_views import Views, some_images
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
 
 log = logging.getLogger(__name__)
 
-HEADS: Mapping[str, Callable[[FloatArray, ZeroShotHead], tuple[FloatArray, FloatArray]]] = {
+HEADS: Mapping[str, Callable[[Views, ZeroShotHead], tuple[FloatArray, FloatArray]]] = {
     "transclip": transclip_head,
     "stata": stata_head,
     "inmap": inmap_head,
@@ -64,7 +65,7 @@ def train_candidates(
         LpclipError: all self-training takes longer.
     """
     found: dict[str, Probes] = {}
-    views: FloatArray | None = None
+    views: Views | None = None
     for name, settings in trained.items():
         pool = pool_of(settings)
         views = pool.teacher
@@ -81,7 +82,7 @@ def train_candidates(
             "or name candidates with fewer rounds or epochs."
         )
     assert views is not None, "a guard has a candidate"
-    some = views if len(part.rows) == part.n_samples else views[:, part.rows]
+    some = views if len(part.rows) == part.n_samples else some_images(views, part.rows)
     learned = head.of(part.classes)
     for name in adapters:
         # Nothing is random: the head is that of every seed.

@@ -54,11 +54,12 @@ def train_on_labels(
     seen = np.stack([everything.of_each_class(counts, seed).seen() for seed in seeds])
     n_members = len(generators[0])
     n_heads, n_classes = len(seeds) * n_members, len(head.class_names)
-    device = training_device(everything.features.nbytes)
+    features = torch.from_numpy(everything.features[:])[None]
+    device = training_device(features.nbytes)
     targets = torch.tensor(everything.labels, device=device).long()
     importance = torch.from_numpy(seen[:, everything.rows].repeat(n_members, axis=0)).to(device)
     student = train_student(
-        torch.from_numpy(everything.features)[None].to(device),
+        features.to(device),
         targets.expand(n_heads, -1),
         importance,
         start=[parameter.to(device) for parameter in start],

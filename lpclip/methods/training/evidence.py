@@ -14,7 +14,8 @@ from lpclip.methods.labelling.heads import most_probable, one_head
 from lpclip.methods.labelling.part import Part
 from lpclip.methods.labelling.pseudo_labels import label_views, scaled
 from lpclip.methods.labelling.settings import Labelling
-from lpclip.methods.labelling.structure import Structure
+from lpclip.methods.labelling.structure import OneHot, Structure
+from lpclip.storage.stored_views import Views
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray, IntArray
 
@@ -63,7 +64,7 @@ class ExaminedImages:
     """
 
     head: ZeroShotHead
-    views: FloatArray
+    views: Views
     part: Part
 
     @cached_property
@@ -109,11 +110,9 @@ class ExaminedImages:
         """Class by Gaussians that were fitted to zero-shot's predictions for others, ``[M]``."""
         places = np.full(len(self.head.weight), -1)
         places[self.part.classes] = np.arange(len(self.part.classes))
-        predicted = places[self.zero_shot]
-        indicator = np.zeros((len(predicted), len(self.part.classes)), dtype=np.float32)
-        rows = np.flatnonzero(predicted >= 0)
-        indicator[rows, predicted[rows]] = 1
-        heads = self.structure.gaussian_heads(indicator)
+        heads = self.structure.gaussian_heads(
+            OneHot(places[self.zero_shot], len(self.part.classes))
+        )
         classes: IntArray = self.part.classes[most_probable(self.views, heads)]
         return classes
 

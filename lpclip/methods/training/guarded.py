@@ -12,6 +12,7 @@ from lpclip.methods.training.pool import Pool
 from lpclip.methods.training.rounds import COLLAPSED
 from lpclip.methods.training.self_training_settings import Settings
 from lpclip.storage.probes import Probes, between
+from lpclip.storage.stored_views import some_images
 from lpclip.storage.text import ZeroShotHead
 
 ADAPTERS = ("stata", "transclip")
@@ -54,7 +55,7 @@ def train_guarded(
     )
     keep(candidates)
     kinds = {name: settings.labelling.prior for name, settings in trained.items()}
-    some = views if len(part.rows) == part.n_samples else views[:, part.rows]
+    some = views if len(part.rows) == part.n_samples else some_images(views, part.rows)
     decision = examine(ExaminedImages(head, some, part), candidates, kinds)
     probes = candidates[decision.candidate]
     return replace(

@@ -13,9 +13,9 @@ from lpclip.data.class_matching import read_labels
 from lpclip.errors import LpclipError
 from lpclip.methods.base import Inputs, after_zero_shot
 from lpclip.methods.training.settings import Optimisation
-from lpclip.storage.features import read_features
 from lpclip.storage.probes import Probes
 from lpclip.storage.samples import read_samples
+from lpclip.storage.stored_views import View, open_views, some_rows
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray, IntArray
 from lpclip.utils.progress import progress
@@ -23,6 +23,9 @@ from lpclip.utils.rng import sample_key
 from lpclip.utils.settings import Count, CountOrZero, Positive, settings_class
 
 log = logging.getLogger(__name__)
+
+# Copies of the features that a method holds at a time: all, the labelled, those of a seed, scaled.
+_COPIES = 4
 
 LabelShare: TypeAlias = Annotated[float, Gt(0), Le(1)]
 
@@ -45,14 +48,14 @@ class Labelled:
     """Images with their labels.
 
     Attributes:
-        features: ``[N, D]`` float32 of unit length.
+        features: ``[N, D]`` float32 of unit length, in memory or on the disk.
         labels: ``[N]``, indices of classes.
         ids: ``[N]``, which samples depend on.
         rows: ``[N]``, their places in the adapt set.
         size: images of the adapt set, labelled or not.
     """
 
-    features: FloatArray
+    features: View
     labels: IntArray
     ids: tuple[str, ...]
     rows: IntArray
@@ -63,7 +66,7 @@ class Labelled:
         places = np.arange(len(self.labels))[chosen]
         ids = tuple(self.ids[place] for place in places)
         return Labelled(
-            self.features[places], self.labels[places], ids, self.rows[places], self.size
+            some_rows(self.features, places), self.labels[places], ids, self.rows[places], self.size
         )
 
     def seen(self) -> BoolArray:
@@ -98,7 +101,9 @@ def read_labelled(head: ZeroShotHead, inputs: Inputs, *, per_class: int) -> Labe
     Raises:
         LpclipError: no labels, labels of other classes, a class with too few images.
     """
-    features = read_features(inputs["clean"], "clean", expected=head.expected)
+    features = open_views(inputs["clean"], [("clean", 0)], expected=head.expected, copies=_COPIES)[
+        0
+    ]
     path = inputs["samples"]
     samples = read_samples(path, labels=False)
     labels = read_labels(path, head.class_names).of_benchmark
@@ -118,7 +123,7 @@ def read_labelled(head: ZeroShotHead, inputs: Inputs, *, per_class: int) -> Labe
             f"needs {per_class} of every class."
         )
     ids = tuple(samples["id"].iloc[rows])
-    return Labelled(features[rows], labels[rows], ids, rows, n)
+    return Labelled(some_rows(features, rows), labels[rows], ids, rows, n)
 
 
 def fit_samples(

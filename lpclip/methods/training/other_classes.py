@@ -13,11 +13,12 @@ from scipy.special import logsumexp
 from lpclip.methods.labelling.heads import logits_by_block, one_head
 from lpclip.methods.labelling.part import Part
 from lpclip.storage.probes import Probes
+from lpclip.storage.stored_views import Views
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray, IntArray
 
 
-def complete(learned: Probes, head: ZeroShotHead, part: Part, views: FloatArray) -> Probes:
+def complete(learned: Probes, head: ZeroShotHead, part: Part, views: Views) -> Probes:
     """Return probes of all classes.
 
     Args:
@@ -48,7 +49,7 @@ def _with_others(
     bias: FloatArray,
     head: ZeroShotHead,
     classes: IntArray,
-    views: FloatArray,
+    views: Views,
 ) -> tuple[FloatArray, FloatArray]:
     """Return weights ``[R, S, C, D]`` and biases ``[R, S, C]`` of all classes."""
     full = np.broadcast_to(head.weight, (*bias.shape[:2], *head.weight.shape)).copy()
@@ -63,7 +64,7 @@ def _with_others(
     return full, full_bias
 
 
-def total_logit(weight: FloatArray, bias: FloatArray, views: FloatArray) -> float:
+def total_logit(weight: FloatArray, bias: FloatArray, views: Views) -> float:
     """Return the logarithm of the sum of exponentials of logits, averaged over views and samples.
 
     Args:
@@ -75,4 +76,5 @@ def total_logit(weight: FloatArray, bias: FloatArray, views: FloatArray) -> floa
     total = 0.0
     for _, logits in logits_by_block(views, heads):
         total += float(logsumexp(logits, axis=-1).sum(dtype=np.float64))
-    return total / views[..., 0].size
+    n_views, n_samples, _ = map(int, views.shape)
+    return total / (n_views * n_samples)

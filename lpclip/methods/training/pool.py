@@ -7,9 +7,11 @@ import numpy as np
 
 from lpclip.methods.training.self_training_settings import Settings
 from lpclip.methods.training.streaming import Streamed, stream_cache
-from lpclip.storage.features import read_versions, versions_of
+from lpclip.storage.features import read_versions, verify_versions, versions_of
+from lpclip.storage.stored_views import Views, some_images, stored_views
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
+from lpclip.utils.memory import memory_budget
 
 
 @dataclass(frozen=True)
@@ -17,18 +19,18 @@ class Pool:
     """The unlabelled set.
 
     Attributes:
-        teacher: unit-length features that probes label, ``[V, N, D]``.
+        teacher: unit-length features that probes label, ``[V, N, D]``, in memory or on the disk.
         student: those that students learn from, ``[W, N, D]``, in memory or streamed.
     """
 
-    teacher: FloatArray
+    teacher: Views
     student: FloatArray | Streamed
 
     def of(self, chosen: BoolArray) -> "Pool":
         """Return some of the samples, ``[N]``."""
         student = self.student
         part = student.of(chosen) if isinstance(student, Streamed) else student[:, chosen]
-        return Pool(self.teacher[:, chosen], part)
+        return Pool(some_images(self.teacher, np.flatnonzero(chosen)), part)
 
 
 def read_pool(head: ZeroShotHead, adapt: Path, settings: Settings) -> Pool:
@@ -37,14 +39,25 @@ def read_pool(head: ZeroShotHead, adapt: Path, settings: Settings) -> Pool:
     Raises:
         LpclipError: the cache is of another model, or lacks a view.
     """
-    teacher = read_versions(adapt, _versions(adapt, settings.teacher_view), expected=head.expected)
-    if settings.student_view == settings.teacher_view:
-        return Pool(teacher, teacher)
+    labelled = _versions(adapt, settings.teacher_view)
     versions = _versions(adapt, settings.student_view)
-    budget = settings.memory_gb * 1e9
-    if teacher.nbytes + len(versions) * teacher[0].nbytes <= budget:
+    same = settings.student_view == settings.teacher_view
+    on_disk = stored_views(adapt, labelled, expected=head.expected)
+    n_views, n_samples, dim = on_disk.shape
+    one_view = 4 * n_samples * dim
+    budget = memory_budget() if settings.memory_gb is None else settings.memory_gb * 1e9
+    together = one_view * (n_views if same else n_views + len(versions))
+    if together <= budget or n_views * one_view <= budget / 2:
+        teacher: Views = read_versions(adapt, labelled, expected=head.expected)
+    else:
+        verify_versions(adapt, labelled)
+        teacher = on_disk
+    if together <= budget:
+        assert isinstance(teacher, np.ndarray)
+        if same:
+            return Pool(teacher, teacher)
         return Pool(teacher, read_versions(adapt, versions, expected=head.expected))
-    left = max(budget - teacher.nbytes, budget / 2) / 1e9
+    left = max(budget - n_views * one_view, budget / 2) / 1e9
     return Pool(teacher, stream_cache(adapt, versions, expected=head.expected, memory_gb=left))
 
 

@@ -30,13 +30,14 @@ from lpclip.methods.training.rounds import (
     rounds_table,
 )
 from lpclip.methods.training.self_training_settings import Collapse, Settings
-from lpclip.methods.training.streaming import Streamed
-from lpclip.methods.training.student import Student, train_student
+from lpclip.methods.training.streaming import Streamed, views_on
+from lpclip.methods.training.student import Student, targets_on, train_student
 from lpclip.storage.probes import Probes
 from lpclip.storage.pseudo_labels import PseudoLabels
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
 from lpclip.utils.device import training_device
+from lpclip.utils.memory import stacked
 from lpclip.utils.rng import sample_key
 
 log = logging.getLogger(__name__)
@@ -211,10 +212,10 @@ def _judge_round(
 
 
 def _stack(labels: Sequence[PseudoLabels]) -> PseudoLabels:
-    """Stack the pseudo-labels of every seed, ``[S, N, …]``; probabilities of one are not copied."""
+    """Stack the pseudo-labels of every seed, ``[S, N, …]``."""
     soft = [one.probabilities for one in labels if one.probabilities is not None]
     return PseudoLabels(
-        (np.stack(soft) if len(soft) > 1 else soft[0][None]) if soft else None,
+        stacked(soft) if soft else None,
         np.stack([one.class_index for one in labels]),
         np.stack([one.confidence for one in labels]),
         np.stack([one.selected for one in labels]),
@@ -239,12 +240,11 @@ def _train(
     soft = labels.probabilities
     targets = labels.class_index.astype(np.int64) if soft is None else soft
     importance = _importance(labels, settings.class_weighting, len(head.weight))
-    device = training_device(views.nbytes + targets.nbytes + importance.nbytes)
+    held = targets.nbytes if isinstance(targets, np.ndarray) else 0  # others are read in batches
+    device = training_device(views.nbytes + held + importance.nbytes)
     return train_student(
-        replace(views, device=device)
-        if isinstance(views, Streamed)
-        else torch.from_numpy(views).to(device),
-        torch.from_numpy(targets).to(device),
+        views_on(device, views),
+        targets_on(device, targets),
         torch.from_numpy(importance).to(device),
         start=(torch.tensor(start[0], device=device), torch.tensor(start[1], device=device)),
         anchor_weight=torch.tensor(head.weight, device=device),

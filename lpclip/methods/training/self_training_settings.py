@@ -46,11 +46,12 @@ class Settings:
     rounds too, and is used whatever is set where the adapt set has only features."""
     teacher_view: Annotated[TeacherView, Written()] = "weak"
     """What the teacher labels."""
-    memory_gb: Positive = 4.0
-    """Gigabytes (1e9 bytes, float32) that the views of teacher and student may take together.
-    Beyond that the student's are streamed from the cache in every pass, as much at once as the
-    teacher's leave, at least half of it, in shuffled blocks of 1024 rows that are shuffled again
-    together; that is another order than in memory, and so another result."""
+    memory_gb: Positive | None = None
+    """compute.memory_gb of this method. Views of teacher and student that take more together
+    (float32) are not held: the student's are streamed from the cache in every pass, as much at once
+    as the teacher's leave, at least half of it, in shuffled blocks of 1024 rows that are shuffled
+    again together; that is another order than in memory, and so another result. The teacher's stay
+    on the disk if they take more than half, which changes nothing."""
     optimisation: Optimisation = field(default_factory=Optimisation)
     """How each student is trained."""
     collapse: Collapse = field(default_factory=Collapse)

@@ -145,6 +145,13 @@ class Streamed:
         return torch.from_numpy(values).to(self.device)
 
 
+def views_on(device: torch.device, views: FloatArray | Streamed) -> Tensor | Streamed:
+    """Return views for students on a device."""
+    if isinstance(views, Streamed):
+        return replace(views, device=device)
+    return torch.from_numpy(views).to(device)
+
+
 def stream_cache(
     path: Path,
     versions: Sequence[tuple[str, int]],

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from lpclip.methods.training.settings import Optimisation
 from lpclip.methods.training.streaming import InMemory, Views
+from lpclip.utils.memory import Rows
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ def own_parameters(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
 
 def train_student(
     views: Tensor | Views,
-    targets: Tensor,
+    targets: "Tensor | StoredTargets",
     importance: Tensor,
     *,
     start: Sequence[Tensor],
@@ -53,7 +56,8 @@ def train_student(
 
     Args:
         views: unit-length features ``[V, N, D]``, or what streams them.
-        targets: classes ``[S, N]``, integers, or distributions over classes ``[S, N, C]``.
+        targets: classes ``[S, N]``, integers, or distributions over classes ``[S, N, C]``, also
+            in files.
         importance: factor on the loss of each sample, ``[S, N]``; 0 leaves it out.
         start: parameters to begin with: weight ``[S, C, D]`` and bias ``[S, C]``, unless
             ``heads`` takes others.
@@ -113,6 +117,31 @@ def train_student(
     return best.student
 
 
+@dataclass(frozen=True)
+class StoredTargets:
+    """Distributions over classes ``[S, N, C]`` that do not fit in memory.
+
+    Attributes:
+        of_seeds: rows ``[N, C]`` of every seed.
+        device: where they are wanted.
+    """
+
+    of_seeds: Sequence[Rows]
+    device: torch.device
+
+    def of(self, sample: Tensor) -> Tensor:
+        """Read those of samples ``[S, B]``: ``[S, B, C]``."""
+        chosen = zip(self.of_seeds, sample.cpu().numpy(), strict=True)
+        return torch.from_numpy(np.stack([rows[own] for rows, own in chosen])).to(self.device)
+
+
+def targets_on(device: torch.device, targets: Any) -> Tensor | StoredTargets:
+    """Return an array of targets, or what holds those of each seed in a file, for a device."""
+    if isinstance(targets, np.ndarray):
+        return torch.from_numpy(targets).to(device)
+    return StoredTargets(targets, device)
+
+
 class _Best:
     """What each seed keeps: its last pass, or with patience its best one."""
 
@@ -163,7 +192,12 @@ def _dropout(shape: torch.Size, rate: float, generators: Sequence[torch.Generato
 
 
 def _held_out_loss(
-    source: Views, targets: Tensor, held: Tensor, weight: Tensor, bias: Tensor, scale: float
+    source: Views,
+    targets: Tensor | StoredTargets,
+    held: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    scale: float,
 ) -> Tensor:
     """Return mean cross-entropy ``[S]`` over the views of the held-out samples; nan without any."""
     if not held.any():
@@ -171,7 +205,12 @@ def _held_out_loss(
     total = weight.new_zeros(len(weight))
     for samples, features in source.in_order():
         batch = features.expand(len(weight), *features.shape)
-        losses = _cross_entropy(batch, targets[:, samples], weight, bias, scale)
+        of_samples = (
+            targets[:, samples]
+            if isinstance(targets, Tensor)
+            else targets.of(samples.expand(len(weight), -1))
+        )
+        losses = _cross_entropy(batch, of_samples, weight, bias, scale)
         total += (losses * held[:, samples]).sum(dim=1)
     return total / (source.shape[0] * held.sum(dim=1))
 
@@ -185,8 +224,10 @@ def _cross_entropy(
     return losses.view(logits.shape[:2])
 
 
-def _of(targets: Tensor, sample: Tensor) -> Tensor:
+def _of(targets: Tensor | StoredTargets, sample: Tensor) -> Tensor:
     """Return targets ``[S, B]`` or ``[S, B, C]`` of so many samples of each seed."""
+    if isinstance(targets, StoredTargets):
+        return targets.of(sample)
     if targets.ndim == 2:
         return targets.gather(1, sample)
     return targets.gather(1, sample[..., None].expand(*sample.shape, targets.shape[-1]))

@@ -6,7 +6,7 @@ Every picture is a PNG or JPEG as a ``data:`` text, so that the page needs no ot
 import base64
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import read_probes
 from lpclip.storage.samples import read_samples
 from lpclip.transforms.corruptions.registry import corrupt
-from lpclip.types import FloatArray, OutputFile
+from lpclip.types import FloatArray, IntArray, OutputFile
 from lpclip.utils.atomic import atomic_path
 from lpclip.utils.rng import keys
 
@@ -109,12 +109,12 @@ def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]
     index = read_samples(samples, labels=False)
     _, _, values = next(views_of(clean, provenance))
     of_pool = covers_pool(heads, provenance, clean)
-    after = softmax(round_logits(heads, values, -1, 0, of_pool=of_pool), axis=-1)
-    before = softmax(heads.logits(values, 0, 0), axis=-1)
+    before, zero_shot = _predicted(round_logits(heads, values, 0, 0), truth)
+    after, predicted = _predicted(round_logits(heads, values, -1, 0, of_pool=of_pool), truth)
+    was, now = zero_shot == truth, predicted == truth
     rows = np.flatnonzero(truth != UNLABELLED)
-    was, now = (p.argmax(axis=-1) == truth for p in (before, after))
     gain = np.zeros(len(truth))
-    gain[rows] = after[rows, truth[rows]] - before[rows, truth[rows]]
+    gain[rows] = after[rows] - before[rows]
 
     def described(wanted: Any, order: FloatArray) -> list[dict[str, Any]]:
         chosen = [row for row in np.argsort(order, kind="stable") if wanted[row]][:PER_ROW]
@@ -123,10 +123,10 @@ def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]
                 "id": str(index["id"][row]),
                 "path": str(index["path"][row]),
                 "label": heads.class_names[truth[row]],
-                "zero_shot": heads.class_names[before[row].argmax()],
-                "prediction": heads.class_names[after[row].argmax()],
-                "before": round(float(before[row, truth[row]]), 4),
-                "after": round(float(after[row, truth[row]]), 4),
+                "zero_shot": heads.class_names[zero_shot[row]],
+                "prediction": heads.class_names[predicted[row]],
+                "before": round(float(before[row]), 4),
+                "after": round(float(after[row]), 4),
             }
             for row in chosen
         ]
@@ -136,6 +136,19 @@ def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]
         "fixed": described(~was & now, -gain),
         "broken": described(was & ~now, gain),
     }
+
+
+def _predicted(
+    blocks: Iterable[tuple[slice, FloatArray]], truth: IntArray
+) -> tuple[FloatArray, IntArray]:
+    """Return the probability of the true class (the last for none) and the prediction, ``[N]``."""
+    found = []
+    for rows, logits in blocks:
+        probabilities = softmax(logits, axis=-1)
+        of_truth = probabilities[np.arange(len(logits)), truth[rows]]
+        found.append((of_truth, probabilities.argmax(axis=-1)))
+    of_truth, predicted = (np.concatenate(part) for part in zip(*found, strict=True))
+    return of_truth, predicted
 
 
 def _examples(clean: Tensor, identifier: str, provenance: Attributes) -> Iterator[dict[str, Any]]:

@@ -5,14 +5,14 @@ import pytest
 
 from lpclip.methods.adapters.blocks import blocks, unit_mean, zero_shot_logits
 from lpclip.methods.adapters.neighbours import graph
-from lpclip.methods.labelling import heads
 from lpclip.methods.labelling.heads import softmax_in_place
+from lpclip.utils import memory
 from tests.helpers.pools import pool, zero_shot
 
 
 @pytest.fixture(params=[1 << 24, 50, 1])
 def block(request, monkeypatch):
-    monkeypatch.setattr(heads, "BLOCK_BYTES", 4 * request.param)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 4 * request.param)
     return request.param
 
 

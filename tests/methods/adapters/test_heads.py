@@ -10,14 +10,14 @@ from lpclip.methods.adapters.inmap import inmap_head
 from lpclip.methods.adapters.otter import class_potentials, otter_head
 from lpclip.methods.adapters.stata import stata_head
 from lpclip.methods.adapters.transclip import transclip_head
-from lpclip.methods.labelling import heads
 from lpclip.methods.labelling.priors import estimated_frequencies
+from lpclip.utils import memory
 from tests.helpers.pools import pool, softmax, zero_shot
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(heads, "BLOCK_BYTES", 160)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 160)
 
 
 def naive_inmap(features, head, *, sinkhorn, threshold, steps):

@@ -9,7 +9,7 @@ from lpclip.methods.adapters import zlap
 from lpclip.methods.adapters.lame import lame_probabilities
 from lpclip.methods.adapters.tda import tda_probabilities
 from lpclip.methods.adapters.zlap import zlap_probabilities
-from lpclip.methods.labelling import heads
+from lpclip.utils import memory
 from tests.helpers.pools import pool, softmax, zero_shot
 
 ALL = [zlap_probabilities, lame_probabilities, tda_probabilities]
@@ -17,7 +17,7 @@ ALL = [zlap_probabilities, lame_probabilities, tda_probabilities]
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(heads, "BLOCK_BYTES", 160)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 160)
     monkeypatch.setattr(zlap, "_CLASSES", 3)
 
 

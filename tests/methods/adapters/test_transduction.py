@@ -5,7 +5,7 @@ import pytest
 
 from lpclip.methods.adapters.stata import stata, stata_head
 from lpclip.methods.adapters.transclip import transclip, transclip_head
-from lpclip.methods.labelling import heads
+from lpclip.utils import memory
 from tests.helpers.pools import pool, softmax, zero_shot
 
 K = 3
@@ -86,7 +86,7 @@ def naive_stata(features, head, alpha):
 
 @pytest.fixture(params=[0, 1])
 def scene(request, monkeypatch):
-    monkeypatch.setattr(heads, "BLOCK_BYTES", 160)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 160)
     features, _, head = pool(seed=request.param)
     return features, head
 

@@ -22,6 +22,7 @@ from lpclip.methods.labelling.pseudo_labels import label, label_views, structure
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.labelling.structure import Structure, fit_gaussians, mean_confidence
 from lpclip.storage.features import normalise
+from lpclip.utils import memory
 
 N, C, D = 61, 5, 7
 
@@ -58,7 +59,7 @@ def views(request):
 @pytest.fixture(params=[1, 4, 1000], autouse=True)
 def small_blocks(request, monkeypatch):
     """One row, four rows (of samples that four does not divide) and all of them at once."""
-    monkeypatch.setattr(heads, "BLOCK_BYTES", request.param * 8 * C * 4)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", request.param * 8 * C * 4)
     return request.param
 
 
@@ -147,7 +148,7 @@ def test_the_mean_view_is_that_of_the_samples(views):
 def test_labels_by_blocks_are_those_of_whole_arrays(views, labelling, monkeypatch):
     weight, bias = 3 * random_heads().weight[0] / 20, np.linspace(0, 0.3, C)
     made = label_views(weight, bias, labelling, Structure(views))
-    monkeypatch.setattr(heads, "BLOCK_BYTES", 64 << 20)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 64 << 20)
     expected = labels_of_whole_arrays(views, weight, bias, labelling)
     np.testing.assert_array_equal(made.class_index, expected.class_index)
     np.testing.assert_array_equal(made.selected, expected.selected)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from lpclip.methods.adapters.neighbours import graph
-from lpclip.methods.labelling import heads
 from lpclip.methods.labelling.neighbours import nearest
+from lpclip.utils import memory
 from tests.helpers.pools import pool
 
 
 @pytest.fixture(params=[1 << 24, 50, 1])
 def block(request, monkeypatch):
-    monkeypatch.setattr(heads, "BLOCK_BYTES", 12 * request.param)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 12 * request.param)
     return request.param
 
 

@@ -9,10 +9,11 @@ from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import NearestNeighbors
 
-from lpclip.methods.labelling import heads, structure
+from lpclip.methods.labelling import structure
 from lpclip.methods.labelling.heads import Logits, one_head
 from lpclip.methods.labelling.structure import Structure, calibrated_temperature, fit_gaussians
 from lpclip.storage.features import normalise
+from lpclip.utils import memory
 
 
 def clusters(n=90, n_views=2, n_classes=3, dim=6, spread=0.25, seed=0):
@@ -33,7 +34,7 @@ def nearest_by_scikit_learn(views, k):
 
 @pytest.mark.parametrize("rows", [1, 7, 90, 2048])
 def test_neighbours_are_the_nearest_others_by_cosine_after_centring(monkeypatch, rows):
-    monkeypatch.setattr(heads, "BLOCK_BYTES", rows * 90 * 12)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", rows * 90 * 12)
     views, _ = clusters()
     rows, nearest = Structure(views).neighbours
     np.testing.assert_array_equal(rows, np.arange(90))

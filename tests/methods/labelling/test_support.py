@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lpclip.methods.labelling import heads
 from lpclip.methods.labelling.support import class_support, supported_classes
+from lpclip.utils import memory
 from tests.helpers.gaussian_pools import Gaussians
 from tests.helpers.pools import pool, softmax
 
@@ -83,7 +83,7 @@ def test_support_by_blocks_is_that_of_the_whole(rows, monkeypatch):
     gaussians = Gaussians()
     views, _ = gaussians.pool([6] * 20)
     whole = class_support(views, gaussians.head)
-    monkeypatch.setattr(heads, "BLOCK_BYTES", rows * 8 * 20 * 6)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", rows * 8 * 20 * 6)
     np.testing.assert_allclose(class_support(views, gaussians.head), whole, rtol=1e-4)
 
 
