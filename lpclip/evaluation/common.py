@@ -48,8 +48,9 @@ def views_of(path: Path, provenance: Mapping[str, Any]) -> Iterator[tuple[str, i
     expected = {key: provenance[key] for key in ("model", "weights")}
     for name, settings in view_settings(path).items():
         severities = (0,) if name == "clean" else settings.get("severities", SEVERITIES)
-        for version, severity in enumerate(severities):
-            yield name, severity, open_views(path, [(name, version)], expected=expected)[0]
+        versions = [(name, version) for version in range(len(severities))]
+        values = open_views(path, versions, expected=expected)
+        yield from ((name, s, values[i]) for i, s in enumerate(severities))
 
 
 def covers_pool(heads: Probes, provenance: Mapping[str, Any], features: Path) -> bool:

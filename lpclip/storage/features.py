@@ -196,9 +196,16 @@ def read_versions(
     with open_file(path, kind=KIND) as file:
         check_provenance(path, provenance_of(file), expected)
         data = [stored_view(path, file, view) for view, _ in versions]
-        values = np.empty((len(data), *data[0].shape[-2:]), dtype=np.float32)
-        for one, (_, version), found in zip(data, versions, values, strict=True):
-            _read_part(one, (version,) if one.ndim == 3 else (), found)
+        return versions_in_memory(data, versions)
+
+
+def versions_in_memory(
+    data: Sequence[h5py.Dataset], versions: Sequence[tuple[str, int]]
+) -> FloatArray:
+    """Read and verify versions of views in an open cache, as ``read_versions``."""
+    values = np.empty((len(data), *data[0].shape[-2:]), dtype=np.float32)
+    for one, (_, version), found in zip(data, versions, values, strict=True):
+        _read_part(one, (version,) if one.ndim == 3 else (), found)
     return values
 
 

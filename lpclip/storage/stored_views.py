@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lpclip.storage.features import (
+    KIND,
     open_versions,
-    read_versions,
     shape_of,
+    stored_view,
     verify_versions,
+    versions_in_memory,
     versions_of,
 )
-from lpclip.storage.hdf5 import Provenance
+from lpclip.storage.hdf5 import Provenance, check_provenance, open_file, provenance_of
 from lpclip.types import FloatArray, IntArray
 from lpclip.utils.memory import views_fit
 
@@ -111,11 +113,14 @@ def open_views(
         LpclipError: the provenance is not the expected one, there is no such view, or one is
             damaged.
     """
-    stored = stored_views(path, versions, expected=expected)
-    if views_fit(copies * 4 * int(np.prod(stored.shape))):
-        return read_versions(path, versions, expected=expected)
+    with open_file(path, kind=KIND) as file:
+        check_provenance(path, provenance_of(file), expected)
+        data = [stored_view(path, file, view) for view, _ in versions]
+        n_samples, dim = data[0].shape[-2:]
+        if views_fit(copies * 4 * len(data) * n_samples * dim):
+            return versions_in_memory(data, versions)
     verify_versions(path, versions)
-    return stored
+    return StoredViews(path, versions, expected, np.arange(n_samples), dim)
 
 
 def stored_views(

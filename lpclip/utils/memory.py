@@ -4,10 +4,12 @@
 them is computed part by part (``parts``), and an array in memory is one part.
 """
 
+import errno
 import os
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,10 +88,14 @@ class Scratch:
         self.shape, self.dtype = (n_rows, n_columns), np.dtype(dtype)
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         weakref.finalize(self, self._file.close)
-        try:
-            os.posix_fallocate(self._file.fileno(), 0, max(1, n_rows * self._row_bytes))
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from error
+        size = max(1, n_rows * self._row_bytes)
+        with _of_temporary_folder():
+            try:
+                os.posix_fallocate(self._file.fileno(), 0, size)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                    raise
+                os.ftruncate(self._file.fileno(), size)  # a file system that reserves nothing
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -145,9 +151,19 @@ class Scratch:
     def _move(self, move: Callable[..., int], values: npt.NDArray[Any], first: int) -> None:
         """Read or write all bytes of some rows, however many a call takes."""
         rest, position = values.reshape(-1).view(np.uint8), first * self._row_bytes
-        while len(rest):
-            moved = move(self._file.fileno(), [rest.data], position)
-            rest, position = rest[moved:], position + moved
+        with _of_temporary_folder():
+            while len(rest):
+                moved = move(self._file.fileno(), [rest.data], position)
+                rest, position = rest[moved:], position + moved
+
+
+@contextmanager
+def _of_temporary_folder() -> Iterator[None]:
+    """Name the folder in errors of a file that has no name."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from error
 
 
 Rows: TypeAlias = FloatArray | Scratch

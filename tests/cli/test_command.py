@@ -50,6 +50,7 @@ def test_help_lists_options_and_settings(command, capsys):
         (["inspect", "nowhere.h5"], "nowhere.h5 does not exist"),
         (["summary", "nowhere.csv"], "nowhere.csv"),
         (["evaluate", "--threads", "none"], "positive whole number"),
+        (["predictions", "--parts", "--output", "x", "--memory-gb", "0"], "a positive number"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_1(arguments, sentence):

@@ -221,6 +221,10 @@ PAGE = ("page", "")
     [
         (lambda c: c["compute"].update(threads=7, workers=2), set()),
         (
+            lambda c: c["compute"].update(memory_gb=8.0),
+            names({"train_probe": [name for name in LEARNED if name != "supervised"]}),
+        ),
+        (
             lambda c: c["compute"].update(batch_size=32),
             names({"embed_images": SETS}),
         ),

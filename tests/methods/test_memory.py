@@ -1,10 +1,7 @@
 """Whatever fits in memory, results are the same: every labelling, every kind of method."""
 
-import json
-
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 
 from lpclip.methods.kinds.self_training import Settings
@@ -16,17 +13,14 @@ from lpclip.methods.training.guarded import train_guarded
 from lpclip.methods.training.pool import Pool
 from lpclip.methods.training.self_training import self_train
 from lpclip.methods.training.settings import Optimisation
-from lpclip.storage.features import normalise, read_features, write_features
+from lpclip.storage.features import read_features
 from lpclip.storage.probes import read_probes
 from lpclip.storage.pseudo_labels import read_pseudo_labels
-from lpclip.storage.samples import fingerprint, write_samples
 from lpclip.storage.stored_views import StoredViews, all_versions, open_views
-from lpclip.storage.text import read_head, write_text
-from lpclip.utils import memory
-from lpclip.utils.memory import DEFAULT_MEMORY_GB, Scratch, limit_memory
+from lpclip.storage.text import read_head
+from lpclip.utils.memory import Scratch
+from tests.helpers.little_memory import MODEL, make_files, with_little_memory
 
-N, V, D, C = 240, 3, 16, 6
-MODEL = {"model": "noise", "weights": "0"}
 PLAIN = {"temperature": 1, "structure": 0.0, "threshold": 0.5, "class_floor": 0.0}
 LABELLINGS = {
     "auto": Labelling(),
@@ -42,47 +36,14 @@ QUICK = Optimisation(epochs=2)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder with the text and three versions of each image of six classes."""
-    folder, rng = tmp_path_factory.mktemp("memory"), np.random.default_rng(0)
-    centres = rng.normal(size=(C, D))
-    write_text(
-        folder / "text.h5",
-        features=normalise((centres + 0.8 * rng.normal(size=(C, D))).astype(np.float32)),
-        class_names=[f"class {c}" for c in range(C)],
-        provenance={**MODEL, "scale": 20.0, "bias": 0.0},
-    )
-    labels = rng.integers(C, size=N)
-    samples = pd.DataFrame({"id": [f"{n:03d}" for n in range(N)], "path": "x"})
-    names = {"class_names": json.dumps([f"class {c}" for c in range(C)])}
-    write_samples(
-        folder / "samples.h5",
-        samples.assign(label=labels.astype(np.int32)),
-        {**names, "source": "{}", "dataset": "d", "index": fingerprint(samples)},
-    )
-    images = centres[labels] + 0.5 * rng.normal(size=(N, D))
-    images[::9] = 2 * rng.normal(size=(len(images[::9]), D))  # of no class
-    for name, versions in (("adapt", {"weak": V, "strong": V}), ("clean", {"clean": 0})):
-        count = sum(versions.values()) or 1
-        write_features(
-            folder / f"{name}.h5",
-            samples=samples,
-            versions=versions,
-            parts=[(images + 0.2 * rng.normal(size=(count, N, D))).astype(np.float16)],
-            provenance={**MODEL, "dataset": "d", "index": fingerprint(samples), "views": "{}"},
-        )
-    return folder
+    made = tmp_path_factory.mktemp("memory")
+    make_files(made)
+    return made
 
 
 @pytest.fixture
 def little(monkeypatch):
-    """Return a function that leaves so little memory that nothing is held."""
-
-    def leave():
-        limit_memory(1e-9)
-        monkeypatch.setattr(memory, "BLOCK_BYTES", 1 << 10)
-
-    yield leave
-    limit_memory(DEFAULT_MEMORY_GB)
+    yield from with_little_memory(monkeypatch)
 
 
 def teacher(folder):
