@@ -1,3 +1,5 @@
+import functools
+import gc
 import os
 import sys
 import time
@@ -38,6 +40,10 @@ try:
     CONFIG = complete(config)
 except LpclipError as error:
     raise WorkflowError(str(error))
+
+# The jobs of a run are kept to its end: searching them for garbage takes a fifth of a dry run.
+gc.freeze()
+gc.set_threshold(100_000, 50, 100)
 
 STARTED = time.time()
 ENVIRONMENT = "../../environment.yml"
@@ -81,21 +87,27 @@ def shown(name, category, caption=None):
 def made_from(rule):
     """Input function without files: an output that was made from something else is made again."""
 
+    @functools.cache
+    def outputs():
+        output = getattr(rules, rule).output
+        main = (output.get("made_from") or output[0]).removesuffix(RECORD_ENDING)
+        return main, [one for one in output if one.endswith(".h5") and one != main]
+
     def check(wildcards):
         wildcards = dict(wildcards.items())
-        output = getattr(rules, rule).output
-        paths = [Path(pattern.format(**wildcards)) for pattern in output]
-        record = output.get("made_from") or output[0]
-        path = Path(record.format(**wildcards).removesuffix(RECORD_ENDING))
-        siblings = [one for one in paths if one.suffix == ".h5" and one != path]
+        main, others = outputs()
+        path = main.format(**wildcards)
+        if not os.path.isfile(path):
+            return []
+        siblings = [Path(one.format(**wildcards)) for one in others]
         try:
-            change = path.is_file() and JOBS.change_of(rule, wildcards, path, siblings)
+            change = JOBS.change_of(rule, wildcards, Path(path), siblings)
         except Exception:
             # Snakemake takes a job whose input function fails for one that is not needed.
             traceback.print_exc()
             os._exit(1)
         if change:
-            workflow.dag.forcefiles.add(str(path))
+            workflow.dag.forcefiles.add(path)
             if (rule, change) not in _printed:
                 _printed.add((rule, change))
                 text = f"{path} is made again: it was made from {change}."
