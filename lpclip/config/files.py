@@ -70,6 +70,11 @@ def source_files(config: Checked, wildcards: Wildcards) -> list[str]:
     return list(map(str, files()))
 
 
+def source_addresses(config: Checked, wildcards: Wildcards) -> list[str]:
+    """Return the addresses that a dataset is read from, where its kind names them."""
+    return list(getattr(config.sources[wildcards["dataset"]], "addresses", list)())
+
+
 def class_map_file(config: Checked, wildcards: Wildcards) -> list[str]:
     """Return the file that holds the names of a dataset's classes, if there is one."""
     class_map = config.datasets[wildcards["dataset"]].class_map

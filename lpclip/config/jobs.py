@@ -10,7 +10,7 @@ from lpclip.config.files import Wildcards
 from lpclip.config.stages import STAGES
 from lpclip.data.image_sizes import changed_image
 from lpclip.errors import LpclipError
-from lpclip.storage.made_from import made_from_something_else
+from lpclip.storage.made_from import Known, made_from_something_else
 from lpclip.storage.shards import is_lost
 
 
@@ -20,7 +20,7 @@ class Jobs:
     def __init__(self, config: Checked) -> None:
         self.config = config
         self._settings: dict[tuple[Any, ...], dict[str, Any]] = {}
-        self._known: dict[Path, Any] = {}
+        self._known = Known()
 
     def settings(self, rule: str, wildcards: Wildcards) -> dict[str, Any]:
         """Return what a job receives, which is made once; a shard gets what its cache does."""

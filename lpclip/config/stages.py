@@ -3,7 +3,7 @@
 That is the one param of its rule, so that a change runs exactly the stages that use it: ``STAGES``.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +17,11 @@ from lpclip.config.transductive import methods_of
 from lpclip.corruption_names import FAMILIES, SEVERITIES
 from lpclip.data.official import official_corruptions
 from lpclip.data.registry import modules as modules_of_source
+from lpclip.data.remote import mark_of
 from lpclip.methods.registry import used_seeds
 from lpclip.models.spec import files_hash, local_files
 from lpclip.reporting.page.assets import assets_hash, shown_configuration
-from lpclip.storage.marks import marks_of
+from lpclip.storage.marks import marks_at, marks_of
 from lpclip.utils.code_hash import code_hash
 
 Given: TypeAlias = dict[str, Any]
@@ -39,7 +40,7 @@ def index_samples(config: Checked, wildcards: Wildcards) -> Given:
         "source": dataset["source"],
         **{key: dataset[key] for key in used},
         "on_bad_image": dataset["on_bad_image"],
-        **_marks(read),
+        **_marks(read, files.source_addresses(config, wildcards)),
         "code": code_hash("lpclip.data.index", *modules_of_source(dataset["source"])),
     }
 
@@ -73,8 +74,7 @@ def embed_images(config: Checked, wildcards: Wildcards) -> Given:
         "seed": dataset.views.seed,
         "batch_size": config.compute.batch_size,
         **_checkpoint(config, wildcards),
-        # Pictures that the user gave, to be laid over images.
-        **_marks(sorted(map(str, Path(frost).iterdir())) if frost else []),
+        **_marks(sorted(map(str, Path(frost).iterdir())) if frost else []),  # the user's pictures
         "code": code_hash("lpclip.features.images", *modules_of_source(dataset.source), *modules),
         "versions": _versions(),
     }
@@ -230,9 +230,9 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
 }
 
 
-def _marks(paths: Iterable[str]) -> Given:
+def _marks(paths: Iterable[str], addresses: Sequence[str] = ()) -> Given:
     """Return marks of files of the user, who may replace them by older ones."""
-    found = marks_of(map(Path, paths), known=_MARKS)
+    found = marks_of(map(Path, paths), known=_MARKS) | marks_at(addresses, mark_of, known=_MARKS)
     return {"files": found} if found else {}
 
 

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from lpclip.data.base import Sample
+from lpclip.data.remote import is_address
 from lpclip.errors import LpclipError
 
 LONGEST = 8192  # characters of an id or path: twice the longest path of Linux
@@ -82,7 +83,12 @@ def first_pair(keys: Iterable[object]) -> tuple[int, int] | None:
 
 
 def file_identity(path: str) -> Identity | None:
-    """Return a key of a file, whatever path leads to it; hard links differ. None without a file."""
+    """Return a key of a file, whatever path leads to it; hard links differ. None without a file.
+
+    An address is a key itself.
+    """
+    if is_address(path):
+        return None if "::" in path else (path,)
     try:
         status = os.stat(path)  # noqa: PTH116  # a Path for each of a million takes seconds
         if not stat.S_ISREG(status.st_mode):

@@ -1,9 +1,10 @@
-"""Expand patterns of shards, with braces and wildcards, to paths."""
+"""Expand patterns of shards, with braces and wildcards, to paths and addresses."""
 
 import glob
 import os
 import re
 
+from lpclip.data.remote import check_address, is_address, listed
 from lpclip.errors import LpclipError
 
 MOST_SHARDS = 1_000_000
@@ -18,7 +19,8 @@ def expand(pattern: str) -> list[str]:
     """Return the paths that match a pattern, in the order of its braces, then of names.
 
     Raises:
-        LpclipError: no files, or too many; unbalanced braces; an impossible name.
+        LpclipError: no files, or too many; unbalanced braces; an impossible name; an address that
+            cannot be opened or, with wildcards, listed.
     """
     import braceexpand
 
@@ -28,7 +30,7 @@ def expand(pattern: str) -> list[str]:
         )
     if "\0" in pattern:
         raise LpclipError("shards has a zero byte, which no file's name has.")
-    if pattern.startswith("pipe:") or "://" in pattern:
+    if pattern.startswith("pipe:"):
         raise LpclipError(
             f"shards '{pattern}' are not files. Single images are read by their place, so copy the "
             "shards to this machine first."
@@ -41,6 +43,9 @@ def expand(pattern: str) -> list[str]:
         ) from error
     found = []
     for name in names:
+        if is_address(name):
+            found.extend(_addresses(name))
+            continue
         # As text, and with glob.glob, which unlike Path.glob takes absolute patterns.
         is_file = os.path.isfile(name)  # noqa: PTH113
         paths = [name] if is_file else sorted(glob.glob(name, recursive=True))  # noqa: PTH207
@@ -51,6 +56,17 @@ def expand(pattern: str) -> list[str]:
         if "::" in path:
             raise LpclipError(f"shard '{path}' has '::' in its path. Rename it.")
     return found
+
+
+def _addresses(name: str) -> list[str]:
+    """Return an address, or those that match its wildcards; a ``?`` of the web starts a query."""
+    web = name.startswith(("http://", "https://"))
+    check_address(name)
+    if not any(character in name for character in ("*[" if web else "*?[")):
+        return [name]
+    if found := listed(name):
+        return found
+    raise LpclipError(f"shards '{name}': there is no such file. Check 'shards'.")
 
 
 def _count(pattern: str) -> int:

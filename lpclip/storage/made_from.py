@@ -22,6 +22,7 @@ from lpclip.errors import LpclipError
 from lpclip.storage.attributes import LONGEST_ATTRIBUTE
 from lpclip.storage.json_text import parse_json
 from lpclip.utils.atomic import atomic_path
+from lpclip.utils.differences import differences
 
 Record: TypeAlias = dict[str, Any]
 
@@ -128,9 +129,9 @@ def read_record(path: Path) -> Record | None:
 
     An unreadable file has none either: the error is raised where its contents are read.
     """
-    place = path if path.suffix == ".h5" else record_path(path)
+    place = str(path) if path.suffix == ".h5" else f"{path}{ENDING}"  # text: hashed sooner
     try:
-        status = place.stat()
+        status = os.stat(place)  # noqa: PTH116
     except OSError:
         return None
     return _read(place, status.st_mtime_ns, status.st_size, status.st_ino)
@@ -142,12 +143,20 @@ def hash_in(path: Path) -> str:
     return "" if record is None else hash_of(record)
 
 
+class Known:
+    """What is known of files, so that each is looked at once in a run: for ``changed_input``."""
+
+    def __init__(self) -> None:
+        self.hashes: dict[str, str | None] = {}  # of records; None for a file that is not there
+        self.changed: dict[str, str | None] = {}  # by path, see ``changed_input``
+
+
 def made_from_something_else(
     path: Path,
     settings: Mapping[str, Any],
     *,
     siblings: Iterable[Path] = (),
-    known: dict[Path, Path | None] | None = None,
+    known: Known | None = None,
 ) -> str | None:
     """Describe what a file was made from that has changed since; None if nothing has.
 
@@ -155,7 +164,7 @@ def made_from_something_else(
         path: an existing file; an unreadable one gives None, since its reader raises the error.
         settings: those that its stage would get now.
         siblings: HDF5 files that the same job wrote.
-        known: cache of ``changed_input``, which is extended.
+        known: of the other files of this run, which is extended.
     """
     record = read_record(path)
     if record is None:
@@ -176,35 +185,43 @@ def made_from_something_else(
     return None
 
 
-def changed_input(path: Path, known: dict[Path, Path | None] | None = None) -> Path | None:
+def changed_input(path: Path, known: Known | None = None) -> Path | None:
     """Return the first input of a file, or of its inputs, that changed since the file was made.
 
     Missing inputs are ignored: they were removed to save space, or the file was copied elsewhere.
     ``known`` holds results for other files and is extended.
     """
-    known = {} if known is None else known
-    if path not in known:
-        known[path] = None
+    found = _changed_input(str(path), Known() if known is None else known)
+    return None if found is None else Path(found)
+
+
+def _changed_input(path: str, known: Known) -> str | None:
+    if path not in known.changed:
+        known.changed[path] = None
         for place, expected in _inputs(path).items():
-            if not place.is_file():
+            if place not in known.hashes:
+                known.hashes[place] = hash_in(Path(place)) if os.path.isfile(place) else None  # noqa: PTH113
+            if (found := known.hashes[place]) is None:
                 continue
-            changed = hash_in(place) != expected
-            known[path] = place if changed else changed_input(place, known)
-            if known[path] is not None:
+            known.changed[path] = place if found != expected else _changed_input(place, known)
+            if known.changed[path] is not None:
                 break
-    return known[path]
+    return known.changed[path]
 
 
 def changed_settings(found: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     """List the differences between a record's settings and others, as ``key: 0.5, not 0.7``."""
-    before, now = found.get("settings", {}), json.loads(_text(recorded_settings(settings)))
-    return list(_differences(before, now, ""))
+    before, now = found.get("settings", {}), recorded_settings(settings)
+    if before == now:  # most often, and found sooner than through JSON
+        return []
+    return list(differences(before, json.loads(_text(now))))
 
 
-def _inputs(path: Path) -> dict[Path, str]:
+def _inputs(path: str) -> dict[str, str]:
     """Return the hashes of the inputs of a file, by their paths."""
-    inputs = (read_record(path) or {}).get("inputs", {})
-    return {Path(os.path.normpath(path.parent / name)): inputs[name] for name in inputs}
+    inputs = (read_record(Path(path)) or {}).get("inputs", {})
+    folder = os.path.dirname(path)  # noqa: PTH120  (thousands of path objects would take longer)
+    return {os.path.normpath(os.path.join(folder, one)): inputs[one] for one in inputs}  # noqa: PTH118
 
 
 def _check_together(paths: Sequence[Path]) -> None:
@@ -215,8 +232,8 @@ def _check_together(paths: Sequence[Path]) -> None:
     """
     given = {path.resolve(): path for path in paths}
     for path in paths:
-        for place, expected in _inputs(path).items():
-            other = given.get(place.resolve())
+        for place, expected in _inputs(str(path)).items():
+            other = given.get(Path(place).resolve())
             if other is not None and hash_in(other) != expected:
                 raise LpclipError(
                     f"{path} was made from another version of {other}. "
@@ -224,23 +241,9 @@ def _check_together(paths: Sequence[Path]) -> None:
                 )
 
 
-def _differences(before: Any, now: Any, where: str) -> Iterator[str]:
-    if before == now:
-        return
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted({*before, *now}):
-            place = f"{where}.{key}" if where else key
-            yield from _differences(before.get(key), now.get(key), place)
-    else:
-        yield f"{where}: {_brief(before)}, not {_brief(now)}"
-
-
-def _brief(value: Any) -> str:
-    text = "unset" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}…"
-
-
 def _shortened(value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value
     text = _text(value)
     if len(text) <= _LONGEST_VALUE:
         return value
@@ -270,16 +273,16 @@ def _hash_of_file(path: Path) -> str:
 
 
 @lru_cache(maxsize=100_000)
-def _read(place: Path, *_state: int) -> Record | None:
+def _read(place: str, *_state: int) -> Record | None:
     """Read a record; ``_state`` of the file is in the cache's key, so that a new file is read."""
     try:
-        if place.suffix == ".h5":
+        if place.endswith(".h5"):
             with h5py.File(place, "r", locking=False) as file:
                 text = file.attrs.get("made_from")
                 if text is None and "made_from" in file:
                     text = file["made_from"].asstr()[()]
         else:
-            text = place.read_text()
+            text = Path(place).read_text()
         record = None if text is None else parse_json(text)
     except (OSError, ValueError):
         return None

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from lpclip.errors import LpclipError
+from lpclip.storage import made_from
 from lpclip.storage.hdf5 import create, read_provenance
 from lpclip.storage.made_from import (
     changed_input,
@@ -170,3 +171,17 @@ def test_what_cannot_be_read_is_left_to_its_reader(tmp_path):
     path = make(tmp_path / "a.h5", SETTINGS)
     path.write_bytes(path.read_bytes()[:300])
     assert made_from_something_else(path, {}) is None
+
+
+def test_an_input_of_hundreds_of_files_is_looked_at_once(tmp_path, monkeypatch):
+    first = make(tmp_path / "index.h5", SETTINGS)
+    shared = make(tmp_path / "features.h5", SETTINGS, first)
+    tables = [tmp_path / f"{number}.csv" for number in range(300)]
+    for table in tables:
+        write_record(table, record_of("stage", SETTINGS, [shared], output=table))
+    hashed = []
+    monkeypatch.setattr(made_from, "hash_in", lambda path: hashed.append(path) or hash_in(path))
+    known = made_from.Known()
+    for table in tables:
+        assert made_from_something_else(table, SETTINGS, known=known) is None
+    assert hashed == [shared, first]

@@ -1,4 +1,6 @@
 import json
+import functools
+import gc
 import os
 import sys
 import time
@@ -47,6 +49,10 @@ try:
     CONFIG = complete(config)
 except LpclipError as error:
     raise WorkflowError(f"module {__name__}: {error}" if AS_MODULE else str(error))
+
+# The jobs of a run are kept to its end: searching them for garbage takes a fifth of a dry run.
+gc.freeze()
+gc.set_threshold(100_000, 50, 100)
 
 STARTED = time.time()
 ENVIRONMENT = "../../environment.yml"
@@ -167,25 +173,33 @@ def stop_here():
 def made_from(rule):
     """Input function without files: an output that was made from something else is made again."""
 
+    @functools.cache
+    def outputs():
+        output = list(getattr(rules, rule).output)
+        record = getattr(rules, rule).output.get("made_from") or output[0]
+        main = record.removesuffix(RECORD_ENDING)
+        others = [one for one in output if one.endswith(".h5") and one != main]
+        return record, others, output == [main]
+
     def check(wildcards):
         wildcards = dict(wildcards.items())
-        output = getattr(rules, rule).output
+        record, others, alone = outputs()
         # Of files in remote storage: their local copies, if there are any.
-        paths = [Path(pattern.apply_wildcards(wildcards)) for pattern in output]
-        record = output.get("made_from") or output[0]
-        path = Path(record.apply_wildcards(wildcards).removesuffix(RECORD_ENDING))
-        siblings = [one for one in paths if one.suffix == ".h5" and one != path]
+        path = record.apply_wildcards(wildcards).removesuffix(RECORD_ENDING)
+        if not os.path.isfile(path):
+            return []
+        siblings = [Path(one.apply_wildcards(wildcards)) for one in others]
         try:
-            change = path.is_file() and JOBS.change_of(rule, wildcards, path, siblings)
+            change = JOBS.change_of(rule, wildcards, Path(path), siblings)
         except Exception:
             stop_here()
         if change:
-            workflow.dag.forcefiles.add(str(path))
+            workflow.dag.forcefiles.add(path)
             if (rule, change) not in _printed:
                 _printed.add((rule, change))
                 text = f"{path} is made again: it was made from {change}."
                 logger.info(visible(text))
-        elif list(output) == [record] and path.is_file():
+        elif alone:
             accept_finished(path)
         return []
 

@@ -3,9 +3,9 @@
 import os
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -14,15 +14,15 @@ from PIL import Image
 from lpclip.data.base import Sample
 from lpclip.data.label_values import label_index, named_classes, numbers_or_text
 from lpclip.data.read_image import decode
+from lpclip.data.remote import is_address, open_address, place_of, read_range
 from lpclip.data.repeated import refuse_same_file
 from lpclip.data.shards import expand
-from lpclip.data.sources.folder import ENDINGS, LEFT_BY_SYSTEMS
+from lpclip.data.sources.folder import ENDINGS
+from lpclip.data.tar_members import Place, samples_in
 from lpclip.errors import BadImageError, LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
 
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
-_META = re.compile(r"__[^/]*__($|/)")  # metadata members, ignored
-_NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)  # key and suffix of a member
+_AT_ONCE = 16  # shards elsewhere that are listed at the same time
 _PATH = re.compile(r"(.+?)::(.*)@([0-9]+):([0-9]+)", re.DOTALL)
 
 
@@ -32,21 +32,26 @@ class Source:
     As in the webdataset library, members whose names agree up to the first dot are one sample;
     hidden members, whose names start with a dot, and ``__MACOSX`` are ignored. An id is
     ``shard/key``; a path, ``shard.tar::member@offset:size``, holds the position of the bytes, so
-    that reading an image is one seek. Hence shards must be uncompressed files.
+    that reading an image is one seek, or one request. Hence shards must be uncompressed files.
+
+    Of shards at an address only headers and labels are read to list them, by blocks of 64 KiB.
+    Errors that may pass are attempted again, four times in 8 seconds. Credentials are taken from
+    the environment, ``~/.aws`` or ``~/.config/fsspec``, never from the settings.
 
     Args:
-        shards: paths with braces and wildcards (``train-{000..146}.tar``, ``val/*.tar``), one or
-            a list.
+        shards: paths or addresses that fsspec opens (``s3://…``, ``https://…``, ``gs://…``), with
+            braces and wildcards (``train-{000..146}.tar``, ``val/*.tar``), one or a list. Web
+            servers list no files, so that their addresses have no wildcards.
         label: suffix of the member that holds the label as text, a class name or an index
             (``cls``), or a field of a JSON member (``json:class``); none for an unlabelled set.
         image: suffix of the image member (``jpg``); optional if samples have only one image.
         class_names: indices index them, and names are numbered in their order. By default every
             shard is read before the first job; names are numbered in alphabetical order, and the
-            names of indices are the numbers.
+            names of indices are the numbers. Required with labels of shards at an address.
 
     Raises:
-        LpclipError: a pattern without shards, too many shards, a repeated shard, or an invalid
-            pattern.
+        LpclipError: a pattern without shards, too many shards, a repeated shard, an invalid
+            pattern, or labels at an address without class names.
     """
 
     def __init__(
@@ -66,10 +71,19 @@ class Source:
         self._field = field if colon else None
         self._image = None if image is None else image.removeprefix(".").lower()
         self._given_names = class_names
+        if self._label and class_names is None and self.addresses():
+            raise LpclipError(
+                f"{self.addresses()[0]} is not read before the first job, to find the names of its "
+                "classes. Name them in 'class_names', in the order of their indices."
+            )
 
     def files(self) -> list[Path]:
-        """Return the shards."""
-        return [Path(shard) for shard in self._shards]
+        """Return the shards on this machine."""
+        return [Path(shard) for shard in self._shards if not is_address(shard)]
+
+    def addresses(self) -> list[str]:
+        """Return the shards elsewhere."""
+        return [shard for shard in self._shards if is_address(shard)]
 
     @cached_property
     def class_names(self) -> Sequence[str] | None:
@@ -109,9 +123,12 @@ class Source:
             raise LpclipError(f"There is no image '{path}'; a path is {place}.")
         shard, _, offset, size = found.groups()
         try:
-            with Path(shard).open("rb") as file:
-                file.seek(int(offset))
-                data = file.read(int(size))
+            if is_address(shard):
+                data = read_range(shard, int(offset), int(size))
+            else:
+                with Path(shard).open("rb") as file:
+                    file.seek(int(offset))
+                    data = file.read(int(size))
         except OSError as error:
             raise BadImageError(path, (error.strerror or str(error)).lower()) from error
         if len(data) < int(size):
@@ -125,27 +142,26 @@ class Source:
 
     @cached_property
     def _index(self) -> list["_Entry"]:
-        # Ids identify the shard, and do not depend on the folder of the shards.
-        parent = os.path.commonpath([Path(shard).absolute().parent for shard in self._shards])
-        places = [Path(shard).absolute().relative_to(parent) for shard in self._shards]
-        names = [place.with_suffix("").as_posix() for place in places]
-        if len(set(names)) < len(names):  # set.tar.0, set.tar.1
-            names = [place.as_posix() for place in places]
-        entries = []
-        for shard, name in zip(self._shards, names, strict=True):
-            try:
-                with Path(shard).open("rb") as file:
-                    for key, members in _samples(shard):
-                        entries.append(self._entry(shard, name, key, members, file))
-            except (tarfile.TarError, ValueError, OSError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                raise LpclipError(
-                    f"{shard} cannot be read as a shard ({reason}). Is it a whole tar file?"
-                ) from error
-        return entries
+        # Shards elsewhere are waited for together.
+        with ThreadPoolExecutor(_AT_ONCE if self.addresses() else 1) as pool:
+            found = pool.map(self._entries, self._shards, _names(self._shards))
+            return [entry for entries in found for entry in entries]
+
+    def _entries(self, shard: str, name: str) -> list["_Entry"]:
+        try:
+            with _open(shard) as members, _open(shard) as labels:
+                return [
+                    self._entry(shard, name, key, found, labels)
+                    for key, found in samples_in(shard, members)
+                ]
+        except (tarfile.TarError, ValueError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise LpclipError(
+                f"{shard} cannot be read as a shard ({reason}). Is it a whole tar file?"
+            ) from error
 
     def _entry(
-        self, shard: str, name: str, key: str, members: Mapping[str, "_Place"], file: IO[bytes]
+        self, shard: str, name: str, key: str, members: Mapping[str, Place], file: IO[bytes]
     ) -> "_Entry":
         where = f"{shard}: sample '{key}'"
         path, label = f"{shard}::{key}", None
@@ -185,12 +201,6 @@ class Source:
         return f"{self._shards[0]}{several}"
 
 
-class _Place(NamedTuple):
-    name: str
-    offset: int
-    size: int
-
-
 class _Entry(NamedTuple):
     id: str
     path: str
@@ -215,47 +225,19 @@ def _no_member(what: str, ending: str, members: Iterable[str], where: str) -> _I
     return _IncompleteError(f"{where} has no member {what}. {hint}{dots}")
 
 
-def _samples(shard: str) -> Iterator[tuple[str, dict[str, _Place]]]:
-    """Iterate over runs of members with the same key: the key, and members by lower-case suffix."""
-    named = ((found, place) for place in _members(shard) if (found := _NAME.fullmatch(place.name)))
-    for key, group in groupby(named, key=lambda pair: pair[0][1]):
-        members: dict[str, _Place] = {}
-        for found, place in group:
-            if members.setdefault(found[2].lower(), place) is not place:
-                raise tarfile.ReadError(f"{place.name}: duplicate file name")
-        yield key.removeprefix("./"), members
+def _open(shard: str) -> IO[bytes]:
+    return open_address(shard) if is_address(shard) else Path(shard).open("rb")
 
 
-def _members(shard: str) -> Iterator[_Place]:
-    """Iterate over the name and position of every regular file of a shard."""
-    with Path(shard).open("rb") as file:
-        if file.read(6).startswith(_COMPRESSED):
-            raise LpclipError(
-                f"{shard} is compressed, so that no image has a place of its own. Decompress it; "
-                "images in it are compressed already."
-            )
-        end = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            for member in archive:
-                if member.offset_data + member.size > end:
-                    raise tarfile.ReadError("it ends within a member")
-                if not member.isreg() or _is_left_out(member.name):
-                    continue
-                if member.issparse():
-                    raise tarfile.ReadError(f"'{member.name}' is a sparse file")
-                yield _Place(member.name, member.offset_data, member.size)
-            # tarfile mistakes a damaged header for the end.
-            file.seek(archive.offset)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-                raise tarfile.ReadError(f"the header at byte {archive.offset} is damaged")
-
-
-def _is_left_out(name: str) -> bool:
-    """Whether a member is metadata, hidden, or in a folder that systems create."""
-    *folders, last = name.split("/")
-    hidden = last.startswith(".") or not LEFT_BY_SYSTEMS.isdisjoint(folders)
-    return hidden or _META.match(name) is not None
+def _names(shards: Sequence[str]) -> list[str]:
+    """Return a name of each shard for ids, which does not depend on the folder of the shards."""
+    paths = [place_of(one) if is_address(one) else str(Path(one).absolute()) for one in shards]
+    parent = os.path.commonpath([Path(path).parent for path in paths])
+    places = [Path(path).relative_to(parent) for path in paths]
+    names = [place.with_suffix("").as_posix() for place in places]
+    if len(set(names)) < len(names):  # set.tar.0, set.tar.1
+        names = [place.as_posix() for place in places]
+    return names
 
 
 def _label(data: bytes, field: str | None, where: str) -> str | None:

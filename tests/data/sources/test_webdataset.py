@@ -262,7 +262,6 @@ def test_the_shards_are_named_for_the_workflow(root):
         ("gone-{0..1}.tar", "there is no file 'gone-0.tar'. Check 'shards'"),
         ("x*.gone", "there is no file 'x*.gone'"),
         ("x-{0..1.tar", "has braces that do not match"),
-        ("https://example.org/x.tar", "are not files"),
         ("pipe:rm -r x", "are not files"),
         ([], "shards is an empty list"),
     ],
