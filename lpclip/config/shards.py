@@ -36,8 +36,14 @@ def shards_of(config: Checked, wildcards: Mapping[str, str], cache: str, n: int)
 
 
 def in_order(cache: str, inputs: Iterable[str]) -> list[str]:
-    """Return those inputs of a cache that are its shards, in order."""
-    return sorted(path for path in inputs if str(PurePosixPath(path).parent) == folder_of(cache))
+    """Return the shards of a cache among its inputs, in order, wherever these were.
+
+    >>> in_order("cache/clean.h5", ["prefix/cache/clean.shards/000000000-000000256.h5"])
+    ['cache/clean.shards/000000000-000000256.h5']
+    """
+    folder = PurePosixPath(folder_of(cache))
+    found = (PurePosixPath(path) for path in inputs)
+    return sorted(str(folder / path.name) for path in found if path.parent.name == folder.name)
 
 
 def folder_of(cache: str) -> str:
