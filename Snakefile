@@ -33,6 +33,8 @@ rule all:
 
 onstart:
     note_owner(Path.cwd())
+    if shares_imports():
+        start_job_server()
 
 
 # Last of all, so that it is not buried under the commands that Snakemake prints.

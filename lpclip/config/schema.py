@@ -52,6 +52,9 @@ class Compute:
     for a real model; small jobs are done sooner side by side."""
     workers: CountOrZero = 0
     """Processes that decode images; 0 decodes in threads of the job's own process."""
+    share_imports: bool = False
+    """Jobs of one thread on this machine are forks of one process that has imported the libraries,
+    which takes longer than a job on a few small images. Their memory is then not measured."""
 
 
 @settings_class

@@ -1,7 +1,6 @@
 """What each stage receives: the part of the configuration that it uses, and the hash of its code.
 
-That is the one param of its rule, so that a change runs exactly the stages that use it.
-``STAGES`` holds a function for every rule.
+That is the one param of its rule, so that a change runs exactly what uses it (see ``STAGES``).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -199,6 +198,7 @@ def page(config: Checked, _: Wildcards) -> Given:
     return {
         "order": files.experiments(config, "{model}/{benchmark}/{method}"),
         "configuration": shown_configuration(config.as_mapping()),
+        "memory": not config.compute.share_imports,
         "code": f"{code_hash('lpclip.reporting.page.stage')}-{assets_hash()}",
     }
 

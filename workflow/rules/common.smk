@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from lpclip.cli.job_server import start_job_server
 from lpclip.config import files
 from lpclip.config.check import complete
 from lpclip.config.jobs import Jobs
@@ -44,6 +45,12 @@ ENVIRONMENT = "../../environment.yml"
 COMPUTE = CONFIG.compute
 JOBS = Jobs(CONFIG)
 _printed = set()
+
+
+def shares_imports():
+    """Whether jobs run on this machine in this environment, and are to share their imports."""
+    elsewhere = workflow.deployment_settings.deployment_method or not workflow.local_exec
+    return COMPUTE.share_imports and workflow.is_main_process and not elsewhere
 
 
 def settings_of(rule):
