@@ -157,13 +157,11 @@ class _Server:
 
 def _serve(listener: int, alive: int, folder: Path) -> None:
     # What is sent to the whole group of processes reaches the forks; the server ends after them.
-    usual = {one: signal.signal(one, signal.SIG_IGN) for one in _OF_GROUP}
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_GROUP)
     job = _Server(socket.socket(fileno=listener), alive).next_job()
     if job is None:
         shutil.rmtree(folder, ignore_errors=True)
         return
-    for number, handler in usual.items():
-        signal.signal(number, handler)
     for stream, descriptor in zip(STREAMS, job.streams, strict=True):
         os.dup2(descriptor, stream)
         os.close(descriptor)
@@ -172,6 +170,7 @@ def _serve(listener: int, alive: int, folder: Path) -> None:
     del job.environment[ADDRESS]  # the fork does not hand over again
     os.environ.clear()
     os.environ.update(job.environment)
+    signal.pthread_sigmask(signal.SIG_SETMASK, usual)
     main(job.arguments)
 
 

@@ -42,7 +42,9 @@ class Run:
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
+            process_group=0,
         )
         self.address = self.process.stdout.readline().strip()
         (self.server,) = psutil.Process(self.process.pid).children()
@@ -54,6 +56,7 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=self.process.pid,
         )
 
     def end(self):
@@ -130,12 +133,21 @@ def test_a_killed_fork_ends_its_command_by_the_same_signal(waiting):
     assert command.wait(WAIT_SECONDS) == -signal.SIGKILL
 
 
+def test_the_keyboard_interrupts_all(run, waiting):
+    command, fork = waiting
+    os.killpg(run.process.pid, signal.SIGINT)
+    # By the signal where it comes before the command itself has begun.
+    assert command.wait(WAIT_SECONDS) in (130, -signal.SIGINT)
+    assert psutil.wait_procs([fork, run.server], WAIT_SECONDS)[1] == []
+
+
 def test_the_server_ends_with_its_starter_after_its_last_job(run, waiting, tmp_path):
     command, _ = waiting
     run.process.kill()
-    with (tmp_path / "log").open() as log:  # which lets the job go on
-        assert "indexed 899 images" in log.read()
+    log = os.open(tmp_path / "log", os.O_RDWR)  # lets the job go on; nothing has to be read
     assert command.wait(WAIT_SECONDS) == 0
+    os.close(log)
+    assert (tmp_path / "samples.h5").is_file()
     assert psutil.wait_procs([run.server], WAIT_SECONDS)[1] == []
     assert not Path(run.address).parent.exists()
 
