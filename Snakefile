@@ -35,6 +35,8 @@ rule all:
 onstart:
     note_owner(Path.cwd())
     check_submitted()
+    if shares_imports():
+        start_job_server()
 
 
 # Last of all, so that it is not buried under the commands that Snakemake prints.

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from lpclip.cli.hand_over import hand_over
 from lpclip.cli.log_files import WARNINGS, start_log
 from lpclip.cli.stages import STAGES
 from lpclip.cli.tools import DEVICE_HELP, TOOLS
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.getLogger("lpclip").addHandler(WARNINGS)
     logging.getLogger("lpclip").propagate = False  # open_clip sets up a root logger of its own
     try:
+        hand_over(arguments)
         _run(arguments)
         sys.stdout.flush()
     except LpclipError as error:

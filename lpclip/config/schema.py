@@ -59,6 +59,9 @@ class Compute:
     """Gigabytes (1e9 bytes) that the large arrays of a stage after embedding may take; what exceeds
     them is read from the cache, or written to a temporary file, block by block. It changes only the
     order in which students see views that do not fit."""
+    share_imports: bool = False
+    """Jobs of one thread on this machine are forks of one process that has imported the libraries,
+    which takes longer than a job on a few small images. Their memory is then not measured."""
 
 
 @settings_class

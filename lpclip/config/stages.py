@@ -12,9 +12,8 @@ from typing import Any, TypeAlias
 from lpclip.config import files
 from lpclip.config.checked import Checked, plain
 from lpclip.config.files import Wildcards
-from lpclip.config.schema import Views
+from lpclip.config.passes import views_of_pass
 from lpclip.config.transductive import methods_of
-from lpclip.corruption_names import FAMILIES, SEVERITIES
 from lpclip.data.official import official_corruptions
 from lpclip.data.registry import modules as modules_of_source
 from lpclip.data.remote import mark_of
@@ -64,7 +63,7 @@ def embed_images(config: Checked, wildcards: Wildcards) -> Given:
     dataset = config.datasets[name]
     assert dataset.views is not None
     official = official_corruptions(config.sources[name])
-    views, modules = _views_of_pass(wildcards["views"], dataset.views, official)
+    views, modules = views_of_pass(wildcards["views"], dataset.views, official)
     frost = views.get("frost", {}).get("frost_images")
     return {
         "dataset": name,
@@ -198,6 +197,7 @@ def page(config: Checked, _: Wildcards) -> Given:
     return {
         "order": files.experiments(config, "{model}/{benchmark}/{method}"),
         "configuration": shown_configuration(config.as_mapping()),
+        "memory": not config.compute.share_imports,
         "code": f"{code_hash('lpclip.reporting.page.stage')}-{assets_hash()}",
     }
 
@@ -252,29 +252,6 @@ def _checkpoint(config: Checked, wildcards: Wildcards) -> Given:
 def _place(source: Mapping[str, Any]) -> Given:
     """Return where features are; what copies them does not receive where labels are."""
     return {key: source[key] for key in ("path", "key") if key in source}
-
-
-def _views_of_pass(
-    name: str, settings: Views, official: Iterable[str]
-) -> tuple[dict[str, Given], list[str]]:
-    """Return the views of a pass with their settings, and the modules that make them."""
-    if official:
-        read = {"official": True, "severities": list(SEVERITIES)}
-        return {one: read for one in FAMILIES[name] if one in official}, []
-    if name == "clean":
-        return {"clean": {}}, []
-    if name == "adapt":
-        flips = list(settings.flips)
-        views = {
-            kind: {**plain(getattr(settings, kind)), "flips": flips} for kind in ("weak", "strong")
-        }
-        return views, ["lpclip.utils.rng", "lpclip.transforms.views.policies"]
-    corruptions = plain(settings.corruptions)
-    return dict.fromkeys(FAMILIES[name], corruptions), [
-        "lpclip.utils.rng",
-        "lpclip.transforms.corruptions.registry",
-        f"lpclip.transforms.corruptions.{name}",
-    ]
 
 
 @cache

@@ -12,6 +12,7 @@ from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 from snakemake.io import IOFile
 from snakemake.logging import logger
 
+from lpclip.cli.job_server import start_job_server
 from lpclip.config import files, shards
 from lpclip.config.check import complete
 from lpclip.config.jobs import Jobs
@@ -60,6 +61,12 @@ COMPUTE = CONFIG.compute
 JOBS = Jobs(CONFIG)
 NEEDS = JobNeeds(CONFIG)
 _printed = set()
+
+
+def shares_imports():
+    """Whether jobs run on this machine in this environment, and are to share their imports."""
+    elsewhere = workflow.deployment_settings.deployment_method or not workflow.local_exec
+    return COMPUTE.share_imports and workflow.is_main_process and not elsewhere
 
 
 def settings_of(rule):

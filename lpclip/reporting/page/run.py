@@ -23,7 +23,12 @@ _PACKAGES = ("lpclip", "numpy", "scikit-learn", "pandas", "h5py", "snakemake")
 
 
 def section(
-    *, probes: Sequence[Path], tables: Tables, logs: Path | None, configuration: Mapping[str, Any]
+    *,
+    probes: Sequence[Path],
+    tables: Tables,
+    logs: Path | None,
+    configuration: Mapping[str, Any],
+    memory: bool,
 ) -> dict[str, Any]:
     """Return everything that the section shows.
 
@@ -33,11 +38,12 @@ def section(
         logs: folder of logs, with a folder per stage and benchmark files (``*.tsv``) in it; the
             only part of the page that differs from run to run.
         configuration: as it was run.
+        memory: whether the benchmark files hold memory.
     """
     found = [read_provenance(path, kind="probes") for path in probes]
     skipped = tables["skipped"]
     return {
-        "durations": [] if logs is None else _durations(logs),
+        "durations": [] if logs is None else _durations(logs, memory=memory),
         "models": _models(found),
         "versions": _versions(found),
         "configuration": yaml.safe_dump(
@@ -51,14 +57,14 @@ def section(
     }
 
 
-def _durations(logs: Path) -> list[dict[str, Any]]:
+def _durations(logs: Path, *, memory: bool) -> list[dict[str, Any]]:
     """Return one row per stage that left benchmark files, in the order of the workflow."""
     rows = []
     for stage in _STAGES:
         files = sorted([*(logs / stage).glob("**/*.tsv"), *logs.glob(f"{stage}.tsv")])
         jobs = [_numbers(path) for path in files]
         seconds = [job["s"] for job in jobs if "s" in job]
-        memory = [job["max_rss"] for job in jobs if "max_rss" in job]
+        peaks = [job["max_rss"] for job in jobs if memory and "max_rss" in job]
         if seconds:
             rows.append(
                 {
@@ -66,7 +72,7 @@ def _durations(logs: Path) -> list[dict[str, Any]]:
                     "jobs": len(seconds),
                     "seconds": f"{sum(seconds):,.0f}",
                     "longest": f"{max(seconds):,.0f}",
-                    "memory": f"{max(memory):,.0f}" if memory else "",
+                    "memory": f"{max(peaks):,.0f}" if peaks else "",
                 }
             )
     return rows

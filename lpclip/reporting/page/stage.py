@@ -26,6 +26,7 @@ def page(
     output: OutputFile,
     logs: Path | None = None,
     configuration: Mapping[str, Any] | None = None,
+    memory: bool = True,
 ) -> None:
     """Write the results as one HTML file.
 
@@ -37,6 +38,7 @@ def page(
         output: the page.
         logs: folder of logs, whose benchmark files hold the time of every stage.
         configuration: shown as it is.
+        memory: whether the benchmark files hold the memory of every stage as well.
     """
     methods = methods_of(probes)
     guard_csv = next((path for path in tables if path.name == "guard.csv"), None)
@@ -50,7 +52,11 @@ def page(
         pools={} if pool_csv is None else pool.in_words_by_pair(pool_csv),
         pictures={(one["model"], one["benchmark"]): one for one in found},
         run=run.section(
-            probes=probes, tables=reports, logs=logs, configuration=configuration or {}
+            probes=probes,
+            tables=reports,
+            logs=logs,
+            configuration=configuration or {},
+            memory=memory,
         ),
     )
     with atomic_path(output) as temporary:

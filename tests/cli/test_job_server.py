@@ -1,0 +1,163 @@
+"""Jobs as forks of one process: they end, write and are killed as processes of their own are."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lpclip.cli.hand_over import ADDRESS
+from tests.helpers import ROOT
+
+START = f"""
+import os, sys
+from lpclip.cli.job_server import start_job_server
+start_job_server()
+print(os.environ["{ADDRESS}"], flush=True)
+sys.stdin.read()
+"""
+# Shows at its end whether it has imported what the stage needs.
+COMMAND = """
+import atexit, sys
+from lpclip.cli import main
+atexit.register(lambda: print("pandas" in sys.modules))
+main()
+"""
+SETTINGS = json.dumps({"dataset": "digits", "source": {"kind": "digits", "split": "test"}})
+WAIT_SECONDS = 120
+
+
+class Run:
+    """A process that has started a server, as the Snakefile does."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", START],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            process_group=0,
+        )
+        self.address = self.process.stdout.readline().strip()
+        (self.server,) = psutil.Process(self.process.pid).children()
+
+    def command(self, *arguments, threads=1):
+        return subprocess.Popen(
+            [sys.executable, "-c", COMMAND, *map(str, arguments), "--threads", str(threads)],
+            env={**os.environ, ADDRESS: self.address},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=self.process.pid,
+        )
+
+    def end(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def run():
+    started = Run()
+    yield started
+    started.end()
+    assert psutil.wait_procs([started.server], WAIT_SECONDS)[1] == []
+
+
+def index(output, *more):
+    return ["index-samples", "--output", output, "--settings", SETTINGS, *more]
+
+
+@pytest.fixture
+def waiting(run, tmp_path):
+    """A command whose fork waits for a reader of its log, and that fork."""
+    os.mkfifo(tmp_path / "log")
+    command = run.command(*index(tmp_path / "samples.h5", "--log", tmp_path / "log"))
+    end = time.monotonic() + WAIT_SECONDS
+    while not (forks := run.server.children()):
+        assert command.poll() is None
+        assert time.monotonic() < end
+        select.select([], [], [], 0.02)
+    yield command, forks[0]
+    command.kill()
+    command.communicate()
+
+
+def test_a_job_leaves_what_a_process_of_its_own_leaves(run, tmp_path):
+    printed = {}
+    for folder, threads in (("fork", 1), ("process", 2)):
+        path = tmp_path / folder
+        path.mkdir()
+        command = run.command(*index(path / "samples.h5", "--log", path / "log"), threads=threads)
+        printed[folder] = command.communicate()
+        assert command.returncode == 0, printed
+    assert printed == {"fork": ("False\n", ""), "process": ("True\n", "")}
+    fork, process = ((tmp_path / one / "samples.h5").read_bytes() for one in printed)
+    assert fork == process
+    first, *rest = (tmp_path / "fork/log").read_text().splitlines()
+    assert first.startswith("lpclip index-samples --output ")
+    assert "indexed 899 images" in rest[-1]
+
+
+def test_a_job_that_fails_ends_with_its_sentence_and_status(run, tmp_path):
+    command = run.command("index-samples", "--output", tmp_path / "s.h5", "--settings", "[]")
+    printed, error = command.communicate()
+    assert (command.returncode, printed) == (1, "False\n")
+    assert error == "lpclip: --settings must be a JSON object, such as '{\"seed\": 0}'.\n"
+
+
+def test_the_folder_and_the_environment_are_those_of_the_command(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = run.command(*index("samples.h5"))
+    assert (command.communicate(), command.returncode) == (("False\n", ""), 0)
+    assert (tmp_path / "samples.h5").is_file()
+
+
+def test_a_killed_command_takes_its_fork_with_it(waiting):
+    command, fork = waiting
+    command.kill()
+    assert psutil.wait_procs([fork], WAIT_SECONDS)[1] == []
+
+
+def test_a_killed_fork_ends_its_command_by_the_same_signal(waiting):
+    command, fork = waiting
+    fork.kill()
+    assert command.wait(WAIT_SECONDS) == -signal.SIGKILL
+
+
+def test_the_keyboard_interrupts_all(run, waiting):
+    command, fork = waiting
+    os.killpg(run.process.pid, signal.SIGINT)
+    # By the signal where it comes before the command itself has begun.
+    assert command.wait(WAIT_SECONDS) in (130, -signal.SIGINT)
+    assert psutil.wait_procs([fork, run.server], WAIT_SECONDS)[1] == []
+
+
+def test_the_server_ends_with_its_starter_after_its_last_job(run, waiting, tmp_path):
+    command, _ = waiting
+    run.process.kill()
+    log = os.open(tmp_path / "log", os.O_RDWR)  # lets the job go on; nothing has to be read
+    assert command.wait(WAIT_SECONDS) == 0
+    os.close(log)
+    assert (tmp_path / "samples.h5").is_file()
+    assert psutil.wait_procs([run.server], WAIT_SECONDS)[1] == []
+    assert not Path(run.address).parent.exists()
+
+
+def test_a_command_runs_itself_once_the_server_has_ended(run, tmp_path):
+    run.end()
+    psutil.wait_procs([run.server], WAIT_SECONDS)
+    command = run.command(*index(tmp_path / "samples.h5"))
+    assert (command.communicate(), command.returncode) == (("True\n", ""), 0)
+
+
+def test_nobody_else_can_reach_the_server(run):
+    assert Path(run.address).parent.stat().st_mode & 0o777 == 0o700
