@@ -172,8 +172,16 @@ def _paired(size: Size) -> float:
     return _evaluated(size) + kept
 
 
+def _gathered(size: Size) -> float:
+    return _PLAIN + 100.0 * size.rows * size.seeds
+
+
 def _reported(size: Size) -> float:
-    return 400e6 + 100.0 * size.rows * size.seeds
+    return 40e6 + _gathered(size)
+
+
+def _pictured(size: Size) -> float:
+    return _TORCH - _PLAIN + _evaluated(size)
 
 
 MEMORY: Mapping[str, Cost] = {
@@ -190,8 +198,8 @@ MEMORY: Mapping[str, Cost] = {
     "evaluate_held_out": _held_out,
     "evaluate_rounds": _evaluated,
     "evaluate_samples": _paired,
-    "predictions": _reported,
-    "pictures": _evaluated,
+    "predictions": _gathered,
+    "pictures": _pictured,
     "report": _reported,
     "page": _reported,
 }
