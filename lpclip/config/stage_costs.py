@@ -13,6 +13,7 @@ BUDGET = 4e9
 # Bytes of a process before it reads anything: without PyTorch, and with it.
 _PLAIN, _TORCH = 165e6, 950e6
 _BLOCK = 64 << 20  # of what is computed together
+_LOGITS, _LOOKED_UP = 800e6, 20_000  # of logits that are needed several times; of how many images
 _ROW = 400  # bytes of the id, path and label of an image, as text and numbers
 # Numbers that are computed with in a second by one thread, and by a GPU.
 _THREAD, _DEVICE = 8e9, 5e12
@@ -111,8 +112,10 @@ def _labelled(size: Size) -> float:
 
 
 def _blocks(size: Size) -> float:
-    """Return the bytes of arrays that are computed block by block, of all rows if they are few."""
-    return 3 * min(_BLOCK, size.teacher * size.table)
+    """Return the bytes of what is computed block by block, and of logits that are kept for it."""
+    logits = size.teacher * size.table
+    kept = min(logits, 4.0 * size.teacher * _LOOKED_UP * size.classes, _LOGITS)
+    return 3 * min(_BLOCK, logits) + kept
 
 
 def _self_trained(size: Size) -> float:
