@@ -64,17 +64,21 @@ class Checked:
             if benchmark.derived_from is not None:
                 del sections["benchmarks"][name]
         methods = {
-            name: {"kind": method.kind, **plain(method.settings)}
+            name: {"kind": method.kind, **plain(_given(method.settings))}
             for name, method in self.methods.items()
         }
         return {**sections, "methods": methods}
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 def plain(value: Any) -> Any:
     """Return settings as mappings, lists and numbers; what is None is left out.
 
     >>> plain(Compute())
-    {'batch_size': 'auto', 'threads': 8, 'workers': 0, 'memory_gb': 4.0}
+    {'batch_size': 'auto', 'threads': 8, 'workers': 0, 'memory_gb': 4.0, 'share_imports': False}
     """
     if dataclasses.is_dataclass(value):
         return {

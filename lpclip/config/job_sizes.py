@@ -8,7 +8,7 @@ from lpclip.config import files
 from lpclip.config.checked import Checked, CheckedBenchmark
 from lpclip.config.files import Wildcards
 from lpclip.config.schema import Method
-from lpclip.config.stage_costs import BUDGET, Size
+from lpclip.config.stage_costs import Size
 from lpclip.corruption_names import FAMILIES, SEVERITIES
 from lpclip.data.official import official_corruptions
 from lpclip.methods.registry import used_seeds
@@ -17,7 +17,6 @@ from lpclip.models.parameters import Magnitude, magnitude
 Rows: TypeAlias = Callable[[str], int]
 # A GPU does not make a model of fewer numbers faster: starting it takes longer than its work.
 _SMALL = 20e6
-_MEMORY_GB = BUDGET / 1e9  # of methods without a setting for it
 
 
 class JobSize:
@@ -34,12 +33,17 @@ class JobSize:
 
     def of(self, rule: str) -> Size:
         """Return what the job of a rule works on."""
-        return _SIZES[rule](self)
+        size = _SIZES[rule](self)
+        return size if rule == "train_probe" else replace(size, budget=self._budget)
 
     @property
     def method(self) -> Method:
         """The method that is trained or evaluated."""
         return self._config.methods[self._wildcards["method"]]
+
+    @property
+    def _budget(self) -> float:
+        return self._config.compute.memory_gb * 1e9
 
     @property
     def _benchmark(self) -> CheckedBenchmark:
@@ -148,7 +152,9 @@ class JobSize:
             student=max(views),
             rounds=sum(rounds),
             epochs=max(epochs),
-            budget=max(one.settings.get("memory_gb") or _MEMORY_GB for one in learned) * 1e9,
+            budget=max(
+                [self._budget, *(1e9 * (one.settings.get("memory_gb") or 0) for one in learned)]
+            ),
         )
 
     def _evaluated(self) -> Size:

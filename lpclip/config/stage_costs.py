@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-# What stages that hold arrays by rows hold at most of them; larger ones stay on the disk.
-BUDGET = 4e9
+from lpclip.utils.memory import DEFAULT_MEMORY_GB
+
 # Bytes of a process before it reads anything: without PyTorch, and with it.
 _PLAIN, _TORCH = 165e6, 950e6
 _BLOCK = 64 << 20  # of what is computed together
+_LOGITS, _LOOKED_UP = 800e6, 20_000  # of logits that are needed several times; of how many images
 _ROW = 400  # bytes of the id, path and label of an image, as text and numbers
 # Numbers that are computed with in a second by one thread, and by a GPU.
 _THREAD, _DEVICE = 8e9, 5e12
@@ -62,7 +63,7 @@ class Size:
     texts: int = 0
     threads: int = 1
     device: bool = False
-    budget: float = BUDGET
+    budget: float = DEFAULT_MEMORY_GB * 1e9
 
     @property
     def view(self) -> float:
@@ -116,8 +117,10 @@ def _labelled(size: Size) -> float:
 
 
 def _blocks(size: Size) -> float:
-    """Return the bytes of arrays that are computed block by block, of all rows if they are few."""
-    return 3 * min(_BLOCK, size.teacher * size.table)
+    """Return the bytes of what is computed block by block, and of logits that are kept for it."""
+    logits = size.teacher * size.table
+    kept = min(logits, 4.0 * size.teacher * _LOOKED_UP * size.classes, _LOGITS)
+    return 3 * min(_BLOCK, logits) + kept
 
 
 def _self_trained(size: Size) -> float:
@@ -159,7 +162,8 @@ def _zero_shot(size: Size) -> float:
 
 
 def _evaluated(size: Size) -> float:
-    return _PLAIN + _ROW * size.rows + size.versions * size.view + 6 * size.table + _heads(size)
+    views, tables = _held(size, size.versions * size.view), _held(size, 6 * size.table)
+    return _PLAIN + _ROW * size.rows + views + tables + _heads(size)
 
 
 def _of_features(size: Size) -> float:
@@ -177,8 +181,16 @@ def _paired(size: Size) -> float:
     return _evaluated(size) + kept
 
 
+def _gathered(size: Size) -> float:
+    return _PLAIN + 100.0 * size.rows * size.seeds
+
+
 def _reported(size: Size) -> float:
-    return 400e6 + 100.0 * size.rows * size.seeds
+    return 40e6 + _gathered(size)
+
+
+def _pictured(size: Size) -> float:
+    return _TORCH - _PLAIN + _evaluated(size)
 
 
 MEMORY: Mapping[str, Cost] = {
@@ -198,8 +210,8 @@ MEMORY: Mapping[str, Cost] = {
     "evaluate_held_out": _held_out,
     "evaluate_rounds": _evaluated,
     "evaluate_samples": _paired,
-    "predictions": _reported,
-    "pictures": _evaluated,
+    "predictions": _gathered,
+    "pictures": _pictured,
     "report": _reported,
     "page": _reported,
 }

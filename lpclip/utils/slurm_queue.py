@@ -72,6 +72,6 @@ def check_queue(folder: Path) -> None:
     numbers = " ".join(job.number for job in left)
     raise LpclipError(
         f"A run in this folder was killed, and Slurm still has its jobs: {shown}{more}. Start "
-        "when they have ended: what they finish is kept, and they would be submitted twice now. Or "
-        f"end them: scancel {numbers}"
+        "again when they have ended: what they finish is kept, but now they would be submitted "
+        f"twice. Or end them: scancel {numbers}"
     )

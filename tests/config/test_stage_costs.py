@@ -1,0 +1,73 @@
+"""The memory that jobs ask for is what their processes take, within a factor of two."""
+
+from dataclasses import replace
+
+import pytest
+
+from lpclip.config.resources import SNAKEMAKE_MB, needs_of
+from lpclip.config.stage_costs import MEMORY, Size, memory_bytes
+from tests.helpers.stage_peaks import NOISES, SEVERITIES, Scale, commands, draw, peak_mb
+
+# Those whose memory grows differently; the others share their formulas.
+GROWING = {
+    "index_samples",
+    "pseudo_labels",
+    "train_probe self_training",
+    "train_probe guarded",
+    "train_probe supervised",
+    "train_probe transclip",
+    "evaluate noise",
+    "evaluate_features",
+    "evaluate_held_out",
+    "evaluate_samples",
+}
+SCALES = {
+    Scale(300, 10, dim=128, versions=2, seeds=1): GROWING,
+    Scale(2000, 50, dim=512, versions=4, seeds=2): GROWING,
+    Scale(6000, 100, dim=512, versions=8, seeds=3): set(commands(Scale(6000, 100))),
+    Scale(2000, 1000, dim=512, versions=8, seeds=1): GROWING,
+}
+
+
+def size_of(name, scale):
+    size = Size(
+        rows=scale.rows,
+        dim=scale.dim,
+        classes=scale.classes,
+        seeds=scale.seeds,
+        teacher=scale.versions,
+        student=scale.versions,
+    )
+    noises = len(NOISES) * len(SEVERITIES)
+    changes = {
+        "evaluate noise": {"versions": len(SEVERITIES), "views": noises},
+        "evaluate_samples": {"versions": len(SEVERITIES), "views": noises + 1},
+        "evaluate_features": {"teacher": 1, "tested": 2 * scale.rows},
+    }
+    return replace(size, **changes.get(name, {}))
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=str)
+def test_memory_is_what_was_asked_for_within_a_factor_of_two(tmp_path, scale):
+    draw(tmp_path, scale)
+    factors = {}
+    for name, command in commands(scale).items():
+        if name in SCALES[scale]:
+            rule, _, rest = name.partition(" ")
+            kind = rest if rule == "train_probe" else ""
+            declared = needs_of(rule, size_of(name, scale), kind=kind).mem_mb
+            factors[name] = declared / (peak_mb(tmp_path, command) + SNAKEMAKE_MB)
+    print({name: round(factor, 2) for name, factor in factors.items()})
+    assert {name: factor for name, factor in factors.items() if not 0.5 < factor < 2} == {}
+
+
+@pytest.mark.parametrize("name", ["rows", "classes", "dim", "parameters", "teacher", "student"])
+def test_more_of_anything_takes_no_less_memory(name):
+    size = Size(rows=10_000, dim=512, classes=100, teacher=2, student=2, parameters=1e8)
+    more = replace(size, **{name: 10 * getattr(size, name)})
+    for rule in MEMORY:
+        assert memory_bytes(rule, more) >= memory_bytes(rule, size)
+    for kind in ("self_training", "guarded", "supervised", "transclip", "deep_ensemble"):
+        assert memory_bytes("train_probe", more, kind=kind) >= memory_bytes(
+            "train_probe", size, kind=kind
+        )
