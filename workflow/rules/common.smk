@@ -42,6 +42,8 @@ except LpclipError as error:
 STARTED = time.time()
 ENVIRONMENT = "../../environment.yml"
 COMPUTE = CONFIG.compute
+# For every command; an environment variable, since no result depends on it.
+os.environ.update(LPCLIP_MEMORY_GB=str(COMPUTE.memory_gb))
 JOBS = Jobs(CONFIG)
 _printed = set()
 
