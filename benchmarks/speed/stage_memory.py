@@ -4,7 +4,8 @@
 
 Features are noise around random class centres; the test set is the unlabelled set itself, so that
 every stage grows with it, and OOD images are 10,000. Views: clean, 4 weak and 4 strong. Training is
-one seed, one round of one pass, with the rest of the settings as by default. Each stage runs in its
+one seed, one round of one pass, with the rest of the settings as by default; the probes that are
+evaluated are zero-shot's. Each stage runs in its
 own process, as in the workflow. Writes ``results/stage_memory.csv``: peak resident memory of the
 process, seconds of the clock and of the processor.
 """
@@ -21,7 +22,7 @@ import pandas as pd
 from measure import machine, peak_of, run_stage, write
 
 from lpclip.storage.features import CHUNK_ROWS, normalise, write_features
-from lpclip.storage.samples import fingerprint, write_samples
+from lpclip.storage.samples import fingerprint, read_samples, write_samples
 from lpclip.storage.text import write_text
 from lpclip.types import FloatArray
 
@@ -46,6 +47,8 @@ def main() -> None:
     for count in options.images:
         with tempfile.TemporaryDirectory() as folder:
             make_files(Path(folder), count, options.classes, options.dim)
+            if set(options.stages) - EVALUATED:
+                make_views(Path(folder), count)
             for stage in options.stages:
                 peak, seconds, processor = peak_of(__file__, stage, folder)
                 rows.append(
@@ -65,45 +68,60 @@ def main() -> None:
 
 
 def make_files(folder: Path, n: int, n_classes: int, dim: int) -> None:
-    """Write indices and caches of random images and class names, a chunk at a time."""
+    """Write text, index, clean images, OOD images and zero-shot's probes."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((n_classes, dim), dtype=np.float32)
-    text = centres + rng.standard_normal(centres.shape, dtype=np.float32)
+    np.save(folder / "centres.npy", centres)
     names = [f"class {index}" for index in range(n_classes)]
     write_text(
         folder / "text.h5",
-        features=normalise(text),
+        features=normalise(centres + rng.standard_normal(centres.shape, dtype=np.float32)),
         class_names=names,
         provenance={**MODEL, "scale": 100.0, "bias": 0.0},
     )
-    labels = rng.integers(n_classes, size=n).astype(np.int32)
     ids = [f"{index:07d}" for index in range(n)]
+    labels = rng.integers(n_classes, size=n).astype(np.int32)
     samples = pd.DataFrame({"id": ids, "path": ids, "label": labels, "size": np.zeros(n, np.int64)})
-    about = {"dataset": "noise", "index": fingerprint(samples)}
     source = {"class_names": json.dumps(names), "source": json.dumps({"kind": "folder"})}
+    about = {"dataset": "noise", "index": fingerprint(samples)}
     write_samples(folder / "samples.h5", samples, {**about, **source})
+    write_cache(folder, "clean", samples, {"clean": 0}, centres)
+    write_cache(folder, "ood", samples[:OOD], {"clean": 0}, 0 * centres)
+    train("zero_shot", "probes")(folder)
 
-    def parts(n_rows: int, count: int, start: FloatArray | None) -> Iterator[FloatArray]:
-        for first in range(0, n_rows, CHUNK_ROWS):
-            own = labels[first : min(first + CHUNK_ROWS, n_rows)]
-            images = np.zeros((len(own), dim), np.float32) if start is None else start[own]
-            images += 2 * rng.standard_normal(images.shape, dtype=np.float32)
-            noise = rng.standard_normal((count, *images.shape), dtype=np.float32)
-            yield (images + noise).astype(np.float16)
 
-    caches = {
-        "adapt": (samples, {"weak": VIEWS, "strong": VIEWS}, centres),
-        "clean": (samples, {"clean": 0}, centres),
-        "ood": (samples[:OOD], {"clean": 0}, None),
-    }
-    for name, (rows, versions, start) in caches.items():
-        write_features(
-            folder / f"{name}.h5",
-            samples=rows,
-            versions=versions,
-            parts=parts(len(rows), sum(versions.values()) or 1, start),
-            provenance={**MODEL, **about, "dataset": name, "views": "{}"},
-        )
+def make_views(folder: Path, n: int) -> None:
+    """Write the weak and strong views."""
+    samples = read_samples(folder / "samples.h5", labels=True)
+    versions = {"weak": VIEWS, "strong": VIEWS}
+    write_cache(folder, "adapt", samples[:n], versions, np.load(folder / "centres.npy"))
+
+
+def write_cache(
+    folder: Path,
+    name: str,
+    samples: pd.DataFrame,
+    versions: dict[str, int],
+    centres: FloatArray,
+) -> None:
+    """Write images around the centres of their classes, a chunk at a time."""
+    rng = np.random.default_rng(1)
+    labels = samples["label"].to_numpy()
+
+    def parts() -> Iterator[FloatArray]:
+        for start in range(0, len(labels), CHUNK_ROWS):
+            images = centres[labels[start : start + CHUNK_ROWS]]
+            images = images + 2 * rng.standard_normal(images.shape, dtype=np.float32)
+            shape = (sum(versions.values()) or 1, *images.shape)
+            yield (images + rng.standard_normal(shape, dtype=np.float32)).astype(np.float16)
+
+    write_features(
+        folder / f"{name}.h5",
+        samples=samples,
+        versions=versions,
+        parts=parts(),
+        provenance={**MODEL, "dataset": name, "index": fingerprint(samples), "views": "{}"},
+    )
 
 
 def label(work: Path, prior: str = "auto") -> None:
@@ -246,7 +264,7 @@ STAGES: dict[str, Callable[[Path], None]] = {
     "pseudo_labels": label,
     "pseudo_labels_sinkhorn": lambda work: label(work, "sinkhorn"),
     "describe_pool": describe,
-    "self_training": train("self_training", "probes", **ONE_PASS),
+    "self_training": train("self_training", "trained", **ONE_PASS),
     "guarded": train(
         "guarded",
         "guarded",
@@ -265,6 +283,9 @@ STAGES: dict[str, Callable[[Path], None]] = {
     "evaluate_samples": evaluate_samples,
     "predictions": gather,
 }
+
+# These need neither weak nor strong views.
+EVALUATED = {name for name in STAGES if name.startswith("evaluate")} | {"predictions", "supervised"}
 
 if __name__ == "__main__":
     main()

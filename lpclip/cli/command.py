@@ -253,7 +253,10 @@ def _parser(
     parser.add_argument("--log", type=Path, help="write a log here, the command first")
     parser.add_argument("--threads", type=int, help="use no more threads than this")
     parser.add_argument(
-        "--memory-gb", type=float, help="hold no larger arrays in memory than this (4)"
+        "--memory-gb",
+        type=float,
+        default=os.environ.get("LPCLIP_MEMORY_GB"),
+        help="hold no larger arrays in memory than this; by default LPCLIP_MEMORY_GB, or 4",
     )
     return parser
 

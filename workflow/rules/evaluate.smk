@@ -22,7 +22,6 @@ rule evaluate:
     shell:
         "lpclip evaluate --probes {input.probes:q} --features {input.features:q} {params.files:q}"
         " --settings {params.settings:q} --output {output.csv:q} --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"
 
 
 rule evaluate_features:
@@ -49,7 +48,6 @@ rule evaluate_features:
         "lpclip evaluate-features --adapt {input.adapt:q} --test {input.test:q}"
         " --features {input.features:q} --settings {params.settings:q} --output {output.csv:q}"
         " --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"
 
 
 rule evaluate_ood:
@@ -79,7 +77,6 @@ rule evaluate_ood:
         " --features {input.features:q} --of-features {input.of_features:q}"
         " --settings {params.settings:q} --output {output.ood:q} --curves {output.curves:q}"
         " --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"
 
 
 rule evaluate_held_out:
@@ -104,7 +101,6 @@ rule evaluate_held_out:
     shell:
         "lpclip evaluate-held-out --probes {input.probes:q} --adapt {input.adapt:q}"
         " --settings {params.settings:q} --output {output.csv:q} --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"
 
 
 rule evaluate_rounds:
@@ -137,7 +133,6 @@ rule evaluate_rounds:
         " --settings {params.settings:q} --output {output.rounds:q}"
         " --per-class {output.per_class:q} --confusion {output.confusion:q}"
         " --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"
 
 
 rule evaluate_samples:
@@ -167,7 +162,6 @@ rule evaluate_samples:
         " --samples {input.samples:q} --settings {params.settings:q}"
         " --output {output.comparisons:q} --reliability {output.reliability:q}"
         " --predictions {output.predictions:q} --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"
 
 
 rule predictions:
@@ -190,4 +184,3 @@ rule predictions:
     shell:
         "lpclip predictions --parts {input.parts:q} --settings {params.settings:q}"
         " --output {output:q} --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"

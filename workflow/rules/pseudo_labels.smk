@@ -19,7 +19,6 @@ rule pseudo_labels:
     shell:
         "lpclip pseudo-labels --text {input.text:q} --features {input.features:q}"
         " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"
 
 
 rule describe_pool:
@@ -48,4 +47,3 @@ rule describe_pool:
         "lpclip describe-pool --text {input.text:q} --features {input.features:q}"
         " --clean {input.clean:q} --test {input.test:q} --settings {params.settings:q}"
         " --output {output.pool:q} --classes {output.classes:q} --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"

@@ -79,7 +79,6 @@ rule pictures:
     shell:
         "lpclip pictures --probes {input.probes:q} --features {input.features:q} {params.files:q}"
         " --settings {params.settings:q} --output {output.json:q} --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"
 
 
 rule page:

@@ -21,4 +21,3 @@ rule train_probe:
     shell:
         "lpclip train-probe --text {input.text:q} {params.files:q}"
         " --settings {params.settings:q} --output {output:q} --log {log:q} --threads {threads}"
-        " --memory-gb {COMPUTE.memory_gb}"

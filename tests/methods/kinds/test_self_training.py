@@ -19,6 +19,7 @@ from lpclip.methods.training.self_training_settings import Collapse
 from lpclip.methods.training.streaming import Streamed
 from lpclip.storage.features import write_features
 from lpclip.storage.hdf5 import open_file
+from lpclip.storage.stored_views import StoredViews
 from lpclip.storage.tables import read_table
 from lpclip.storage.text import write_text
 from tests.helpers.clusters import MODEL, SCALE, SETTINGS, C, D, N, World, plain
@@ -210,15 +211,20 @@ def test_views_of_teacher_and_student_share_the_memory_budget(world):
     )
     assert isinstance(fits.student, np.ndarray)
     assert isinstance(streams.student, Streamed)
-    np.testing.assert_array_equal(streams.teacher, fits.teacher)
-    # The teacher's take half of the budget and more: the student's get the other half.
+    # The teacher's take half of the budget and more: they stay on the disk, and the student's get
+    # the other half.
+    assert isinstance(streams.teacher, StoredViews)
+    np.testing.assert_array_equal(streams.teacher.take(slice(None)), fits.teacher)
     assert streams.student.group_rows == int(0.99 * both / 2 * 1e9 / (4 * D))
 
 
 def test_a_student_of_the_teachers_views_takes_no_memory_of_its_own(world):
-    weak = replace(SETTINGS, student_view="weak", memory_gb=1e-6)
+    weak = replace(SETTINGS, student_view="weak")
     pool = read_pool(world.head, world.adapt, weak)
     assert pool.student is pool.teacher
+    pool = read_pool(world.head, world.adapt, replace(weak, memory_gb=1e-6))
+    assert isinstance(pool.teacher, StoredViews)
+    assert isinstance(pool.student, Streamed)
 
 
 def test_probabilities_are_kept_for_soft_labels_alone(world, monkeypatch):
