@@ -1,6 +1,6 @@
 """Into which shards a dataset is divided: ranges of rows, each embedded by a job of its own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from lpclip.config.checked import Checked
@@ -21,9 +21,9 @@ def may_have_shards(config: Checked, dataset: str) -> bool:
     return not known or min(known) > single
 
 
-def shards_of(config: Checked, wildcards: Mapping[str, str], cache: str, n: int) -> list[str]:
+def shards_of(config: Checked, dataset: str, cache: str, n: int) -> list[str]:
     """Return the paths of the shards of a cache, in order; none if one job embeds its n rows."""
-    rows = config.datasets[wildcards["dataset"]].rows_per_shard
+    rows = config.datasets[dataset].rows_per_shard
     rows = _whole_chunks(max(LARGEST_SINGLE, -(-n // _MOST_SHARDS)) if rows == "auto" else rows)
     if n <= rows:
         return []
@@ -32,9 +32,14 @@ def shards_of(config: Checked, wildcards: Mapping[str, str], cache: str, n: int)
     return [f"{folder}/{start:09d}-{min(start + rows, n):09d}.h5" for start in range(0, n, rows)]
 
 
-def in_order(cache: str, inputs: Iterable[str]) -> list[str]:
-    """Return those inputs of a cache that are its shards, in order."""
-    return sorted(path for path in inputs if str(PurePosixPath(path).parent) == folder_of(cache))
+def shards_before(cache: str, made: str, inputs: Iterable[str]) -> list[str]:
+    """Return the shards of a cache among the inputs of a finished one, in order.
+
+    Where the workflow is part of another one, ``made`` and its inputs have a prefix.
+    """
+    found = map(PurePosixPath, inputs)
+    names = sorted(path.name for path in found if str(path.parent) == folder_of(made))
+    return [f"{folder_of(cache)}/{name}" for name in names]
 
 
 def folder_of(cache: str) -> str:

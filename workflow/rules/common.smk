@@ -85,18 +85,20 @@ def shards_of(rule):
 
     def find(wildcards):
         wildcards = dict(wildcards.items())
+        # Snakemake adds the prefix of a module to what is returned, and to outputs.
         path = getattr(rules, rule).output[0].format(**wildcards)
+        cache = files.features(**wildcards)
         try:
             # A finished cache keeps the shards that it was made from: another division of the set
             # would give the same bytes, so it is no reason to make it again.
             before = workflow.persistence.input(IOFile(path)) if Path(path).is_file() else None
             if before is not None and not JOBS.change_of(rule, wildcards, Path(path), []):
-                return shards.in_order(path, before)
+                return shards.shards_before(cache, path, before)
             if not shards.may_have_shards(CONFIG, wildcards["dataset"]):
                 return []
             counted = checkpoints.count_samples.get(dataset=wildcards["dataset"]).output[0]
             n = json.loads(Path(counted).read_text())["samples"]
-            return shards.shards_of(CONFIG, wildcards, path, n)
+            return shards.shards_of(CONFIG, wildcards["dataset"], cache, n)
         except IncompleteCheckpointException:
             raise
         except Exception:
