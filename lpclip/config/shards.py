@@ -1,6 +1,6 @@
 """Into which shards a dataset is divided: ranges of rows, each embedded by a job of its own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from lpclip.config.checked import Checked
@@ -24,9 +24,9 @@ def most_rows(config: Checked, dataset: str) -> int | None:
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
-def shards_of(config: Checked, wildcards: Mapping[str, str], cache: str, n: int) -> list[str]:
+def shards_of(config: Checked, dataset: str, cache: str, n: int) -> list[str]:
     """Return the paths of the shards of a cache, in order; none if one job embeds its n rows."""
-    rows = config.datasets[wildcards["dataset"]].rows_per_shard
+    rows = config.datasets[dataset].rows_per_shard
     rows = _whole_chunks(max(LARGEST_SINGLE, -(-n // _MOST_SHARDS)) if rows == "auto" else rows)
     if n <= rows:
         return []
@@ -35,15 +35,14 @@ def shards_of(config: Checked, wildcards: Mapping[str, str], cache: str, n: int)
     return [f"{folder}/{start:09d}-{min(start + rows, n):09d}.h5" for start in range(0, n, rows)]
 
 
-def in_order(cache: str, inputs: Iterable[str]) -> list[str]:
-    """Return the shards of a cache among its inputs, in order, wherever these were.
+def shards_before(cache: str, made: str, inputs: Iterable[str]) -> list[str]:
+    """Return the shards of a cache among the inputs of a finished one, in order.
 
-    >>> in_order("cache/clean.h5", ["prefix/cache/clean.shards/000000000-000000256.h5"])
-    ['cache/clean.shards/000000000-000000256.h5']
+    Where the workflow is part of another one, ``made`` and its inputs have a prefix.
     """
-    folder = PurePosixPath(folder_of(cache))
-    found = (PurePosixPath(path) for path in inputs)
-    return sorted(str(folder / path.name) for path in found if path.parent.name == folder.name)
+    found = map(PurePosixPath, inputs)
+    names = sorted(path.name for path in found if str(path.parent) == folder_of(made))
+    return [f"{folder_of(cache)}/{name}" for name in names]
 
 
 def folder_of(cache: str) -> str:

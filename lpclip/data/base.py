@@ -40,7 +40,7 @@ class Source(Protocol):
     def class_names(self) -> Sequence[str] | None:
         """Names of the classes that labels index; None for an unlabelled set."""
 
-    def samples(self) -> list[Sample]:
+    def samples(self) -> Sequence[Sample]:
         """Return all images, in an order that depends on the settings alone."""
 
     def read(self, path: str) -> Image:

@@ -10,6 +10,7 @@ from PIL.Image import Image
 
 from lpclip.data import imagenet
 from lpclip.data.base import UNLABELLED, Sample, Source, problems_of, size_of
+from lpclip.data.listing import Listing
 from lpclip.data.official import official_corruptions
 from lpclip.errors import LpclipError, check_known, did_you_mean
 from lpclip.storage.json_text import parse_json
@@ -38,15 +39,15 @@ class MappedSource:
         """The new names; LpclipError without classes, or for one that the map lacks."""
         return self._new_names if self._apart else list(dict.fromkeys(self._new_names))
 
-    def samples(self) -> list[Sample]:
+    def samples(self) -> Sequence[Sample]:
         """Return every image with the label of its renamed class."""
         names = self.class_names or ()
         first = {name: label for label, name in reversed(list(enumerate(names)))}
         table = [old if self._apart else first[name] for old, name in enumerate(self._new_names)]
-        return [
+        return Listing(
             sample if sample.label == UNLABELLED else sample._replace(label=table[sample.label])
             for sample in self._source.samples()
-        ]
+        )
 
     @property
     def corruptions(self) -> Sequence[str]:

@@ -23,7 +23,7 @@ AT_START = 5_000
 
 def sizes_of(source: Source, paths: Iterable[str]) -> IntArray:
     """Return the sizes of image files in bytes, int64 ``[N]``; 0 for images without a file."""
-    return np.array([size_of(source, path) for path in paths], dtype=np.int64)
+    return np.fromiter((size_of(source, path) for path in paths), dtype=np.int64)
 
 
 def check_sizes(index: Path, source: Source, samples: pd.DataFrame) -> None:

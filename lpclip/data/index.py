@@ -7,7 +7,9 @@ once, so that ids, labels and the features of every model and pass belong to the
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -16,18 +18,22 @@ import pandas as pd
 from lpclip.data.base import Sample, Source, problems_of
 from lpclip.data.class_maps import ClassMap, MappedSource
 from lpclip.data.image_sizes import sizes_of
+from lpclip.data.listing import Listing
 from lpclip.data.registry import SourceSettings, has_images, open_source
 from lpclip.data.repeated import refuse_repeated
 from lpclip.data.subsets import Stratified, choose
 from lpclip.data.unreadable import reasons_unreadable
 from lpclip.errors import BadImageError, LpclipError, bad_images
 from lpclip.storage.samples import fingerprint, write_samples
-from lpclip.types import OutputFile
+from lpclip.storage.tables import Blocks
+from lpclip.types import IntArray, OutputFile
 from lpclip.utils.settings import Count, Seed
 
 log = logging.getLogger(__name__)
 
 OnBadImage: TypeAlias = Literal["error", "skip"]
+# Rows of the table that are in memory as a frame at once.
+_BLOCK_ROWS = 1 << 16
 _ODD_NAME = "its name is not UTF-8"
 
 
@@ -73,15 +79,17 @@ def index_samples(
     skip = on_bad_image == "skip" and has_images(source)
     problems = problems_of(opened)
     reasons = _reasons(dataset, source, chosen, problems, skip=skip, workers=workers)
-    kept = [sample for sample, reason in zip(chosen, reasons, strict=True) if not reason]
-    samples = pd.DataFrame(kept, columns=["id", "path", "label"])
-    samples["label"] = samples["label"].astype(np.int32)
-    samples["size"] = sizes_of(opened, samples["path"])
+    kept = chosen
+    if any(reasons):
+        pairs = zip(chosen, reasons, strict=True)
+        kept = Listing(sample for sample, reason in pairs if not reason)
+    sizes = sizes_of(opened, (sample.path for sample in kept))
+    samples = Blocks(len(kept), partial(_blocks, kept, sizes))
     provenance: dict[str, str | int] = {
         "dataset": dataset,
         "source": json.dumps(dict(source), sort_keys=True),
         "class_names": json.dumps(None if names is None else list(names)),
-        "index": fingerprint(samples),
+        "index": fingerprint(samples.read()),
         "listed": len(listed),
         "on_bad_image": on_bad_image,
     }
@@ -90,6 +98,16 @@ def index_samples(
     log.info("indexed %d images of %s, which lists %d", len(kept), dataset, len(listed))
     if len(kept) < len(chosen):
         log.warning("left out %d images that cannot be read", len(chosen) - len(kept))
+
+
+def _blocks(samples: Sequence[Sample], sizes: IntArray) -> Iterator[pd.DataFrame]:
+    """Iterate over the table of an index, some rows at a time."""
+    rows = iter(samples)
+    for start in range(0, len(samples), _BLOCK_ROWS):
+        block = pd.DataFrame(islice(rows, _BLOCK_ROWS), columns=["id", "path", "label"])
+        block["label"] = block["label"].astype(np.int32)
+        block["size"] = sizes[start : start + len(block)]
+        yield block
 
 
 def open_dataset(source: Mapping[str, Any], class_map: ClassMap | None = None) -> Source:

@@ -70,7 +70,7 @@ class OpenPart:
 
     def samples(self) -> list[Sample]:
         """Return the samples to keep, in the order of the source; all of a part with a share."""
-        found = self.source.samples()
+        found = list(self.source.samples())
         refuse_repeated(found, where=f"{self.where}: its source")
         if self.settings.classes is not None:
             known = self._all_names or []

@@ -8,6 +8,9 @@ import os
 import re
 import stat
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from operator import attrgetter
+
+import numpy as np
 
 from lpclip.data.base import Sample
 from lpclip.data.remote import is_address
@@ -32,14 +35,14 @@ def refuse_same_file(paths: Sequence[str], names: Sequence[str], *, where: str) 
 
 def refuse_repeated(samples: Sequence[Sample], *, where: str) -> None:
     """Refuse samples with repeated ids or paths, or with an id or path as long as a file."""
-    if found := first_pair(sample.id for sample in samples):
+    if found := _first_repeated(samples, "id"):
         first, second = (samples[row] for row in found)
         raise LpclipError(
             f"{where} has two images with the id '{_short(first.id)}': {_short(first.path)} and "
             f"{_short(second.path)} (numbers {found[0] + 1} and {found[1] + 1}). Remove one, or "
             "give each an id of its own."
         )
-    if found := first_pair(sample.path for sample in samples):
+    if found := _first_repeated(samples, "path"):
         first, second = (samples[row] for row in found)
         raise LpclipError(
             f"{where} has the image {_short(first.path)} twice, as '{_short(first.id)}' and "
@@ -71,6 +74,17 @@ def refuse_in_two_parts(
                 f"{other} and {where} both take '{_short(sample.id)}' ({' and '.join(paths)}). "
                 "Give them different classes, files or rows."
             )
+
+
+def _first_repeated(samples: Sequence[Sample], field: str) -> tuple[int, int] | None:
+    """As ``first_pair`` of one field; of millions of texts, only their hashes are kept."""
+    key = attrgetter(field)
+    hashes = np.fromiter((hash(key(one)) for one in samples), np.int64, count=len(samples))
+    order = np.argsort(hashes, kind="stable")
+    same = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+    rows = np.unique(order[np.concatenate([same, same + 1])])
+    found = first_pair(key(samples[row]) for row in rows)
+    return None if found is None else (int(rows[found[0]]), int(rows[found[1]]))
 
 
 def first_pair(keys: Iterable[object]) -> tuple[int, int] | None:

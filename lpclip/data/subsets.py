@@ -46,7 +46,7 @@ class Stratified:
 
 def choose(
     samples: Sequence[Sample], *, limit: int | None, stratified: Stratified | None, seed: int
-) -> list[Sample]:
+) -> Sequence[Sample]:
     """Return the chosen images in their original order.
 
     The limit, a number of at least 1, applies to what ``stratified`` keeps of every class; images
@@ -55,7 +55,7 @@ def choose(
     if limit is not None and limit < 1:
         raise LpclipError(f"limit is {limit}; it must be at least 1.")
     if limit is None and stratified is None:
-        return list(samples)
+        return samples
     keys = [sample_key(seed, sample.id, "subset") for sample in samples]
     rows = sorted(range(len(samples)), key=keys.__getitem__)
     if stratified is not None:

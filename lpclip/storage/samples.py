@@ -10,7 +10,7 @@ import pandas as pd
 
 from lpclip.storage.attributes import Attributes
 from lpclip.storage.hdf5 import Provenance, columns, create, open_file, provenance_of
-from lpclip.storage.tables import read_blocks, read_table, stored_table, write_table
+from lpclip.storage.tables import Blocks, read_blocks, read_table, stored_table, write_table
 from lpclip.types import IntArray
 
 KIND, TABLE = "samples", "samples"
@@ -29,18 +29,14 @@ class Sizes(NamedTuple):
     n_listed: int  # images that the source listed when the index was made
 
 
-def fingerprint(samples: pd.DataFrame) -> str:
+def fingerprint(samples: pd.DataFrame | Iterable[pd.DataFrame]) -> str:
     """Hash of the ids, paths and file sizes of an index, 16 hexadecimal digits.
 
     It leaves labels out: what is derived from the images must not depend on them. An index of
-    images that are no files has no ``size``.
+    images that are no files has no ``size``. The index may come in blocks.
     """
-    return _fingerprint([samples])
-
-
-def _fingerprint(blocks: Iterable[pd.DataFrame]) -> str:
     digest = sha256()
-    for block in blocks:
+    for block in [samples] if isinstance(samples, pd.DataFrame) else samples:
         columns = [column for column in IMAGE_COLUMNS if column in block]
         for row in block[columns].itertuples(index=False):
             digest.update(("\0".join(map(str, row)) + "\n").encode())
@@ -49,7 +45,7 @@ def _fingerprint(blocks: Iterable[pd.DataFrame]) -> str:
 
 def write_samples(
     path: Path,
-    samples: pd.DataFrame,
+    samples: pd.DataFrame | Blocks,
     provenance: Provenance,
     *,
     skipped: pd.DataFrame | None = None,
@@ -102,7 +98,7 @@ def read_part(path: Path, rows: range) -> tuple[pd.DataFrame, str]:
             yield block
 
     with open_file(path, kind=KIND) as file:
-        found = _fingerprint(blocks(file))
+        found = fingerprint(blocks(file))
     return _without_labels(path, pd.concat(kept, ignore_index=True)), found
 
 

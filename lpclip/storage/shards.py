@@ -8,10 +8,10 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -101,7 +101,9 @@ def join_shards(
             return
         found = [_read(path) for path in shards]
         _check(found, len(samples), expected)
-        cache = Unfinished(folder, identity=found[0].provenance)
+        # If all are whole, they may have been made again since, by other code.
+        resume = any(one.is_freed for one in found)
+        cache = Unfinished(folder, identity=found[0].provenance, resume=resume)
         waiting = [one for one in found if one.rows.stop > cache.rows]
         if any(one.is_freed for one in waiting):
             raise _lost(output, [one.path for one in waiting if one.is_freed])
@@ -110,7 +112,7 @@ def join_shards(
                 _free(one)
         versions = _versions(found[-1].path, views) if waiting else {}
         cache.fill(
-            (_piece(one, versions, cache.rows, count) for one in waiting),
+            (Piece(_blocks(one, versions, count), partial(_free, one)) for one in waiting),
             samples=samples,
             versions=versions,
             provenance=found[0].provenance,
@@ -179,16 +181,10 @@ def _versions(path: Path, views: Sequence[str]) -> dict[str, int]:
         return {view: len(one) if one.ndim == 3 else 0 for view, one in data.items()}
 
 
-def _piece(
-    shard: _Shard, versions: Mapping[str, int], done: int, count: Callable[[int], None]
-) -> Piece:
-    return Piece(_blocks(shard, versions, done - shard.rows.start, count), lambda: _free(shard))
-
-
 def _blocks(
-    shard: _Shard, versions: Mapping[str, int], skipped: int, count: Callable[[int], None]
+    shard: _Shard, versions: Mapping[str, int], count: Callable[[int], None]
 ) -> Iterator[FloatArray]:
-    """Copy the rows of a shard, without those to be skipped, and compare them with their sums."""
+    """Copy the rows of a shard, and compare them with their checksums after the last ones."""
     with open_file(shard.path, kind=KIND) as file:
         stored = [stored_view(shard.path, file, view) for view in versions]
         if stored[0].shape[-2] != len(shard.rows):
@@ -201,17 +197,12 @@ def _blocks(
             stop = min(start + step, len(shard.rows))
             block = np.empty((len(places), stop - start, dim), dtype=np.float16)
             for (data, part), rows, one in zip(places, block, sums, strict=True):
-                _read_rows(data, part, slice(start, stop), rows)
+                data.read_direct(rows, np.s_[(*part, slice(start, stop))])
                 one.update(rows)
             count(stop - start)
-            if stop > skipped:
-                yield block[:, max(0, skipped - start) :]
+            yield block
         for one in sums:
             one.verify()
-
-
-def _read_rows(data: h5py.Dataset, part: checksums.Part, rows: slice, found: FloatArray) -> None:
-    data.read_direct(found, np.s_[(*part, rows)])
 
 
 def _free(shard: _Shard) -> None:

@@ -6,8 +6,8 @@ them. Tables that name the rows of arrays are the data set alone.
 """
 
 import pickle
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 import h5py
 import numpy as np
@@ -18,32 +18,64 @@ from lpclip.storage import checksums
 from lpclip.storage.opening import damaged
 from lpclip.storage.pandas_frames import NONE, fixed_length, set_attributes
 
+Columns: TypeAlias = dict[str, npt.NDArray[Any]]
+
 # The row number, which pandas stores as a column.
 _ROW = "index"
 
 
-def write_table(file: h5py.Group, name: str, frame: pd.DataFrame, *, listed: bool = True) -> None:
+class Blocks(NamedTuple):
+    """A frame that is made some rows at a time, more than once."""
+
+    rows: int  # of the whole frame
+    read: Callable[[], Iterable[pd.DataFrame]]
+
+
+def write_table(
+    file: h5py.Group, name: str, frame: pd.DataFrame | Blocks, *, listed: bool = True
+) -> None:
     """Store a frame without its index as a compound data set; text becomes fixed-length UTF-8.
 
     A table that is ``listed`` has pandas' table format; any other is a plain data set.
     """
-    columns: dict[str, npt.NDArray[Any]] = {}
+    n = frame.rows if isinstance(frame, Blocks) else len(frame)
+    whole = [] if isinstance(frame, Blocks) else [_columns(frame)]
+
+    def encoded() -> Iterable[Columns]:
+        return map(_columns, frame.read()) if isinstance(frame, Blocks) else whole
+
+    types: dict[str, np.dtype[Any]] = {_ROW: np.dtype(np.int64)} if listed else {}
+    for columns in encoded():
+        for key, values in columns.items():
+            types[key] = np.promote_types(types.get(key, values.dtype), values.dtype)
+    # Extensible: chunks may not be longer than a table of fixed size, not even an empty one.
+    data = file.create_dataset(
+        f"{name}/table" if listed else name,
+        shape=(n,),
+        dtype=list(types.items()),
+        chunks=(max(1, min(n, 4096)),),
+        maxshape=(None,),
+    )
+    start = 0
+    for columns in encoded():
+        block = np.empty(len(next(iter(columns.values()), ())), dtype=data.dtype)
+        for key, values in columns.items():
+            block[key] = values
+        if listed:
+            block[_ROW] = np.arange(start, start + len(block))
+        data[start : start + len(block)] = block
+        start += len(block)
+    if listed:
+        _describe(file[name], data, [key for key in types if key != _ROW])
+
+
+def _columns(frame: pd.DataFrame) -> Columns:
+    """Return the columns of a frame as they are stored."""
+    columns = {}
     for column in frame.columns:
         values = frame[column].to_numpy()
         columns[str(column)] = values if values.dtype.kind in "biuf" else fixed_length(values)
-    names = list(columns)
-    if listed:
-        columns = {_ROW: np.arange(len(frame)), **columns}
-    table = np.empty(len(frame), dtype=[(key, value.dtype) for key, value in columns.items()])
-    for key, value in columns.items():
-        table[key] = value
-    # Extensible: chunks may not be longer than a table of fixed size, not even an empty one.
-    chunks = (max(1, min(len(table), 4096)),)
-    data = file.create_dataset(
-        f"{name}/table" if listed else name, data=table, chunks=chunks, maxshape=(None,)
-    )
-    if listed:
-        _describe(file[name], data, names)
+    return columns
 
 
 def read_table(file: h5py.Group, name: str) -> pd.DataFrame:

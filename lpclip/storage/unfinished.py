@@ -43,13 +43,13 @@ class Unfinished:
         path: the file.
     """
 
-    def __init__(self, folder: Path, *, identity: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, *, identity: Mapping[str, Any], resume: bool = True) -> None:
         self.path, self._note, self._journal = (folder / name for name in NAMES)
         self._folder = folder
         self._identity = json.loads(json.dumps(dict(identity)))
         self._writer: RowWriter | None = None
         self.rows = 0
-        note = read_object(self._note)
+        note = read_object(self._note) if resume else {}
         if note and not self._resume(note):
             log.warning("%s does not hold the rows that %s lists", self.path, self._note)
         if self.rows == 0:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lpclip.config.check import complete
-from lpclip.config.shards import in_order, may_have_shards, shards_of
+from lpclip.config.shards import may_have_shards, shards_before, shards_of
 
 CACHE = "cache/tiny/images/photos/clean.h5"
 
@@ -25,7 +25,7 @@ def config(rows="auto", n=1000, **dataset):
 
 def division(n, rows="auto"):
     """Return the lengths of the shards of n images."""
-    paths = shards_of(config(rows), {"dataset": "photos"}, CACHE, n)
+    paths = shards_of(config(rows), "photos", CACHE, n)
     ranges = [tuple(map(int, Path(path).stem.split("-"))) for path in paths]
     assert [start for start, _ in ranges[1:]] == [stop for _, stop in ranges[:-1]]
     assert not ranges or (ranges[0][0], ranges[-1][1]) == (0, n)
@@ -67,6 +67,9 @@ def test_what_the_settings_show_to_be_small_is_not_counted(rows, n, dataset, exp
 
 
 def test_names_of_shards_sort_as_their_rows_do():
-    paths = shards_of(config(256), {"dataset": "photos"}, CACHE, 1_000_000)
+    paths = shards_of(config(256), "photos", CACHE, 1_000_000)
     assert paths[0] == "cache/tiny/images/photos/clean.shards/000000000-000000256.h5"
-    assert in_order(CACHE, [*reversed(paths), "cache/data/photos/samples.h5"]) == paths
+    inputs = [*reversed(paths), "cache/data/photos/samples.h5"]
+    assert shards_before(CACHE, CACHE, inputs) == paths
+    prefixed = [f"clip/{path}" for path in inputs]
+    assert shards_before(CACHE, f"clip/{CACHE}", prefixed) == paths

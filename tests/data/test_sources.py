@@ -55,7 +55,7 @@ def test_the_same_images_have_the_same_pixels_and_labels_to_the_bit(
     opened = open_source(kind, settings)
     samples = opened.samples()
     if kind == "folder":  # in order of path
-        samples.sort(key=lambda sample: sample.id.partition("/")[2])
+        samples = sorted(samples, key=lambda sample: sample.id.partition("/")[2])
     assert list(opened.class_names) == NAMES
     assert [sample.label for sample in samples] == LABELS.tolist()
     pixels = np.stack([np.asarray(opened.read(sample.path)) for sample in samples])

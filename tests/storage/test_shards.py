@@ -144,10 +144,11 @@ def test_shards_that_were_joined_are_needed_no_more(tmp_path, expected, monkeypa
     assert (tmp_path / "f.h5").read_bytes() == expected
 
 
-def test_shards_of_another_division_continue_after_the_rows_that_were_joined(
-    tmp_path, expected, monkeypatch
-):
-    half_joined(tmp_path, monkeypatch)
+def test_shards_that_are_all_there_are_joined_from_the_first(tmp_path, expected, monkeypatch):
+    """They may be of another division, or made again by other code."""
+    with monkeypatch.context() as patch:
+        patch.setattr(__name__ + ".VALUES", VALUES + 1)
+        half_joined(tmp_path, patch)
     others = write_shards(tmp_path / "other", [0, 24, 40, N])
     join(tmp_path / "f.h5", others)
     assert (tmp_path / "f.h5").read_bytes() == expected

@@ -161,13 +161,13 @@ def shards_of(rule):
             # would give the same bytes, so it is no reason to make it again.
             before = workflow.persistence.input(IOFile(path)) if Path(path).is_file() else None
             if before is not None and not JOBS.change_of(rule, wildcards, Path(path), []):
-                return shards.in_order(cache, before)
+                return shards.shards_before(cache, path, before)
             if not shards.may_have_shards(CONFIG, wildcards["dataset"]):
                 return []
             counted = checkpoints.count_samples.get(dataset=wildcards["dataset"]).output[0]
             with counted.open() as file:  # which storage fetches
                 n = json.load(file)["samples"]
-            return shards.shards_of(CONFIG, wildcards, cache, n)
+            return shards.shards_of(CONFIG, wildcards["dataset"], cache, n)
         except IncompleteCheckpointException:
             raise
         except Exception:

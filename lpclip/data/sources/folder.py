@@ -15,10 +15,11 @@ links terminate.
 
 import heapq
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 from lpclip.data.base import UNLABELLED, Sample, size_of_file
+from lpclip.data.listing import Listing
 from lpclip.data.read_image import is_image, read_bytes, read_file
 from lpclip.data.repeated import refuse_same_file
 from lpclip.errors import LpclipError, check_known
@@ -77,7 +78,7 @@ class Source:
             )
         return folders
 
-    def samples(self) -> list[Sample]:
+    def samples(self) -> Sequence[Sample]:
         """Return every image file; its path below the root is its id.
 
         Raises:
@@ -88,28 +89,65 @@ class Source:
         # As text: a million path objects take a minute.
         root = str(self._root).rstrip("/") + "/"
         excluded = {f"{root}{name}" for name in self._exclude}
-        files = [(path, is_link) for path, is_link in _files(root, excluded) if _counts(path)]
-        found = []
-        for parts in sorted(path[len(root) :].split("/") for path, _ in files):
-            name = "/".join(parts)
-            if self._labelled and len(parts) < 2:
-                raise LpclipError(
-                    f"{root}{name} lies in no class folder. Move it into one, or set "
-                    "labelled: false."
-                )
-            label = classes[parts[0]] if self._labelled else UNLABELLED
-            found.append(Sample(name, root + name, label))
-        if any(is_link for _, is_link in files):  # otherwise no file can occur twice
+
+        def listed(paths: Iterable[str]) -> Iterator[Sample]:
+            for path in paths:
+                name = path[len(root) :]
+                folder, is_inside, _ = name.partition("/")
+                if self._labelled and not is_inside:
+                    raise LpclipError(
+                        f"{path} lies in no class folder. Move it into one, or set labelled: false."
+                    )
+                yield Sample(name, path, classes[folder] if self._labelled else UNLABELLED)
+
+        try:
+            return Listing(listed(_sorted_files(root, excluded)), prefix=root)
+        except _LinkError:  # then every folder has to be read before any link
+            paths = (path for path in _files(root, excluded) if _counts(path))
+            found = Listing(listed(sorted(paths, key=lambda path: path.split("/"))), prefix=root)
             refuse_same_file([s.path for s in found], [s.id for s in found], where=root)
-        return found
+            return found
 
     read = staticmethod(read_file)
     encoded = staticmethod(read_bytes)
     size = staticmethod(size_of_file)
 
 
-def _files(root: str, excluded: Set[str]) -> Iterator[tuple[str, bool]]:
-    """Iterate over all files below a folder, and links to no folder; whether each is a link."""
+class _LinkError(Exception):
+    """There is a link below the folder."""
+
+
+def _sorted_files(folder: str, excluded: Set[str]) -> Iterator[str]:
+    """Iterate over all images below a folder, sorted by the parts of their paths.
+
+    Raises:
+        _LinkError: one of them, or of the folders, is a link.
+    """
+    waiting = [iter([folder])]
+    while waiting:
+        path = next(waiting[-1], None)
+        if path is None:
+            waiting.pop()
+        elif path.endswith("/"):
+            waiting.append(_inside(path, excluded))
+        elif _counts(path):
+            yield path
+
+
+def _inside(folder: str, excluded: Set[str]) -> Iterator[str]:
+    """Iterate over the paths in a folder, sorted; those of folders end with a slash."""
+    entries = sorted(_entries(folder), key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_symlink():
+            raise _LinkError
+        if not entry.is_dir():
+            yield entry.path
+        elif entry.path not in excluded:
+            yield f"{entry.path}/"
+
+
+def _files(root: str, excluded: Set[str]) -> Iterator[str]:
+    """Iterate over all files below a folder, and links to no folder."""
     seen: set[tuple[int, int]] = set()
     folders, links = [root], list[tuple[int, str]]()
     while folders or links:
@@ -122,7 +160,7 @@ def _files(root: str, excluded: Set[str]) -> Iterator[tuple[str, bool]]:
         seen.add((status.st_dev, status.st_ino))
         for entry in entries:
             if not _is_folder(entry):
-                yield entry.path, entry.is_symlink()
+                yield entry.path
             elif entry.path in excluded:
                 continue
             elif entry.is_symlink():
