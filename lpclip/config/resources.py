@@ -18,7 +18,7 @@ from lpclip.config.files import Wildcards
 from lpclip.config.job_sizes import JobSize
 from lpclip.config.stage_costs import Size, memory_bytes, seconds
 from lpclip.errors import LpclipError
-from lpclip.methods.registry import load_method
+from lpclip.methods.registry import trains_on_gpu
 from lpclip.storage.hdf5 import open_file
 from lpclip.storage.samples import KIND, TABLE
 from lpclip.storage.tables import stored_table
@@ -81,7 +81,7 @@ class JobNeeds:
                 raise FileNotFoundError(errno.ENOENT, "not made yet", missing) from None
             size = self._size(rule, wildcards, unlisted=_UNLISTED)
         kind = self.config.methods[wildcards["method"]].kind if rule == "train_probe" else ""
-        if kind and getattr(load_method(kind), "USES_GPU", False):
+        if kind and trains_on_gpu(kind):
             size = replace(size, device=seconds(rule, size) > _WORTH_A_GPU)
         return needs_of(rule, size, kind=kind)
 

@@ -13,12 +13,9 @@ GROWING = {
     "index_samples",
     "pseudo_labels",
     "train_probe self_training",
-    "train_probe guarded",
     "train_probe supervised",
-    "train_probe transclip",
     "evaluate noise",
     "evaluate_features",
-    "evaluate_held_out",
     "evaluate_samples",
 }
 SCALES = {

@@ -1,7 +1,6 @@
 """Stages as processes of their own on features that are noise, and the memory that each takes."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -157,13 +156,20 @@ def _command(text: str, settings: dict[str, Any]) -> list[str]:
     return [*text.split(), "--settings", json.dumps(settings), "--threads", "1"]
 
 
+# The process reports its own peak: a parent's counts the parent's memory when it forked.
+_REPORTING = """
+import atexit, re
+from pathlib import Path
+from lpclip.cli import main
+peak = lambda: re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+atexit.register(lambda: print(peak()))
+main()
+"""
+
+
 def peak_mb(folder: Path, command: Sequence[str]) -> float:
     """Run a command of lpclip and return its peak memory, in MB (1e6 bytes)."""
-    arguments = [sys.executable, "-m", "lpclip", *command]
-    with subprocess.Popen(arguments, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        errors = process.stderr.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, errors
-    return used.ru_maxrss * 1024 / 1e6
+    arguments = [sys.executable, "-c", _REPORTING, *command]
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.split()[-1]) * 1024 / 1e6

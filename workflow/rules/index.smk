@@ -23,6 +23,10 @@ rule index_samples:
         " --workers {resources.workers} --log {log:q} --threads {threads}"
 
 
+localrules:
+    count_samples,
+
+
 # Only of sets that may be larger than a shard: how many images there are divides them.
 checkpoint count_samples:
     input:
