@@ -22,6 +22,7 @@ class Magnitude(NamedTuple):
     image_operations: float  # multiplications of one image
 
 
+@cache
 def magnitude(model: ModelSpec) -> Magnitude:
     """Return the size of a model: exact in D, within a third otherwise where it is a ViT or ResNet.
 

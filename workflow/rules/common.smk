@@ -63,6 +63,7 @@ os.environ.update(LPCLIP_MEMORY_GB=str(COMPUTE.memory_gb))
 JOBS = Jobs(CONFIG)
 NEEDS = JobNeeds(CONFIG)
 _printed = set()
+_needed = {}
 
 
 def shares_imports():
@@ -93,7 +94,13 @@ def gpu_of(rule):
 
 def _needs(rule, wildcards, input):
     stage = "join_shards" if input.get("shards") else rule
-    return NEEDS.of(stage, dict(wildcards.items()), input)
+    job = (stage, *wildcards.items())
+    if job not in _needed:
+        found = NEEDS.of(stage, dict(wildcards.items()), input)
+        # Only of the last job: its memory, time and GPU are looked up one after another.
+        _needed.clear()
+        _needed[job] = found
+    return _needed[job]
 
 
 def reads(find, *more):
