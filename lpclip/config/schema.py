@@ -45,7 +45,7 @@ Family: TypeAlias = Literal["noise", "blur", "weather", "digital"]
 
 @settings_class
 class Compute:
-    """How stages run; of these only the batch size can change a last digit."""
+    """How stages run: the batch size can change a last digit, memory_gb the order of training."""
 
     batch_size: BatchSize = "auto"
     """Images that are encoded at once, at most 256; half as many whenever memory runs out. auto is
@@ -57,8 +57,8 @@ class Compute:
     """Processes that decode images; 0 decodes in threads of the job's own process."""
     memory_gb: Positive = DEFAULT_MEMORY_GB
     """Gigabytes (1e9 bytes) that the large arrays of a stage after embedding may take; what exceeds
-    them is read from the cache, or written to a temporary file, block by block. It changes only the
-    order in which students see views that do not fit."""
+    them is read from the cache, or written to a temporary file, block by block. It changes the
+    order in which students see views that do not fit, and so their heads a little; nothing else."""
     share_imports: bool = False
     """Jobs of one thread on this machine are forks of one process that has imported the libraries,
     which takes longer than a job on a few small images. Their memory is then not measured."""
@@ -123,8 +123,8 @@ class Dataset:
     rows_per_shard: Count | Literal["auto"] = "auto"
     """Images that one job embeds, rounded up to whole chunks of 256: a larger set is embedded in
     shards, by several jobs at once where there are several devices, and joined. auto is 20,480, or
-    a 64th of the set if that is more. Another number gives the same bytes and re-runs nothing that
-    is finished."""
+    a 64th of the set if that is more. Another number gives the same bytes and re-runs nothing whose
+    cache is there."""
     views: Views | None = None
     """What differs from the section views for this dataset."""
     published: PublishedShift | None = None

@@ -58,7 +58,7 @@ gc.set_threshold(100_000, 50, 100)
 STARTED = time.time()
 ENVIRONMENT = "../../environment.yml"
 COMPUTE = CONFIG.compute
-# For every command; an environment variable, since no result depends on it.
+# For every command; students, whose result may depend on it, receive it as a setting as well.
 os.environ.update(LPCLIP_MEMORY_GB=str(COMPUTE.memory_gb))
 JOBS = Jobs(CONFIG)
 NEEDS = JobNeeds(CONFIG)

@@ -14,10 +14,12 @@ from lpclip.methods.training.regression import Sweep, choose_c, fit_regression
 from lpclip.storage.probes import Probes
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import FloatArray
-from lpclip.utils.memory import rows_fit
 from lpclip.utils.settings import settings_class
 
 NEEDS: tuple[str, ...] = ("clean", "samples")
+# Numbers, of images times features and of images times classes, from which on the regression is
+# fitted block by block. That solver ends elsewhere, so the choice must not depend on the memory.
+LARGE = 150_000_000
 
 
 @settings_class
@@ -62,8 +64,8 @@ def _fit(
         stratify=part.labels,
         random_state=seed,
     )
-    if isinstance(part.features, np.ndarray) and rows_fit(n, n_classes):
-        features = part.features * scale
+    if n * max(n_classes, part.features.shape[-1]) <= LARGE:
+        features = part.features[:] * scale
         c = choose_c(features, part.labels, [split], settings)
         return fit_regression(features, part.labels, c, settings)
     fit = partial(fit_large, scale=scale, max_iterations=settings.max_iterations)
