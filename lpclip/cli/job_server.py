@@ -10,7 +10,9 @@ The server ends with the process that started it, after its last job. A command 
 its fork with it; an interruption from the keyboard reaches the fork itself.
 """
 
+import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -21,8 +23,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from lpclip.cli.command import main
 from lpclip.cli.hand_over import ADDRESS, STREAMS
@@ -113,6 +116,8 @@ class _Server:
             return None
         with contextlib.suppress(Exception):  # the fork meets the same error, and reports it
             importlib.import_module(STAGES[job.arguments[0]].function.partition(":")[0])
+        # A fork that looked through the server's objects for garbage would copy their memory.
+        gc.freeze()
         process = os.fork()
         if process == 0:
             connection.close()
@@ -171,7 +176,23 @@ def _serve(listener: int, alive: int, folder: Path) -> None:
     os.environ.clear()
     os.environ.update(job.environment)
     signal.pthread_sigmask(signal.SIG_SETMASK, usual)
-    main(job.arguments)
+    try:
+        main(job.arguments)
+    except SystemExit as end:
+        _leave(end.code if isinstance(end.code, int) else 0)
+    _leave(0)
+
+
+def _leave(status: int) -> NoReturn:
+    """End without freeing the server's objects one by one, which takes half a second."""
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            thread.join()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
