@@ -8,7 +8,6 @@ Every test prints how often jobs were started, and how often that was once more 
 import copy
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +22,7 @@ import pytest
 import yaml
 
 from lpclip.config.schema import Dataset
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 from tests.helpers.slurm import Slurm, missing, slurm
 
 LACKING = [
@@ -76,10 +75,7 @@ SHARDED = "rows_per_shard"
 
 def prepare(folder: Path, config: dict) -> Path:
     """Write a folder with the workflow and a configuration."""
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
+    copy_workflow(folder)
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return folder
 

@@ -13,7 +13,7 @@ import yaml
 import lpclip
 from lpclip.data.registry import open_source
 from lpclip.storage.hdf5 import read_provenance
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 from tests.helpers.warm import environment
 
 CLASSES = ["zero", "one"]
@@ -64,10 +64,7 @@ def folder(tmp_path_factory):
     """Write a test set of ten zeros and ten ones, and the same images as adapt set."""
     folder = tmp_path_factory.mktemp("bad") / "run"
     folder.mkdir()
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "workflow", folder / "workflow")
-    shutil.copytree(ROOT / "profiles", folder / "profiles")
+    copy_workflow(folder)
     digits = open_source("digits", {"split": "test"})
     for label in range(2):
         chosen = [sample for sample in digits.samples() if sample.label == label][:10]

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from lpclip.data.registry import open_source
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 from tests.helpers.warm import environment
 
 CACHE = "cache/tiny/images/digits"
@@ -60,10 +60,7 @@ CONFIG = {
 
 def prepare(folder: Path) -> Path:
     """Write a folder with the workflow, a configuration and images."""
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
+    copy_workflow(folder)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
     digits = open_source("digits", {"split": "adapt"})
     for sample in digits.samples()[:N_IMAGES]:

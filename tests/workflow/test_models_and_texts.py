@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -14,7 +13,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from lpclip.models.tiny.weights import write_plain
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 from tests.helpers.warm import environment
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -81,10 +80,7 @@ def snakemake(folder, *arguments):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("texts")
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
+    copy_workflow(folder)
     write(folder)
     snakemake(folder)
     return folder

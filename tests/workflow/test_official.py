@@ -1,7 +1,6 @@
 """A workflow on imitations of published sets: corruptions, a partial shift, ObjectNet."""
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -13,7 +12,7 @@ from PIL import Image
 import lpclip
 from lpclip.data import imagenet
 from lpclip.transforms.corruptions.registry import SEVERITIES
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 from tests.helpers.warm import environment
 
 CORRUPTIONS = {"noise": ["gaussian_noise"], "weather": ["fog"]}
@@ -59,10 +58,7 @@ def write_images(root, classes):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("official")
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
+    copy_workflow(folder)
     write_images(folder / "data/val", CLASSES)
     write_images(folder / "data/r", list(CLASSES)[:3:2])
     write_images(folder / "data/foreign", ["a", "b", "c"])

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lpclip.utils.writable import FOLDERS
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 
 # Runs Python with the arguments, without the capabilities that let root write anywhere:
 # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH; 24 is PR_CAPBSET_DROP.
@@ -37,10 +37,8 @@ def run(arguments, folder):
 
 @pytest.fixture
 def project(tmp_path):
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("Snakefile", "environment.yml", "config.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_workflow(tmp_path)
+    shutil.copy(ROOT / "config.yaml", tmp_path)
     yield tmp_path
     for path in (tmp_path, *tmp_path.iterdir()):
         path.chmod(0o755)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -12,7 +11,7 @@ import pytest
 import yaml
 
 import lpclip
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 from tests.helpers.warm import environment
 
 N, C, D = 120, 3, 16
@@ -81,10 +80,7 @@ def write_features(path, *, permuted=False):
 
 def prepare(folder, *, permuted=False):
     folder.mkdir()
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
+    copy_workflow(folder)
     write_features(folder / "f.npz", permuted=permuted)
     write(folder, CONFIG)
     return folder

@@ -14,7 +14,7 @@ import yaml
 
 from lpclip.data.registry import open_source
 from lpclip.storage.shards import is_freed
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 from tests.helpers.warm import environment
 
 N_IMAGES = 600  # three shards of 256 rows
@@ -73,10 +73,7 @@ def run(folder, *arguments, **variables):
 
 def prepare(folder, rows_per_shard):
     folder.mkdir(parents=True)
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
+    copy_workflow(folder)
     configure(folder, rows_per_shard)
     return folder
 

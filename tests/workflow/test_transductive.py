@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import lpclip
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 from tests.helpers.warm import environment
 
 N, C, D, SCALE = 90, 3, 12, 12.0
@@ -104,10 +104,7 @@ def write_features(path):
 
 def prepare(folder):
     folder.mkdir()
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
+    copy_workflow(folder)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "lpclip", folder / "lpclip", ignore=ignored)
     kinds = folder / "lpclip/methods/kinds"

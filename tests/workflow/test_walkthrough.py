@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 
 PAGE = ROOT / "docs" / "inspect.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -45,10 +44,7 @@ def shell(command, folder):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("walk") / "run"
     folder.mkdir()
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
+    copy_workflow(folder)
     config = small(yaml.safe_load((ROOT / "config.yaml").read_text()))
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     done = shell(f"{sys.executable} -m snakemake --cores 8", folder)

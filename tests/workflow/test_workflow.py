@@ -16,7 +16,7 @@ import lpclip
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.made_from import read_record, recording
 from lpclip.storage.samples import read_samples, write_samples
-from tests.helpers import ROOT
+from tests.helpers import ROOT, copy_workflow
 from tests.helpers.warm import environment
 
 RESULTS = "results/tiny/digits"
@@ -61,10 +61,7 @@ CONFIG = {
 
 def prepare(folder):
     folder.mkdir()
-    shutil.copy(ROOT / "Snakefile", folder)
-    shutil.copy(ROOT / "environment.yml", folder)
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
+    copy_workflow(folder)
     # Code is changed in a copy of the package, which Snakemake and its jobs find first.
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "lpclip", folder / "lpclip", ignore=ignored)
