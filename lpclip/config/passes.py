@@ -11,7 +11,7 @@ from lpclip.corruption_names import FAMILIES, SEVERITIES
 def views_of_pass(
     name: str, settings: Views, official: Iterable[str]
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return the views of a pass with their settings, and the modules that make them."""
+    """Return the views of a pass with their settings, and the modules that make them at random."""
     if official:
         read = {"official": True, "severities": list(SEVERITIES)}
         return {one: read for one in FAMILIES[name] if one in official}, []

@@ -70,10 +70,12 @@ def embed_images(config: Checked, wildcards: Wildcards) -> Given:
         "source": dataset.source,
         "model": _model(config, wildcards),
         "views": views,
-        "seed": dataset.views.seed,
+        # Nothing is random where no code makes views.
+        **({"seed": dataset.views.seed} if modules else {}),
         "batch_size": config.compute.batch_size,
         **_checkpoint(config, wildcards),
-        **_marks(sorted(map(str, Path(frost).iterdir())) if frost else []),  # the user's pictures
+        # Pictures that the user gave, to be laid over images.
+        **_marks(sorted(map(str, Path(frost).iterdir())) if frost else []),
         "code": code_hash("lpclip.features.images", *modules_of_source(dataset.source), *modules),
         "versions": _versions(),
     }

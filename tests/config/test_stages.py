@@ -106,10 +106,10 @@ def test_what_each_stage_receives(config):
         "class_names": names,
         "templates": config["benchmarks"]["digits"]["templates"],
     }
-    images = {"dataset": "digits-test", "source": source, "model": EMBEDDED, "seed": 0}
+    images = {"dataset": "digits-test", "source": source, "model": EMBEDDED}
     images["batch_size"] = "auto"
     clean = received(config, "embed_images", model="tiny", dataset="digits-test", views="clean")
-    assert clean == {**images, "views": {"clean": {}}}
+    assert clean == {**images, "views": {"clean": {}}}  # and no seed: nothing is random
     adapt = received(config, "embed_images", model="tiny", dataset="digits-test", views="adapt")
     assert adapt["views"] == {
         "weak": {"versions": 8, "shift": 0.06, "smallest_crop": 0.9, "flips": []},
@@ -119,6 +119,7 @@ def test_what_each_stage_receives(config):
     corruptions = {"severities": [1, 2, 3, 4, 5], "parameters": "auto"}
     assert noise["views"]["shot_noise"] == corruptions
     assert len(noise["views"]) == 4
+    assert (adapt["seed"], noise["seed"]) == (0, 0)
 
     mine = {"name": "mine", "architecture": "x", "pretrained": "precomputed"}
     mine |= {"precision": "auto", "compile": False}
