@@ -7,7 +7,7 @@ holds. Nothing of it changes a result, so it is no param of a rule, and re-runs 
 import errno
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -53,10 +53,15 @@ class _UnknownError(Exception):
 
 
 class JobNeeds:
-    """The needs of the jobs of one configuration."""
+    """The needs of the jobs of one configuration.
 
-    def __init__(self, config: Checked) -> None:
-        self.config = config
+    Args:
+        config: the configuration.
+        index_of: path of the index of a dataset, which a module's prefix or storage may move.
+    """
+
+    def __init__(self, config: Checked, *, index_of: Callable[[str], str] = files.index_of) -> None:
+        self.config, self._index_of = config, index_of
         self._counted: dict[str, tuple[int, int]] = {}
 
     def of(
@@ -96,7 +101,7 @@ class JobNeeds:
 
     def rows(self, dataset: str) -> int | None:
         """Return how many images a dataset has: by its index, else at most; None if unknown."""
-        path = Path(files.index_of(dataset))
+        path = Path(self._index_of(dataset))
         try:
             changed = path.stat().st_mtime_ns
             if self._counted.get(dataset, (0, 0))[0] != changed:

@@ -61,7 +61,6 @@ COMPUTE = CONFIG.compute
 # For every command; students, whose result may depend on it, receive it as a setting as well.
 os.environ.update(LPCLIP_MEMORY_GB=str(COMPUTE.memory_gb))
 JOBS = Jobs(CONFIG)
-NEEDS = JobNeeds(CONFIG)
 _printed = set()
 _needed = {}
 
@@ -75,6 +74,15 @@ def shares_imports():
 def settings_of(rule):
     """The one param of a rule: what it uses of the configuration and the hash of its code."""
     return lambda wildcards: JOBS.param(rule, dict(wildcards.items()))
+
+
+@functools.cache
+def index_of(dataset):
+    """The index of a dataset, where a prefix or storage puts it."""
+    return rules.index_samples.output[0].apply_wildcards({"dataset": dataset})
+
+
+NEEDS = JobNeeds(CONFIG, index_of=index_of)
 
 
 def memory_of(rule):
