@@ -6,6 +6,7 @@ Wildcards are those of the rule whose input is looked up.
 import os
 import re
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Literal, TypeAlias
 
 from lpclip.config.checked import Checked, CheckedBenchmark
@@ -27,10 +28,21 @@ PASSES = ("clean", "adapt", *FAMILIES)
 def one_of(names: Iterable[str]) -> str:
     """Return a regular expression that matches the names, nothing where there is none.
 
-    >>> one_of(["letters", "digits"]), one_of([])
-    ('letters|digits', '(?!)')
+    Common beginnings are written once: Snakemake searches the expression for every path.
+
+    >>> one_of(["letters", "digits", "lens"]), one_of([])
+    ('(?:digits|le(?:ns|tters))', '(?!)')
     """
-    return "|".join(map(re.escape, names)) or "(?!)"
+    names = sorted(set(names))
+    if names == [""]:
+        return ""
+    found = [
+        re.escape(first) + one_of(name[1:] for name in group)
+        for first, group in groupby(names, key=lambda name: name[:1])
+    ]
+    if not found:
+        return "(?!)"
+    return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
 
 def datasets(config: Checked, *, images: bool) -> list[str]:

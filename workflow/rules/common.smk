@@ -1,6 +1,7 @@
 import json
 import functools
 import gc
+import inspect
 import os
 import sys
 import time
@@ -71,6 +72,22 @@ def shares_imports():
     return COMPUTE.share_imports and workflow.is_main_process and not elsewhere
 
 
+def signed(factory):
+    """Decorate a function that makes functions for rules: each knows its own signature.
+
+    Snakemake looks it up several times for every job.
+    """
+
+    @functools.wraps(factory)
+    def make(*arguments):
+        function = factory(*arguments)
+        function.__signature__ = inspect.signature(function)
+        return function
+
+    return make
+
+
+@signed
 def settings_of(rule):
     """The one param of a rule: what it uses of the configuration and the hash of its code."""
     return lambda wildcards: JOBS.param(rule, dict(wildcards.items()))
@@ -85,16 +102,19 @@ def index_of(dataset):
 NEEDS = JobNeeds(CONFIG, index_of=index_of)
 
 
+@signed
 def memory_of(rule):
     """MB of memory of a job, more after each attempt that failed."""
     return lambda wildcards, input, attempt: attempt * _needs(rule, wildcards, input).mem_mb
 
 
+@signed
 def time_of(rule):
     """Minutes of a job, more after each attempt that failed."""
     return lambda wildcards, input, attempt: attempt * _needs(rule, wildcards, input).runtime
 
 
+@signed
 def gpu_of(rule):
     """One GPU of a job, or no such resource, since some schedulers take 0 for a request."""
     return lambda wildcards, input: _needs(rule, wildcards, input).gpu or None
@@ -111,11 +131,13 @@ def _needs(rule, wildcards, input):
     return _needed[job]
 
 
+@signed
 def reads(find, *more):
     """Input function of a rule, from a function of lpclip.config.files."""
     return lambda wildcards: find(CONFIG, dict(wildcards.items()), *more)
 
 
+@signed
 def reads_given(find):
     """The same for files that the user gave: neither a module's prefix nor storage moves them."""
     return lambda wildcards: [local(path) for path in find(CONFIG, dict(wildcards.items()))]
@@ -127,6 +149,7 @@ def of_experiments(name, **which):
     return files.experiments(CONFIG, pattern, **which)
 
 
+@signed
 def options(names):
     """Param: command-line options for those of a rule's named inputs that it has."""
     return lambda wildcards, input: [
@@ -163,6 +186,7 @@ def shown(name, category, caption=None):
     return report(f"results/{name}", caption=caption, category=category)
 
 
+@signed
 def shards_of(rule):
     """Input function: the shards that a cache is joined from; none if one job makes it."""
 
@@ -197,6 +221,7 @@ def stop_here():
     os._exit(1)
 
 
+@signed
 def made_from(rule):
     """Input function without files: an output that was made from something else is made again."""
 
