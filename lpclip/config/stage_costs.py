@@ -14,6 +14,7 @@ from lpclip.utils.memory import DEFAULT_MEMORY_GB
 _PLAIN, _TORCH = 165e6, 950e6
 _BLOCK = 64 << 20  # of what is computed together
 _LOGITS, _LOOKED_UP = 800e6, 20_000  # of logits that are needed several times; of how many images
+_TOGETHER = 600e6  # of the features that an ensemble learns from at a time
 _ROW = 400  # bytes of the id, path and label of an image, as text and numbers
 # Numbers that are computed with in a second by one thread, and by a GPU.
 _THREAD, _DEVICE = 8e9, 5e12
@@ -146,7 +147,7 @@ def _heads(size: Size) -> float:
 
 
 def _ensemble(size: Size) -> float:
-    return _TORCH + _ROW * size.rows + 3 * size.view + 10 * _heads(size)
+    return _TORCH + _ROW * size.rows + 3 * min(size.view, _TOGETHER) + 10 * _heads(size)
 
 
 def _regression(size: Size) -> float:

@@ -9,6 +9,7 @@ from lpclip.methods.labelling.pool_description import describe_pool
 from lpclip.methods.labelling.pseudo_labels import label_by_zero_shot, pseudo_labels
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.train import train_probe
+from lpclip.methods.training import ensembles
 from lpclip.methods.training.guarded import train_guarded
 from lpclip.methods.training.pool import Pool
 from lpclip.methods.training.self_training import self_train
@@ -214,3 +215,33 @@ def test_a_regression_on_labels_does_not_depend_on_the_memory(
     np.testing.assert_allclose(made[1].weight, made[0].weight, atol=2e-3 if large else 0)
     np.testing.assert_array_equal(made[1].labels_seen, made[0].labels_seen)
     assert not np.allclose(made[0].weight[1], made[0].weight[0], atol=0.1)
+
+
+@pytest.mark.parametrize("kind", ["deep_ensemble", "mc_dropout", "batch_ensemble"])
+def test_an_ensemble_learns_a_large_set_in_groups_and_does_not_depend_on_the_memory(
+    folder, tmp_path, little, monkeypatch, kind
+):
+    def trained():
+        train_probe(
+            text=folder / "text.h5",
+            clean=folder / "clean.h5",
+            samples=folder / "samples.h5",
+            output=tmp_path / "probes.h5",
+            benchmark="b",
+            method=kind,
+            kind=kind,
+            seeds=[0, 1],
+            settings={"members": 2, "optimisation": {"epochs": 3}},
+        )
+        return read_probes(tmp_path / "probes.h5")[0]
+
+    whole = trained()
+    monkeypatch.setattr("lpclip.methods.training.streaming.BLOCK_ROWS", 64)
+    monkeypatch.setattr(ensembles, "TOGETHER", 128 * whole.weight.shape[-1])
+    held = trained()
+    little()
+    read = trained()
+    np.testing.assert_array_equal(read.weight, held.weight)
+    # Another order of the same samples: learned as well as otherwise, but not the same.
+    assert not np.array_equal(held.weight, whole.weight)
+    np.testing.assert_allclose(held.weight, whole.weight, atol=0.2 * np.abs(whole.weight).max())

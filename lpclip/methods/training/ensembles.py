@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -11,13 +12,19 @@ from torch import Tensor
 from lpclip.methods.base import Inputs
 from lpclip.methods.training.labelled import read_labelled
 from lpclip.methods.training.settings import Optimisation
+from lpclip.methods.training.streaming import InMemory, Streamed, Views
 from lpclip.methods.training.student import own_parameters, train_student
+from lpclip.storage.stored_views import View
 from lpclip.storage.text import ZeroShotHead
 from lpclip.types import BoolArray, FloatArray
 from lpclip.utils.device import training_device
 from lpclip.utils.rng import sample_key
 
 log = logging.getLogger(__name__)
+
+# Numbers of the features that are learned from at a time. Groups change the order of the samples,
+# so their size must not depend on the memory.
+TOGETHER = 150_000_000
 
 
 def train_on_labels(
@@ -54,12 +61,12 @@ def train_on_labels(
     seen = np.stack([everything.of_each_class(counts, seed).seen() for seed in seeds])
     n_members = len(generators[0])
     n_heads, n_classes = len(seeds) * n_members, len(head.class_names)
-    features = torch.from_numpy(everything.features[:])[None]
-    device = training_device(features.nbytes)
+    views = _views(everything.features)
+    device = views.device
     targets = torch.tensor(everything.labels, device=device).long()
     importance = torch.from_numpy(seen[:, everything.rows].repeat(n_members, axis=0)).to(device)
     student = train_student(
-        features.to(device),
+        views,
         targets.expand(n_heads, -1),
         importance,
         start=[parameter.to(device) for parameter in start],
@@ -77,6 +84,23 @@ def train_on_labels(
         student.weight.cpu().numpy().reshape(*shape, -1),
         student.bias.cpu().numpy().reshape(shape),
         seen,
+    )
+
+
+def _views(features: View) -> Views:
+    """Return features ``[N, D]`` where they are learned from, of a large set group by group."""
+    n, dim = features.shape
+    group_rows = max(1, TOGETHER // dim)
+    device = training_device(4 * dim * min(n, group_rows))
+    if n <= group_rows:
+        return InMemory(torch.from_numpy(features[:])[None].to(device))
+    return Streamed(
+        lambda: nullcontext(lambda _, rows: features[rows]),
+        versions=1,
+        samples=np.arange(n),
+        dim=dim,
+        group_rows=group_rows,
+        device=device,
     )
 
 
