@@ -15,8 +15,10 @@ import pytest
 from lpclip.cli.hand_over import ADDRESS
 from tests.helpers import ROOT
 
+# A shell that runs tests in the background lets them ignore the keyboard; these do not.
 START = f"""
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from lpclip.cli.job_server import start_job_server
 start_job_server()
 print(os.environ["{ADDRESS}"], flush=True)
@@ -24,7 +26,8 @@ sys.stdin.read()
 """
 # Shows at its end whether it has imported what the stage needs.
 COMMAND = """
-import atexit, sys
+import atexit, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from lpclip.cli import main
 atexit.register(lambda: print("pandas" in sys.modules))
 main()
