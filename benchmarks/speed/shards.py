@@ -2,8 +2,9 @@
 
     python benchmarks/speed/shards.py
 
-The encoder of the first part waits 20 ms per batch of 32, about the rate of ViT-B/32 on a GPU, so
-that several jobs show their speed-up on few cores: 16 shards, 1 to 8 jobs at once, each a process.
+The encoder of the first part waits 20 ms per batch, so that several jobs show their speed-up on few
+cores: 16 shards, 1 to 8 jobs at once, each a process. Batches of 32 are about the rate of ViT-B/32
+on a GPU, of 8 that of ViT-L/14; decoding is the processor's own.
 The time of a job is that of its stage, without the start of Python. The second part joins shards of
 random features as wide as ViT-B/32's. Writes ``results/shards.csv``: seconds, images per second,
 ``of_linear`` (speed-up over one job, divided by the number of jobs) and, of the join,
@@ -31,7 +32,7 @@ from lpclip.features.images import embed_images
 from lpclip.storage.features import write_features
 from lpclip.storage.shards import join_shards, range_of
 
-SIDE, DIM, BATCH, WAIT = 4, 512, 32, 0.02
+SIDE, DIM, WAIT = 4, 512, 0.02
 N_SHARDS = 16
 
 
@@ -39,14 +40,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--images", type=int, default=40_960, help="of the extraction")
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--batches", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--joined", type=int, default=512_000, help="images of the join")
     options = parser.parse_args()
-    rows = extractions(options.images, options.jobs)
+    rows = list[dict[str, Any]]()
+    for batch in options.batches:
+        rows += extractions(options.images, options.jobs, batch)
     rows += [join(options.joined, versions) for versions in (1, 9)]
     write([{**row, "machine": machine()} for row in rows], "shards")
 
 
-def extractions(n: int, numbers: list[int]) -> list[dict[str, Any]]:
+def extractions(n: int, numbers: list[int], batch: int) -> list[dict[str, Any]]:
     """Time an extraction by several numbers of jobs; check that all join to the same bytes."""
     rows, seconds, contents = list[dict[str, Any]](), 0.0, set[bytes]()
     cuts = [*range(0, n, n // N_SHARDS), n]
@@ -58,20 +62,24 @@ def extractions(n: int, numbers: list[int]) -> list[dict[str, Any]]:
         index_samples(output=folder / "samples.h5", dataset="noise", source=source(folder))
         for jobs in numbers:
             shards = [folder / f"{jobs}/{start:09d}.h5" for start in cuts[:-1]]
-            given = [(folder, path, cut) for path, cut in zip(shards, pairwise(cuts), strict=True)]
+            given = [
+                (arguments(folder, path, batch), cut)
+                for path, cut in zip(shards, pairwise(cuts), strict=True)
+            ]
             # Forked: they have imported everything already.
             with get_context("fork").Pool(jobs) as pool:
                 start = time.perf_counter()
                 pool.map(embed, given, chunksize=1)
                 taken = time.perf_counter() - start
             output = folder / f"{jobs}.h5"
-            embed_images(**arguments(folder, output), shards=shards)
+            embed_images(**arguments(folder, output, batch), shards=shards)
             contents.add(output.read_bytes())
             seconds = seconds or taken * jobs
             rows.append(
                 {
                     "part": "extraction",
                     "jobs": jobs,
+                    "batch": batch,
                     "images": n,
                     "views": 1,
                     "seconds": taken,
@@ -83,15 +91,15 @@ def extractions(n: int, numbers: list[int]) -> list[dict[str, Any]]:
     return rows
 
 
-def embed(given: tuple[Path, Path, tuple[int, int]]) -> None:
+def embed(given: tuple[dict[str, Any], tuple[int, int]]) -> None:
     """Run one shard's job with an encoder that waits."""
-    folder, output, rows = given
+    settings, rows = given
     torch.set_num_threads(1)
     embed_images.__globals__["load_model"] = lambda *_, **__: model()
-    embed_images(**arguments(folder, output), rows=rows)
+    embed_images(**settings, rows=rows)
 
 
-def arguments(folder: Path, output: Path) -> dict[str, Any]:
+def arguments(folder: Path, output: Path, batch: int) -> dict[str, Any]:
     """Return the arguments of the stage that all its jobs have."""
     return {
         "samples": folder / "samples.h5",
@@ -100,7 +108,7 @@ def arguments(folder: Path, output: Path) -> dict[str, Any]:
         "source": source(folder),
         "model": model().spec,
         "views": {"clean": {}},
-        "batch_size": BATCH,
+        "batch_size": batch,
     }
 
 

@@ -12,9 +12,11 @@ from lpclip.storage.attributes import Attributes
 from lpclip.storage.hdf5 import Provenance, columns, create, open_file, provenance_of
 from lpclip.storage.tables import Blocks, read_blocks, read_table, stored_table, write_table
 from lpclip.types import IntArray
+from lpclip.utils.memory import slices
 
 KIND, TABLE = "samples", "samples"
 _SKIPPED = "skipped"
+_TOGETHER = 10_000  # rows that are hashed together
 
 # Columns that describe an image without its label.
 IMAGE_COLUMNS = ("id", "path", "size")
@@ -38,8 +40,10 @@ def fingerprint(samples: pd.DataFrame | Iterable[pd.DataFrame]) -> str:
     digest = sha256()
     for block in [samples] if isinstance(samples, pd.DataFrame) else samples:
         columns = [column for column in IMAGE_COLUMNS if column in block]
-        for row in block[columns].itertuples(index=False):
-            digest.update(("\0".join(map(str, row)) + "\n").encode())
+        for rows in slices(len(block), _TOGETHER):
+            values = [map(str, block[column].iloc[rows].tolist()) for column in columns]
+            text = "".join("\0".join(row) + "\n" for row in zip(*values, strict=True))
+            digest.update(text.encode())
     return digest.hexdigest()[:16]
 
 

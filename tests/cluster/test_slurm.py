@@ -21,7 +21,6 @@ from time import monotonic
 import pytest
 import yaml
 
-from lpclip.config.schema import Dataset
 from tests.helpers import ROOT, copy_workflow
 from tests.helpers.slurm import Slurm, missing, slurm
 
@@ -70,7 +69,6 @@ IMAGES = {
         },
     },
 }
-SHARDED = "rows_per_shard"
 
 
 def prepare(folder: Path, config: dict) -> Path:
@@ -272,17 +270,13 @@ def test_a_head_that_is_killed_submits_nothing_twice(cluster, folder, undisturbe
 def test_the_default_run_on_slurm_is_that_of_one_machine(tmp_path):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     local = run_locally(prepare(tmp_path / "local", copy.deepcopy(config)))
-    if hasattr(Dataset, SHARDED):  # several jobs embed each dataset
-        for dataset in config["datasets"].values():
-            dataset[SHARDED] = 256
+    for dataset in config["datasets"].values():  # several jobs embed each dataset
+        dataset["rows_per_shard"] = 256
     folder = prepare(tmp_path / "run", config)
     with running_cluster() as cluster:
         text = finish(start(cluster, folder), folder)
         submitted = cluster.jobs()
         print(f"\n{len(submitted)} submissions")
         assert {job.state for job in submitted} == {"COMPLETED"}
-        if hasattr(Dataset, SHARDED):
-            assert text.count("rule embed_shard") >= 9 * 3
-        else:
-            assert len(submitted) <= 25
+        assert text.count("rule embed_shard") >= 9 * 3
     assert_same(folder, local)

@@ -1,11 +1,13 @@
 """Part of an index is read like the whole."""
 
+from hashlib import sha256
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from lpclip.errors import LpclipError
-from lpclip.storage import tables
+from lpclip.storage import samples, tables
 from lpclip.storage.samples import count_rows, fingerprint, read_part, read_samples, write_samples
 
 N = 25
@@ -52,3 +54,14 @@ def test_damage_outside_of_the_rows_is_found(index):
 
 def test_the_rows_of_an_index_are_counted(index):
     assert count_rows(index) == N
+
+
+@pytest.mark.parametrize("columns", [["id", "path", "label", "size"], ["label", "path", "id"]])
+def test_the_fingerprint_is_the_hash_of_the_rows_without_labels(monkeypatch, columns):
+    monkeypatch.setattr(samples, "_TOGETHER", 4)
+    table = SAMPLES[columns]
+    rows = ["\0".join([f"é{row}", f"images/{row}.png", f"{row * 1000}"]) for row in range(N)]
+    if "size" not in columns:
+        rows = [row.rpartition("\0")[0] for row in rows]
+    expected = sha256("".join(f"{row}\n" for row in rows).encode()).hexdigest()[:16]
+    assert fingerprint(table) == fingerprint([table[:10], table[10:]]) == expected
