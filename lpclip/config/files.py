@@ -4,9 +4,7 @@ Wildcards are those of the rule whose input is looked up.
 """
 
 import os
-import re
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from lpclip.config.checked import Checked, CheckedBenchmark
@@ -23,26 +21,6 @@ from lpclip.storage.arrays.registry import open_arrays
 Wildcards: TypeAlias = Mapping[str, str]
 Role: TypeAlias = Literal["adapt", "test"]
 PASSES = ("clean", "adapt", *FAMILIES)
-
-
-def one_of(names: Iterable[str]) -> str:
-    """Return a regular expression that matches the names, nothing where there is none.
-
-    Common beginnings are written once: Snakemake searches the expression for every path.
-
-    >>> one_of(["letters", "digits", "lens"]), one_of([])
-    ('(?:digits|le(?:ns|tters))', '(?!)')
-    """
-    names = sorted(set(names))
-    if names == [""]:
-        return ""
-    found = [
-        re.escape(first) + one_of(name[1:] for name in group)
-        for first, group in groupby(names, key=lambda name: name[:1])
-    ]
-    if not found:
-        return "(?!)"
-    return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
 
 def datasets(config: Checked, *, images: bool) -> list[str]:

@@ -16,6 +16,7 @@ from snakemake.logging import logger
 from lpclip.cli.job_server import start_job_server
 from lpclip.config import files, shards
 from lpclip.config.check import complete
+from lpclip.config.constraints import one_of
 from lpclip.config.jobs import Jobs
 from lpclip.config.resources import JobNeeds
 from lpclip.config.yaml_text import check_files
@@ -259,9 +260,9 @@ def made_from(rule):
 
 
 wildcard_constraints:
-    model=files.one_of(CONFIG.models),
-    dataset=files.one_of(CONFIG.datasets),
-    benchmark=files.one_of(CONFIG.benchmarks),
-    method=files.one_of(CONFIG.methods),
-    labelling=files.one_of(CONFIG.labellings),
-    views=files.one_of(files.PASSES),
+    model=one_of(CONFIG.models),
+    dataset=one_of(CONFIG.datasets),
+    benchmark=one_of(CONFIG.benchmarks),
+    method=one_of(CONFIG.methods),
+    labelling=one_of(CONFIG.labellings),
+    views=one_of(files.PASSES),

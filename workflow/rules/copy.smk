@@ -10,7 +10,7 @@ rule copy_text:
     benchmark:
         "logs/copy_text/{model}/{benchmark}.tsv"
     wildcard_constraints:
-        benchmark=files.one_of(files.texts(CONFIG, precomputed=True)),
+        benchmark=one_of(files.texts(CONFIG, precomputed=True)),
     conda:
         ENVIRONMENT
     resources:
@@ -36,7 +36,7 @@ rule copy_features:
     benchmark:
         "logs/copy_features/{model}/{dataset}/{views}.tsv"
     wildcard_constraints:
-        dataset=files.one_of(files.datasets(CONFIG, images=False)),
+        dataset=one_of(files.datasets(CONFIG, images=False)),
         views="clean",
     conda:
         ENVIRONMENT

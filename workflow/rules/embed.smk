@@ -9,7 +9,7 @@ rule embed_text:
     benchmark:
         "logs/embed_text/{model}/{benchmark}.tsv"
     wildcard_constraints:
-        benchmark=files.one_of(files.texts(CONFIG, precomputed=False)),
+        benchmark=one_of(files.texts(CONFIG, precomputed=False)),
     conda:
         ENVIRONMENT
     threads: COMPUTE.threads
@@ -39,7 +39,7 @@ rule embed_shard:
     benchmark:
         "logs/embed_images/{model}/{dataset}/{views}.shards/{start}-{stop}.tsv"
     wildcard_constraints:
-        dataset=files.one_of(files.datasets(CONFIG, images=True)),
+        dataset=one_of(files.datasets(CONFIG, images=True)),
         start="[0-9]+",
         stop="[0-9]+",
     conda:
@@ -74,7 +74,7 @@ rule embed_images:
     benchmark:
         "logs/embed_images/{model}/{dataset}/{views}.tsv"
     wildcard_constraints:
-        dataset=files.one_of(files.datasets(CONFIG, images=True)),
+        dataset=one_of(files.datasets(CONFIG, images=True)),
     conda:
         ENVIRONMENT
     threads: lambda wildcards, input: 1 if input.shards else COMPUTE.threads
