@@ -58,6 +58,14 @@ EFFECTIVE_ROBUSTNESS = fraction(
     "accuracy on the shift's classes; empty without a published fit.",
 )
 
+GROUP = Column(
+    "group",
+    "text",
+    description="clean, natural, standard for the 15 corruptions that all means are over, or extra "
+    "for the other four, which are in no mean. The mean accuracy under corruption in report.csv is "
+    "that of the rows whose group is standard.",
+)
+
 ROBUSTNESS = Table(
     "robustness",
     row="one row per experiment, shift and severity",
@@ -68,6 +76,7 @@ ROBUSTNESS = Table(
         Column("shift", "text", description="clean, the name of a corruption, or the dataset of a "
                "natural shift, on which predictions are restricted to the shift's own classes."),
         FAMILY,
+        GROUP,
         SOURCE,
         Column("texture", "text", description="What frost lays over images: pictures made by "
                "lpclip with the statistics of the published photographs (procedural) or the user's "

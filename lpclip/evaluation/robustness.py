@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import softmax
 
 from lpclip.columns.robustness import ROBUSTNESS
+from lpclip.corruption_names import EXTRA
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import Groups, Labels, check_same_images, group_logits
 from lpclip.evaluation.common import (
@@ -85,6 +86,7 @@ def evaluate(
             "dataset": images["dataset"],
             "shift": shift or view,
             "family": family,
+            "group": _group(family, view),
             "source": ("official" if official else "generated") if severity else family,
             "texture": "" if official else _texture(view, settings.get(view, {})),
             "severity": severity,
@@ -139,7 +141,7 @@ def _clean_rows(
     own = labels.restricted(checked_labels(test_samples, test, heads).of_benchmark)
     kept = np.flatnonzero(own != UNLABELLED)
     values = some_rows(next(views_of(test, provenance))[2], kept)
-    clean = dict.fromkeys(("shift", "family", "source"), "clean")
+    clean = dict.fromkeys(("shift", "family", "group", "source"), "clean")
     clean["dataset"] = str(read_provenance(test)["dataset"])
     return [
         {
@@ -165,6 +167,13 @@ def _effective_robustness(
         )
         return float("nan")
     return effective_robustness(published, shifted["accuracy"], clean_accuracy=clean["accuracy"])
+
+
+def _group(family: str, view: str) -> str:
+    """Return which set of corruptions a view belongs to, or that it is none."""
+    if family in ("clean", "natural"):
+        return family
+    return "extra" if view in EXTRA else "standard"
 
 
 def _texture(view: str, settings: Mapping[str, Any]) -> str:

@@ -75,6 +75,10 @@ def small_evaluation(model: str = "tiny", benchmark: str = "digits") -> Evaluati
     return evaluation
 
 
+def group_of(shift: str) -> str:
+    return "extra" if shift in EXTRA else "standard"
+
+
 def add_experiment(
     evaluation: Evaluation,
     experiment: dict[str, Any],
@@ -94,6 +98,7 @@ def add_experiment(
             experiment
             | {
                 "dataset": "digits-test", "shift": shift, "family": family, "source": source,
+                "group": family if source in ("clean", "natural") else group_of(shift),
                 "texture": "procedural" if shift == "frost" else "",
                 "severity": severity, "subset": "", "n": 899, "accuracy": value,
                 "accuracy_low": value - 0.02, "accuracy_high": value + 0.02,

@@ -10,7 +10,8 @@ from lpclip.reporting.page.tables import read_tables
 from tests.helpers.evaluations import write_tables
 
 RUN = {
-    "durations": [], "models": [], "versions": [("lpclip", "1.0")], "configuration": "",
+    "id": "", "about": "", "spent": "", "durations": [],
+    "models": [], "versions": [("lpclip", "1.0")], "configuration": "",
     "skipped": [], "skipped_columns": [], "n_skipped": "0",
 }  # fmt: skip
 

@@ -74,7 +74,8 @@ def test_the_page_does_so_too(results, both):
     tables = read_tables(results.glob("*.csv")).of("tiny", "digits_transductive")
     own = [method for method in both.methods if method["benchmark"] == "digits_transductive"]
     run = {
-        "durations": [], "models": [], "versions": [], "configuration": "", "skipped": [],
+        "id": "", "about": "", "spent": "", "durations": [], "models": [], "versions": [],
+        "configuration": "", "skipped": [],
         "skipped_columns": [], "n_skipped": "0",
     }  # fmt: skip
     page = render(tables, Methods(own), guard={}, pools={}, pictures={}, run=run)

@@ -28,11 +28,12 @@ from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import read_probes
 from lpclip.storage.samples import read_samples
 from lpclip.transforms.corruptions.registry import corrupt
-from lpclip.types import FloatArray, IntArray, OutputFile
+from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 from lpclip.utils.atomic import atomic_path
 from lpclip.utils.rng import keys
 
 PER_ROW = 10
+_LISTED = 200  # paths of images that a method fixed or broke
 _SIDE = 96  # pixels of a picture at most
 _SMALL = 64  # smaller ones are exact, as PNG
 
@@ -54,8 +55,9 @@ def pictures(
             published ones, whose settings are in them.
         output: JSON with ``model``, ``benchmark``; ``clean`` and ``examples`` (name, images by
             severity) of one test image as the model sees it; ``official_examples``, the same of
-            the first image of the published corruptions; ``changes`` (method, fixed, broken):
-            the images whose probability of the true class changed most against zero-shot.
+            the first image of the published corruptions; ``changes`` (method; fixed, broken: the
+            images whose probability of the true class changed most against zero-shot; n_fixed,
+            n_broken; fixed_paths, broken_paths: of those that changed most, at most 200).
         source: ``kind`` and settings of the test set's images.
         official_source: the same of the published corruptions, where there are any.
         samples: index of the test set with its labels; without it there are no changes.
@@ -73,10 +75,9 @@ def pictures(
         for path in probes:
             for change in _changes(path, features[0], samples):
                 for image in (*change["fixed"], *change["broken"]):
-                    place = image.pop("path")
-                    if place not in seen:
-                        seen[place] = picture(opened.read(place))
-                    image["image"] = seen[place]
+                    if image["path"] not in seen:
+                        seen[image["path"]] = picture(opened.read(image["path"]))
+                    image["image"] = seen[image["path"]]
                 changes.append(change)
     text = json.dumps(
         {
@@ -116,9 +117,9 @@ def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]
     gain = np.zeros(len(truth))
     gain[rows] = after[rows] - before[rows]
 
-    def described(wanted: Any, order: FloatArray) -> list[dict[str, Any]]:
-        chosen = [row for row in np.argsort(order, kind="stable") if wanted[row]][:PER_ROW]
-        return [
+    def described(wanted: BoolArray, order: FloatArray, name: str) -> dict[str, Any]:
+        chosen = [row for row in np.argsort(order, kind="stable") if wanted[row]]
+        shown = [
             {
                 "id": str(index["id"][row]),
                 "path": str(index["path"][row]),
@@ -128,13 +129,15 @@ def _changes(path: Path, clean: Path, samples: Path) -> Iterator[dict[str, Any]]
                 "before": round(float(before[row]), 4),
                 "after": round(float(after[row]), 4),
             }
-            for row in chosen
+            for row in chosen[:PER_ROW]
         ]
+        paths = [str(index["path"][row]) for row in chosen[:_LISTED]]
+        return {name: shown, f"n_{name}": len(chosen), f"{name}_paths": paths}
 
     yield {
         "method": str(provenance["method"]),
-        "fixed": described(~was & now, -gain),
-        "broken": described(was & ~now, gain),
+        **described(~was & now, -gain, "fixed"),
+        **described(was & ~now, gain, "broken"),
     }
 
 

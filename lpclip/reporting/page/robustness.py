@@ -10,7 +10,6 @@ from markupsafe import Markup
 from lpclip.columns.report import REPORT
 from lpclip.columns.robustness import ROBUSTNESS
 from lpclip.columns.table import FRACTION
-from lpclip.corruption_names import EXTRA, STANDARD
 from lpclip.reporting.methods import Method
 from lpclip.reporting.page.figure import panel, svg_of
 from lpclip.reporting.page.summary import signed
@@ -85,7 +84,7 @@ def _summary(report: pd.DataFrame, source: str) -> dict[str, Any] | None:
 def _severity(
     clean: pd.DataFrame, cells: pd.DataFrame, names: Sequence[str], looks: Mapping[str, Style]
 ) -> list[tuple[str, Markup]]:
-    standard = cells[cells["shift"].isin(STANDARD)]
+    standard = cells[cells["group"] == "standard"]
     shared = shared_corruptions(standard)
     points = pd.concat([clean, standard[standard["shift"].isin(shared)]])
     figures = []
@@ -110,19 +109,32 @@ def _severity(
 
 
 def _heat_table(cells: pd.DataFrame, methods: Sequence[Method]) -> dict[str, Any]:
-    """Return the accuracy of every method, mean over severities and seeds, a row per shift."""
+    """Return the accuracy of every method, mean over severities and seeds, a row per shift.
+
+    Of corruptions the standard ones come first, with their mean; the others are in no mean.
+    """
     means = cells.groupby(["shift", "method"], sort=False)["accuracy"].mean().unstack()
+    groups = cells.groupby("shift", sort=False)["group"].first()
+    standard, extra = (
+        [str(one) for one in groups.index[part]] for part in (groups != "extra", groups == "extra")
+    )
+    if (groups == "standard").any():
+        name = f"mean of the {len(standard)}"
+        means.loc[name] = means.loc[standard].mean(skipna=False)
+        standard = [*standard, name]
     baseline = next((method.method for method in methods if method.kind == "zero_shot"), "")
-    shifts = _in_order(cells)
-    rows = []
-    for shift in shifts:
-        reference = _number(means, shift, baseline)
-        row = [_heat(_number(means, shift, m.method), reference, m) for m in methods]
-        rows.append({"shift": shift, "extra": shift in EXTRA, "cells": row})
-    return {"methods": [method.method for method in methods], "rows": rows}
+    parts = [
+        [
+            {"shift": shift, "cells": [_heat(means, shift, method, baseline) for method in methods]}
+            for shift in shifts
+        ]
+        for shifts in (standard, extra)
+    ]
+    return {"methods": [method.method for method in methods], "rows": parts[0], "extra": parts[1]}
 
 
-def _heat(value: float, reference: float, method: Method) -> Heat:
+def _heat(means: pd.DataFrame, shift: str, method: Method, baseline: str) -> Heat:
+    value, reference = (_number(means, shift, name) for name in (method.method, baseline))
     if math.isnan(value):
         return Heat("", "", 0.0)
     text = f"{100 * value:.1f}"
@@ -134,9 +146,3 @@ def _heat(value: float, reference: float, method: Method) -> Heat:
 
 def _number(means: pd.DataFrame, shift: str, method: str) -> float:
     return float(means[method][shift]) if method in means else float("nan")
-
-
-def _in_order(cells: pd.DataFrame) -> list[str]:
-    """Return the standard corruptions, then the others, as they come in robustness.csv."""
-    found = list(dict.fromkeys(cells["shift"]))
-    return sorted(found, key=lambda shift: shift in EXTRA)

@@ -1,6 +1,7 @@
 """The section of what was run: stages, time, models, versions, configuration, skipped images."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import yaml
 
 from lpclip.reporting.page.tables import Tables
 from lpclip.storage.hdf5 import read_provenance
+from lpclip.storage.made_from import hash_in
+from lpclip.utils.host import commit_of, kind_of_host
 
 # In the order of the workflow; the page itself is not yet timed.
 _STAGES = (
@@ -19,6 +22,7 @@ _STAGES = (
     "predictions", "pictures",
 )  # fmt: skip
 _SKIPPED_SHOWN = 50
+_SLOWEST = 3
 _PACKAGES = ("lpclip", "numpy", "scikit-learn", "pandas", "h5py", "snakemake")
 
 
@@ -29,6 +33,7 @@ def section(
     logs: Path | None,
     configuration: Mapping[str, Any],
     memory: bool,
+    report: Path | None = None,
 ) -> dict[str, Any]:
     """Return everything that the section shows.
 
@@ -39,11 +44,16 @@ def section(
             only part of the page that differs from run to run.
         configuration: as it was run.
         memory: whether the benchmark files hold memory.
+        report: ``report.csv``; what it was made from identifies the results.
     """
     found = [read_provenance(path, kind="probes") for path in probes]
     skipped = tables["skipped"]
+    durations = [] if logs is None else _durations(logs, memory=memory)
     return {
-        "durations": [] if logs is None else _durations(logs, memory=memory),
+        "id": "" if report is None else hash_in(report),
+        "about": "" if logs is None else _about(),
+        "spent": _spent(durations),
+        "durations": durations,
         "models": _models(found),
         "versions": _versions(found),
         "configuration": yaml.safe_dump(
@@ -55,6 +65,35 @@ def section(
         "skipped_columns": list(skipped.columns),
         "n_skipped": f"{len(skipped):,}",
     }
+
+
+def _about() -> str:
+    """Return when and where the page was made, in words."""
+    commit = commit_of(Path())
+    place = f" at commit {commit}" if commit else ""
+    return f"{date.today().isoformat()}{place}, on {kind_of_host()}"
+
+
+def _spent(durations: Sequence[Mapping[str, Any]]) -> str:
+    """Return the time of all jobs and the stages that took most of it, in words."""
+    total = sum(row["total"] for row in durations)
+    if total < 1:
+        return ""
+    slowest = sorted(durations, key=lambda row: -row["total"])[:_SLOWEST]
+    shares = ", ".join(f"{row['stage']} {row['total'] / total:.0%}" for row in slowest)
+    return f"All jobs together took {_time(total)}; most of it {shares}."
+
+
+def _time(seconds: float) -> str:
+    """Return a time in words.
+
+    >>> _time(59), _time(3700)
+    ('59 s', '1 h 2 min')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def _durations(logs: Path, *, memory: bool) -> list[dict[str, Any]]:
@@ -70,6 +109,7 @@ def _durations(logs: Path, *, memory: bool) -> list[dict[str, Any]]:
                 {
                     "stage": stage,
                     "jobs": len(seconds),
+                    "total": sum(seconds),
                     "seconds": f"{sum(seconds):,.0f}",
                     "longest": f"{max(seconds):,.0f}",
                     "memory": f"{max(peaks):,.0f}" if peaks else "",

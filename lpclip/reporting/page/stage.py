@@ -57,6 +57,7 @@ def page(
             logs=logs,
             configuration=configuration or {},
             memory=memory,
+            report=next((path for path in tables if path.name == "report.csv"), None),
         ),
     )
     with atomic_path(output) as temporary:

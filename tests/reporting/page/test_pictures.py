@@ -100,6 +100,9 @@ def test_a_method_s_fixed_and_broken_images_are_shown_the_largest_change_first(m
         shown = [image["id"] for image in change[key]]
         assert len(shown) == min(PER_ROW, expected.sum()) > 0
         assert set(shown) <= set(ids[expected])
+        assert change[f"n_{key}"] == expected.sum()
+        assert set(change[f"{key}_paths"]) == set(table["path"][expected])
+        assert change[f"{key}_paths"][: len(shown)] == [image["path"] for image in change[key]]
         changes = [sign * (image["after"] - image["before"]) for image in change[key]]
         assert changes == sorted(changes, reverse=True)
     for image in change["fixed"]:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lpclip.reporting.page.summary import interval
+from lpclip.reporting.methods import Method
+from lpclip.reporting.page.summary import interval, verdict
 from tests.helpers.evaluations import small_evaluation
 from tests.helpers.pages import attributes_of, drawings, page_of, text_of
 
@@ -91,11 +92,14 @@ def test_the_page_holds_without_any_interval(evaluation, tmp_path):
 def test_the_table_of_corruptions_holds_means_over_severities_and_seeds(plain, evaluation):
     rows = rows_of(plain[0], "Accuracy per corruption")
     assert list(rows)[:2] == ["gaussian noise", "shot noise"]
-    assert list(rows)[-1] == "speckle noise extra"
+    assert list(rows)[-2:] == ["mean of the 15", "speckle noise"]
+    assert "extra corruptions, in no mean" in plain[0]
     table = pd.DataFrame(evaluation.rows["robustness"])
     for place, method in enumerate(("zero_shot", "lp_clip")):
-        own = table[(table["method"] == method) & (table["shift"] == "fog")]
-        assert rows["fog"][place].startswith(f"{100 * own['accuracy'].mean():.1f}")
+        own = table[table["method"] == method]
+        chosen = {"fog": own["shift"] == "fog", "mean of the 15": own["group"] == "standard"}
+        for row, which in chosen.items():
+            assert rows[row][place].startswith(f"{100 * own[which]['accuracy'].mean():.1f}")
 
 
 def test_generated_and_official_corruptions_have_tables_of_their_own(evaluation, tmp_path):
@@ -277,7 +281,7 @@ PIXEL = "data:image/png;base64,iVBORw0KGgo="
 def test_pictures_are_shown_with_the_truth_and_both_predictions(evaluation, tmp_path):
     image = {
         "id": "digit-1", "label": "<one>", "zero_shot": "seven", "prediction": "<one>",
-        "before": 0.12, "after": 0.95, "image": PIXEL,
+        "before": 0.12, "after": 0.95, "image": PIXEL, "path": "digits/<1>",
     }  # fmt: skip
     pictures = {
         "clean": PIXEL,
@@ -286,7 +290,17 @@ def test_pictures_are_shown_with_the_truth_and_both_predictions(evaluation, tmp_
             {"name": "fog", "images": {"3": PIXEL}},
             {"name": "snow", "images": {"4": PIXEL}},
         ],
-        "changes": [{"method": "lp_clip", "fixed": [image], "broken": []}],
+        "changes": [
+            {
+                "method": "lp_clip",
+                "fixed": [image],
+                "n_fixed": 1,
+                "fixed_paths": [image["path"]],
+                "broken": [],
+                "n_broken": 0,
+                "broken_paths": [],
+            }
+        ],
     }
     page = page_of(evaluation, tmp_path, pictures={("tiny", "digits"): pictures})
     assert page.count(f'src="{PIXEL}"') == 6
@@ -294,7 +308,9 @@ def test_pictures_are_shown_with_the_truth_and_both_predictions(evaluation, tmp_
     text = text_of(page)
     assert "seven → &lt;one&gt;" in text
     assert "12 → 95 %" in text
-    assert "lp_clip is wrong: none" in text
+    assert "lp_clip is right: 1 image" in text
+    assert "lp_clip is wrong: no images" in text
+    assert "digits/&lt;1&gt;" in text
     made, _, published = text.partition("Every corruption and severity, published files")
     assert "jpeg compression" in made
     assert "fog" in published
@@ -331,3 +347,31 @@ def test_a_guarded_method_comes_with_the_command_that_checks_it(plain, evaluatio
     assert "lpclip audit" not in plain[0]
     evaluation.methods[1]["kind"] = "guarded"
     assert command in text_of(page_of(evaluation, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("guarded", "first", "praises"),
+    [
+        (None, "Of the methods that saw no label, student is the most accurate", True),
+        ((0.78, 0.06), "Ship guarded, whose head was chosen without a label.", True),
+        ((0.9, 0.06), "Ship guarded, whose head was chosen without a label.", False),
+        ((0.7, 0.1), "Ship zero-shot's own head, zero_shot: the guard of guarded kept it.", True),
+    ],
+)
+def test_the_head_to_ship_comes_before_the_one_that_the_labels_praise(guarded, first, praises):
+    figures = {"zero_shot": (0.7, 0.1), "student": (0.8, 0.05), "supervised": (0.95, 0.02)}
+    if guarded:
+        figures["guarded"] = guarded
+    report = pd.DataFrame(
+        {
+            "method": name, "n_labels": 100 * (name == "supervised"), "accuracy": accuracy,
+            "ece": ece, "mean_corruption_accuracy": accuracy - 0.1,
+        }
+        for name, (accuracy, ece) in figures.items()
+    )  # fmt: skip
+    methods = [Method("m", "b", name, name, 0, "weak", "", False, "images") for name in figures]
+    text = verdict(report, pd.DataFrame(), "zero_shot", methods)
+    assert text.startswith(first)
+    assert ("flatters it a little" in text) == praises
+    assert ("student" in text) == praises
+    assert "supervised" not in text
