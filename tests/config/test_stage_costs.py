@@ -10,12 +10,9 @@ from tests.helpers.stage_peaks import NOISES, SEVERITIES, Scale, commands, draw,
 
 # Those whose memory grows differently; the others share their formulas.
 GROWING = {
-    "index_samples",
     "pseudo_labels",
     "train_probe self_training",
     "train_probe supervised",
-    "evaluate noise",
-    "evaluate_features",
     "evaluate_samples",
 }
 SCALES = {
