@@ -12,6 +12,7 @@ from lpclip.reporting import setting
 from lpclip.reporting.methods import Methods
 from lpclip.reporting.page import calibration, detection, gallery, robustness, summary, training
 from lpclip.reporting.page.assets import TEMPLATES, style
+from lpclip.reporting.page.coinciding import apart, coinciding, in_words
 from lpclip.reporting.page.figure import legend, styles
 from lpclip.reporting.page.tables import Tables
 from lpclip.reporting.plot_style import Style
@@ -85,12 +86,15 @@ def _block(
     """Return the block of one benchmark with one model."""
     model, benchmark = pair
     own = methods.of(model, benchmark)
+    same = coinciding(tables["robustness"], own)
+    looks = apart(looks, same)
     keys = legend([method.method for method in own], looks)
     rounds = training.rounds(tables, own, looks)
     block: dict[str, Any] = {
         "anchor": f"{_anchor(model)}-{_anchor(benchmark)}-{methods.pairs().index(pair)}",
         "title": f"{benchmark}, model {model}",
         "legend": keys,
+        "coinciding": in_words(same),
         "swatches": {key.name: key.swatch for key in keys},
         "setting": setting.in_words(benchmark, tables["report"]),
         "guard": guard,

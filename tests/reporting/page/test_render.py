@@ -375,3 +375,22 @@ def test_the_head_to_ship_comes_before_the_one_that_the_labels_praise(guarded, f
     assert ("flatters it a little" in text) == praises
     assert ("student" in text) == praises
     assert "supervised" not in text
+
+
+def test_methods_with_the_same_curves_are_each_seen_and_named(plain, evaluation, tmp_path):
+    rows = evaluation.rows["robustness"]
+    of_student = {
+        tuple(row[key] for key in ("shift", "source", "severity", "seed")): row
+        for row in rows
+        if row["method"] == "lp_clip"
+    }
+    assert "coincide" not in plain[0]
+    for row in rows:
+        if row["method"] == "lp_clip_balanced":
+            other = of_student[tuple(row[key] for key in ("shift", "source", "severity", "seed"))]
+            row.update({key: other[key] for key in ("accuracy", "ece")})
+    page = page_of(evaluation, tmp_path)
+    sentence = "lp_clip_balanced and lp_clip coincide: their curves lie on each other."
+    assert page.count(sentence) == 1
+    # Dashes of the upper line, in the figures and in the legend.
+    assert page.count("stroke-dasharray") >= plain[0].count("stroke-dasharray") + 3
