@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lpclip.cli.init import weights
+from lpclip.cli.init.survey import amount
 from lpclip.config import files
 from lpclip.config.checked import Checked
 from lpclip.config.job_sizes import JobSize
@@ -217,6 +218,7 @@ def described(cost: Cost, *, model: str, download: float) -> str:
     """
     rate = cost.rate
     per_second = cost.encodings / max(cost.seconds, 1e-9)
+    rounded = f"{per_second:,.0f}" if per_second >= 1 else f"{per_second:.1g}"
     n_threads = _cores()
     place = f"cpu, {n_threads} threads" if rate.device == "cpu" else rate.device
     if rate.n_images:
@@ -228,9 +230,9 @@ def described(cost: Cost, *, model: str, download: float) -> str:
     lines = [
         f"What a run costs on this machine ({place}):",
         f"  {duration(cost.seconds)} to embed {cost.images:,} images in {cost.encodings:,} views "
-        f"with {model}, {per_second:,.0f} a second ({source}).",
+        f"with {model}, {rounded} a second ({source}).",
         "  Training, evaluation and the page come on top, usually a few minutes.",
-        f"  {cost.gigabytes:.2g} GB of caches"
+        f"  {amount(cost.gigabytes)} of caches"
         + ("." if not download else f", and {download} GB of weights to download, once."),
     ]
     if cost.corruptions > 0.2 * cost.seconds and cost.seconds > 600:

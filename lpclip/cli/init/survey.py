@@ -112,7 +112,7 @@ def _read(source: Source, paths: Sequence[str]) -> Iterator[tuple[int, int] | Ba
 def described(found: Survey, what: str) -> str:
     """Return what is known of the images of a folder, in a few lines."""
     small, middle, large = (found.sizes[round(q * (len(found.sizes) - 1))] for q in (0, 0.5, 1))
-    lines = [f"{what}: {found.n:,} images in {found.place} ({_size_text(found.gigabytes)})."]
+    lines = [f"{what}: {found.n:,} images in {found.place} ({amount(found.gigabytes)})."]
     if small == large:
         lines.append(f"  {_pixels(small)} pixels.")
     else:
@@ -155,10 +155,10 @@ def _pixels(size: tuple[int, int]) -> str:
     return f"{size[0]:,} x {size[1]:,}"
 
 
-def _size_text(gigabytes: float) -> str:
+def amount(gigabytes: float) -> str:
     """Return an amount of data.
 
-    >>> _size_text(0.00123), _size_text(3.21)
+    >>> amount(0.00123), amount(3.21)
     ('1.2 MB', '3.2 GB')
     """
     return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{1e3 * gigabytes:.1f} MB"

@@ -45,13 +45,13 @@ def random_weights(spec: Spec, folder: Path) -> Spec:
 
     from lpclip.models.weights import quiet
 
-    config = open_clip.get_model_config(spec.architecture)
-    if spec.architecture.startswith(HUB) or not config:
+    if spec.architecture.startswith(HUB):
         raise LpclipError("its architecture is not known before it is downloaded")
-    if "hf_model_name" in config.get("text_cfg", {}):
-        raise LpclipError("its text encoder is not known before it is downloaded")
-    with quiet():
-        clip = open_clip.create_model(spec.architecture)
+    try:
+        with quiet():
+            clip = open_clip.create_model(spec.architecture)
+    except Exception as error:  # types of several libraries, for parts that have to be downloaded
+        raise LpclipError("it cannot be built before all of it is downloaded") from error
     path = folder / "random.safetensors"
     save_file({name: one.contiguous() for name, one in clip.state_dict().items()}, path)
     return replace(
@@ -63,7 +63,8 @@ def image_side(spec: ModelSpec) -> int:
     """Return the height of the images that a model takes, as far as is known without loading it."""
     import open_clip
 
-    config = open_clip.get_model_config(spec.architecture) or {}
+    known = not spec.architecture.startswith((HUB, FOLDER))
+    config = (open_clip.get_model_config(spec.architecture) if known else None) or {}
     side = spec.image_size or config.get("vision_cfg", {}).get("image_size", 224)
     return int(max(side) if isinstance(side, list | tuple) else side)
 
