@@ -104,7 +104,8 @@ def _overview() -> str:
     return (
         "usage: lpclip COMMAND [OPTIONS]\n\n"
         "Label-free linear probes on CLIP. The whole workflow is run by Snakemake:\n"
-        "  snakemake --cores 8 results/report.csv\n\n"
+        "  snakemake --cores 8 results/report.csv results/report.html\n"
+        "lpclip init starts a project of your own images.\n\n"
         f"Stages, in the order in which the workflow runs them:\n{stages}\n\n"
         f"Tools:\n{tools}\n\n"
         "lpclip COMMAND --help explains a command and its settings. The first line of every log\n"

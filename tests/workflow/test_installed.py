@@ -12,41 +12,20 @@ import pytest
 import yaml
 
 import lpclip
-from lpclip.data.sources.digits import Source
 from tests.helpers import ROOT
+from tests.helpers.installed import FEWER, NAMES, build_wheel, copy_source, pip, write_digits
 from tests.helpers.warm import environment
-
-SOURCE = ("lpclip", "configs", "profiles", "workflow", "Snakefile", "config.yaml")
-SOURCE += ("environment.yml", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
-NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-# Little work: appended to the configuration that init wrote.
-FEWER = """
-seeds: [0]
-views: {weak: {versions: 1}, strong: {versions: 1}}
-labellings: {auto: {}}
-methods:
-  zero_shot: {kind: zero_shot}
-  lp_clip_auto: {kind: self_training, labelling: auto, rounds: 1, optimisation: {epochs: 2}}
-  lp_clip_guarded: {kind: guarded, candidates: [lp_clip_auto], adapters: []}
-"""
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A copy of what a wheel is built from, since building leaves files there."""
-    folder = tmp_path_factory.mktemp("source")
-    for name in SOURCE:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    return folder
+    return copy_source(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
 def wheel(source, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
-    (path,) = folder.glob("*.whl")
-    return path
+    return build_wheel(source, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +33,6 @@ def installed(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("installed")
     pip("install", "--no-deps", "--no-index", "--target", folder, wheel)
     return folder
-
-
-def pip(*arguments):
-    command = [sys.executable, "-m", "pip", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +53,6 @@ def run(installed):
         return done
 
     return run
-
-
-def write_digits(folder, split, n, by_class):
-    source = Source(split=split)
-    for number, sample in enumerate(source.samples()[:n]):
-        place = folder / NAMES[sample.label] if by_class else folder
-        place.mkdir(parents=True, exist_ok=True)
-        source.read(sample.path).save(place / f"{number}.png")
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +100,7 @@ def test_a_source_distribution_makes_the_same_wheel(source, wheel, tmp_path):
     command = [sys.executable, "-c", code, tmp_path]
     subprocess.run(command, cwd=source, check=True, capture_output=True)
     (archive,) = tmp_path.glob("*.tar.gz")
-    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, archive)
-    (again,) = tmp_path.glob("*.whl")
+    again = build_wheel(archive, tmp_path)
     assert zipfile.ZipFile(again).namelist() == zipfile.ZipFile(wheel).namelist()
 
 
