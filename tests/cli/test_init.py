@@ -16,7 +16,7 @@ from lpclip.cli.init.project import config_text
 from lpclip.config.check import complete
 from lpclip.errors import LpclipError
 
-RATE = Rate(0.01, 0.02, {"adapt": 0.01, **dict.fromkeys(cost.FAMILIES, 0.03)}, "cpu", 16, "")
+RATE = Rate(0.5, 0.01, 0.02, {"adapt": 0.01, **dict.fromkeys(cost.FAMILIES, 0.03)}, "cpu", 16, "")
 CHOSEN = ["--unlabelled", "photos", "--model", "tiny", "--templates", "simple"]
 
 
@@ -258,8 +258,8 @@ def test_the_cost_is_the_rate_times_all_views(photos, monkeypatch):
     # Indices read every image; then come adapt and clean, clean, and four families of corruptions.
     decoded = 14 + 2 * 10 + 5 * 4
     views = 0.02 * (10 * 17 + 4 * 96) + 0.01 * 10 * 16
-    assert found.corruptions == pytest.approx(0.01 * 4 * 4 + (0.02 + 0.03) * 4 * 95)
-    assert found.seconds == pytest.approx(0.01 * decoded + views + 0.03 * 4 * 95)
+    assert found.corruptions == pytest.approx(0.5 * 4 + 0.01 * 4 * 4 + (0.02 + 0.03) * 4 * 95)
+    assert found.seconds == pytest.approx(0.5 * 7 + 0.01 * decoded + views + 0.03 * 4 * 95)
     text = cost.described(found, model="tiny", download=0.6)
     assert "14 images in 554 views" in text
     assert "measured on 16 images" in text
@@ -273,7 +273,7 @@ def test_the_rate_is_measured_with_the_models_own_weights_where_they_are_here(ph
     )
     assert found.n_images == 12
     assert found.remark == ""
-    assert min(found.decode, found.encode, *found.make.values()) > 0
+    assert min(found.start, found.decode, found.encode, *found.make.values()) > 0
 
 
 def test_where_nothing_can_be_measured_the_cost_is_called_a_guess(photos):

@@ -118,7 +118,7 @@ def test_init_looks_at_the_images_and_tells_the_cost(started):
     assert "Unlabelled: 61 images in " in started.stdout
     assert "broken.png (" in started.stdout
     assert "10 of 10 classes have labelled images" in started.stdout
-    assert re.search(r"to embed 100 images in [\d,]+ views with tiny, [\d,]+ a second \(measured",
+    assert re.search(r"to embed 100 images in [\d,]+ views with tiny, which encodes [\d,]+ a second \(measured",
                      started.stdout)  # fmt: skip
 
 
@@ -173,6 +173,19 @@ def test_a_failed_job_is_explained_last(finished, run):
         path.write_text(before)
     assert done.returncode == 1
     assert "broken.png cannot be read as an image" in done.stderr.partition("Error in rule")[2]
+
+
+def test_the_lock_of_a_killed_run_is_removed_as_in_a_checkout(finished, run):
+    locks = finished.project / ".snakemake/locks"
+    (locks / "0.input.lock").touch()
+    owner = "from pathlib import Path; from lpclip.utils.run_owner import note_owner; "
+    done = subprocess.run(
+        [sys.executable, "-c", owner + "note_owner(Path())"], cwd=finished.project
+    )
+    assert done.returncode == 0
+    done = run(finished.project, "snakemake", "-n", "--cores", "2", "results/report.csv")
+    assert "The last run in this folder was killed" in done.text
+    assert not any(locks.iterdir())
 
 
 def test_without_labelled_images_heads_and_the_page_are_made_all_the_same(started, finished, run):

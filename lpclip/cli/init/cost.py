@@ -25,13 +25,14 @@ from lpclip.models.parameters import magnitude
 
 # A measurement is repeated with more images until it takes so long, in seconds, or has so many.
 _LONG_ENOUGH, _FEWEST, _MOST = 1.5, 4, 256
-# Where nothing could be measured: products in a second, images decoded in a second.
-_THREAD, _DEVICE, _DECODED = 20e9, 5e12, 50
+# Where nothing could be measured: products and decoded images in a second, and seconds to load.
+_THREAD, _DEVICE, _DECODED, _START = 20e9, 5e12, 50, 5.0
 
 
 class Rate(NamedTuple):
     """Seconds that embedding takes."""
 
+    start: float  # of a job: to load the model, and the first batch
     decode: float  # of an image
     encode: float  # of a view of an image
     make: Mapping[str, float]  # of a view, before it is encoded, by pass; 0 for what is not named
@@ -84,7 +85,9 @@ def _measured(
     assert dataset.views is not None
     adapt, _ = views_of_pass("adapt", dataset.views, ())
     views |= {name: {**one, "versions": 1} for name, one in adapt.items()}
-    _timed(model, dataset, views, folder, 1)  # which also loads what the first batch needs
+    begun = time.perf_counter()
+    _timed(model, dataset, views, folder, 1)
+    start = time.perf_counter() - begun
     n = _FEWEST
     found = _timed(model, dataset, views, folder, n)
     while found["seconds"] < _LONG_ENOUGH and found["images"] == n < _MOST:
@@ -95,7 +98,8 @@ def _measured(
     make = {"adapt": found["views_seconds"] / (n * (len(views) - 1))}
     if corruptions:
         make |= dict.fromkeys(FAMILIES, _seconds_to_corrupt(model, str(found["device"])))
-    return Rate(found["decode_seconds"] / n, encode, make, str(found["device"]), n, remark)
+    decode = found["decode_seconds"] / n
+    return Rate(start, decode, encode, make, str(found["device"]), n, remark)
 
 
 def _seconds_to_corrupt(model: Model, device: str) -> float:
@@ -155,6 +159,7 @@ def _estimated(model: Model, reason: str) -> Rate:
     n_threads = _cores()
     speed = _DEVICE if on_gpu else n_threads * _THREAD
     return Rate(
+        start=_START,
         decode=1 / (_DECODED * n_threads),
         encode=magnitude(model).image_operations / speed,
         make={},
@@ -176,7 +181,9 @@ def cost_of(config: Checked, rows: Mapping[str, int], rate: Rate) -> Cost:
     """
     sizes = _embedded(config, rows)
     seconds = {
-        key: rate.decode * size.rows + (rate.encode + rate.make.get(key[-1], 0.0)) * size.images
+        key: rate.start
+        + rate.decode * size.rows
+        + (rate.encode + rate.make.get(key[-1], 0.0)) * size.images
         for key, size in sizes.items()
     }
     # Images that are skipped if they cannot be read are all read once more.
@@ -217,7 +224,7 @@ def described(cost: Cost, *, model: str, download: float) -> str:
         download: gigabytes of weights; 0 if there are none, or they are unknown.
     """
     rate = cost.rate
-    per_second = cost.encodings / max(cost.seconds, 1e-9)
+    per_second = 1 / max(rate.encode, 1e-9)
     rounded = f"{per_second:,.0f}" if per_second >= 1 else f"{per_second:.1g}"
     n_threads = _cores()
     place = f"cpu, {n_threads} threads" if rate.device == "cpu" else rate.device
@@ -230,7 +237,7 @@ def described(cost: Cost, *, model: str, download: float) -> str:
     lines = [
         f"What a run costs on this machine ({place}):",
         f"  {duration(cost.seconds)} to embed {cost.images:,} images in {cost.encodings:,} views "
-        f"with {model}, {rounded} a second ({source}).",
+        f"with {model}, which encodes {rounded} a second ({source}).",
         "  Training, evaluation and the page come on top, usually a few minutes.",
         f"  {amount(cost.gigabytes)} of caches"
         + ("." if not download else f", and {download} GB of weights to download, once."),

@@ -158,7 +158,10 @@ def _pixels(size: tuple[int, int]) -> str:
 def amount(gigabytes: float) -> str:
     """Return an amount of data.
 
-    >>> amount(0.00123), amount(3.21)
-    ('1.2 MB', '3.2 GB')
+    >>> amount(0.00123), amount(3.21), amount(4.2e-6)
+    ('1.2 MB', '3.2 GB', '4.2 kB')
     """
-    return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{1e3 * gigabytes:.1f} MB"
+    for unit, factor in (("GB", 1.0), ("MB", 1e3)):
+        if gigabytes * factor >= 1:
+            return f"{gigabytes * factor:.1f} {unit}"
+    return f"{gigabytes * 1e6:.1f} kB"
