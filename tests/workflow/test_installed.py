@@ -118,8 +118,10 @@ def test_init_looks_at_the_images_and_tells_the_cost(started):
     assert "Unlabelled: 61 images in " in started.stdout
     assert "broken.png (" in started.stdout
     assert "10 of 10 classes have labelled images" in started.stdout
-    assert re.search(r"to embed 100 images in [\d,]+ views with tiny, which encodes [\d,]+ a second \(measured",
-                     started.stdout)  # fmt: skip
+    cost = (
+        r"to embed 100 images in [\d,]+ views with tiny, which encodes [\d,]+ a second \(measured"
+    )
+    assert re.search(cost, started.stdout)
 
 
 def test_the_project_is_a_configuration_a_snakefile_and_a_profile(started):
