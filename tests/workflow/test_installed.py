@@ -179,6 +179,7 @@ def test_a_failed_job_is_explained_last(finished, run):
 
 def test_the_lock_of_a_killed_run_is_removed_as_in_a_checkout(finished, run):
     locks = finished.project / ".snakemake/locks"
+    locks.mkdir(exist_ok=True)
     (locks / "0.input.lock").touch()
     owner = "from pathlib import Path; from lpclip.utils.run_owner import note_owner; "
     done = subprocess.run(

@@ -29,7 +29,10 @@ MODELS = {
     "ViT-B-16": ModelChoice("ViT-B-16-quickgelu", "openai", 0.6, "more accurate, 4 times the time"),
     "ViT-L-14": ModelChoice("ViT-L-14-quickgelu", "openai", 1.7, "most accurate, 19 times"),
     "tiny": ModelChoice(
-        tiny.ARCHITECTURE, EMBEDDED, 0, "part of lpclip, to try it out: knows digits and letters"
+        tiny.ARCHITECTURE,
+        EMBEDDED,
+        0,
+        "part of lpclip, to try it out: trained on digits and letters",
     ),
 }
 
@@ -149,8 +152,8 @@ def _folder_names(folder: Path, exclude: Sequence[str]) -> list[str]:
     names = list(Source(root=str(folder), exclude=exclude).class_names or ())
     if all(re.fullmatch(r"n\d{8}", name) for name in names):
         raise LpclipError(
-            f"The folders in {folder} are WordNet ids, which no text encoder knows. Give the names "
-            f"of the classes as a list or a file, or as {IMAGENET} for its 1000 classes."
+            f"The folders in {folder} are WordNet ids, which mean nothing to a text encoder. Give "
+            f"class names as a list or a file, or as {IMAGENET} for its 1000 classes."
         )
     return [name.replace("_", " ") for name in names]
 
@@ -175,7 +178,7 @@ def model(text: str) -> Model:
     architecture, _, pretrained = text.partition(":")
     if not pretrained:
         raise LpclipError(
-            f"'{text}' is no model that lpclip init knows by a short name. "
+            f"'{text}' is no short name of a model. "
             f"{did_you_mean(text, MODELS)} Any other as ARCHITECTURE:PRETRAINED, with a tag of "
             "open_clip or the path of a checkpoint; hf-hub:org/name; or local-dir:folder."
         )

@@ -38,7 +38,7 @@ class Rate(NamedTuple):
     make: Mapping[str, float]  # of a view, before it is encoded, by pass; 0 for what is not named
     device: str
     n_images: int  # that were measured; 0: none, this is an estimate
-    remark: str  # what is to be known of it, or why nothing was measured
+    remark: str  # how it was measured, or why it was not
 
 
 class Cost(NamedTuple):

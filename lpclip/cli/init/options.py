@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lpclip.utils.printing import show
 
-SUMMARY = "start a project of your own images: look at them, tell the cost, write its files"
+SUMMARY = "start a project of your own images: look at them, estimate the cost, write its files"
 EXPLANATION = """
 examples:
   lpclip init my-project
@@ -17,7 +17,7 @@ examples:
 What an option does not answer is asked in a terminal. Then the images are looked at: how many there
 are, how large, which cannot be read (of more than 1,000 a random sample), and which classes have
 labelled images; a folder that is none of the classes is refused, with the nearest name. Last, the
-model embeds a few images, to tell what a run will cost on this machine. Nothing is downloaded.
+model embeds a few images, to estimate what a run costs on this machine. Nothing is downloaded.
 
 It writes
   my-project/config.yaml                    what is run, with comments; edit it
@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Ask, look, tell the cost, and write the project."""
+    """Ask, look, estimate the cost, and write the project."""
     from lpclip.cli.init.main import start
 
     show(start(options))

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def answers_of(options: argparse.Namespace) -> Answers:
-    """Return what the options say, and ask for the rest.
+    """Return the answers that are given as options, and ask for the rest.
 
     Raises:
         LpclipError: an option that is wrong, or missing where nobody can be asked.
@@ -79,7 +79,7 @@ def _check_complete(options: argparse.Namespace) -> None:
 
 
 def _answer(given: str | None, question: str, default: str, parse: Callable[[str], T]) -> T:
-    """Return what an option says, or ask until an answer can be used."""
+    """Return the answer that an option gives, or ask until one can be used."""
     if given is not None:
         return parse(given)
     while True:

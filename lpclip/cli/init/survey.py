@@ -26,7 +26,7 @@ _EMPTY = "the file is empty"
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of the images of a folder.
+    """What was found in a folder of images.
 
     Attributes:
         place: the folder.
@@ -48,7 +48,7 @@ class Survey:
 
     @property
     def usable(self) -> int:
-        """Number of images that a run uses, as far as is known."""
+        """Number of images that a run uses, as far as they were read."""
         return self.n - len(self.unreadable)
 
 
@@ -110,7 +110,7 @@ def _read(source: Source, paths: Sequence[str]) -> Iterator[tuple[int, int] | Ba
 
 
 def described(found: Survey, what: str) -> str:
-    """Return what is known of the images of a folder, in a few lines."""
+    """Return a survey as a few lines."""
     small, middle, large = (found.sizes[round(q * (len(found.sizes) - 1))] for q in (0, 0.5, 1))
     lines = [f"{what}: {found.n:,} images in {found.place} ({amount(found.gigabytes)})."]
     if small == large:
