@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: report test test-cluster lint bench clean
+.PHONY: report test test-cluster test-install lint bench clean
 
 report: .venv/installed
 	@touch .venv/started
@@ -13,12 +13,17 @@ report: .venv/installed
 	@echo "The page: results/report.html. Tables: results/*.csv. Caches: cache/. Logs: logs/."
 
 test: .venv/installed
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slurm'
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slurm and not install'
 
 # Starts a Slurm of its own on this machine, as whoever runs it; installs nothing. It requires
 # Debian's slurm-wlm, slurm-wlm-basic-plugins and munge, and: pip install -e '.[slurm]'
 test-cluster: .venv/installed
 	$(BIN)/pytest -m slurm -rs -s tests/cluster
+
+# Installs the wheel with its dependencies in fresh environments, by pip and, where they are installed,
+# by uv and pipx, and makes a report in an empty folder. It may download gigabytes.
+test-install: .venv/installed
+	$(BIN)/pytest -m install -rs -s tests/install
 
 lint: .venv/installed
 	$(BIN)/ruff check .

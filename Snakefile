@@ -23,6 +23,7 @@ include: "workflow/rules/pseudo_labels.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/run.smk"
 
 
 rule all:
@@ -33,18 +34,12 @@ rule all:
 
 
 onstart:
-    note_owner(Path.cwd())
-    check_submitted()
-    if shares_imports():
-        start_job_server()
-
-
-# Last of all, so that it is not buried under the commands that Snakemake prints.
-onerror:
-    for path, reason in failures(Path(rules.report.log[0]).parent, since=STARTED).items():
-        print(f"\n{visible(reason)}\n(log: {path})", file=sys.stderr)
+    start_run()
 
 
 onsuccess:
-    if Path(rules.report.output[0]).is_file():
-        shell("lpclip summary {rules.report.output[0]:q}")
+    print_summary()
+
+
+onerror:
+    print_failures()

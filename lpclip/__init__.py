@@ -1,6 +1,7 @@
 """lpclip: label-free linear probes on CLIP, and the evidence that they hold up.
 
-Public names: ``read_frame``, ``map_features``, ``load_probe``, ``read_report``, ``LpclipError``.
+Public names: ``read_frame``, ``map_features``, ``load_probe``, ``read_report``, ``snakefile``,
+``LpclipError``.
 """
 
 import importlib
@@ -8,12 +9,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lpclip.config.packaged import snakefile
     from lpclip.errors import LpclipError
     from lpclip.reporting.read import read_report
     from lpclip.storage.frames import map_features, read_frame
     from lpclip.storage.probe import load_probe
 
-__all__ = ["LpclipError", "load_probe", "map_features", "read_frame", "read_report"]
+__all__ = ["LpclipError", "load_probe", "map_features", "read_frame", "read_report", "snakefile"]
 __version__ = version("lpclip")
 
 _MODULES = {
@@ -22,6 +24,7 @@ _MODULES = {
     "map_features": "lpclip.storage.frames",
     "read_frame": "lpclip.storage.frames",
     "read_report": "lpclip.reporting.read",
+    "snakefile": "lpclip.config.packaged",
 }
 
 

@@ -19,10 +19,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from lpclip.cli.common_options import DEVICE_HELP
 from lpclip.cli.hand_over import hand_over
 from lpclip.cli.log_files import WARNINGS, start_log
 from lpclip.cli.stages import STAGES
-from lpclip.cli.tools import DEVICE_HELP, TOOLS
+from lpclip.cli.tools import TOOLS
 from lpclip.cli.tools import run as run_tool
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
@@ -103,7 +104,8 @@ def _overview() -> str:
     return (
         "usage: lpclip COMMAND [OPTIONS]\n\n"
         "Label-free linear probes on CLIP. The whole workflow is run by Snakemake:\n"
-        "  snakemake --cores 8 results/report.csv\n\n"
+        "  snakemake --cores 8 results/report.csv results/report.html\n"
+        "lpclip init starts a project of your own images.\n\n"
         f"Stages, in the order in which the workflow runs them:\n{stages}\n\n"
         f"Tools:\n{tools}\n\n"
         "lpclip COMMAND --help explains a command and its settings. The first line of every log\n"

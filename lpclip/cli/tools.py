@@ -5,13 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lpclip.cli import audit_options
-from lpclip.utils.printing import show, show_data
-
-DEVICE_HELP = (
-    "auto (the default), a GPU if there is one; cpu; cuda, of the GPUs that CUDA_VISIBLE_DEVICES "
-    "allows one that no other lpclip uses, else the one that the fewest use; cuda:1, that one"
-)
+from lpclip.cli import audit_options, predict_options
+from lpclip.cli.common_options import add_probe_options
+from lpclip.cli.init import options as init_options
+from lpclip.utils.printing import show
 
 
 class Tool(NamedTuple):
@@ -37,72 +34,8 @@ def run(command: str, arguments: Sequence[str]) -> None:
     tool.run(parser.parse_args(arguments))
 
 
-def _predict_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "inputs",
-        type=Path,
-        nargs="+",
-        metavar="IMAGES",
-        help="image files, folders (with all below them), or feature caches (.h5)",
-    )
-    _probe_options(parser)
-    add("--top-k", type=int, default=5, help="classes to list (default: 5)")
-    add(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="a .csv or .parquet file (default: CSV on the standard output)",
-    )
-    add(
-        "--adapt",
-        type=Path,
-        metavar="FILE",
-        help="clean.h5 of the unlabelled images that the probe was adapted on: adds the scores "
-        "nearest_neighbours and mahalanobis, the distances to them (of one of them, to the others)",
-    )
-    add(
-        "--model-checkpoint",
-        dest="checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="the model's weights, where they are not what the probes file names",
-    )
-    add("--batch-size", type=int, default=64, help="images at once (default: 64)")
-    add("--workers", type=int, default=0, help="processes that decode (default: 0, this one)")
-    add("--device", default="auto", help=DEVICE_HELP)
-
-
-def _probe_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--probe",
-        dest="probes",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="a probes.h5 of results/",
-    )
-    add("--round", type=int, default=-1, help="0 is zero-shot, -1 the last (default: -1)")
-    add("--seed", type=int, help="seed of the probe (default: its first)")
-
-
-def _predict(options: argparse.Namespace) -> None:
-    from lpclip.cli.predict import predict
-    from lpclip.errors import LpclipError
-
-    found = predict(**vars(options))
-    if options.output is None:
-        show_data(found.table.to_csv(index=False, float_format="%.9g"))
-    if found.bad:
-        raise LpclipError(
-            f"{len(found.bad)} of {len(found.bad) + len(found.table)} images have no row:\n"
-            + "\n".join(f"  {error.path}: {error.reason}" for error in found.bad)
-        )
-
-
 def _export_options(parser: argparse.ArgumentParser) -> None:
-    _probe_options(parser)
+    add_probe_options(parser)
     add = parser.add_argument
     add("--to", required=True, choices=["safetensors", "torch", "onnx"], help="format of the head")
     add("--output", type=Path, required=True, metavar="FOLDER", help="folder for the files")
@@ -186,37 +119,17 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 TOOLS: Mapping[str, Tool] = {
+    "init": Tool(
+        init_options.SUMMARY,
+        init_options.add_options,
+        init_options.run,
+        init_options.EXPLANATION,
+    ),
     "predict": Tool(
-        "classes, confidence and OOD scores of images by a trained probe",
-        _predict_options,
-        _predict,
-        """
-examples:
-  lpclip predict --probe results/tiny/digits/lp_clip/probes.h5 photo.png more/photos/
-  lpclip predict --probe results/tiny/digits/lp_clip/probes.h5 photos/ --output photos.parquet
-  lpclip predict --probe results/tiny/digits/lp_clip/probes.h5 \\
-      cache/tiny/images/digits-test/clean.h5 --top-k 3
-  lpclip predict --probe results/tiny/digits/lp_clip/probes.h5 photos/ \\
-      --adapt cache/tiny/images/digits-adapt/clean.h5
-
-One row per image, in the order of the arguments; a folder's images by their paths. Columns:
-  id, path            a folder's images have their path below it as id
-  prediction          the most probable class
-  confidence          its probability
-  half_way_max_logit, max_logit, mcm
-                      OOD scores, low for images of none of the probe's classes; they have no scale,
-                      so choose a threshold on known images. Half-way is the head between zero-shot
-                      and the probe
-  nearest_neighbours, mahalanobis
-                      with --adapt, two more: how near the unlabelled images are. `lpclip summary`
-                      recommends a score for each method
-  class_2, confidence_2, …
-                      the next classes, as far as --top-k goes
-
-The model is the one that the probe was trained with; it is loaded by the provenance of the
-probes file, and refused if its weights are others. An image that cannot be read has no row: the
-others are predicted, then all such paths are listed and the exit status is 1.
-""",
+        predict_options.SUMMARY,
+        predict_options.add_options,
+        predict_options.run,
+        predict_options.EXPLANATION,
     ),
     "export": Tool(
         "write a probe as a file for programs without lpclip",

@@ -39,19 +39,31 @@ envvars:
 search_path = [str(Path(sys.executable).parent), os.environ["PATH"]]
 os.environ["PATH"] = os.pathsep.join(search_path)
 
-# As a module of another workflow: the folder and the configuration files are the other one's.
-AS_MODULE = not workflow.modifier.is_main_snakefile()
 
-if workflow.is_main_process and not AS_MODULE and remove_lock_of_killed_run(Path.cwd()):
+def is_part_of_another():
+    """Whether this is a module to which another workflow gives a part of its configuration.
+
+    Then the folder and the configuration files are the other one's. With all of it, as in a project
+    of `lpclip init`, the workflow checks them as its own.
+    """
+    using = workflow.modifier.parent_modifier
+    return using is not None and not (
+        using.is_main_snakefile() and using.globals["config"] is config
+    )
+
+
+PART_OF_ANOTHER = is_part_of_another()
+
+if workflow.is_main_process and not PART_OF_ANOTHER and remove_lock_of_killed_run(Path.cwd()):
     logger.info("The last run in this folder was killed; this one goes on from there.")
 
 try:
-    if not AS_MODULE:
+    if not PART_OF_ANOTHER:
         check_writable(Path.cwd())
         check_files(workflow.configfiles)
     CONFIG = complete(config)
 except LpclipError as error:
-    raise WorkflowError(f"module {__name__}: {error}" if AS_MODULE else str(error))
+    raise WorkflowError(f"module {__name__}: {error}" if PART_OF_ANOTHER else str(error))
 
 # The jobs of a run are kept to its end: searching them for garbage takes a fifth of a dry run.
 gc.freeze()
@@ -156,7 +168,7 @@ def options(names):
     return lambda wildcards, input: [
         text
         for name in names
-        if name in input.keys()
+        if input.get(name)
         for text in (f"--{name.replace('_', '-')}", input[name])
     ]
 

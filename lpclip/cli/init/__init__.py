@@ -1,0 +1,1 @@
+"""The command ``lpclip init``: from a folder of images to a project that Snakemake runs."""

@@ -1,0 +1,22 @@
+# What a run does at its start and prints at its end. A workflow that uses this one as a module calls
+# these functions in its own handlers if it likes, as projects of `lpclip init` do.
+
+
+def start_run():
+    """Note who runs in this folder, and start the process whose imports jobs share."""
+    note_owner(Path.cwd())
+    check_submitted()
+    if shares_imports():
+        start_job_server()
+
+
+def print_summary():
+    """Print the table of results."""
+    if Path(rules.report.output[0]).is_file():
+        shell("lpclip summary {rules.report.output[0]:q}")
+
+
+def print_failures():
+    """Print why jobs failed: last of all, so that it is not buried under the commands."""
+    for path, reason in failures(Path(rules.report.log[0]).parent, since=STARTED).items():
+        print(f"\n{visible(reason)}\n(log: {path})", file=sys.stderr)
