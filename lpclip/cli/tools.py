@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lpclip.cli import audit_options
+from lpclip.cli import audit_options, schema
 from lpclip.utils.printing import show, show_data
 
 DEVICE_HELP = (
@@ -186,6 +186,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 TOOLS: Mapping[str, Tool] = {
+    "schema": Tool(*schema.TOOL),
     "predict": Tool(
         "classes, confidence and OOD scores of images by a trained probe",
         _predict_options,

@@ -3,15 +3,17 @@
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from lpclip.config.checked import Checked, CheckedBenchmark
 from lpclip.config.datasets import check_datasets, open_sources, with_class_maps
 from lpclip.config.labels import check_labels, corruptions_of, has_labelled_test
 from lpclip.config.models import check_model
+from lpclip.config.plugins import use_plugins
 from lpclip.config.precomputed import check_features, checked_class_names, with_weights
 from lpclip.config.prompts import read_texts
 from lpclip.config.schema import WHERE, Configuration, Dataset, Method, Roles, Views
@@ -20,18 +22,23 @@ from lpclip.data.registry import FEATURES
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.utils.settings import arguments, at, convert, settings_of
 
-_KEPT = ("seeds", "compute", "views", "models", "datasets", "labellings", "methods")
+_KEPT = ("plugins", "seeds", "compute", "views", "models", "datasets", "labellings", "methods")
 
 
-def complete(given: Mapping[str, Any]) -> Checked:
+def complete(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Checked:
     """Check a configuration as it is given, and fill in every default and all texts.
 
+    Args:
+        given: the configuration.
+        files: that it was read from: their folders may have plugins.
+
     Raises:
-        LpclipError: an unknown key, a wrong value, a name that is not defined, a data source that
-            refuses its settings, a model that cannot be, class names or templates that are none or
-            do not fit the classes, or something that needs images where there are only features.
+        LpclipError: a plugin that cannot be used, an unknown key, a wrong value, a name that is not
+            defined, a data source that refuses its settings, a model that cannot be, class names or
+            templates that are none or do not fit the classes, or something that needs images where
+            there are only features.
     """
-    config = read(given)
+    config = read(given, files)
     with _path_errors():
         _check_names(config)
         for name, model in config.models.items():
@@ -70,13 +77,15 @@ def complete(given: Mapping[str, Any]) -> Checked:
         return replace(checked, models=with_weights(checked))
 
 
-def read(given: Mapping[str, Any]) -> Configuration:
+def read(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Configuration:
     """Turn a configuration into typed objects, which refuse what a setting cannot be.
 
     Raises:
-        LpclipError: an unknown key, a missing one or a value that is not allowed.
+        LpclipError: a plugin that cannot be used, an unknown key, a missing one or a value that is
+            not allowed.
     """
     _check_values(given, ())
+    use_plugins(given, files)
     views = given.get("views", {})
     convert(Views, views, where=WHERE, path=("views",))
     datasets = given.get("datasets")

@@ -28,6 +28,7 @@ class CheckedBenchmark(Roles):
 class Checked:
     """A configuration that has been checked; sections as in ``Configuration``."""
 
+    plugins: Sequence[str]
     seeds: Sequence[int]
     compute: Compute
     views: Views

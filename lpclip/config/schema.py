@@ -17,7 +17,7 @@ from lpclip.data.index import OnBadImage
 from lpclip.data.registry import SourceSettings
 from lpclip.data.subsets import Stratified
 from lpclip.methods.labelling.settings import Labelling
-from lpclip.methods.registry import kinds, load_method
+from lpclip.methods.registry import GUARDED, kinds, load_method
 from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.transforms.corruptions.registry import Corruptions
 from lpclip.transforms.views.policies import Flips, Strong, Weak
@@ -226,7 +226,7 @@ class Benchmark(Roles):
 class Method:
     """A method as it is written: other methods and labellings by their names."""
 
-    kind: str  # a module of ``lpclip.methods.kinds``
+    kind: str  # a module of ``lpclip.methods.kinds``, or a plugin
     settings: Mapping[str, Any]  # all of the kind that a configuration holds, with every default
 
     @property
@@ -237,7 +237,7 @@ class Method:
     @property
     def candidates(self) -> Sequence[str]:
         """Names of the methods of which one may be shipped; none unless it is guarded."""
-        named: Sequence[str] = self.settings.get("candidates", ())
+        named: Sequence[str] = self.settings["candidates"] if self.kind == GUARDED else ()
         return named
 
     @property
@@ -252,7 +252,7 @@ class Method:
         """Check ``kind`` and the settings of that kind."""
         rest = dict(given)
         first = {"kind": rest.pop("kind")} if "kind" in rest else {}
-        setting = {"kind": Setting(Literal[kinds()], REQUIRED)}
+        setting = {"kind": Setting(Literal[kinds(asked=first.get("kind"))], REQUIRED)}
         kind = arguments(setting, first, where=where, path=path)["kind"]
         known = written_settings(load_method(kind).Settings)
         checked = arguments(known, rest, where=where, path=path)
@@ -276,6 +276,9 @@ class Configuration:
     """Datasets by name; a dataset is one split of one source."""
     benchmarks: Annotated[Mapping[Name, Benchmark], MinLen(1)]
     """What is measured together."""
+    plugins: Names = ()
+    """Files with kinds of your own, see docs/extend.md; paths from the folder of the configuration
+    that names them, or from the working directory. What installed packages add needs no entry."""
     seeds: Seeds = (0, 1, 2)
     """Seeds of training; every method is trained once with each, zero-shot CLIP, of which nothing
     is random, with the first alone."""

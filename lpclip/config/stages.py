@@ -17,11 +17,13 @@ from lpclip.config.transductive import methods_of
 from lpclip.data.official import official_corruptions
 from lpclip.data.registry import modules as modules_of_source
 from lpclip.data.remote import mark_of
-from lpclip.methods.registry import used_seeds
+from lpclip.methods.registry import code_of, load_method, used_seeds
 from lpclip.models.spec import files_hash, local_files
 from lpclip.reporting.page.assets import assets_hash, shown_configuration
 from lpclip.storage.marks import marks_at, marks_of
 from lpclip.utils.code_hash import code_hash
+from lpclip.utils.plugins import files_of
+from lpclip.utils.settings import settings_of
 
 Given: TypeAlias = dict[str, Any]
 _MARKS = Path(".snakemake/lpclip_marks.json")
@@ -40,7 +42,7 @@ def index_samples(config: Checked, wildcards: Wildcards) -> Given:
         **{key: dataset[key] for key in used},
         "on_bad_image": dataset["on_bad_image"],
         **_marks(read, files.source_addresses(config, wildcards)),
-        "code": code_hash("lpclip.data.index", *modules_of_source(dataset["source"])),
+        **_code("lpclip.data.index", *modules_of_source(dataset["source"])),
     }
 
 
@@ -76,7 +78,7 @@ def embed_images(config: Checked, wildcards: Wildcards) -> Given:
         **_checkpoint(config, wildcards),
         # Pictures that the user gave, to be laid over images.
         **_marks(sorted(map(str, Path(frost).iterdir())) if frost else []),
-        "code": code_hash("lpclip.features.images", *modules_of_source(dataset.source), *modules),
+        **_code("lpclip.features.images", *modules_of_source(dataset.source), *modules),
         "versions": _versions(),
     }
 
@@ -131,7 +133,7 @@ def train_probe(config: Checked, wildcards: Wildcards) -> Given:
         "kind": method.kind,
         "seeds": used_seeds(method.kind, config.seeds),
         "settings": _method(config, wildcards, wildcards["method"]),
-        "code": code_hash("lpclip.methods.train", f"lpclip.methods.kinds.{method.kind}"),
+        **_code("lpclip.methods.train", code_of(method.kind)),
     }
 
 
@@ -177,7 +179,7 @@ def pictures(config: Checked, wildcards: Wildcards) -> Given:
         "source": source,
         **official,
         "order": [f"{name}/{method}" for method in methods_of(config, name)],
-        "code": code_hash(
+        **_code(
             "lpclip.reporting.page.pictures",
             *modules_of_source(source),
             *(found for one in official.values() for found in modules_of_source(one)),
@@ -232,6 +234,12 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
 }
 
 
+def _code(*modules: str) -> Given:
+    """Return the hash of code that may be a plugin's, and its files, which the command loads."""
+    found = files_of(modules)
+    return {**({"plugins": found} if found else {}), "code": code_hash(*modules)}
+
+
 def _marks(paths: Iterable[str], addresses: Sequence[str] = ()) -> Given:
     """Return marks of files of the user, who may replace them by older ones."""
     found = marks_of(map(Path, paths), known=_MARKS) | marks_at(addresses, mark_of, known=_MARKS)
@@ -270,8 +278,11 @@ def _method(config: Checked, wildcards: Wildcards, name: str) -> Given:
     images = files.adapts_on_images(config, wildcards)
     if "student_view" in settings:
         student, teacher = files.training_views(settings["student_view"], images=images)
-        settings |= {"student_view": student, "teacher_view": teacher}
-        settings["memory_gb"] = settings["memory_gb"] or config.compute.memory_gb
+        filled = {"teacher_view": teacher, "memory_gb": config.compute.memory_gb}
+        filled |= {key: value for key, value in settings.items() if value is not None}
+        known = settings_of(load_method(method.kind).Settings)
+        settings = {key: value for key, value in filled.items() if key in known}
+        settings["student_view"] = student
     if "view" in settings:
         settings["view"] = files.training_views(settings["view"], images=images)[1]
     if method.candidates:

@@ -49,7 +49,7 @@ try:
     if not AS_MODULE:
         check_writable(Path.cwd())
         check_files(workflow.configfiles)
-    CONFIG = complete(config)
+    CONFIG = complete(config, workflow.configfiles)
 except LpclipError as error:
     raise WorkflowError(f"module {__name__}: {error}" if AS_MODULE else str(error))
 

@@ -1,0 +1,162 @@
+"""Plugins of a configuration: where its files are, how it is checked, and which jobs they reach."""
+
+import copy
+import json
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from lpclip.cli.command import main
+from lpclip.config import json_schema
+from lpclip.config.check import complete, read
+from lpclip.config.stages import STAGES
+from lpclip.errors import LpclipError
+from tests.helpers import ROOT
+from tests.helpers.plugged import SHRUNK, forget, install, no_plugins
+
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.fixture(autouse=True)
+def _fresh(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    with no_plugins():
+        yield
+
+
+def config(**method):
+    changed = copy.deepcopy(DEFAULT)
+    changed["plugins"] = ["shrunk.py"]
+    changed["methods"]["mine"] = {"kind": "shrunk", **method}
+    return changed
+
+
+@pytest.fixture
+def written(tmp_path):
+    """The plugin next to a configuration that is not in the working directory."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/shrunk.py").write_text(SHRUNK)
+    return tmp_path / "configs/config.yaml"
+
+
+def test_a_plugin_is_looked_for_next_to_the_configuration_and_then_here(tmp_path, written):
+    assert read(config(strength=0.25), [written]).methods["mine"].settings == {"strength": 0.25}
+    with no_plugins(), pytest.raises(LpclipError, match=r"plugins names 'shrunk.py', which is not"):
+        read(config())
+    (tmp_path / "work/shrunk.py").write_text(SHRUNK)
+    with no_plugins():
+        read(config())
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [
+        ({"strenght": 0.2}, "methods.mine has no setting 'strenght'. Did you mean 'strength'?"),
+        ({"strength": 2}, "methods.mine.strength is 2; allowed: a number at least 0 and at most 1"),
+        ({"kind": "shrnk"}, "Did you mean 'shrunk'?"),
+    ],
+)
+def test_its_settings_are_checked_like_those_of_lpclip_s_kinds(written, method, sentence):
+    with pytest.raises(LpclipError) as error:
+        read(config(**method), [written])
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["shrunk.py", [1], {"a": "b"}, ["shrunk.py", "shrunk.py"]])
+def test_plugins_that_are_no_list_of_names_are_refused(written, value):
+    with pytest.raises(LpclipError, match=r"^configuration: plugins"):
+        read(config() | {"plugins": value}, [written])
+
+
+def test_the_name_of_one_of_lpclip_s_kinds_is_refused_even_where_it_is_not_used(written):
+    (written.parent / "otter.py").write_text(SHRUNK)
+    with pytest.raises(LpclipError, match=r"otter\.py adds the method 'otter', which"):
+        read(DEFAULT | {"plugins": ["otter.py"]}, [written])
+
+
+def test_only_jobs_of_a_kind_receive_its_file_and_its_code(written):
+    checked = complete(config(), [written])
+    of_pair = {"model": "tiny", "benchmark": "digits"}
+    given = {
+        (rule, *more.values()): STAGES[rule](checked, {**of_pair, **more})
+        for rule, more in (
+            *(("train_probe", {"method": name}) for name in ("mine", "lp_clip")),
+            ("embed_images", {"dataset": "digits-test", "views": "clean"}),
+            ("evaluate", {"dataset": "digits-test"}),
+            ("report", {}),
+        )
+    }
+    assert [key for key, one in given.items() if "plugins" in one] == [("train_probe", "mine")]
+    mine = given["train_probe", "mine"]
+    assert mine["plugins"] == [str(written.parent / "shrunk.py")]
+    (written.parent / "shrunk.py").write_text(SHRUNK.replace("0.5", "0.6"))
+    forget()
+    again = STAGES["train_probe"](checked, {**of_pair, "method": "mine"})
+    assert again["code"] != mine["code"]
+    other = STAGES["train_probe"](checked, {**of_pair, "method": "lp_clip"})
+    assert other == given["train_probe", "lp_clip"]
+
+
+def test_a_plugin_in_the_working_directory_has_a_relative_path(tmp_path):
+    (tmp_path / "work/shrunk.py").write_text(SHRUNK)
+    checked = complete(config(), [tmp_path / "work/config.yaml"])
+    wildcards = {"model": "tiny", "benchmark": "digits", "method": "mine"}
+    assert STAGES["train_probe"](checked, wildcards)["plugins"] == ["shrunk.py"]
+
+
+def schema_of(capsys, *arguments):
+    main(["schema", *arguments])
+    schema = json.loads(capsys.readouterr().out)
+    Draft202012Validator.check_schema(schema)
+    return schema
+
+
+def test_the_printed_schema_knows_the_kinds_of_files_that_a_configuration_names(capsys, written):
+    written.write_text(yaml.safe_dump(config(strength=0.25)))
+    assert schema_of(capsys) == json_schema.json_schema()
+    with no_plugins():
+        validator = Draft202012Validator(schema_of(capsys, str(written)))
+    assert validator.is_valid(config(strength=0.25))
+    assert not validator.is_valid(config(strength=2))
+    assert not validator.is_valid(config(strenght=0.25))
+    assert "0 is zero-shot." in json.dumps(validator.schema)
+
+
+def test_the_printed_schema_knows_the_kinds_of_packages_and_the_stored_one_does_not(
+    capsys, tmp_path
+):
+    modules = {"their_package.py": SHRUNK}
+    install(tmp_path / "site", "theirs", "methods", {"shrunk": "their_package"}, modules)
+    forget()
+    assert Draft202012Validator(schema_of(capsys)).is_valid(config())
+    assert json_schema.text() == json_schema.PATH.read_text()
+
+
+def test_help_lists_what_is_installed_and_what_settings_name(capsys, tmp_path, written):
+    modules = {"their_package.py": SHRUNK}
+    install(tmp_path / "site", "theirs", "methods", {"theirs": "their_package"}, modules)
+    forget()
+    main(["--help"])
+    assert "  method      theirs (the package theirs)" in capsys.readouterr().out
+    settings = json.dumps({"plugins": [str(written.parent / "shrunk.py")]})
+    with pytest.raises(SystemExit):
+        main(["train-probe", "--settings", settings, "--help"])
+    shown = capsys.readouterr().out
+    assert "  theirs (The package theirs): strength: 0.5" in shown
+    assert "shrunk.py): strength: 0.5" in shown
+
+
+def test_settings_of_a_command_that_name_no_list_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["train-probe", "--text", "t", "--output", "o", "--settings", '{"plugins": "a.py"}'])
+    assert "plugins is a list of paths" in capsys.readouterr().err
+
+
+def test_what_is_no_configuration_has_no_schema(capsys, tmp_path):
+    (tmp_path / "list.yaml").write_text("- a\n")
+    with pytest.raises(SystemExit):
+        main(["schema", str(tmp_path / "list.yaml")])
+    assert "is no configuration" in capsys.readouterr().err
