@@ -62,11 +62,16 @@ def _settings(target: Callable[..., Any]) -> str:
 
 def _of_stages() -> Mapping[str, _Kinds]:
     from lpclip.data import registry as sources
+    from lpclip.evaluation.ood_scores import SCORE_KINDS
     from lpclip.methods import registry as methods
 
+    of_scores = _Kinds(
+        "scores", lambda: SCORE_KINDS.taken, lambda kind: SCORE_KINDS.load(kind).Settings
+    )
     of_sources = _Kinds("sources", sources.own_kinds, sources.source_class)
     return {
         **dict.fromkeys(("index-samples", "embed-images"), of_sources),
+        **dict.fromkeys(("evaluate-ood", "evaluate-held-out"), of_scores),
         "train-probe": _Kinds(
             "methods", methods.own_kinds, lambda kind: methods.load_method(kind).Settings
         ),

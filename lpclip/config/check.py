@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from lpclip.columns.ood import SCORES
 from lpclip.config.checked import Checked, CheckedBenchmark
 from lpclip.config.datasets import check_datasets, open_sources, with_class_maps
 from lpclip.config.labels import check_labels, corruptions_of, has_labelled_test
@@ -22,7 +23,17 @@ from lpclip.data.registry import FEATURES
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.utils.settings import arguments, at, convert, settings_of
 
-_KEPT = ("plugins", "seeds", "compute", "views", "models", "datasets", "labellings", "methods")
+_KEPT = (
+    "scores",
+    "plugins",
+    "seeds",
+    "compute",
+    "views",
+    "models",
+    "datasets",
+    "labellings",
+    "methods",
+)
 
 
 def complete(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Checked:
@@ -150,6 +161,12 @@ def _check_names(config: Configuration) -> None:
                 _defined(f"benchmarks.{name}.{key}", "dataset", value, config.datasets)
         for value in benchmark.models or ():
             _defined(f"benchmarks.{name}.models", "model", value, config.models)
+    for name in config.scores:
+        if name in SCORES:
+            raise LpclipError(
+                f"configuration: scores.{name} has the name of one of lpclip's own scores. Choose "
+                "another name."
+            )
     for name, method in config.methods.items():
         if method.labelling is not None:
             where = f"methods.{name}.labelling"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from lpclip.config.kinds import Kind, Score
 from lpclip.config.schema import Compute, Dataset, Family, Method, Model, Roles, Views
 from lpclip.data.base import Source
 from lpclip.methods.labelling.settings import Labelling
@@ -36,6 +37,7 @@ class Checked:
     datasets: Mapping[str, Dataset]
     benchmarks: Mapping[str, CheckedBenchmark]
     labellings: Mapping[str, Labelling]
+    scores: Mapping[str, Score]
     methods: Mapping[str, Method]
     sources: Mapping[str, Source]  # of every dataset
     labelled: Sequence[str]  # benchmarks whose test set has labels, so that accuracy can be known
@@ -81,6 +83,8 @@ def plain(value: Any) -> Any:
     >>> plain(Compute())
     {'batch_size': 'auto', 'threads': 8, 'workers': 0, 'memory_gb': 4.0, 'share_imports': False}
     """
+    if isinstance(value, Kind):
+        return {"kind": value.kind, **plain(value.settings)}
     if dataclasses.is_dataclass(value):
         return {
             field.name: plain(found)

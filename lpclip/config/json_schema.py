@@ -9,7 +9,7 @@ import dataclasses
 import inspect
 import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType
@@ -20,6 +20,7 @@ from pydantic import StringConstraints
 
 from lpclip.config.checked import plain
 from lpclip.config.default_methods import METHODS
+from lpclip.config.kinds import Kind
 from lpclip.config.schema import Configuration, Method
 from lpclip.data.registry import SourceSettings, source_class
 from lpclip.data.registry import kinds as kinds_of_source
@@ -29,6 +30,7 @@ from lpclip.methods.registry import kinds as kinds_of_method
 from lpclip.methods.registry import load_method
 from lpclip.methods.registry import own_kinds as own_methods
 from lpclip.utils.allowed import alternatives
+from lpclip.utils.plugins import PluginKinds
 from lpclip.utils.settings import REQUIRED, UNIQUE, Setting, settings_of, written_settings
 
 Schema: TypeAlias = dict[str, Any]
@@ -52,6 +54,11 @@ def json_schema(*, plugins: bool = False) -> Schema:
         _add_kinds(methods, kinds_of_method(), _method)
         dataset = schema["properties"]["datasets"]["additionalProperties"]
         _add_kinds(dataset["properties"]["source"], kinds_of_source(), _source)
+        for name in ("scores",):
+            of = get_args(settings_of(Configuration)[name].annotation)[1].of
+            _add_kinds(
+                schema["properties"][name]["additionalProperties"], of.names(), _of_plugin(of)
+            )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of lpclip",
@@ -98,6 +105,8 @@ def _of(annotation: Any) -> Schema:
         return _of(cls)
     if cls is Method:
         return _of_kinds(own_methods(), _method, "Kind of method.")
+    if isinstance(cls, type) and issubclass(cls, Kind):
+        return _of_kinds([], None, "Kind that a plugin adds.")
     if dataclasses.is_dataclass(cls) and isinstance(cls, type):
         one_of_two = [{"required": [name]} for name in ("per_class", "share")]
         more = {"oneOf": one_of_two} if cls is Stratified else {}
@@ -132,7 +141,6 @@ def _of_kinds(names: Sequence[str], schema_of: Any, description: str) -> Schema:
         "type": "object",
         "required": ["kind"],
         "properties": {"kind": {"description": description, "enum": []}},
-        "allOf": [],
     }
     _add_kinds(schema, names, schema_of)
     return schema
@@ -141,11 +149,13 @@ def _of_kinds(names: Sequence[str], schema_of: Any, description: str) -> Schema:
 def _add_kinds(schema: Schema, names: Sequence[str], schema_of: Any) -> None:
     """Add those of the kinds to such a schema that it does not have."""
     kind = schema["properties"]["kind"]
-    schema["allOf"] += [
+    added = [
         {"if": {"properties": {"kind": {"const": name}}}, "then": schema_of(name)}
         for name in names
         if name not in kind["enum"]
     ]
+    if added:
+        schema["allOf"] = [*schema.get("allOf", ()), *added]
     kind["enum"] = sorted({*kind["enum"], *names})
 
 
@@ -156,6 +166,14 @@ def _method(kind: str) -> Schema:
 
 def _source(kind: str) -> Schema:
     return _object(settings_of(source_class(kind)), None, kind={"const": kind})
+
+
+def _of_plugin(of: PluginKinds) -> Callable[[str], Schema]:
+    def schema_of(kind: str) -> Schema:
+        cls = of.load(kind).Settings
+        return _object(written_settings(cls), cls, kind={"const": kind})
+
+    return schema_of
 
 
 def _default(value: Any) -> Any:

@@ -1,18 +1,23 @@
 """Plugins of a configuration: find the files that it names, and refuse names that collide."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lpclip.config.schema import WHERE, Names
 from lpclip.data.registry import own_kinds as own_sources
 from lpclip.errors import LpclipError
+from lpclip.evaluation.ood_scores import SCORE_KINDS
 from lpclip.methods.registry import own_kinds as own_methods
 from lpclip.utils import plugins
 from lpclip.utils.settings import convert
 
-_OWN = {"sources": own_sources, "methods": own_methods}
+_OWN: Mapping[str, Callable[[], Collection[str]]] = {
+    "sources": own_sources,
+    "methods": own_methods,
+    "scores": lambda: SCORE_KINDS.taken,
+}
 
 
 def use_plugins(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> None:

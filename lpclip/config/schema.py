@@ -12,6 +12,7 @@ from annotated_types import MinLen
 from pydantic import StringConstraints
 
 from lpclip.config.default_methods import LABELLINGS, METHODS
+from lpclip.config.kinds import Score
 from lpclip.data.class_maps import ClassMap
 from lpclip.data.index import OnBadImage
 from lpclip.data.registry import SourceSettings
@@ -288,6 +289,8 @@ class Configuration:
     """Views of images that are embedded."""
     labellings: Mapping[Name, Labelling] = field(default_factory=lambda: LABELLINGS)
     """How a teacher's predictions become pseudo-labels."""
+    scores: Mapping[Name, Score] = field(default_factory=dict)
+    """OOD scores of plugins by name, next to lpclip's own."""
     methods: Annotated[Mapping[Name, Method], MinLen(1)] = field(default_factory=_methods)
     """Methods by name, in the order in which reports list them; by default those of config.yaml
     that see no label."""

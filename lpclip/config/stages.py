@@ -128,8 +128,7 @@ def train_probe(config: Checked, wildcards: Wildcards) -> Given:
     """Return a method with all that it names filled in, and its seeds."""
     method = config.methods[wildcards["method"]]
     return {
-        "benchmark": wildcards["benchmark"],
-        "method": wildcards["method"],
+        **{key: wildcards[key] for key in ("benchmark", "method")},
         "kind": method.kind,
         "seeds": used_seeds(method.kind, config.seeds),
         "settings": _method(config, wildcards, wildcards["method"]),
@@ -154,8 +153,13 @@ def evaluate_ood(config: Checked, wildcards: Wildcards) -> Given:
     return {
         "dataset": wildcards["dataset"],
         "group": "near" if near else "far",
-        "code": code_hash("lpclip.evaluation.detection"),
+        **_with_scores(config, "lpclip.evaluation.detection"),
     }
+
+
+def evaluate_held_out(config: Checked, _: Wildcards) -> Given:
+    """Return the scores of plugins."""
+    return _with_scores(config, "lpclip.evaluation.held_out")
 
 
 def evaluate_samples(config: Checked, wildcards: Wildcards) -> Given:
@@ -224,7 +228,7 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
     "evaluate": evaluate,
     "evaluate_features": _only_code("lpclip.evaluation.feature_detection"),
     "evaluate_ood": evaluate_ood,
-    "evaluate_held_out": _only_code("lpclip.evaluation.held_out"),
+    "evaluate_held_out": evaluate_held_out,
     "evaluate_rounds": _only_code("lpclip.evaluation.rounds"),
     "evaluate_samples": evaluate_samples,
     "predictions": _only_code("lpclip.evaluation.predictions"),
@@ -236,8 +240,14 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
 
 def _code(*modules: str) -> Given:
     """Return the hash of code that may be a plugin's, and its files, which the command loads."""
-    found = files_of(modules)
-    return {**({"plugins": found} if found else {}), "code": code_hash(*modules)}
+    found = {"plugins": paths} if (paths := files_of(modules)) else {}
+    return {**found, "code": code_hash(*modules)}
+
+
+def _with_scores(config: Checked, module: str) -> Given:
+    """Return the scores of plugins, if there are any, and the hash of a stage that uses them."""
+    found = {"scores": plain(config.scores)} if config.scores else {}
+    return {**found, **_code(module, *(score.code for score in config.scores.values()))}
 
 
 def _marks(paths: Iterable[str], addresses: Sequence[str] = ()) -> Given:

@@ -16,7 +16,6 @@ Every start of Snakemake imports these modules, so they import PyTorch only insi
 A plugin (``lpclip.utils.plugins``) that is such a module adds a kind, too.
 """
 
-import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Sequence
@@ -70,12 +69,8 @@ def code_of(kind: str) -> str:
 def _checked(plugin: plugins.Plugin) -> Method:
     """Return the module of a plugin, which is refused where it is no method."""
     module: Any = plugins.load(_GROUP, plugin)
-    settings, declared = getattr(module, "Settings", None), getattr(module, "NEEDS", None)
-    if not (isinstance(settings, type) and dataclasses.is_dataclass(settings)):
-        raise LpclipError(
-            f"{plugin.origin}: a method needs a class Settings, decorated with "
-            "lpclip.utils.settings.settings_class. See docs/extend.md."
-        )
+    plugins.check_settings_class(plugin, getattr(module, "Settings", None))
+    declared = getattr(module, "NEEDS", None)
     if not isinstance(declared, list | tuple):
         raise LpclipError(
             f"{plugin.origin}: a method needs NEEDS, a tuple of the files that it reads, out of "
@@ -84,7 +79,7 @@ def _checked(plugin: plugins.Plugin) -> Method:
     for name in declared:
         check_known(name, INPUTS, f"{plugin.origin}: NEEDS names '{name}'.")
         setting = _NAMED_BY.get(name)
-        if setting is not None and setting not in settings_of(settings):
+        if setting is not None and setting not in settings_of(module.Settings):
             raise LpclipError(
                 f"{plugin.origin}: a method that needs {name} needs the setting '{setting}', the "
                 "name of what they are made by. See docs/extend.md."

@@ -13,15 +13,16 @@ import keyword
 import sys
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lpclip.errors import LpclipError
+from lpclip.errors import LpclipError, did_you_mean
 
 
 class Group(NamedTuple):
@@ -34,6 +35,7 @@ class Group(NamedTuple):
 GROUPS: Mapping[str, Group] = {
     "sources": Group("Source", "image source"),
     "methods": Group("fit", "method"),
+    "scores": Group("score", "OOD score"),
 }
 
 
@@ -133,6 +135,56 @@ def load(group: str, plugin: Plugin) -> ModuleType:
             f"the {GROUPS[group].called}. See docs/extend.md."
         )
     return module
+
+
+@dataclass(frozen=True)
+class PluginKinds:
+    """The kinds of a group of which lpclip has none of its own: each has Settings and a function.
+
+    Attributes:
+        group: one of ``GROUPS``.
+        taken: names that no kind can have.
+    """
+
+    group: str
+    taken: tuple[str, ...]
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all kinds, sorted."""
+        return tuple(sorted(kinds(self.group, self.taken)))
+
+    def load(self, kind: str) -> Any:
+        """Return the module of a kind.
+
+        Raises:
+            LpclipError: no plugin adds it, or it has no class of settings.
+        """
+        plugin = self._find(kind)
+        module = load(self.group, plugin)
+        check_settings_class(plugin, getattr(module, "Settings", None))
+        return module
+
+    def code_of(self, kind: str) -> str:
+        """Return the code of a kind, as ``code_hash`` takes it."""
+        return self._find(kind).code
+
+    def _find(self, kind: str) -> Plugin:
+        plugin = find(self.group, kind, self.taken)
+        if plugin is None:
+            called = GROUPS[self.group].called
+            raise LpclipError(
+                f"No plugin adds the {called} '{kind}'. {did_you_mean(kind, self.names())}"
+            )
+        return plugin
+
+
+def check_settings_class(plugin: Plugin, found: object) -> None:
+    """Refuse a plugin without a class of settings."""
+    if not (isinstance(found, type) and is_dataclass(found)):
+        raise LpclipError(
+            f"{plugin.origin} needs a class Settings, decorated with "
+            "lpclip.utils.settings.settings_class. See docs/extend.md."
+        )
 
 
 def files_of(codes: Iterable[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from lpclip.config.check import complete, read
 from lpclip.config.stages import STAGES
 from lpclip.errors import LpclipError
 from tests.helpers import ROOT
-from tests.helpers.plugged import SHRUNK, forget, install, no_plugins
+from tests.helpers.plugged import MARGIN, SHRUNK, forget, install, no_plugins
 
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 
@@ -105,6 +106,38 @@ def test_a_plugin_in_the_working_directory_has_a_relative_path(tmp_path):
     checked = complete(config(), [tmp_path / "work/config.yaml"])
     wildcards = {"model": "tiny", "benchmark": "digits", "method": "mine"}
     assert STAGES["train_probe"](checked, wildcards)["plugins"] == ["shrunk.py"]
+
+
+def with_score(**score):
+    scored = copy.deepcopy(DEFAULT)
+    return scored | {"plugins": ["margin.py"], "scores": {"mine": {"kind": "margin", **score}}}
+
+
+def test_scores_of_plugins_reach_the_stages_that_compute_them(capsys, written):
+    (written.parent / "margin.py").write_text(MARGIN)
+    written.write_text(yaml.safe_dump(with_score()))
+    for given, sentence in (
+        ({"temperature": 0}, "scores.mine.temperature is 0; allowed: a number greater than 0"),
+        ({"kind": "magrin"}, "scores.mine.kind is 'magrin', which no plugin adds. Did you mean"),
+    ):
+        with pytest.raises(LpclipError, match=re.escape(sentence)):
+            read(with_score(**given), [written])
+    taken = with_score()
+    taken["scores"]["energy"] = taken["scores"].pop("mine")
+    with pytest.raises(LpclipError, match=r"scores\.energy has the name of one of lpclip's own"):
+        complete(taken, [written])
+    checked = complete(with_score(), [written])
+    wildcards = {"model": "tiny", "benchmark": "digits", "method": "lp_clip", "dataset": "letters"}
+    for rule in ("evaluate_ood", "evaluate_held_out"):
+        given = STAGES[rule](checked, wildcards)
+        assert given["scores"] == {"mine": {"kind": "margin", "temperature": 1.0}}
+        assert given["plugins"] == [str(written.parent / "margin.py")]
+    plain = complete(DEFAULT)
+    assert STAGES["evaluate_held_out"](plain, wildcards).keys() == {"code"}
+    validator = Draft202012Validator(schema_of(capsys, str(written)))
+    assert validator.is_valid(with_score(temperature=2))
+    assert not validator.is_valid(with_score(temperature=0))
+    assert read(checked.as_mapping(), [written]).scores == checked.scores
 
 
 def schema_of(capsys, *arguments):

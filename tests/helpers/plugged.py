@@ -50,6 +50,25 @@ class Source:
         return Image.new("RGB", (8, 8), (int(path), 0, 0))
 """
 
+MARGIN = '''
+import numpy as np
+
+from lpclip.utils.settings import Positive, settings_class
+
+
+@settings_class
+class Settings:
+    """How sharp."""
+
+    temperature: Positive = 1.0
+    """Divides the logits."""
+
+
+def score(features, head, settings):
+    ordered = np.sort(head.logits(features) / settings.temperature, axis=1)
+    return ordered[:, -1] - ordered[:, -2]
+'''
+
 _CACHES = (plugins._of_packages, methods._checked, sources._checked)
 _OF_CODE = ("code_hash", "_closure", "_imports", "_parsed", "_normalised", "_file_of", "_folders")
 

@@ -100,7 +100,7 @@ def test_what_is_no_probes_is_refused(world):
         ("NEEDS = ()", "", "a method needs NEEDS"),
         ("NEEDS = ()", 'NEEDS = ("probes",)', "needs the setting 'method'"),
         ("NEEDS = ()", 'NEEDS = ("pseudo_labels",)', "needs the setting 'labelling'"),
-        ("@settings_class", "", "a method needs a class Settings"),
+        ("@settings_class", "", "needs a class Settings"),
     ],
 )
 def test_a_file_that_is_no_whole_method_is_refused(world, old, new, sentence):

@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -116,6 +117,18 @@ def test_a_source_is_a_dataset_and_an_edit_of_it_runs_what_depends_on_it(finishe
         **{"index_samples": 1, "embed_images": 1, "evaluate_features": 1, "evaluate_ood": 2},
         **{"report": 1, "page": 1},
     }
+
+
+def test_a_score_is_in_the_tables_and_an_edit_of_it_runs_the_detection_alone(finished):
+    ood = pd.read_csv(finished / "results/ood.csv").set_index(["method", "score"])
+    for method in ("zero_shot", "shrunk"):
+        assert ood.loc[(method, "margin"), "auroc"] > 0.5
+        assert np.isnan(ood.loc[(method, "margin"), "temperature"])
+    for name in ("ood_held_out.csv", "ood_curves.csv"):
+        assert "margin" in set(pd.read_csv(finished / "results" / name)["score"])
+    assert ">margin<" in (finished / "results/report.html").read_text()
+    jobs = edited(finished, "margin.py", ("return first - second", "return first - 2 * second"))
+    assert jobs == {"evaluate_ood": 2, "evaluate_held_out": 2, "report": 1, "page": 1}
 
 
 def test_a_plugin_that_breaks_stops_the_run_with_a_sentence(finished):
