@@ -12,8 +12,14 @@ from typing import Any
 from lpclip.columns.ood import SCORES
 from lpclip.config.checked import Checked, CheckedBenchmark
 from lpclip.config.datasets import check_datasets, open_sources, with_class_maps
-from lpclip.config.labels import check_labels, corruptions_of, has_labelled_test
+from lpclip.config.labels import (
+    check_labels,
+    corruptions_of,
+    has_labelled_test,
+    more_corruptions_of,
+)
 from lpclip.config.models import check_model
+from lpclip.config.passes import TAKEN
 from lpclip.config.plugins import use_plugins
 from lpclip.config.precomputed import check_features, checked_class_names, with_weights
 from lpclip.config.prompts import read_texts
@@ -24,6 +30,7 @@ from lpclip.errors import LpclipError, did_you_mean
 from lpclip.utils.settings import arguments, at, convert, settings_of
 
 _KEPT = (
+    "corruptions",
     "scores",
     "plugins",
     "seeds",
@@ -70,6 +77,7 @@ def complete(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Chec
                 templates=texts[name].templates,
                 prompts=texts[name].prompts,
                 corruptions=corruptions_of(one, renamed),
+                more_corruptions=more_corruptions_of(one, renamed, config.corruptions),
             )
             for name, one in config.benchmarks.items()
         }
@@ -159,12 +167,18 @@ def _check_names(config: Configuration) -> None:
         for key, values in benchmark.roles.items():
             for value in values:
                 _defined(f"benchmarks.{name}.{key}", "dataset", value, config.datasets)
+        for value in benchmark.more_corruptions or ():
+            where = f"benchmarks.{name}.more_corruptions"
+            _defined(where, "corruption", value, config.corruptions)
         for value in benchmark.models or ():
             _defined(f"benchmarks.{name}.models", "model", value, config.models)
-    for name in config.scores:
-        if name in SCORES:
+    for section, names, taken in (
+        ("scores", config.scores, SCORES),
+        ("corruptions", config.corruptions, TAKEN),
+    ):
+        for name in set(names) & set(taken):
             raise LpclipError(
-                f"configuration: scores.{name} has the name of one of lpclip's own scores. Choose "
+                f"configuration: {section}.{name} has a name that lpclip uses itself. Choose "
                 "another name."
             )
     for name, method in config.methods.items():

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from lpclip.config.kinds import Kind, Score
+from lpclip.config.kinds import Corruption, Kind, Score
 from lpclip.config.schema import Compute, Dataset, Family, Method, Model, Roles, Views
 from lpclip.data.base import Source
 from lpclip.methods.labelling.settings import Labelling
@@ -22,7 +22,13 @@ class CheckedBenchmark(Roles):
     templates: Sequence[str] | None = None  # sentences with {} in the place of a name
     prompts: Sequence[Sequence[str]] | None = None  # C lists of descriptions
     corruptions: Sequence[Family]  # that are made here
+    more_corruptions: Sequence[str] = ()  # of plugins
     derived_from: str | None = None  # benchmark that this is the transductive form of
+
+    @property
+    def made(self) -> list[str]:
+        """Passes of corruptions that are made of the test set: families, and those of plugins."""
+        return [*self.corruptions, *self.more_corruptions]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,7 @@ class Checked:
     datasets: Mapping[str, Dataset]
     benchmarks: Mapping[str, CheckedBenchmark]
     labellings: Mapping[str, Labelling]
+    corruptions: Mapping[str, Corruption]
     scores: Mapping[str, Score]
     methods: Mapping[str, Method]
     sources: Mapping[str, Source]  # of every dataset

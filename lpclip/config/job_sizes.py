@@ -69,7 +69,8 @@ class JobSize:
         if name == "adapt":
             return {"weak": views.weak.versions, "strong": views.strong.versions}
         official = official_corruptions(self._config.sources[dataset])
-        found = [one for one in FAMILIES[name] if not official or one in official]
+        names = FAMILIES.get(name, (name,))  # one of a plugin is a pass of its own
+        found = [one for one in names if not official or one in official]
         return dict.fromkeys(found, len(SEVERITIES))
 
     def _teacher(self) -> int:

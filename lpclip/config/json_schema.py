@@ -54,7 +54,7 @@ def json_schema(*, plugins: bool = False) -> Schema:
         _add_kinds(methods, kinds_of_method(), _method)
         dataset = schema["properties"]["datasets"]["additionalProperties"]
         _add_kinds(dataset["properties"]["source"], kinds_of_source(), _source)
-        for name in ("scores",):
+        for name in ("corruptions", "scores"):
             of = get_args(settings_of(Configuration)[name].annotation)[1].of
             _add_kinds(
                 schema["properties"][name]["additionalProperties"], of.names(), _of_plugin(of)

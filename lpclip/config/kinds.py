@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.evaluation.ood_scores import SCORE_KINDS
+from lpclip.transforms.corruptions.registry import CORRUPTION_KINDS
 from lpclip.utils.plugins import PluginKinds
 from lpclip.utils.settings import arguments, at, written_settings
 
@@ -38,6 +39,12 @@ class Kind:
     def code(self) -> str:
         """Return its code, as ``code_hash`` takes it."""
         return self.of.code_of(self.kind)
+
+
+class Corruption(Kind):
+    """A corruption of test images."""
+
+    of = CORRUPTION_KINDS
 
 
 class Score(Kind):

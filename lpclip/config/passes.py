@@ -3,15 +3,31 @@
 from collections.abc import Iterable
 from typing import Any
 
-from lpclip.config.checked import plain
+from lpclip.columns.table import STANDARD_MEAN
+from lpclip.config.checked import Checked, plain
 from lpclip.config.schema import Views
-from lpclip.corruption_names import FAMILIES, SEVERITIES
+from lpclip.corruption_names import EXTRA, FAMILIES, OTHER, SEVERITIES, STANDARD
+
+# Names that no corruption of a plugin can have: of passes, of views, and in reports.
+TAKEN = (
+    *("clean", "adapt", "weak", "strong", "natural", "mean", OTHER, STANDARD_MEAN),
+    *FAMILIES,
+    *STANDARD,
+    *EXTRA,
+)
 
 
 def views_of_pass(
-    name: str, settings: Views, official: Iterable[str]
+    config: Checked, name: str, settings: Views, official: Iterable[str]
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return the views of a pass with their settings, and the modules that make them at random."""
+    """Return the views of a pass with their settings, and the code that makes them at random.
+
+    Args:
+        config: which names corruptions of plugins.
+        name: of the pass.
+        settings: views of the dataset.
+        official: published corruptions that the dataset has.
+    """
     if official:
         read = {"official": True, "severities": list(SEVERITIES)}
         return {one: read for one in FAMILIES[name] if one in official}, []
@@ -24,8 +40,10 @@ def views_of_pass(
         }
         return views, ["lpclip.utils.rng", "lpclip.transforms.views.policies"]
     corruptions = plain(settings.corruptions)
-    return dict.fromkeys(FAMILIES[name], corruptions), [
-        "lpclip.utils.rng",
-        "lpclip.transforms.corruptions.registry",
-        f"lpclip.transforms.corruptions.{name}",
-    ]
+    registry = ["lpclip.utils.rng", "lpclip.transforms.corruptions.registry"]
+    if name in config.corruptions:
+        kind, severities = config.corruptions[name], corruptions["severities"]
+        view = {"kind": kind.kind, "settings": plain(kind.settings), "severities": severities}
+        return {name: view}, [*registry, kind.code]
+    made_by = f"lpclip.transforms.corruptions.{name}"
+    return dict.fromkeys(FAMILIES[name], corruptions), [*registry, made_by]

@@ -10,6 +10,7 @@ from lpclip.data.registry import own_kinds as own_sources
 from lpclip.errors import LpclipError
 from lpclip.evaluation.ood_scores import SCORE_KINDS
 from lpclip.methods.registry import own_kinds as own_methods
+from lpclip.transforms.corruptions.registry import CORRUPTION_KINDS
 from lpclip.utils import plugins
 from lpclip.utils.settings import convert
 
@@ -17,6 +18,7 @@ _OWN: Mapping[str, Callable[[], Collection[str]]] = {
     "sources": own_sources,
     "methods": own_methods,
     "scores": lambda: SCORE_KINDS.taken,
+    "corruptions": lambda: CORRUPTION_KINDS.taken,
 }
 
 

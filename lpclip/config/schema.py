@@ -12,7 +12,7 @@ from annotated_types import MinLen
 from pydantic import StringConstraints
 
 from lpclip.config.default_methods import LABELLINGS, METHODS
-from lpclip.config.kinds import Score
+from lpclip.config.kinds import Corruption, Score
 from lpclip.data.class_maps import ClassMap
 from lpclip.data.index import OnBadImage
 from lpclip.data.registry import SourceSettings
@@ -221,6 +221,8 @@ class Benchmark(Roles):
     corruptions: Annotated[Sequence[Family], UNIQUE] | None = None
     """Families of corruptions of the test set that are made here; by default all of them where the
     test set is labelled, else none."""
+    more_corruptions: Names | None = None
+    """Corruptions of plugins that are made, too; by default all of the section corruptions."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,8 @@ class Configuration:
     """Views of images that are embedded."""
     labellings: Mapping[Name, Labelling] = field(default_factory=lambda: LABELLINGS)
     """How a teacher's predictions become pseudo-labels."""
+    corruptions: Mapping[Name, Corruption] = field(default_factory=dict)
+    """Corruptions of plugins by name, in no mean over lpclip's own."""
     scores: Mapping[Name, Score] = field(default_factory=dict)
     """OOD scores of plugins by name, next to lpclip's own."""
     methods: Annotated[Mapping[Name, Method], MinLen(1)] = field(default_factory=_methods)

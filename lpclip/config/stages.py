@@ -65,7 +65,7 @@ def embed_images(config: Checked, wildcards: Wildcards) -> Given:
     dataset = config.datasets[name]
     assert dataset.views is not None
     official = official_corruptions(config.sources[name])
-    views, modules = views_of_pass(wildcards["views"], dataset.views, official)
+    views, modules = views_of_pass(config, wildcards["views"], dataset.views, official)
     frost = views.get("frost", {}).get("frost_images")
     return {
         "dataset": name,
@@ -164,9 +164,8 @@ def evaluate_held_out(config: Checked, _: Wildcards) -> Given:
 
 def evaluate_samples(config: Checked, wildcards: Wildcards) -> Given:
     """Return which of the files are those of the test set and of shifts."""
-    benchmark = config.benchmarks[wildcards["benchmark"]]
     return {
-        "test": benchmark.evaluated,
+        "test": (benchmark := config.benchmarks[wildcards["benchmark"]]).evaluated,
         "shifts": list(benchmark.shifts),
         "code": code_hash("lpclip.evaluation.paired"),
     }
@@ -188,6 +187,7 @@ def pictures(config: Checked, wildcards: Wildcards) -> Given:
             *modules_of_source(source),
             *(found for one in official.values() for found in modules_of_source(one)),
             *(f"lpclip.transforms.corruptions.{family}" for family in benchmark.corruptions),
+            *(config.corruptions[one].code for one in benchmark.more_corruptions),
         ),
     }
 

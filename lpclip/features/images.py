@@ -61,7 +61,8 @@ def embed_images(
         views: name of each view -> its settings: ``clean`` (none), ``weak`` and ``strong`` (see
             ``lpclip.transforms.views.policies``; ``versions`` is their number), or a corruption
             (``severities``, ``parameters``: ``cifar``, ``imagenet`` or ``auto``, which follows the
-            image size; with ``official`` the published files are read and embedded unchanged).
+            image size; with ``official`` the published files are read and embedded unchanged; with
+            ``kind`` and ``settings`` it is a plugin's).
         seed: of everything random, together with the sample's id and the view.
         batch_size: images per forward pass, at most a chunk of the cache; halved when memory runs
             out. ``auto``: see ``automatic_batch_size``.
@@ -197,8 +198,7 @@ def _checked(name: str, settings: Mapping[str, Any]) -> Any:
         convert(policies.Flips, flips, where=where, path=["flips"])
         return {**vars(build(policies.SETTINGS[name], options, where=where)), "flips": flips}
     registry = importlib.import_module("lpclip.transforms.corruptions.registry")
-    registry.family_of(name)
-    return build(registry.Corruptions, options, where=where)
+    return registry.checked_settings(name, options, where=where)
 
 
 def _views(name: str, settings: Any, *, seed: int, size: int) -> Views:
@@ -217,12 +217,16 @@ def _views(name: str, settings: Any, *, seed: int, size: int) -> Views:
             return changed
 
         return Views(name, settings["versions"], view)
-    corrupt = importlib.import_module("lpclip.transforms.corruptions.registry").corrupt
-    options = {"name": name, "parameters": settings.parameters}
-    if settings.parameters == "auto":
-        options["parameters"] = "cifar" if size <= LARGEST_CIFAR_PIXELS else "imagenet"
-    if settings.frost_images:
-        options["frost_images"] = Path(settings.frost_images)
+    registry = importlib.import_module("lpclip.transforms.corruptions.registry")
+    if isinstance(settings, registry.OfPlugin):
+        corrupt = registry.corrupt_by
+        options = {"kind": settings.kind, "settings": settings.settings}
+    else:
+        corrupt, options = registry.corrupt, {"name": name, "parameters": settings.parameters}
+        if settings.parameters == "auto":
+            options["parameters"] = "cifar" if size <= LARGEST_CIFAR_PIXELS else "imagenet"
+        if settings.frost_images:
+            options["frost_images"] = Path(settings.frost_images)
 
     def corruption(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
         severity = settings.severities[version]

@@ -36,6 +36,7 @@ GROUPS: Mapping[str, Group] = {
     "sources": Group("Source", "image source"),
     "methods": Group("fit", "method"),
     "scores": Group("score", "OOD score"),
+    "corruptions": Group("corrupt", "corruption"),
 }
 
 

@@ -9,12 +9,13 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from lpclip.cli.command import main
-from lpclip.config import json_schema
+from lpclip.config import files, json_schema
 from lpclip.config.check import complete, read
+from lpclip.config.job_sizes import JobSize
 from lpclip.config.stages import STAGES
 from lpclip.errors import LpclipError
 from tests.helpers import ROOT
-from tests.helpers.plugged import MARGIN, SHRUNK, forget, install, no_plugins
+from tests.helpers.plugged import MARGIN, SHRUNK, STRIPES, forget, install, no_plugins
 
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 
@@ -124,7 +125,7 @@ def test_scores_of_plugins_reach_the_stages_that_compute_them(capsys, written):
             read(with_score(**given), [written])
     taken = with_score()
     taken["scores"]["energy"] = taken["scores"].pop("mine")
-    with pytest.raises(LpclipError, match=r"scores\.energy has the name of one of lpclip's own"):
+    with pytest.raises(LpclipError, match=r"scores\.energy has a name that lpclip uses"):
         complete(taken, [written])
     checked = complete(with_score(), [written])
     wildcards = {"model": "tiny", "benchmark": "digits", "method": "lp_clip", "dataset": "letters"}
@@ -138,6 +139,49 @@ def test_scores_of_plugins_reach_the_stages_that_compute_them(capsys, written):
     assert validator.is_valid(with_score(temperature=2))
     assert not validator.is_valid(with_score(temperature=0))
     assert read(checked.as_mapping(), [written]).scores == checked.scores
+
+
+def with_corruption(**corruption):
+    stripes = {"kind": "stripes", **corruption}
+    return copy.deepcopy(DEFAULT) | {"plugins": ["stripes.py"], "corruptions": {"mine": stripes}}
+
+
+def test_a_corruption_of_a_plugin_is_a_pass_of_its_own(written):
+    (written.parent / "stripes.py").write_text(STRIPES)
+    checked = complete(with_corruption(grey=0.25), [written])
+    digits = checked.benchmarks["digits"]
+    assert digits.more_corruptions == ("mine",)
+    assert files.evaluated_passes(checked, digits)[-1] == ("digits-test", "mine")
+    wildcards = {"model": "tiny", "dataset": "digits-test", "views": "mine"}
+    given = STAGES["embed_images"](checked, wildcards)
+    view = {"kind": "stripes", "settings": {"grey": 0.25}, "severities": [1, 2, 3, 4, 5]}
+    assert given["views"] == {"mine": view}
+    assert given["plugins"] == [str(written.parent / "stripes.py")]
+    before = complete(DEFAULT)
+    for views in files.PASSES:
+        of_pass = wildcards | {"views": views}
+        assert STAGES["embed_images"](checked, of_pass) == STAGES["embed_images"](before, of_pass)
+    assert read(checked.as_mapping(), [written]).corruptions == checked.corruptions
+    sizes = JobSize(checked, lambda _: 100, wildcards).of("embed_images")
+    assert (sizes.images, sizes.versions) == (500, 5)
+
+
+def test_a_benchmark_names_corruptions_of_plugins_or_none(written):
+    (written.parent / "stripes.py").write_text(STRIPES)
+    config = with_corruption()
+    config["benchmarks"]["digits"]["more_corruptions"] = []
+    checked = complete(config, [written])
+    assert ("digits-test", "mine") not in files.evaluated_passes(
+        checked, checked.benchmarks["digits"]
+    )
+    config["benchmarks"]["digits"]["more_corruptions"] = ["mime"]
+    with pytest.raises(LpclipError, match="names corruption 'mime', which is not defined"):
+        complete(config, [written])
+    for name in ("noise", "frost", "clean", "standard_corruptions"):
+        taken = with_corruption()
+        taken["corruptions"] = {name: taken["corruptions"]["mine"]}
+        with pytest.raises(LpclipError, match=f"corruptions.{name} has a name that lpclip uses"):
+            complete(taken, [written])
 
 
 def schema_of(capsys, *arguments):

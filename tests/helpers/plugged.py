@@ -69,6 +69,23 @@ def score(features, head, settings):
     return ordered[:, -1] - ordered[:, -2]
 '''
 
+STRIPES = '''
+from lpclip.utils.settings import Share, settings_class
+
+
+@settings_class
+class Settings:
+    """How they look."""
+
+    grey: Share = 0.5
+    """Their brightness."""
+
+
+def corrupt(images, severity, stream, settings):
+    hidden = stream.uniform(1, images.shape[2], 1) < severity / 10
+    return images.masked_fill(hidden, settings.grey)
+'''
+
 _CACHES = (plugins._of_packages, methods._checked, sources._checked)
 _OF_CODE = ("code_hash", "_closure", "_imports", "_parsed", "_normalised", "_file_of", "_folders")
 

@@ -11,7 +11,7 @@ import yaml
 from lpclip.storage.samples import read_samples
 from tests.helpers import ROOT, copy_workflow
 from tests.helpers.merged import merged
-from tests.workflow.test_workflow import REPORTS, planned, snakemake, write
+from tests.workflow.test_workflow import REPORTS, RESULTS, planned, snakemake, write
 
 PAGE = (ROOT / "docs/extend.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
@@ -20,7 +20,11 @@ ADDED = [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```$", PA
 CONFIG = {
     "seeds": [0],
     "compute": {"share_imports": True},
-    "views": {"weak": {"versions": 1}, "strong": {"versions": 1}},
+    "views": {
+        "weak": {"versions": 1},
+        "strong": {"versions": 1},
+        "corruptions": {"severities": [1, 3]},
+    },
     "models": {"tiny": {"architecture": "lpclip-tiny", "pretrained": "embedded"}},
     "datasets": {
         "adapt": {"source": {"kind": "digits", "split": "adapt"}, "limit": 60},
@@ -100,6 +104,7 @@ def test_a_method_is_in_the_reports_and_an_edit_of_it_runs_it_alone(finished):
     assert ">shrunk<" in (finished / "results/report.html").read_text()
     jobs = edited(finished, "shrunk.py", ("strength * (mean", "strength * 0.5 * (mean"))
     assert jobs.pop("train_probe") == 1
+    assert jobs.pop("evaluate") == 2  # on clean images and under the corruption
     assert {rule: jobs.pop(rule) for rule in REPORTS} == REPORTS
     assert jobs
     assert all(rule.startswith("evaluate") for rule in jobs)
@@ -129,6 +134,20 @@ def test_a_score_is_in_the_tables_and_an_edit_of_it_runs_the_detection_alone(fin
     assert ">margin<" in (finished / "results/report.html").read_text()
     jobs = edited(finished, "margin.py", ("return first - second", "return first - 2 * second"))
     assert jobs == {"evaluate_ood": 2, "evaluate_held_out": 2, "report": 1, "page": 1}
+
+
+def test_a_corruption_is_in_the_tables_and_an_edit_of_it_runs_its_pass(finished):
+    robustness = pd.read_csv(finished / "results/robustness.csv")
+    own = robustness[robustness["shift"] == "stripes"]
+    assert set(own["method"]) == {"zero_shot", "shrunk"}
+    assert set(own["family"]) == {"other"}
+    assert set(own["severity"]) == {1, 3}
+    assert set(own["source"]) == {"generated"}
+    assert pd.read_csv(finished / "results/report.csv")["mean_corruption_accuracy"].isna().all()
+    assert "stripes" in (finished / "results/report.html").read_text()
+    assert '"name": "stripes"' in (finished / f"{RESULTS}/pictures.json").read_text()
+    jobs = edited(finished, "stripes.py", ("severity / 10", "severity / 9"))
+    assert jobs == {"embed_images": 1, "evaluate": 2, "evaluate_samples": 2, **REPORTS}
 
 
 def test_a_plugin_that_breaks_stops_the_run_with_a_sentence(finished):

@@ -265,4 +265,4 @@ wildcard_constraints:
     benchmark=one_of(CONFIG.benchmarks),
     method=one_of(CONFIG.methods),
     labelling=one_of(CONFIG.labellings),
-    views=one_of(files.PASSES),
+    views=one_of([*files.PASSES, *CONFIG.corruptions]),

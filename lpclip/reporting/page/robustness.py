@@ -10,7 +10,7 @@ from markupsafe import Markup
 from lpclip.columns.report import REPORT
 from lpclip.columns.robustness import ROBUSTNESS
 from lpclip.columns.table import FRACTION
-from lpclip.corruption_names import EXTRA, STANDARD
+from lpclip.corruption_names import STANDARD
 from lpclip.reporting.methods import Method
 from lpclip.reporting.page.figure import panel, svg_of
 from lpclip.reporting.page.summary import signed
@@ -114,11 +114,12 @@ def _heat_table(cells: pd.DataFrame, methods: Sequence[Method]) -> dict[str, Any
     means = cells.groupby(["shift", "method"], sort=False)["accuracy"].mean().unstack()
     baseline = next((method.method for method in methods if method.kind == "zero_shot"), "")
     shifts = _in_order(cells)
-    rows = []
+    made = cells.loc[cells["family"] != "natural", "shift"]
+    extra, rows = set(made) - set(STANDARD), []
     for shift in shifts:
         reference = _number(means, shift, baseline)
         row = [_heat(_number(means, shift, m.method), reference, m) for m in methods]
-        rows.append({"shift": shift, "extra": shift in EXTRA, "cells": row})
+        rows.append({"shift": shift, "extra": shift in extra, "cells": row})
     return {"methods": [method.method for method in methods], "rows": rows}
 
 
@@ -139,4 +140,4 @@ def _number(means: pd.DataFrame, shift: str, method: str) -> float:
 def _in_order(cells: pd.DataFrame) -> list[str]:
     """Return the standard corruptions, then the others, as they come in robustness.csv."""
     found = list(dict.fromkeys(cells["shift"]))
-    return sorted(found, key=lambda shift: shift in EXTRA)
+    return sorted(found, key=lambda shift: shift not in STANDARD)
