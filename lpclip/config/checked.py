@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from lpclip.config.kinds import Corruption, Kind, Score
+from lpclip.config.kinds import Corruption, Score
 from lpclip.config.schema import Compute, Dataset, Family, Method, Model, Roles, Views
 from lpclip.data.base import Source
 from lpclip.methods.labelling.settings import Labelling
+from lpclip.utils.kinds import Kind
 from lpclip.utils.settings import settings_class
 
 
@@ -91,7 +92,7 @@ def plain(value: Any) -> Any:
     {'batch_size': 'auto', 'threads': 8, 'workers': 0, 'memory_gb': 4.0, 'share_imports': False}
     """
     if isinstance(value, Kind):
-        return {"kind": value.kind, **plain(value.settings)}
+        return {"kind": value.kind, **plain(_given(value.settings))}
     if dataclasses.is_dataclass(value):
         return {
             field.name: plain(found)

@@ -20,7 +20,6 @@ from pydantic import StringConstraints
 
 from lpclip.config.checked import plain
 from lpclip.config.default_methods import METHODS
-from lpclip.config.kinds import Kind
 from lpclip.config.schema import Configuration, Method
 from lpclip.data.registry import SourceSettings, source_class
 from lpclip.data.registry import kinds as kinds_of_source
@@ -29,7 +28,9 @@ from lpclip.data.subsets import Stratified
 from lpclip.methods.registry import kinds as kinds_of_method
 from lpclip.methods.registry import load_method
 from lpclip.methods.registry import own_kinds as own_methods
+from lpclip.transforms.views.policies import SETTINGS, VIEW_KINDS
 from lpclip.utils.allowed import alternatives
+from lpclip.utils.kinds import Kind
 from lpclip.utils.plugins import PluginKinds
 from lpclip.utils.settings import REQUIRED, UNIQUE, Setting, settings_of, written_settings
 
@@ -54,6 +55,10 @@ def json_schema(*, plugins: bool = False) -> Schema:
         _add_kinds(methods, kinds_of_method(), _method)
         dataset = schema["properties"]["datasets"]["additionalProperties"]
         _add_kinds(dataset["properties"]["source"], kinds_of_source(), _source)
+        for views in (schema, dataset):
+            for name in SETTINGS:
+                made_by = views["properties"]["views"]["properties"][name]["properties"]["made_by"]
+                _add_kinds(made_by, VIEW_KINDS.names(), _of_plugin(VIEW_KINDS))
         for name in ("corruptions", "scores"):
             of = get_args(settings_of(Configuration)[name].annotation)[1].of
             _add_kinds(

@@ -38,7 +38,8 @@ def views_of_pass(
         views = {
             kind: {**plain(getattr(settings, kind)), "flips": flips} for kind in ("weak", "strong")
         }
-        return views, ["lpclip.utils.rng", "lpclip.transforms.views.policies"]
+        plugins = [one.code for one in (settings.weak.made_by, settings.strong.made_by) if one]
+        return views, ["lpclip.utils.rng", "lpclip.transforms.views.policies", *plugins]
     corruptions = plain(settings.corruptions)
     registry = ["lpclip.utils.rng", "lpclip.transforms.corruptions.registry"]
     if name in config.corruptions:

@@ -11,6 +11,7 @@ from lpclip.errors import LpclipError
 from lpclip.evaluation.ood_scores import SCORE_KINDS
 from lpclip.methods.registry import own_kinds as own_methods
 from lpclip.transforms.corruptions.registry import CORRUPTION_KINDS
+from lpclip.transforms.views.policies import VIEW_KINDS
 from lpclip.utils import plugins
 from lpclip.utils.settings import convert
 
@@ -19,6 +20,7 @@ _OWN: Mapping[str, Callable[[], Collection[str]]] = {
     "methods": own_methods,
     "scores": lambda: SCORE_KINDS.taken,
     "corruptions": lambda: CORRUPTION_KINDS.taken,
+    "views": lambda: VIEW_KINDS.taken,
 }
 
 

@@ -16,6 +16,7 @@ from lpclip.errors import LpclipError
 from lpclip.metrics.ood_scores import energy, entropy, max_logit, mcm, msp
 from lpclip.storage.features import normalise
 from lpclip.storage.probes import HALF_WAY, Probes, between
+from lpclip.storage.samples import without_labels
 from lpclip.storage.stored_views import View
 from lpclip.types import FloatArray
 from lpclip.utils.memory import row_slices
@@ -108,7 +109,8 @@ def _of_plugins(
         settings = dict(given)
         module = SCORE_KINDS.load(settings.pop("kind"))
         options = build(module.Settings, settings, where=f"score '{name}'")
-        scores = np.asarray(module.score(values, head, options))
+        with without_labels("scores see no label."):
+            scores = np.asarray(module.score(values, head, options))
         if scores.shape != (len(values),) or not np.isfinite(scores).all():
             raise LpclipError(
                 f"score '{name}' gives an array of shape {list(scores.shape)} for {len(values)} "

@@ -21,7 +21,13 @@ from lpclip.models.clip import load_model
 from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.storage.chunks import Parts
 from lpclip.storage.features import CHUNK_ROWS
-from lpclip.storage.samples import count_rows, fingerprint, read_part, read_samples
+from lpclip.storage.samples import (
+    count_rows,
+    fingerprint,
+    read_part,
+    read_samples,
+    without_labels,
+)
 from lpclip.storage.shards import join_shards, range_of
 from lpclip.types import ConsumedFile, OutputFile
 from lpclip.utils.atomic import atomic_path, resumable_folder
@@ -132,6 +138,7 @@ def embed_images(
     made = [_CLEAN] if official else passes
     lengths = [min(CHUNK_ROWS, len(index) - start) for start in range(0, len(index), CHUNK_ROWS)]
     with (
+        without_labels("views of images see no label."),
         resumable_folder(output) as folder,
         Parts(folder, rows=lengths, identity=provenance, batch_size=at_once) as parts,
         progress(
@@ -208,8 +215,11 @@ def _views(name: str, settings: Any, *, seed: int, size: int) -> Views:
         return Views(name, len(settings["severities"]), _CLEAN.make)
     keys = importlib.import_module("lpclip.utils.rng").keys
     if name in ("weak", "strong"):
-        make = getattr(importlib.import_module("lpclip.transforms.views.policies"), name)
-        options = {key: value for key, value in settings.items() if key != "versions"}
+        policies = importlib.import_module("lpclip.transforms.views.policies")
+        make = getattr(policies, name)
+        options = {key: one for key, one in settings.items() if key not in ("versions", "made_by")}
+        if settings["made_by"] is not None:
+            make, options = policies.by_plugin, {"made_by": settings["made_by"]}
 
         def view(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
             of_version = keys(seed, ids, f"{name}/{version}").to(pixels.device)

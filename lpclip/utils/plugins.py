@@ -37,6 +37,7 @@ GROUPS: Mapping[str, Group] = {
     "methods": Group("fit", "method"),
     "scores": Group("score", "OOD score"),
     "corruptions": Group("corrupt", "corruption"),
+    "views": Group("view", "view"),
 }
 
 

@@ -15,7 +15,7 @@ from lpclip.config.job_sizes import JobSize
 from lpclip.config.stages import STAGES
 from lpclip.errors import LpclipError
 from tests.helpers import ROOT
-from tests.helpers.plugged import MARGIN, SHRUNK, STRIPES, forget, install, no_plugins
+from tests.helpers.plugged import FADE, MARGIN, SHRUNK, STRIPES, forget, install, no_plugins
 
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 
@@ -182,6 +182,39 @@ def test_a_benchmark_names_corruptions_of_plugins_or_none(written):
         taken["corruptions"] = {name: taken["corruptions"]["mine"]}
         with pytest.raises(LpclipError, match=f"corruptions.{name} has a name that lpclip uses"):
             complete(taken, [written])
+
+
+def with_view(**view):
+    views = {"strong": {"made_by": {"kind": "fade", **view}}}
+    return copy.deepcopy(DEFAULT) | {"plugins": ["fade.py"], "views": views}
+
+
+def test_a_view_of_a_plugin_reaches_the_pass_of_views_alone(capsys, written):
+    (written.parent / "fade.py").write_text(FADE)
+    written.write_text(yaml.safe_dump(with_view()))
+    checked, before = complete(with_view(least=0.25), [written]), complete(DEFAULT)
+    wildcards = {"model": "tiny", "dataset": "digits-adapt"}
+    for views in files.PASSES:
+        given, usual = (
+            STAGES["embed_images"](one, wildcards | {"views": views}) for one in (checked, before)
+        )
+        assert (given != usual) == (views == "adapt")
+        if views == "adapt":
+            assert given["views"]["strong"]["made_by"] == {"kind": "fade", "least": 0.25}
+            assert given["plugins"] == [str(written.parent / "fade.py")]
+            assert given["views"]["weak"] == usual["views"]["weak"]
+    with pytest.raises(LpclipError, match=r"views\.strong\.made_by\.least is 2; allowed"):
+        read(with_view(least=2), [written])
+    assert read(checked.as_mapping(), [written]).views.strong == checked.views.strong
+    validator = Draft202012Validator(schema_of(capsys, str(written)))
+    of_dataset = with_view()
+    of_dataset["datasets"]["photos"]["views"] = {"weak": {"made_by": {"kind": "fade", "least": 1}}}
+    for config in (with_view(least=0.25), of_dataset):
+        assert validator.is_valid(config)
+        read(config, [written])
+    assert not validator.is_valid(with_view(least=2))
+    of_dataset["datasets"]["photos"]["views"]["weak"]["made_by"]["least"] = 2
+    assert not validator.is_valid(of_dataset)
 
 
 def schema_of(capsys, *arguments):

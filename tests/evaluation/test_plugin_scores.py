@@ -10,6 +10,7 @@ from lpclip.evaluation.ood_scores import SCORE_KINDS, head_scores
 from lpclip.methods.training.rounds import Round, rounds_table
 from lpclip.storage.probes import Probes
 from lpclip.utils import plugins
+from tests.helpers.labelled import write_samples
 from tests.helpers.plugged import MARGIN, no_plugins
 
 MORE = {"mine": {"kind": "margin", "temperature": 2.0}}
@@ -69,6 +70,18 @@ def test_it_is_compared_with_the_others_on_held_out_classes(use):
 def test_what_is_not_one_finite_number_per_image_is_refused(use, returned):
     use(MARGIN.replace("return ordered[:, -1] - ordered[:, -2]", f"return {returned}"))
     with pytest.raises(LpclipError, match=r"score 'mine' gives .*expected one finite number"):
+        head_scores(heads(), features(), MORE)
+
+
+def test_a_score_cannot_read_labels(use, tmp_path):
+    write_samples(tmp_path / "samples.h5", np.arange(9) % 3, "abc")
+    peek = """
+    from pathlib import Path
+    from lpclip.storage.samples import read_samples
+    read_samples(Path("samples.h5"), labels=True)
+    ordered ="""
+    use(MARGIN.replace("\n    ordered =", peek))
+    with pytest.raises(LpclipError, match="cannot be read: scores see no label"):
         head_scores(heads(), features(), MORE)
 
 

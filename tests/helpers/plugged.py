@@ -86,6 +86,22 @@ def corrupt(images, severity, stream, settings):
     return images.masked_fill(hidden, settings.grey)
 '''
 
+FADE = '''
+from lpclip.utils.settings import Share, settings_class
+
+
+@settings_class
+class Settings:
+    """How dark."""
+
+    least: Share = 0.5
+    """Share of the brightness that is left at least."""
+
+
+def view(images, stream, settings):
+    return images * stream.uniform(1, 1, 1, low=settings.least)
+'''
+
 _CACHES = (plugins._of_packages, methods._checked, sources._checked)
 _OF_CODE = ("code_hash", "_closure", "_imports", "_parsed", "_normalised", "_file_of", "_folders")
 

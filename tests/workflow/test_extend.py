@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from lpclip.storage.features import view_settings
 from lpclip.storage.samples import read_samples
 from tests.helpers import ROOT, copy_workflow
 from tests.helpers.merged import merged
@@ -16,6 +17,7 @@ from tests.workflow.test_workflow import REPORTS, RESULTS, planned, snakemake, w
 PAGE = (ROOT / "docs/extend.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 ADDED = [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)]
+METHODS = ["zero_shot", "shrunk", "learned"]
 # The smallest workflow that the examples fit into.
 CONFIG = {
     "seeds": [0],
@@ -98,7 +100,7 @@ def test_comments_and_docstrings_of_plugins_run_nothing(finished):
 
 def test_a_method_is_in_the_reports_and_an_edit_of_it_runs_it_alone(finished):
     report = pd.read_csv(finished / "results/report.csv").set_index("method")
-    assert list(report.index) == ["zero_shot", "shrunk"]
+    assert list(report.index) == METHODS
     assert report.loc["shrunk", "n_labels"] == 0
     assert report.loc["shrunk", "nll"] != report.loc["zero_shot", "nll"]
     assert ">shrunk<" in (finished / "results/report.html").read_text()
@@ -116,30 +118,30 @@ def test_a_source_is_a_dataset_and_an_edit_of_it_runs_what_depends_on_it(finishe
     assert len(index) == 20
     ood = pd.read_csv(finished / "results/ood.csv")
     assert set(ood["dataset"]) == {"gradients"}
-    assert set(ood["method"]) == {"zero_shot", "shrunk"}
+    assert set(ood["method"]) == set(METHODS)
     jobs = edited(finished, "gradients.py", ("uniform(0, 255", "uniform(0, 128"))
     assert jobs == {
-        **{"index_samples": 1, "embed_images": 1, "evaluate_features": 1, "evaluate_ood": 2},
+        **{"index_samples": 1, "embed_images": 1, "evaluate_features": 1, "evaluate_ood": 3},
         **{"report": 1, "page": 1},
     }
 
 
 def test_a_score_is_in_the_tables_and_an_edit_of_it_runs_the_detection_alone(finished):
     ood = pd.read_csv(finished / "results/ood.csv").set_index(["method", "score"])
-    for method in ("zero_shot", "shrunk"):
+    for method in METHODS:
         assert ood.loc[(method, "margin"), "auroc"] > 0.5
         assert np.isnan(ood.loc[(method, "margin"), "temperature"])
     for name in ("ood_held_out.csv", "ood_curves.csv"):
         assert "margin" in set(pd.read_csv(finished / "results" / name)["score"])
     assert ">margin<" in (finished / "results/report.html").read_text()
     jobs = edited(finished, "margin.py", ("return first - second", "return first - 2 * second"))
-    assert jobs == {"evaluate_ood": 2, "evaluate_held_out": 2, "report": 1, "page": 1}
+    assert jobs == {"evaluate_ood": 3, "evaluate_held_out": 3, "report": 1, "page": 1}
 
 
 def test_a_corruption_is_in_the_tables_and_an_edit_of_it_runs_its_pass(finished):
     robustness = pd.read_csv(finished / "results/robustness.csv")
     own = robustness[robustness["shift"] == "stripes"]
-    assert set(own["method"]) == {"zero_shot", "shrunk"}
+    assert set(own["method"]) == set(METHODS)
     assert set(own["family"]) == {"other"}
     assert set(own["severity"]) == {1, 3}
     assert set(own["source"]) == {"generated"}
@@ -147,7 +149,19 @@ def test_a_corruption_is_in_the_tables_and_an_edit_of_it_runs_its_pass(finished)
     assert "stripes" in (finished / "results/report.html").read_text()
     assert '"name": "stripes"' in (finished / f"{RESULTS}/pictures.json").read_text()
     jobs = edited(finished, "stripes.py", ("severity / 10", "severity / 9"))
-    assert jobs == {"embed_images": 1, "evaluate": 2, "evaluate_samples": 2, **REPORTS}
+    assert jobs == {"embed_images": 1, "evaluate": 3, "evaluate_samples": 3, **REPORTS}
+
+
+def test_a_view_is_what_students_learn_from_and_an_edit_of_it_runs_them_alone(finished):
+    report = pd.read_csv(finished / "results/report.csv").set_index("method")
+    assert report.loc["learned", "strong_policy"] == "cutout"
+    assert report["strong_policy"].isna().sum() == 2
+    views = view_settings(finished / "cache/tiny/images/adapt/adapt.h5")
+    assert views["strong"]["made_by"] == {"kind": "cutout", "share": 0.3}
+    jobs = edited(finished, "cutout.py", ("masked_fill(hidden, 0.5)", "masked_fill(hidden, 0.6)"))
+    assert (jobs["embed_images"], jobs["train_probe"]) == (1, 1)
+    assert jobs["evaluate_held_out"] == 1
+    assert "index_samples" not in jobs
 
 
 def test_a_plugin_that_breaks_stops_the_run_with_a_sentence(finished):
