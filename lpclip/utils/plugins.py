@@ -71,6 +71,11 @@ def use(files: Iterable[str]) -> None:
             )
 
 
+def used() -> tuple[str, ...]:
+    """Return the files that this process has loaded, for ``use`` in another one."""
+    return tuple(path for path, _ in _files.values())
+
+
 def kinds(group: str, own: Collection[str], *, installed: bool = True) -> dict[str, Plugin]:
     """Return the kinds that plugins add, by name.
 

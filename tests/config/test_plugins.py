@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import tomllib
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from lpclip.config.check import complete, read
 from lpclip.config.job_sizes import JobSize
 from lpclip.config.stages import STAGES
 from lpclip.errors import LpclipError
+from lpclip.utils.plugins import GROUPS
 from tests.helpers import ROOT
 from tests.helpers.plugged import FADE, MARGIN, SHRUNK, STRIPES, forget, install, no_plugins
 
@@ -257,6 +259,33 @@ def test_help_lists_what_is_installed_and_what_settings_name(capsys, tmp_path, w
     shown = capsys.readouterr().out
     assert "  theirs (The package theirs): strength: 0.5" in shown
     assert "shrunk.py): strength: 0.5" in shown
+
+
+def test_a_package_of_the_page_s_files_adds_their_kinds(tmp_path):
+    page = (ROOT / "docs/extend.md").read_text(encoding="utf-8")
+    block = r"^`(\w+\.py)`:\n\n```python\n(.*?)^```$"
+    modules = dict(re.findall(block, page, re.MULTILINE | re.DOTALL))
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    groups = tomllib.loads(text)["project"]["entry-points"]
+    assert {name.removeprefix("lpclip.") for name in groups} == GROUPS.keys()
+    site = tmp_path / "site"
+    for name, text in {"__init__.py": "", **modules}.items():
+        (site / "their_package").mkdir(parents=True, exist_ok=True)
+        (site / "their_package" / name).write_text(text)
+    for group, entries in groups.items():
+        theirs = {kind: one.replace("my_package", "their_package") for kind, one in entries.items()}
+        install(site, f"their_{group[7:]}", group.removeprefix("lpclip."), theirs, {})
+    forget()
+    properties = json_schema.json_schema(plugins=True)["properties"]
+    dataset = properties["datasets"]["additionalProperties"]["properties"]
+    for place, kind in (
+        (properties["methods"]["additionalProperties"], "shrunk"),
+        (dataset["source"], "gradients"),
+        (properties["scores"]["additionalProperties"], "margin"),
+        (properties["corruptions"]["additionalProperties"], "stripes"),
+        (dataset["views"]["properties"]["strong"]["properties"]["made_by"], "cutout"),
+    ):
+        assert kind in place["properties"]["kind"]["enum"]
 
 
 def test_settings_of_a_command_that_name_no_list_are_refused(capsys):

@@ -1,10 +1,16 @@
 """Image sources of plugins: opened like lpclip's own, also in worker processes and in pools."""
 
+from copy import copy
+from functools import partial
+from multiprocessing.reduction import ForkingPickler
+
 import pytest
 
 from lpclip.data.index import index_samples
 from lpclip.data.registry import kinds, modules, open_source
 from lpclip.errors import LpclipError
+from lpclip.features.parallel import _Made
+from lpclip.features.pixels import Images, _stacked
 from lpclip.storage.samples import read_skipped
 from lpclip.utils import plugins
 from tests.helpers.plugged import SQUARES, no_plugins
@@ -55,6 +61,16 @@ def test_worker_processes_load_it_as_well(use, tmp_path):
         workers=1,
     )
     assert list(read_skipped(tmp_path / "samples.h5")["id"]) == ["2"]
+
+
+def test_workers_that_are_no_forks_get_its_images(use):
+    use()
+    images = Images(open_source("squares", {"n": 2}), ["0", "1"], prepare=copy)
+    sent = ForkingPickler.dumps(_Made(partial(_stacked, images)))
+    with no_plugins():
+        # As in a process that starts with nothing.
+        rows = ForkingPickler.loads(sent)[range(2)]
+    assert rows[1].max() == 1
 
 
 @pytest.mark.parametrize(
