@@ -19,4 +19,14 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")  # in no mean
 STANDARD = tuple(name for names in FAMILIES.values() for name in names if name not in EXTRA)
+OTHER = "other"  # in the place of a family: corruptions of plugins, each in a pass of its name
 SEVERITIES = (1, 2, 3, 4, 5)
+
+
+def family_of(name: str) -> str:
+    """Return the family of a corruption; ``OTHER`` for one that is not among the 19.
+
+    >>> family_of("frost"), family_of("sepia")
+    ('weather', 'other')
+    """
+    return next((family for family, names in FAMILIES.items() if name in names), OTHER)

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, get_args
 from lpclip.cli.common_options import DEVICE_HELP
 from lpclip.cli.hand_over import hand_over
 from lpclip.cli.log_files import WARNINGS, start_log
+from lpclip.cli.plugins import installed, kinds_help, use_plugins
 from lpclip.cli.stages import STAGES
 from lpclip.cli.tools import TOOLS
 from lpclip.cli.tools import run as run_tool
@@ -31,8 +32,8 @@ from lpclip.utils.printing import visible
 
 log = logging.getLogger(__name__)
 
-# Settings that are there for Snakemake, which re-runs a job when they change.
-FOR_SNAKEMAKE = ("code", "versions", "order", "checkpoint", "files")
+# Settings of the command or of Snakemake, which re-runs a job when they change: not the stage's.
+FOR_SNAKEMAKE = ("plugins", "code", "versions", "order", "checkpoint", "files")
 
 # Where errors without a file name come from; ``utils.atomic.disk_errors`` names lpclip's files.
 NAMELESS: Mapping[int, str] = {
@@ -107,7 +108,7 @@ def _overview() -> str:
         "  snakemake --cores 8 results/report.csv results/report.html\n"
         "lpclip init starts a project of your own images.\n\n"
         f"Stages, in the order in which the workflow runs them:\n{stages}\n\n"
-        f"Tools:\n{tools}\n\n"
+        f"Tools:\n{tools}\n\n{installed()}"
         "lpclip COMMAND --help explains a command and its settings. The first line of every log\n"
         "in logs/ is the command that made it."
     )
@@ -116,11 +117,14 @@ def _overview() -> str:
 def _run_stage(command: str, arguments: Sequence[str]) -> None:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--threads")
-    threads = early.parse_known_args(arguments[1:])[0].threads
-    if threads is not None:
+    early.add_argument("--settings")
+    known = early.parse_known_args(arguments[1:])[0]
+    if known.threads is not None:
         # Read by the numerical libraries when they are imported, which the next line does.
-        _limit_threads(threads)
+        _limit_threads(known.threads)
     function = _function(command)
+    if {"-h", "--help"} & set(arguments):
+        use_plugins(_parse_settings(known.settings or "{}"))
     files = _file_options(function)
     options = vars(_parser(command, function, files).parse_args(arguments[1:]))
     _refuse_shared_files(options, files)
@@ -131,6 +135,7 @@ def _run_stage(command: str, arguments: Sequence[str]) -> None:
     options.pop("threads")
     memory_gb = options.pop("memory_gb")
     asked = _parse_settings(options.pop("settings"))
+    use_plugins(asked)
     settings = {key: value for key, value in asked.items() if key not in FOR_SNAKEMAKE}
     from lpclip.storage import made_from
     from lpclip.utils.memory import limit_memory
@@ -233,7 +238,7 @@ def _parser(
     parser = argparse.ArgumentParser(
         prog=f"lpclip {command}",
         description=f"{inspect.getdoc(function)}\n\nSettings and their defaults:\n"
-        f"{_settings_help(function, files)}",
+        f"{_settings_help(function, files)}\n\n{kinds_help(command)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

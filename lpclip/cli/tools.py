@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lpclip.cli import audit_options, predict_options
+from lpclip.cli import audit_options, predict_options, schema
 from lpclip.cli.common_options import add_probe_options
 from lpclip.cli.init import options as init_options
 from lpclip.utils.printing import show
@@ -125,6 +125,7 @@ TOOLS: Mapping[str, Tool] = {
         init_options.run,
         init_options.EXPLANATION,
     ),
+    "schema": Tool(*schema.TOOL),
     "predict": Tool(
         predict_options.SUMMARY,
         predict_options.add_options,

@@ -62,8 +62,8 @@ GROUP = Column(
     "group",
     "text",
     description="clean, natural, standard for the 15 corruptions that all means are over, or extra "
-    "for the other four, which are in no mean. The mean accuracy under corruption in report.csv is "
-    "that of the rows whose group is standard.",
+    "for the other four and those of plugins, which are in no mean. The mean accuracy under "
+    "corruption in report.csv is that of the rows whose group is standard.",
 )
 
 ROBUSTNESS = Table(

@@ -3,15 +3,24 @@
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
+from lpclip.columns.ood import SCORES
 from lpclip.config.checked import Checked, CheckedBenchmark
 from lpclip.config.datasets import check_datasets, open_sources, with_class_maps
-from lpclip.config.labels import check_labels, corruptions_of, has_labelled_test
+from lpclip.config.labels import (
+    check_labels,
+    corruptions_of,
+    has_labelled_test,
+    more_corruptions_of,
+)
 from lpclip.config.models import check_model
+from lpclip.config.passes import TAKEN
+from lpclip.config.plugins import use_plugins
 from lpclip.config.precomputed import check_features, checked_class_names, with_weights
 from lpclip.config.prompts import read_texts
 from lpclip.config.schema import WHERE, Configuration, Dataset, Method, Roles, Views
@@ -20,18 +29,34 @@ from lpclip.data.registry import FEATURES
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.utils.settings import arguments, at, convert, settings_of
 
-_KEPT = ("seeds", "compute", "views", "models", "datasets", "labellings", "methods")
+_KEPT = (
+    "corruptions",
+    "scores",
+    "plugins",
+    "seeds",
+    "compute",
+    "views",
+    "models",
+    "datasets",
+    "labellings",
+    "methods",
+)
 
 
-def complete(given: Mapping[str, Any]) -> Checked:
+def complete(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Checked:
     """Check a configuration as it is given, and fill in every default and all texts.
 
+    Args:
+        given: the configuration.
+        files: that it was read from: their folders may have plugins.
+
     Raises:
-        LpclipError: an unknown key, a wrong value, a name that is not defined, a data source that
-            refuses its settings, a model that cannot be, class names or templates that are none or
-            do not fit the classes, or something that needs images where there are only features.
+        LpclipError: a plugin that cannot be used, an unknown key, a wrong value, a name that is not
+            defined, a data source that refuses its settings, a model that cannot be, class names or
+            templates that are none or do not fit the classes, or something that needs images where
+            there are only features.
     """
-    config = read(given)
+    config = read(given, files)
     with _path_errors():
         _check_names(config)
         for name, model in config.models.items():
@@ -52,6 +77,7 @@ def complete(given: Mapping[str, Any]) -> Checked:
                 templates=texts[name].templates,
                 prompts=texts[name].prompts,
                 corruptions=corruptions_of(one, renamed),
+                more_corruptions=more_corruptions_of(one, renamed, config.corruptions),
             )
             for name, one in config.benchmarks.items()
         }
@@ -70,13 +96,15 @@ def complete(given: Mapping[str, Any]) -> Checked:
         return replace(checked, models=with_weights(checked))
 
 
-def read(given: Mapping[str, Any]) -> Configuration:
+def read(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Configuration:
     """Turn a configuration into typed objects, which refuse what a setting cannot be.
 
     Raises:
-        LpclipError: an unknown key, a missing one or a value that is not allowed.
+        LpclipError: a plugin that cannot be used, an unknown key, a missing one or a value that is
+            not allowed.
     """
     _check_values(given, ())
+    use_plugins(given, files)
     views = given.get("views", {})
     convert(Views, views, where=WHERE, path=("views",))
     datasets = given.get("datasets")
@@ -139,8 +167,20 @@ def _check_names(config: Configuration) -> None:
         for key, values in benchmark.roles.items():
             for value in values:
                 _defined(f"benchmarks.{name}.{key}", "dataset", value, config.datasets)
+        for value in benchmark.more_corruptions or ():
+            where = f"benchmarks.{name}.more_corruptions"
+            _defined(where, "corruption", value, config.corruptions)
         for value in benchmark.models or ():
             _defined(f"benchmarks.{name}.models", "model", value, config.models)
+    for section, names, taken in (
+        ("scores", config.scores, SCORES),
+        ("corruptions", config.corruptions, TAKEN),
+    ):
+        for name in set(names) & set(taken):
+            raise LpclipError(
+                f"configuration: {section}.{name} has a name that lpclip uses itself. Choose "
+                "another name."
+            )
     for name, method in config.methods.items():
         if method.labelling is not None:
             where = f"methods.{name}.labelling"

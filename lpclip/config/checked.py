@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from lpclip.config.kinds import Corruption, Score
 from lpclip.config.schema import Compute, Dataset, Family, Method, Model, Roles, Views
 from lpclip.data.base import Source
 from lpclip.methods.labelling.settings import Labelling
+from lpclip.utils.kinds import Kind
 from lpclip.utils.settings import settings_class
 
 
@@ -21,13 +23,20 @@ class CheckedBenchmark(Roles):
     templates: Sequence[str] | None = None  # sentences with {} in the place of a name
     prompts: Sequence[Sequence[str]] | None = None  # C lists of descriptions
     corruptions: Sequence[Family]  # that are made here
+    more_corruptions: Sequence[str] = ()  # of plugins
     derived_from: str | None = None  # benchmark that this is the transductive form of
+
+    @property
+    def made(self) -> list[str]:
+        """Passes of corruptions that are made of the test set: families, and those of plugins."""
+        return [*self.corruptions, *self.more_corruptions]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
     """A configuration that has been checked; sections as in ``Configuration``."""
 
+    plugins: Sequence[str]
     seeds: Sequence[int]
     compute: Compute
     views: Views
@@ -35,6 +44,8 @@ class Checked:
     datasets: Mapping[str, Dataset]
     benchmarks: Mapping[str, CheckedBenchmark]
     labellings: Mapping[str, Labelling]
+    corruptions: Mapping[str, Corruption]
+    scores: Mapping[str, Score]
     methods: Mapping[str, Method]
     sources: Mapping[str, Source]  # of every dataset
     labelled: Sequence[str]  # benchmarks whose test set has labels, so that accuracy can be known
@@ -80,6 +91,8 @@ def plain(value: Any) -> Any:
     >>> plain(Compute())
     {'batch_size': 'auto', 'threads': 8, 'workers': 0, 'memory_gb': 4.0, 'share_imports': False}
     """
+    if isinstance(value, Kind):
+        return {"kind": value.kind, **plain(_given(value.settings))}
     if dataclasses.is_dataclass(value):
         return {
             field.name: plain(found)

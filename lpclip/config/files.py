@@ -230,7 +230,7 @@ def evaluated_passes(
     official = benchmark.official_corruptions
     found = set(official_corruptions(config.sources[official])) if official else set()
     return [
-        *((benchmark.evaluated, views) for views in ("clean", *benchmark.corruptions)),
+        *((benchmark.evaluated, views) for views in ("clean", *benchmark.made)),
         *((shift, "clean") for shift in benchmark.shifts),
         *((str(official), family) for family in FAMILIES if found & set(FAMILIES[family])),
     ]

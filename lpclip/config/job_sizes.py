@@ -69,7 +69,8 @@ class JobSize:
         if name == "adapt":
             return {"weak": views.weak.versions, "strong": views.strong.versions}
         official = official_corruptions(self._config.sources[dataset])
-        found = [one for one in FAMILIES[name] if not official or one in official]
+        names = FAMILIES.get(name, (name,))  # one of a plugin is a pass of its own
+        found = [one for one in names if not official or one in official]
         return dict.fromkeys(found, len(SEVERITIES))
 
     def _teacher(self) -> int:
@@ -144,7 +145,7 @@ class JobSize:
         method, config = self.method, self._config
         learned = [config.methods[name] for name in method.candidates] or [method]
         views = [self._learned(one.settings.get("student_view", "weak")) for one in learned]
-        rounds = [int(one.settings.get("rounds", 1)) for one in learned]
+        rounds = [_rounds(one) for one in learned]
         epochs = [_epochs(one) for one in learned]
         return replace(
             self._adapt(),
@@ -152,9 +153,7 @@ class JobSize:
             student=max(views),
             rounds=sum(rounds),
             epochs=max(epochs),
-            budget=max(
-                [self._budget, *(1e9 * (one.settings.get("memory_gb") or 0) for one in learned)]
-            ),
+            budget=max([self._budget, *(1e9 * _number(one, "memory_gb", 0) for one in learned)]),
         )
 
     def _evaluated(self) -> Size:
@@ -175,7 +174,7 @@ class JobSize:
         )
 
     def _rounds(self) -> Size:
-        rounds = 1 + int(self.method.settings.get("rounds", 1))
+        rounds = 1 + _rounds(self.method)
         return self._evaluation(self._rows(self._benchmark.evaluated), {"clean": 1, "": rounds})
 
     def _held_out(self) -> Size:
@@ -204,6 +203,16 @@ class JobSize:
         config = self._config
         tested = [self._rows(config.benchmarks[name].evaluated) for _, name in config.pairs()]
         return Size(rows=sum(tested), seeds=len(config.seeds) * len(config.methods))
+
+
+def _number(method: Method, name: str, default: float) -> float:
+    """Return a setting, where it is a number: a plugin may call something else so."""
+    found = method.settings.get(name)
+    return found if isinstance(found, int | float) else default
+
+
+def _rounds(method: Method) -> int:
+    return int(_number(method, "rounds", 1))
 
 
 def _epochs(method: Method) -> int:

@@ -1,14 +1,15 @@
 """The JSON schema of the configuration, for people and editors, written from the settings classes.
 
-``python -m lpclip.config.json_schema`` writes ``workflow/schemas/config.schema.json``.
+``python -m lpclip.config.json_schema`` writes ``workflow/schemas/config.schema.json``, which has
+lpclip's own kinds alone; ``lpclip schema`` prints it with those of plugins.
 """
 
 import ast
 import dataclasses
-import importlib
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType
@@ -20,13 +21,17 @@ from pydantic import StringConstraints
 from lpclip.config.checked import plain
 from lpclip.config.default_methods import METHODS
 from lpclip.config.schema import Configuration, Method
-from lpclip.data import sources
-from lpclip.data.registry import SourceSettings
+from lpclip.data.registry import SourceSettings, source_class
 from lpclip.data.registry import kinds as kinds_of_source
+from lpclip.data.registry import own_kinds as own_sources
 from lpclip.data.subsets import Stratified
 from lpclip.methods.registry import kinds as kinds_of_method
 from lpclip.methods.registry import load_method
+from lpclip.methods.registry import own_kinds as own_methods
+from lpclip.transforms.views.policies import SETTINGS, VIEW_KINDS
 from lpclip.utils.allowed import alternatives
+from lpclip.utils.kinds import Kind
+from lpclip.utils.plugins import PluginKinds
 from lpclip.utils.settings import REQUIRED, UNIQUE, Setting, settings_of, written_settings
 
 Schema: TypeAlias = dict[str, Any]
@@ -36,10 +41,29 @@ _LEAST = {"array": "minItems", "object": "minProperties", "string": "minLength"}
 _TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", Path: "string"}
 
 
-def json_schema() -> Schema:
-    """Return the schema of the whole configuration, draft 2020-12."""
+def json_schema(*, plugins: bool = False) -> Schema:
+    """Return the schema of the whole configuration, draft 2020-12.
+
+    Args:
+        plugins: whether the kinds of plugins are in it, of installed packages and of the files that
+            this process has loaded.
+    """
     schema = _object(settings_of(Configuration), Configuration)
     schema["properties"]["methods"]["default"] = METHODS
+    if plugins:
+        methods = schema["properties"]["methods"]["additionalProperties"]
+        _add_kinds(methods, kinds_of_method(), _method)
+        dataset = schema["properties"]["datasets"]["additionalProperties"]
+        _add_kinds(dataset["properties"]["source"], kinds_of_source(), _source)
+        for views in (schema, dataset):
+            for name in SETTINGS:
+                made_by = views["properties"]["views"]["properties"][name]["properties"]["made_by"]
+                _add_kinds(made_by, VIEW_KINDS.names(), _of_plugin(VIEW_KINDS))
+        for name in ("corruptions", "scores"):
+            of = get_args(settings_of(Configuration)[name].annotation)[1].of
+            _add_kinds(
+                schema["properties"][name]["additionalProperties"], of.names(), _of_plugin(of)
+            )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of lpclip",
@@ -48,9 +72,10 @@ def json_schema() -> Schema:
     }
 
 
-def text() -> str:
-    """Return the schema as it is stored."""
-    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+def text(*, plugins: bool = False) -> str:
+    """Return the schema as it is stored, or with the kinds of plugins."""
+    schema = json_schema(plugins=plugins)
+    return json.dumps(schema, indent=1, ensure_ascii=False, default=str) + "\n"
 
 
 def _object(known: Mapping[str, Setting], cls: type[Any] | None, **more: Any) -> Schema:
@@ -73,7 +98,7 @@ def _object(known: Mapping[str, Setting], cls: type[Any] | None, **more: Any) ->
 
 def _of(annotation: Any) -> Schema:
     if annotation == SourceSettings:
-        return _of_kinds(kinds_of_source(), _source, "Kind of image source.")
+        return _of_kinds(own_sources(), _source, "Kind of image source.")
     if get_origin(annotation) is Annotated:
         inside, *metadata = get_args(annotation)
         return _constrained(_of(inside), metadata)
@@ -84,7 +109,9 @@ def _of(annotation: Any) -> Schema:
     if cls is not annotation:
         return _of(cls)
     if cls is Method:
-        return _of_kinds(kinds_of_method(), _method, "Kind of method.")
+        return _of_kinds(own_methods(), _method, "Kind of method.")
+    if isinstance(cls, type) and issubclass(cls, Kind):
+        return _of_kinds([], None, "Kind that a plugin adds.")
     if dataclasses.is_dataclass(cls) and isinstance(cls, type):
         one_of_two = [{"required": [name]} for name in ("per_class", "share")]
         more = {"oneOf": one_of_two} if cls is Stratified else {}
@@ -115,15 +142,26 @@ def _constrained(schema: Schema, metadata: Sequence[Any]) -> Schema:
 
 def _of_kinds(names: Sequence[str], schema_of: Any, description: str) -> Schema:
     """Return the schema of a mapping with a kind and the settings of that kind."""
-    return {
+    schema = {
         "type": "object",
         "required": ["kind"],
-        "properties": {"kind": {"description": description, "enum": list(names)}},
-        "allOf": [
-            {"if": {"properties": {"kind": {"const": kind}}}, "then": schema_of(kind)}
-            for kind in names
-        ],
+        "properties": {"kind": {"description": description, "enum": []}},
     }
+    _add_kinds(schema, names, schema_of)
+    return schema
+
+
+def _add_kinds(schema: Schema, names: Sequence[str], schema_of: Any) -> None:
+    """Add those of the kinds to such a schema that it does not have."""
+    kind = schema["properties"]["kind"]
+    added = [
+        {"if": {"properties": {"kind": {"const": name}}}, "then": schema_of(name)}
+        for name in names
+        if name not in kind["enum"]
+    ]
+    if added:
+        schema["allOf"] = [*schema.get("allOf", ()), *added]
+    kind["enum"] = sorted({*kind["enum"], *names})
 
 
 def _method(kind: str) -> Schema:
@@ -132,8 +170,15 @@ def _method(kind: str) -> Schema:
 
 
 def _source(kind: str) -> Schema:
-    cls = importlib.import_module(f"{sources.__name__}.{kind}").Source
-    return _object(settings_of(cls), None, kind={"const": kind})
+    return _object(settings_of(source_class(kind)), None, kind={"const": kind})
+
+
+def _of_plugin(of: PluginKinds) -> Callable[[str], Schema]:
+    def schema_of(kind: str) -> Schema:
+        cls = of.load(kind).Settings
+        return _object(written_settings(cls), cls, kind={"const": kind})
+
+    return schema_of
 
 
 def _default(value: Any) -> Any:
@@ -151,7 +196,7 @@ def _descriptions(cls: type[Any]) -> dict[str, str]:
     """Return the texts below the fields of a class and of those that it extends."""
     found = {}
     for one in [one for one in reversed(cls.__mro__) if one is not object]:
-        (definition,) = ast.parse(inspect.getsource(one)).body
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(one))).body
         assert isinstance(definition, ast.ClassDef)
         for field, below in pairwise(definition.body):
             if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):

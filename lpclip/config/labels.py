@@ -1,6 +1,6 @@
 """The part of the configuration's check that is about labels: which datasets have them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import get_args
 
 from lpclip.config.checked import Checked, CheckedBenchmark
@@ -28,6 +28,15 @@ def corruptions_of(benchmark: Benchmark, sources: Mapping[str, Source]) -> Seque
     return get_args(Family) if has_labelled_test(benchmark, sources) else ()
 
 
+def more_corruptions_of(
+    benchmark: Benchmark, sources: Mapping[str, Source], known: Collection[str]
+) -> Sequence[str]:
+    """Return the corruptions of plugins: by default all where lpclip's own may be by default."""
+    if benchmark.more_corruptions is not None:
+        return benchmark.more_corruptions
+    return tuple(known) if has_labelled_test(benchmark, sources) else ()
+
+
 def check_labels(config: Checked, sources: Mapping[str, Source]) -> None:
     """Refuse labels that do not fit the sources, whose classes are renamed, before the first job.
 
@@ -40,10 +49,11 @@ def check_labels(config: Checked, sources: Mapping[str, Source]) -> None:
         _check_official(where, benchmark, sources, config)
         if name in config.labelled:
             _check_single(where, "test", benchmark.evaluated, benchmark, sources)
-        elif benchmark.corruptions:
+        elif benchmark.made:
             raise LpclipError(
                 f"{where}.corruptions are there to measure accuracy, but the benchmark has no "
-                "labelled test set. Give one, or set corruptions: []."
+                "labelled test set. Give one, or set corruptions: []"
+                f"{' and more_corruptions: []' if benchmark.more_corruptions else ''}."
             )
         methods = (config.methods[one] for one in methods_of(config, name))
         if any(sees_labels(method.kind) for method in methods):

@@ -64,10 +64,11 @@ def check_features(config: Checked) -> None:
         where = f"configuration: benchmarks.{name}"
         _check_models(where, benchmark, config)
         test = benchmark.evaluated
-        if benchmark.corruptions and not has_images(config.datasets[test].source):
+        if benchmark.made and not has_images(config.datasets[test].source):
             raise LpclipError(
                 f"{where}.corruptions are made from images, but its test set '{test}' "
-                "holds precomputed features. Set corruptions: []."
+                "holds precomputed features. Set corruptions: []"
+                f"{' and more_corruptions: []' if benchmark.more_corruptions else ''}."
             )
         _check_widths(where, benchmark, config.sources)
 

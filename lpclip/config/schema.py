@@ -12,12 +12,13 @@ from annotated_types import MinLen
 from pydantic import StringConstraints
 
 from lpclip.config.default_methods import LABELLINGS, METHODS
+from lpclip.config.kinds import Corruption, Score
 from lpclip.data.class_maps import ClassMap
 from lpclip.data.index import OnBadImage
 from lpclip.data.registry import SourceSettings
 from lpclip.data.subsets import Stratified
 from lpclip.methods.labelling.settings import Labelling
-from lpclip.methods.registry import kinds, load_method
+from lpclip.methods.registry import GUARDED, kinds, load_method
 from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.transforms.corruptions.registry import Corruptions
 from lpclip.transforms.views.policies import Flips, Strong, Weak
@@ -220,13 +221,15 @@ class Benchmark(Roles):
     corruptions: Annotated[Sequence[Family], UNIQUE] | None = None
     """Families of corruptions of the test set that are made here; by default all of them where the
     test set is labelled, else none."""
+    more_corruptions: Names | None = None
+    """Corruptions of plugins that are made, too; by default all of the section corruptions."""
 
 
 @dataclass(frozen=True)
 class Method:
     """A method as it is written: other methods and labellings by their names."""
 
-    kind: str  # a module of ``lpclip.methods.kinds``
+    kind: str  # a module of ``lpclip.methods.kinds``, or a plugin
     settings: Mapping[str, Any]  # all of the kind that a configuration holds, with every default
 
     @property
@@ -237,7 +240,7 @@ class Method:
     @property
     def candidates(self) -> Sequence[str]:
         """Names of the methods of which one may be shipped; none unless it is guarded."""
-        named: Sequence[str] = self.settings.get("candidates", ())
+        named: Sequence[str] = self.settings["candidates"] if self.kind == GUARDED else ()
         return named
 
     @property
@@ -252,7 +255,7 @@ class Method:
         """Check ``kind`` and the settings of that kind."""
         rest = dict(given)
         first = {"kind": rest.pop("kind")} if "kind" in rest else {}
-        setting = {"kind": Setting(Literal[kinds()], REQUIRED)}
+        setting = {"kind": Setting(Literal[kinds(asked=first.get("kind"))], REQUIRED)}
         kind = arguments(setting, first, where=where, path=path)["kind"]
         known = written_settings(load_method(kind).Settings)
         checked = arguments(known, rest, where=where, path=path)
@@ -276,6 +279,9 @@ class Configuration:
     """Datasets by name; a dataset is one split of one source."""
     benchmarks: Annotated[Mapping[Name, Benchmark], MinLen(1)]
     """What is measured together."""
+    plugins: Names = ()
+    """Files with kinds of your own, see docs/extend.md; paths from the folder of the configuration
+    that names them, or from the working directory. What installed packages add needs no entry."""
     seeds: Seeds = (0, 1, 2)
     """Seeds of training; every method is trained once with each, zero-shot CLIP, of which nothing
     is random, with the first alone."""
@@ -285,6 +291,10 @@ class Configuration:
     """Views of images that are embedded."""
     labellings: Mapping[Name, Labelling] = field(default_factory=lambda: LABELLINGS)
     """How a teacher's predictions become pseudo-labels."""
+    corruptions: Mapping[Name, Corruption] = field(default_factory=dict)
+    """Corruptions of plugins by name, in no mean over lpclip's own."""
+    scores: Mapping[Name, Score] = field(default_factory=dict)
+    """OOD scores of plugins by name, next to lpclip's own."""
     methods: Annotated[Mapping[Name, Method], MinLen(1)] = field(default_factory=_methods)
     """Methods by name, in the order in which reports list them; by default those of config.yaml
     that see no label."""

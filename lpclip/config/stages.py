@@ -17,11 +17,13 @@ from lpclip.config.transductive import methods_of
 from lpclip.data.official import official_corruptions
 from lpclip.data.registry import modules as modules_of_source
 from lpclip.data.remote import mark_of
-from lpclip.methods.registry import used_seeds
+from lpclip.methods.registry import code_of, load_method, used_seeds
 from lpclip.models.spec import files_hash, local_files
 from lpclip.reporting.page.assets import assets_hash, shown_configuration
 from lpclip.storage.marks import marks_at, marks_of
 from lpclip.utils.code_hash import code_hash
+from lpclip.utils.plugins import files_of
+from lpclip.utils.settings import settings_of
 
 Given: TypeAlias = dict[str, Any]
 _MARKS = Path(".snakemake/lpclip_marks.json")
@@ -40,7 +42,7 @@ def index_samples(config: Checked, wildcards: Wildcards) -> Given:
         **{key: dataset[key] for key in used},
         "on_bad_image": dataset["on_bad_image"],
         **_marks(read, files.source_addresses(config, wildcards)),
-        "code": code_hash("lpclip.data.index", *modules_of_source(dataset["source"])),
+        **_code("lpclip.data.index", *modules_of_source(dataset["source"])),
     }
 
 
@@ -63,7 +65,7 @@ def embed_images(config: Checked, wildcards: Wildcards) -> Given:
     dataset = config.datasets[name]
     assert dataset.views is not None
     official = official_corruptions(config.sources[name])
-    views, modules = views_of_pass(wildcards["views"], dataset.views, official)
+    views, modules = views_of_pass(wildcards["views"], dataset.views, official, config.corruptions)
     frost = views.get("frost", {}).get("frost_images")
     return {
         "dataset": name,
@@ -76,7 +78,7 @@ def embed_images(config: Checked, wildcards: Wildcards) -> Given:
         **_checkpoint(config, wildcards),
         # Pictures that the user gave, to be laid over images.
         **_marks(sorted(map(str, Path(frost).iterdir())) if frost else []),
-        "code": code_hash("lpclip.features.images", *modules_of_source(dataset.source), *modules),
+        **_code("lpclip.features.images", *modules_of_source(dataset.source), *modules),
         "versions": _versions(),
     }
 
@@ -126,12 +128,11 @@ def train_probe(config: Checked, wildcards: Wildcards) -> Given:
     """Return a method with all that it names filled in, and its seeds."""
     method = config.methods[wildcards["method"]]
     return {
-        "benchmark": wildcards["benchmark"],
-        "method": wildcards["method"],
+        **{key: wildcards[key] for key in ("benchmark", "method")},
         "kind": method.kind,
         "seeds": used_seeds(method.kind, config.seeds),
         "settings": _method(config, wildcards, wildcards["method"]),
-        "code": code_hash("lpclip.methods.train", f"lpclip.methods.kinds.{method.kind}"),
+        **_code("lpclip.methods.train", code_of(method.kind)),
     }
 
 
@@ -152,15 +153,19 @@ def evaluate_ood(config: Checked, wildcards: Wildcards) -> Given:
     return {
         "dataset": wildcards["dataset"],
         "group": "near" if near else "far",
-        "code": code_hash("lpclip.evaluation.detection"),
+        **_with_scores(config, "lpclip.evaluation.detection"),
     }
+
+
+def evaluate_held_out(config: Checked, _: Wildcards) -> Given:
+    """Return the scores of plugins."""
+    return _with_scores(config, "lpclip.evaluation.held_out")
 
 
 def evaluate_samples(config: Checked, wildcards: Wildcards) -> Given:
     """Return which of the files are those of the test set and of shifts."""
-    benchmark = config.benchmarks[wildcards["benchmark"]]
     return {
-        "test": benchmark.evaluated,
+        "test": (benchmark := config.benchmarks[wildcards["benchmark"]]).evaluated,
         "shifts": list(benchmark.shifts),
         "code": code_hash("lpclip.evaluation.paired"),
     }
@@ -177,11 +182,12 @@ def pictures(config: Checked, wildcards: Wildcards) -> Given:
         "source": source,
         **official,
         "order": [f"{name}/{method}" for method in methods_of(config, name)],
-        "code": code_hash(
+        **_code(
             "lpclip.reporting.page.pictures",
             *modules_of_source(source),
             *(found for one in official.values() for found in modules_of_source(one)),
             *(f"lpclip.transforms.corruptions.{family}" for family in benchmark.corruptions),
+            *(config.corruptions[one].code for one in benchmark.more_corruptions),
         ),
     }
 
@@ -222,7 +228,7 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
     "evaluate": evaluate,
     "evaluate_features": _only_code("lpclip.evaluation.feature_detection"),
     "evaluate_ood": evaluate_ood,
-    "evaluate_held_out": _only_code("lpclip.evaluation.held_out"),
+    "evaluate_held_out": evaluate_held_out,
     "evaluate_rounds": _only_code("lpclip.evaluation.rounds"),
     "evaluate_samples": evaluate_samples,
     "predictions": _only_code("lpclip.evaluation.predictions"),
@@ -230,6 +236,18 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
     "report": report,
     "page": page,
 }
+
+
+def _code(*modules: str) -> Given:
+    """Return the hash of code that may be a plugin's, and its files, which the command loads."""
+    found = {"plugins": paths} if (paths := files_of(modules)) else {}
+    return {**found, "code": code_hash(*modules)}
+
+
+def _with_scores(config: Checked, module: str) -> Given:
+    """Return the scores of plugins, if there are any, and the hash of a stage that uses them."""
+    found = {"scores": plain(config.scores)} if config.scores else {}
+    return {**found, **_code(module, *(score.code for score in config.scores.values()))}
 
 
 def _marks(paths: Iterable[str], addresses: Sequence[str] = ()) -> Given:
@@ -270,8 +288,11 @@ def _method(config: Checked, wildcards: Wildcards, name: str) -> Given:
     images = files.adapts_on_images(config, wildcards)
     if "student_view" in settings:
         student, teacher = files.training_views(settings["student_view"], images=images)
-        settings |= {"student_view": student, "teacher_view": teacher}
-        settings["memory_gb"] = settings["memory_gb"] or config.compute.memory_gb
+        filled = {"teacher_view": teacher, "memory_gb": config.compute.memory_gb}
+        filled |= {key: value for key, value in settings.items() if value is not None}
+        known = settings_of(load_method(method.kind).Settings)
+        settings = {key: value for key, value in filled.items() if key in known}
+        settings["student_view"] = student
     if "view" in settings:
         settings["view"] = files.training_views(settings["view"], images=images)[1]
     if method.candidates:

@@ -8,8 +8,9 @@ from multiprocessing import get_context
 from typing import Any
 
 from lpclip.data.base import Source, read_image
-from lpclip.data.registry import open_source
+from lpclip.data.registry import modules, open_source
 from lpclip.errors import BadImageError
+from lpclip.utils import plugins
 from lpclip.utils.progress import progress
 
 _CHUNK = 64
@@ -26,14 +27,17 @@ def reasons_unreadable(
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     found: list[str] = []
     with progress(total=len(paths), unit="images", label="check") as shown:
-        for reasons in _checked(json.dumps(dict(source)), chunks, workers):
+        files = tuple(plugins.files_of(modules(source)))
+        for reasons in _checked(json.dumps(dict(source)), files, chunks, workers):
             found += reasons
             shown.add(len(reasons))
     return found
 
 
-def _checked(source: str, chunks: Sequence[Sequence[str]], workers: int) -> Iterator[list[str]]:
-    check = partial(_check, source)
+def _checked(
+    source: str, files: tuple[str, ...], chunks: Sequence[Sequence[str]], workers: int
+) -> Iterator[list[str]]:
+    check = partial(_check, source, files)
     if workers < 1:
         yield from map(check, chunks)
         return
@@ -42,8 +46,8 @@ def _checked(source: str, chunks: Sequence[Sequence[str]], workers: int) -> Iter
         yield from executor.map(check, chunks)
 
 
-def _check(source: str, paths: Sequence[str]) -> list[str]:
-    opened = _opened(source)
+def _check(source: str, files: tuple[str, ...], paths: Sequence[str]) -> list[str]:
+    opened = _opened(source, files)
     reasons = []
     for path in paths:
         try:
@@ -55,7 +59,8 @@ def _check(source: str, paths: Sequence[str]) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def _opened(source: str) -> Source:
-    """Open the source once per process."""
+def _opened(source: str, files: tuple[str, ...]) -> Source:
+    """Open the source, of the files of plugins, once per process."""
+    plugins.use(files)
     settings = json.loads(source)
     return open_source(settings.pop("kind"), settings)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lpclip.columns.ood import OOD, OOD_CURVES, OOD_OF_FEATURES
 from lpclip.evaluation.common import experiment, views_of
-from lpclip.evaluation.ood_scores import TEMPERATURE, head_scores
+from lpclip.evaluation.ood_scores import TEMPERATURE, MoreScores, head_scores
 from lpclip.metrics.detection import detection_metrics
 from lpclip.storage.probes import read_probes
 from lpclip.storage.reports import read_cells, typed_cells, write_part
@@ -30,6 +30,7 @@ def evaluate_ood(
     curves: OutputFile,
     dataset: str,
     group: Literal["near", "far"],
+    scores: MoreScores | None = None,
 ) -> None:
     """Measure how well the last round's probes separate the test set from an OOD set.
 
@@ -42,10 +43,11 @@ def evaluate_ood(
         curves: CSV, how the plotted scores are distributed, in bins.
         dataset: name of the OOD set.
         group: ``near`` or ``far``.
+        scores: name of each score of a plugin -> its ``kind`` and settings.
     """
     heads, provenance = read_probes(probes)
     inside, outside = (
-        head_scores(heads, next(views_of(path, provenance))[2]) for path in (test, features)
+        head_scores(heads, next(views_of(path, provenance))[2], scores) for path in (test, features)
     )
     place = {"dataset": dataset, "group": group}
     rows = [
@@ -53,7 +55,7 @@ def evaluate_ood(
             **experiment(provenance, seed),
             **place,
             "score": score,
-            "temperature": TEMPERATURE,
+            "temperature": float("nan") if score in (scores or {}) else TEMPERATURE,
             "n_id": len(inside[score][seed_index]),
             "n_ood": len(outside[score][seed_index]),
             **detection_metrics(inside[score][seed_index], outside[score][seed_index]),
@@ -76,7 +78,7 @@ def evaluate_ood(
     bins = [
         {**experiment(provenance, seed), **place, "score": score, **row}
         for seed_index, seed in enumerate(heads.seeds)
-        for score in PLOTTED_SCORES
+        for score in (*PLOTTED_SCORES, *(scores or {}))
         for row in score_bins(inside[score][seed_index], outside[score][seed_index])
     ]
     write_part(bins, curves, OOD_CURVES)

@@ -13,7 +13,7 @@ import numpy as np
 
 from lpclip.columns.held_out import OOD_HELD_OUT
 from lpclip.evaluation.common import experiment, views_of
-from lpclip.evaluation.ood_scores import head_scores
+from lpclip.evaluation.ood_scores import MoreScores, head_scores
 from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.ood_features import feature_scores, references
 from lpclip.storage.probes import Probes, read_probes
@@ -24,7 +24,9 @@ GROUPS = 10  # of classes, which are held out in turn
 _IMAGES = 10_000  # at most; distances to all others grow with their square
 
 
-def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
+def evaluate_held_out(
+    *, probes: Path, adapt: Path, output: OutputFile, scores: MoreScores | None = None
+) -> None:
     """Evaluate the detection of held-out classes of the adapt set, by every score.
 
     Args:
@@ -32,6 +34,7 @@ def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
         adapt: feature cache with the clean view of the benchmark's adapt set.
         output: CSV, one row per seed and score; only a header where no class can be held out, as
             without a head.
+        scores: name of each score of a plugin -> its ``kind`` and settings.
     """
     heads, provenance = read_probes(probes, pool_alone=True)
     if heads.predicts_pool_alone:
@@ -42,12 +45,14 @@ def evaluate_held_out(*, probes: Path, adapt: Path, output: OutputFile) -> None:
     rows = [
         {**experiment(provenance, seed), "score": score, **row}
         for seed_index, seed in enumerate(heads.seeds)
-        for score, row in held_out_auroc(_of_seed(heads, seed_index), features).items()
+        for score, row in held_out_auroc(_of_seed(heads, seed_index), features, scores).items()
     ]
     write_part(rows, output, OOD_HELD_OUT)
 
 
-def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, float]]:
+def held_out_auroc(
+    heads: Probes, features: FloatArray, more: MoreScores | None = None
+) -> dict[str, dict[str, float]]:
     """Return score -> n_groups, n_images and auroc, the mean over groups of classes.
 
     Every other image is a reference for the scores of features, the rest are scored: an image
@@ -56,6 +61,7 @@ def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, f
     Args:
         heads: of one seed.
         features: ``[N, D]`` of the unlabelled images, of unit length.
+        more: scores of plugins.
     """
     features = features[_some(len(features))]
     predicted = heads.logits(features, -1, 0).argmax(axis=1)
@@ -69,7 +75,7 @@ def held_out_auroc(heads: Probes, features: FloatArray) -> dict[str, dict[str, f
         scored, is_ood = features[~is_reference], held_out[~is_reference]
         if out.all() or len(known) < 2 or len(np.unique(is_ood)) < 2:
             continue
-        of_heads = head_scores(_without(heads, out), scored)
+        of_heads = head_scores(_without(heads, out), scored, more)
         scores = {name: values[0] for name, values in of_heads.items()}
         for name, values in {**scores, **feature_scores(scored, known)}.items():
             aurocs[name].append(detection_metrics(values[~is_ood], values[is_ood])["auroc"])

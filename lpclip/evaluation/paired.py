@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from lpclip.columns.paired import COMPARISONS, RELIABILITY
 from lpclip.columns.table import METHOD_NAMES, STANDARD_MEAN
-from lpclip.corruption_names import STANDARD
+from lpclip.corruption_names import STANDARD, family_of
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import group_logits
 from lpclip.errors import check_known
@@ -26,7 +26,6 @@ from lpclip.storage.predictions import write_predictions
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.storage.reports import write_part
 from lpclip.storage.stored_views import View
-from lpclip.transforms.corruptions.registry import family_of
 from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 from lpclip.utils.memory import largest_of_blocks
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import softmax
 
 from lpclip.columns.robustness import ROBUSTNESS
-from lpclip.corruption_names import EXTRA
+from lpclip.corruption_names import STANDARD, family_of
 from lpclip.data.base import UNLABELLED
 from lpclip.data.class_matching import Groups, Labels, check_same_images, group_logits
 from lpclip.evaluation.common import (
@@ -30,7 +30,6 @@ from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.storage.reports import write_part
 from lpclip.storage.stored_views import View, some_rows
-from lpclip.transforms.corruptions.registry import family_of
 from lpclip.types import IntArray, OutputFile, PublishedShift
 
 log = logging.getLogger(__name__)
@@ -173,7 +172,7 @@ def _group(family: str, view: str) -> str:
     """Return which set of corruptions a view belongs to, or that it is none."""
     if family in ("clean", "natural"):
         return family
-    return "extra" if view in EXTRA else "standard"
+    return "standard" if view in STANDARD else "extra"
 
 
 def _texture(view: str, settings: Mapping[str, Any]) -> str:

@@ -21,7 +21,13 @@ from lpclip.models.clip import load_model
 from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.storage.chunks import Parts
 from lpclip.storage.features import CHUNK_ROWS
-from lpclip.storage.samples import count_rows, fingerprint, read_part, read_samples
+from lpclip.storage.samples import (
+    count_rows,
+    fingerprint,
+    read_part,
+    read_samples,
+    without_labels,
+)
 from lpclip.storage.shards import join_shards, range_of
 from lpclip.types import ConsumedFile, OutputFile
 from lpclip.utils.atomic import atomic_path, resumable_folder
@@ -61,7 +67,8 @@ def embed_images(
         views: name of each view -> its settings: ``clean`` (none), ``weak`` and ``strong`` (see
             ``lpclip.transforms.views.policies``; ``versions`` is their number), or a corruption
             (``severities``, ``parameters``: ``cifar``, ``imagenet`` or ``auto``, which follows the
-            image size; with ``official`` the published files are read and embedded unchanged).
+            image size; with ``official`` the published files are read and embedded unchanged; with
+            ``kind`` and ``settings`` it is a plugin's).
         seed: of everything random, together with the sample's id and the view.
         batch_size: images per forward pass, at most a chunk of the cache; halved when memory runs
             out. ``auto``: see ``automatic_batch_size``.
@@ -131,6 +138,7 @@ def embed_images(
     made = [_CLEAN] if official else passes
     lengths = [min(CHUNK_ROWS, len(index) - start) for start in range(0, len(index), CHUNK_ROWS)]
     with (
+        without_labels("views of images see no label."),
         resumable_folder(output) as folder,
         Parts(folder, rows=lengths, identity=provenance, batch_size=at_once) as parts,
         progress(
@@ -197,8 +205,7 @@ def _checked(name: str, settings: Mapping[str, Any]) -> Any:
         convert(policies.Flips, flips, where=where, path=["flips"])
         return {**vars(build(policies.SETTINGS[name], options, where=where)), "flips": flips}
     registry = importlib.import_module("lpclip.transforms.corruptions.registry")
-    registry.family_of(name)
-    return build(registry.Corruptions, options, where=where)
+    return registry.checked_settings(name, options, where=where)
 
 
 def _views(name: str, settings: Any, *, seed: int, size: int) -> Views:
@@ -208,8 +215,11 @@ def _views(name: str, settings: Any, *, seed: int, size: int) -> Views:
         return Views(name, len(settings["severities"]), _CLEAN.make)
     keys = importlib.import_module("lpclip.utils.rng").keys
     if name in ("weak", "strong"):
-        make = getattr(importlib.import_module("lpclip.transforms.views.policies"), name)
-        options = {key: value for key, value in settings.items() if key != "versions"}
+        policies = importlib.import_module("lpclip.transforms.views.policies")
+        make = getattr(policies, name)
+        options = {key: one for key, one in settings.items() if key not in ("versions", "made_by")}
+        if settings["made_by"] is not None:
+            make, options = policies.by_plugin, {"made_by": settings["made_by"]}
 
         def view(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
             of_version = keys(seed, ids, f"{name}/{version}").to(pixels.device)
@@ -217,12 +227,16 @@ def _views(name: str, settings: Any, *, seed: int, size: int) -> Views:
             return changed
 
         return Views(name, settings["versions"], view)
-    corrupt = importlib.import_module("lpclip.transforms.corruptions.registry").corrupt
-    options = {"name": name, "parameters": settings.parameters}
-    if settings.parameters == "auto":
-        options["parameters"] = "cifar" if size <= LARGEST_CIFAR_PIXELS else "imagenet"
-    if settings.frost_images:
-        options["frost_images"] = Path(settings.frost_images)
+    registry = importlib.import_module("lpclip.transforms.corruptions.registry")
+    if isinstance(settings, registry.OfPlugin):
+        corrupt = registry.corrupt_by
+        options = {"kind": settings.kind, "settings": settings.settings}
+    else:
+        corrupt, options = registry.corrupt, {"name": name, "parameters": settings.parameters}
+        if settings.parameters == "auto":
+            options["parameters"] = "cifar" if size <= LARGEST_CIFAR_PIXELS else "imagenet"
+        if settings.frost_images:
+            options["frost_images"] = Path(settings.frost_images)
 
     def corruption(pixels: Tensor, ids: Sequence[str], version: int) -> Tensor:
         severity = settings.severities[version]

@@ -1,12 +1,15 @@
 """Ordered parallel map over groups of rows, with prefetching, by threads or worker processes."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from lpclip.utils import plugins
 
 # Rows of a group: more would delay the first result and fill the shared memory.
 GROUP_ROWS = 16
@@ -50,6 +53,15 @@ class _Made(Dataset[_Group]):
 
     def __getitem__(self, rows: range) -> _Group:
         return self._make(rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Where workers do not start as forks, they load the files of plugins first.
+        return _received, (plugins.used(), bytes(ForkingPickler.dumps(self._make)))
+
+
+def _received(files: Sequence[str], make: bytes) -> _Made[Any]:
+    plugins.use(files)
+    return _Made(ForkingPickler.loads(make))
 
 
 def _by_processes(

@@ -8,14 +8,14 @@ import pandas as pd
 
 from lpclip.columns.ood import GROUPS, SCORES
 from lpclip.columns.table import EXPERIMENT_NAMES, METHOD_NAMES, Table
-from lpclip.corruption_names import EXTRA, FAMILIES, STANDARD
+from lpclip.corruption_names import EXTRA, FAMILIES, OTHER, STANDARD
 from lpclip.errors import LpclipError
 from lpclip.reporting.methods import Methods
 from lpclip.storage.reports import read_cells, typed_cells
 
 # Values in the order in which rows are listed; others follow, in alphabetical order.
 _ORDERS: Mapping[str, tuple[str, ...]] = {
-    "family": ("clean", *FAMILIES),
+    "family": ("clean", *FAMILIES, OTHER),
     "shift": ("clean", *STANDARD, *EXTRA),
     "source": ("clean", "generated", "official"),
     "group": GROUPS,

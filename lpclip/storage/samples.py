@@ -1,5 +1,6 @@
 """The index of a dataset: one row per image, with its label."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import NamedTuple
 import h5py
 import pandas as pd
 
+from lpclip.errors import LpclipError
 from lpclip.storage.attributes import Attributes
 from lpclip.storage.hdf5 import Provenance, columns, create, open_file, provenance_of
 from lpclip.storage.tables import Blocks, read_blocks, read_table, stored_table, write_table
@@ -20,6 +22,8 @@ _TOGETHER = 10_000  # rows that are hashed together
 
 # Columns that describe an image without its label.
 IMAGE_COLUMNS = ("id", "path", "size")
+
+_refused: list[str] = []  # why labels cannot be read, from the blocks of ``without_labels``
 
 
 class Sizes(NamedTuple):
@@ -70,12 +74,24 @@ def write_samples(
             write_table(file, _SKIPPED, skipped, listed=False)
 
 
+@contextlib.contextmanager
+def without_labels(reason: str) -> Iterator[None]:
+    """Refuse to read labels inside the block, in all of its threads; ``reason`` says why."""
+    _refused.append(reason)
+    try:
+        yield
+    finally:
+        _refused.pop()
+
+
 def read_samples(path: Path, *, labels: bool) -> pd.DataFrame:
     """Read an index: id, path, size in bytes and, if requested, label (-1 for none).
 
     Raises:
-        LpclipError: as ``open_file``, or a column is missing.
+        LpclipError: as ``open_file``; a column is missing; or labels inside ``without_labels``.
     """
+    if labels and _refused:
+        raise LpclipError(f"The labels of {path} cannot be read: {_refused[-1]}")
     with open_file(path, kind=KIND) as file:
         frame = read_table(file, TABLE)
     return frame if labels else _without_labels(path, frame)

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+OWN = "lpclip"
 # They shape no result: the public names, the texts of errors, the bar that shows progress, and what
 # chooses one of several GPUs.
 WITHOUT_RESULT = (
@@ -28,12 +29,13 @@ DESCRIPTIONS = ("caption", "description", "row", "unit")
 
 @cache
 def code_hash(*modules: str) -> str:
-    """Return the hash, 16 hexadecimal digits, of modules and of what they import in their packages.
+    """Return the hash, 16 hexadecimal digits, of modules and of what they import.
 
-    A module that is imported by its name as text is not found; name it as well.
+    That is followed into their own packages and into lpclip. A module that is imported by its name
+    as text is not found; name it as well. A text that ends in ``.py`` is the path of a file.
 
     Raises:
-        ModuleNotFoundError: a module does not exist.
+        ModuleNotFoundError: a module does not exist, or not as Python text.
     """
     files = {name: path for module in modules for name, path in _closure(module).items()}
     digest = hashlib.sha256()
@@ -44,29 +46,31 @@ def code_hash(*modules: str) -> str:
 
 @cache
 def _closure(module: str) -> dict[str, Path]:
+    if module.endswith(".py"):
+        path = Path(module)
+        if not path.is_file():
+            raise ModuleNotFoundError(module)
+        found = {f"file {path.name}": path}
+        pending = list(_imports(path, path.stem, ""))
+    else:
+        if _file_of(module) is None:
+            raise ModuleNotFoundError(module)
+        found, pending = {}, [module]
     package = module.partition(".")[0]
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(module)
-    root = Path(spec.origin).parent.parent
-    if _file_of(root, module) is None:
-        raise ModuleNotFoundError(module)
-    found: dict[str, Path] = {}
-    pending = [module]
     while pending:
         name = pending.pop()
-        path = _file_of(root, name)
-        if path is None or name in found or name in WITHOUT_RESULT:
+        path_of_name = _file_of(name)
+        if path_of_name is None or name in found or name in WITHOUT_RESULT:
             continue
-        found[name] = path
+        found[name] = path_of_name
         pending.append(name.rpartition(".")[0])  # importing a.b.c runs a.b first
-        pending.extend(_imports(path, name, package))
+        pending.extend(_imports(path_of_name, name, package))
     return found
 
 
 @cache
 def _imports(path: Path, name: str, package: str) -> tuple[str, ...]:
-    """Return names in ``package`` that the module imports, of modules and of functions."""
+    """Return names in ``package`` and lpclip that the module imports, modules and functions."""
     names = list[str]()
     inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in _statements(_parsed(path)):
@@ -80,7 +84,7 @@ def _imports(path: Path, name: str, package: str) -> tuple[str, ...]:
             targets = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else:
             continue
-        names += (target for target in targets if target.split(".")[0] == package)
+        names += (target for target in targets if target.split(".")[0] in (package, OWN))
     return tuple(names)
 
 
@@ -128,7 +132,21 @@ def _is_text(node: ast.AST) -> bool:
 
 
 @cache
-def _file_of(root: Path, module: str) -> Path | None:
-    path = root.joinpath(*module.split("."))
-    candidates = (path / "__init__.py", path.with_suffix(".py"))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+def _file_of(module: str) -> Path | None:
+    for folder in _folders(module.partition(".")[0]):
+        path = folder.joinpath(*module.split("."))
+        for candidate in (path / "__init__.py", path.with_suffix(".py")):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+@cache
+def _folders(package: str) -> tuple[Path, ...]:
+    """Return the folders that a package, or a module without one, is in."""
+    spec = find_spec(package) if package else None
+    if spec is None:
+        return ()
+    if spec.submodule_search_locations is not None:
+        return tuple(Path(one).parent for one in spec.submodule_search_locations)
+    return () if spec.origin is None else (Path(spec.origin).parent,)

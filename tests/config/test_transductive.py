@@ -12,7 +12,7 @@ from lpclip.config.jobs import Jobs
 from lpclip.config.transductive import methods_of
 from lpclip.errors import LpclipError
 from lpclip.methods import kinds as package
-from lpclip.methods.registry import kinds
+from lpclip.methods.registry import own_kinds
 from tests.config.test_stages import jobs
 from tests.helpers import ROOT
 
@@ -46,9 +46,9 @@ def alone(tmp_path, monkeypatch):
     """Add a kind of method that predicts only the images of its pool."""
     (tmp_path / "alone.py").write_text(STAND_IN)
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
-    kinds.cache_clear()
+    own_kinds.cache_clear()
     yield "alone"
-    kinds.cache_clear()
+    own_kinds.cache_clear()
     sys.modules.pop(f"{package.__name__}.alone", None)
     vars(package).pop("alone", None)
 

@@ -7,6 +7,7 @@ import pytest
 from lpclip.methods.registry import kinds
 from lpclip.utils import code_hash
 from tests.helpers import ROOT
+from tests.helpers.plugged import forget
 
 SETTINGS = """
 class Settings:
@@ -41,8 +42,7 @@ def package(tmp_path, monkeypatch):
 
 
 def hashed():
-    for function in ("code_hash", "_closure", "_imports", "_parsed", "_normalised"):
-        getattr(code_hash, function).cache_clear()
+    forget()
     return code_hash.code_hash("toy.stage")
 
 

@@ -61,7 +61,7 @@ try:
     if not PART_OF_ANOTHER:
         check_writable(Path.cwd())
         check_files(workflow.configfiles)
-    CONFIG = complete(config)
+    CONFIG = complete(config, workflow.configfiles)
 except LpclipError as error:
     raise WorkflowError(f"module {__name__}: {error}" if PART_OF_ANOTHER else str(error))
 
@@ -277,4 +277,4 @@ wildcard_constraints:
     benchmark=one_of(CONFIG.benchmarks),
     method=one_of(CONFIG.methods),
     labelling=one_of(CONFIG.labellings),
-    views=one_of(files.PASSES),
+    views=one_of([*files.PASSES, *CONFIG.corruptions]),

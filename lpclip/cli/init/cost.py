@@ -83,7 +83,7 @@ def _measured(
 ) -> Rate:
     views: dict[str, Any] = {"clean": {}}
     assert dataset.views is not None
-    adapt, _ = views_of_pass("adapt", dataset.views, ())
+    adapt, _ = views_of_pass("adapt", dataset.views, (), {})
     views |= {name: {**one, "versions": 1} for name, one in adapt.items()}
     begun = time.perf_counter()
     _timed(model, dataset, views, folder, 1)

@@ -34,7 +34,9 @@ def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[
         probes = self_train(head, pool, settings, seeds, labels=labels, after_round=shown.add)
     policy = ""
     if settings.student_view in ("both", "strong"):
-        policy = str(view_settings(adapt)["strong"].get("policy", "disjoint"))
+        strong = view_settings(adapt)["strong"]
+        made_by = strong.get("made_by", {}).get("kind")  # of a plugin
+        policy = str(made_by or strong.get("policy", "disjoint"))
     return replace(probes, strong_policy=policy, student_view=settings.student_view)
 
 

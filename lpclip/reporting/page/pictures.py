@@ -27,10 +27,11 @@ from lpclip.storage.features import read_rows, view_settings
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import read_probes
 from lpclip.storage.samples import read_samples
-from lpclip.transforms.corruptions.registry import corrupt
+from lpclip.transforms.corruptions.registry import CORRUPTION_KINDS, corrupt, corrupt_by
 from lpclip.types import BoolArray, FloatArray, IntArray, OutputFile
 from lpclip.utils.atomic import atomic_path
 from lpclip.utils.rng import keys
+from lpclip.utils.settings import build
 
 PER_ROW = 10
 _LISTED = 200  # paths of images that a method fixed or broke
@@ -157,6 +158,9 @@ def _predicted(
 def _examples(clean: Tensor, identifier: str, provenance: Attributes) -> Iterator[dict[str, Any]]:
     """Return every corruption of a cache at its severities, made as for the cache."""
     for name, settings in _views_of(provenance, official=False):
+        if "kind" in settings:
+            yield {"name": name, "images": _examples_of_kind(clean, identifier, provenance, name)}
+            continue
         parameters = settings.get("parameters", "auto")
         if parameters == "auto":
             small = clean.shape[-1] <= LARGEST_CIFAR_PIXELS
@@ -174,6 +178,22 @@ def _examples(clean: Tensor, identifier: str, provenance: Attributes) -> Iterato
             )[0]
             images[str(severity)] = picture(_to_image(changed))
         yield {"name": name, "images": images}
+
+
+def _examples_of_kind(
+    clean: Tensor, identifier: str, provenance: Attributes, name: str
+) -> dict[str, str]:
+    """Return a plugin's corruption at its severities, made as for the cache."""
+    view = view_settings(provenance.path)[name]
+    options = build(CORRUPTION_KINDS.load(view["kind"]).Settings, view["settings"], where=name)
+    images = {}
+    for severity in view["severities"]:
+        of_image = keys(int(provenance["seed"]), [identifier], f"{name}/{severity}")
+        changed = corrupt_by(
+            clean[None], kind=view["kind"], settings=options, severity=severity, keys=of_image
+        )
+        images[str(severity)] = picture(_to_image(changed[0]))
+    return images
 
 
 def _official_examples(path: Path, source: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
@@ -200,11 +220,12 @@ def _official_examples(path: Path, source: Mapping[str, Any] | None) -> Iterator
 def _views_of(provenance: Attributes, *, official: bool) -> list[tuple[str, Mapping[str, Any]]]:
     """Return a cache's corruptions with their settings, in the order of the published list."""
     views = view_settings(provenance.path)
+    known = [name for names in FAMILIES.values() for name in names if name in views]
+    of_plugins = [name for name in views if "kind" in views[name]]
     return [
         (name, views[name])
-        for names in FAMILIES.values()
-        for name in names
-        if name in views and bool(views[name].get("official")) == official
+        for name in (*known, *of_plugins)
+        if bool(views[name].get("official")) == official
     ]
 
 

@@ -5,20 +5,25 @@ Common Corruptions and Perturbations", and the authors' published scripts for Im
 (224-pixel images, "imagenet") and CIFAR-10-C (32-pixel images, "cifar").
 
 Importing this module imports no torch: the workflow reads the names before any job starts.
+
+A plugin (``lpclip.utils.plugins``) that holds ``Settings`` and
+``corrupt(images, severity, stream, settings) -> images`` adds a kind of corruption.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from annotated_types import MinLen
 
-from lpclip.corruption_names import EXTRA, FAMILIES, SEVERITIES, STANDARD
+from lpclip.corruption_names import EXTRA, FAMILIES, OTHER, SEVERITIES, STANDARD
+from lpclip.corruption_names import family_of as family_of
 from lpclip.errors import LpclipError, check_known, did_you_mean
-from lpclip.utils.settings import UNIQUE, settings_class
+from lpclip.utils.plugins import PluginKinds
+from lpclip.utils.settings import UNIQUE, build, call, settings_class
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 # These functions take and return levels of 8 bits; the others single precision, 0 to 1.
 ON_LEVELS: tuple[str, ...] = ("pixelate", "jpeg_compression")
 PARAMETER_SETS: tuple[str, ...] = ("imagenet", "cifar")
+CORRUPTION_KINDS = PluginKinds("corruptions", (*FAMILIES, *STANDARD, *EXTRA))
 
 
 @settings_class
@@ -44,20 +50,31 @@ class Corruptions:
     that does."""
 
 
+class OfPlugin(NamedTuple):
+    """A corruption of a plugin."""
+
+    kind: str
+    settings: Any
+    severities: Sequence[int]
+
+
+def checked_settings(name: str, given: Mapping[str, Any], *, where: str) -> Corruptions | OfPlugin:
+    """Return the settings of a corruption; a plugin's has ``kind``, ``settings``, ``severities``.
+
+    Raises:
+        LpclipError: an unknown corruption, or settings that it does not have.
+    """
+    if "kind" not in given:
+        check_known(name, STANDARD + EXTRA, f"Unknown corruption '{name}'.")
+        return build(Corruptions, given, where=where)
+    call(OfPlugin, given, where=where)
+    found = build(Corruptions, {"severities": given["severities"]}, where=where)
+    known = CORRUPTION_KINDS.load(given["kind"]).Settings
+    return OfPlugin(given["kind"], build(known, given["settings"], where=where), found.severities)
+
+
 # Bytes per piece of a batch on a CPU, so that temporaries stay in its second-level cache.
 _PIECE = 2**20
-
-
-def family_of(name: str) -> str:
-    """Return the family of a corruption; LpclipError for an unknown name.
-
-    >>> family_of("frost")
-    'weather'
-    """
-    for family, names in FAMILIES.items():
-        if name in names:
-            return family
-    raise LpclipError(f"Unknown corruption '{name}'. {did_you_mean(name, STANDARD + EXTRA)}")
 
 
 def corrupt(
@@ -108,14 +125,11 @@ def corrupt(
     result = torch.empty_like(images)
     for start in range(0, len(images), piece):
         part = slice(start, start + piece)
-        levels = images[part]
-        if images.dtype != torch.uint8:
-            levels = (levels * 255).round_().clamp_(0, 255)
+        levels = _levels(images[part])
         clean = levels.byte() if name in ON_LEVELS else levels.float().div_(255)
         dirty = function(clean, numbers, Stream(stream.keys[part]), **options)
         if name not in ON_LEVELS:
-            # The small step keeps whole levels that rounding left slightly too low.
-            dirty = dirty.clamp(0, 1).mul_(255).add_(1e-3).floor_()
+            dirty = _rounded_down(dirty)
         if images.dtype == torch.uint8:
             result[part] = dirty
         else:
@@ -123,8 +137,52 @@ def corrupt(
     return result
 
 
+def corrupt_by(images: Tensor, *, kind: str, settings: Any, severity: int, keys: Tensor) -> Tensor:
+    """Corrupt a batch of images by a plugin's kind; rounding, shapes and types as in ``corrupt``.
+
+    Args:
+        images: [B, 3, H, W], RGB: uint8, or float32 in [0, 1].
+        kind: a kind that a plugin adds.
+        settings: of its class of settings.
+        severity: 1..5.
+        keys: int64 [B], from `lpclip.utils.rng.keys(seed, ids, f"{name}/{severity}")`.
+
+    Raises:
+        LpclipError: no such kind, or one that gives something else than such images.
+    """
+    import torch
+
+    from lpclip.utils.rng import Stream
+
+    module = CORRUPTION_KINDS.load(kind)
+    clean = _levels(images).float().div(255)
+    dirty = module.corrupt(clean.clone(), severity, Stream(keys.to(images.device)), settings)
+    given = getattr(dirty, "shape", None), getattr(dirty, "dtype", None)
+    if given != (clean.shape, clean.dtype) or not bool(dirty.isfinite().all()):
+        raise LpclipError(
+            f"The corruption '{kind}' gives no finite float32 images of the shape "
+            f"{list(clean.shape)} that it got."
+        )
+    levels: Tensor = _rounded_down(dirty)
+    return levels.byte() if images.dtype == torch.uint8 else levels.div_(255)
+
+
+def _levels(images: Tensor) -> Tensor:
+    """Return the nearest of 256 levels, uint8 or float32."""
+    if not images.dtype.is_floating_point:
+        return images
+    return (images * 255).round_().clamp_(0, 255)
+
+
+def _rounded_down(images: Tensor) -> Tensor:
+    """Return levels of images in [0, 1]; the small step keeps whole ones that are a bit too low."""
+    return images.clamp(0, 1).mul_(255).add_(1e-3).floor_()
+
+
 def _look_up(name: str, severity: int, parameters: str) -> tuple[Any, tuple[float, ...]]:
     family = family_of(name)
+    if family == OTHER:
+        raise LpclipError(f"Unknown corruption '{name}'. {did_you_mean(name, STANDARD + EXTRA)}")
     if severity not in SEVERITIES:
         raise LpclipError(f"Severity {severity} of '{name}' does not exist. Available: 1 to 5.")
     check_known(parameters, PARAMETER_SETS, f"Unknown corruption parameters '{parameters}'.")

@@ -1,6 +1,9 @@
 """Random views of unlabelled images: weak (small shift and crop) and strong (mixed chains).
 
 Importing this module does not import torch: the workflow checks names before any job starts.
+
+A plugin (``lpclip.utils.plugins``) that holds ``Settings`` and
+``view(images, stream, settings) -> images`` adds a kind of view, which takes the place of these.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le
 
-from lpclip.errors import check_known
+from lpclip.errors import LpclipError, check_known
 from lpclip.utils import rng
-from lpclip.utils.settings import UNIQUE, Count, settings_class
+from lpclip.utils.kinds import Kind
+from lpclip.utils.plugins import PluginKinds
+from lpclip.utils.settings import UNIQUE, Count, build, settings_class
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +41,13 @@ POLICIES: Mapping[str, tuple[str, ...]] = {
     "overlapping": tuple(OPERATIONS),
 }
 _CHAINS, _DEPTH = 3, 3
+VIEW_KINDS = PluginKinds("views", ("weak", "strong", *OPERATIONS))
+
+
+class View(Kind):
+    """A view that a plugin makes."""
+
+    of = VIEW_KINDS
 
 
 @settings_class
@@ -48,6 +60,8 @@ class Weak:
     """Largest move along each axis, as a fraction of the side."""
     smallest_crop: Annotated[float, Gt(0), Le(1)] = 0.9
     """The side of the part that is cut out is between this fraction of the side and all of it."""
+    made_by: View | None = None
+    """A plugin's kind of view and its settings, in place of what shift and smallest_crop say."""
 
 
 @settings_class
@@ -59,6 +73,8 @@ class Strong:
     policy: Literal["disjoint", "overlapping"] = "disjoint"
     """disjoint shares no operation with the corruptions of the evaluation; overlapping does, and
     reports note it."""
+    made_by: View | None = None
+    """A plugin's kind of view and its settings, in place of the policy; reports name the kind."""
 
 
 SETTINGS: Mapping[str, type[Weak] | type[Strong]] = {"weak": Weak, "strong": Strong}
@@ -137,3 +153,24 @@ def strong(
     for k in range(1, _CHAINS):
         mixed += weight[k] * parts[k]
     return ((1 - share) * start + share * mixed).clamp_(0, 1)
+
+
+def by_plugin(images: Tensor, keys: Tensor, *, made_by: View) -> Tensor:
+    """Make a view by a plugin's kind; same type and shape, cut to [0, 1].
+
+    Images and keys are as in `weak`.
+
+    Raises:
+        LpclipError: no such kind, or one that gives something else than such images.
+    """
+    module = VIEW_KINDS.load(made_by.kind)
+    settings = build(module.Settings, made_by.settings, where=f"view '{made_by.kind}'")
+    made = module.view(images.clone(), rng.Stream(keys), settings)
+    given = getattr(made, "shape", None), getattr(made, "dtype", None)
+    if given != (images.shape, images.dtype) or not bool(made.isfinite().all()):
+        raise LpclipError(
+            f"The view '{made_by.kind}' gives no finite float32 images of the shape "
+            f"{list(images.shape)} that it got."
+        )
+    cut: Tensor = made.clamp(0, 1)
+    return cut
