@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lpclip.cli import audit_options
+from lpclip.cli import audit_options, export_options
+from lpclip.cli.probe_options import add_checkpoint, add_probe
 from lpclip.utils.printing import show, show_data
 
 DEVICE_HELP = (
@@ -46,7 +47,7 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGES",
         help="image files, folders (with all below them), or feature caches (.h5)",
     )
-    _probe_options(parser)
+    add_probe(parser)
     add("--top-k", type=int, default=5, help="classes to list (default: 5)")
     add(
         "--output",
@@ -61,30 +62,10 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
         help="clean.h5 of the unlabelled images that the probe was adapted on: adds the scores "
         "nearest_neighbours and mahalanobis, the distances to them (of one of them, to the others)",
     )
-    add(
-        "--model-checkpoint",
-        dest="checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="the model's weights, where they are not what the probes file names",
-    )
+    add_checkpoint(parser)
     add("--batch-size", type=int, default=64, help="images at once (default: 64)")
     add("--workers", type=int, default=0, help="processes that decode (default: 0, this one)")
     add("--device", default="auto", help=DEVICE_HELP)
-
-
-def _probe_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--probe",
-        dest="probes",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="a probes.h5 of results/",
-    )
-    add("--round", type=int, default=-1, help="0 is zero-shot, -1 the last (default: -1)")
-    add("--seed", type=int, help="seed of the probe (default: its first)")
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -99,24 +80,6 @@ def _predict(options: argparse.Namespace) -> None:
             f"{len(found.bad)} of {len(found.bad) + len(found.table)} images have no row:\n"
             + "\n".join(f"  {error.path}: {error.reason}" for error in found.bad)
         )
-
-
-def _export_options(parser: argparse.ArgumentParser) -> None:
-    _probe_options(parser)
-    add = parser.add_argument
-    add("--to", required=True, choices=["safetensors", "torch", "onnx"], help="format of the head")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="folder for the files")
-    add(
-        "--member",
-        type=int,
-        help="of an ensemble, counted from 0: the mean of its probabilities is no linear head",
-    )
-
-
-def _export(options: argparse.Namespace) -> None:
-    from lpclip.cli.export import export
-
-    show("\n".join(map(str, export(**vars(options)))))
 
 
 def _inspect_options(parser: argparse.ArgumentParser) -> None:
@@ -219,18 +182,10 @@ others are predicted, then all such paths are listed and the exit status is 1.
 """,
     ),
     "export": Tool(
-        "write a probe as a file for programs without lpclip",
-        _export_options,
-        _export,
-        """
-examples:
-  lpclip export --probe results/tiny/digits/lp_clip/probes.h5 --to safetensors --output head/
-  lpclip export --probe results/tiny/digits/lp_clip/probes.h5 --to onnx --output head/ --seed 1
-
-Writes head.safetensors, head.pt (torch) or head.onnx, all with the same logits; head.json with the
-class names and where the head comes from; and README.md with a program that attaches the head to
-its encoder in open_clip. ONNX needs: pip install 'lpclip[onnx]'
-""",
+        export_options.SUMMARY,
+        export_options.add_options,
+        export_options.run,
+        export_options.EXPLANATION,
     ),
     "audit": Tool(
         audit_options.SUMMARY,
