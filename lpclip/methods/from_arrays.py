@@ -72,7 +72,9 @@ def self_train_probes(
     settings = _with_views(build(Settings, given, where="settings"), views)
     pool = _pool(views, settings)
     labels = label_by_zero_shot(head, pool.teacher, settings.labelling)
-    return self_train(head, pool, settings, seeds, labels=_as_read(labels, settings.labelling))
+    labels = _as_read(labels, settings.labelling)
+    probes = self_train(head, pool, settings, seeds, labels=labels)
+    return replace(probes, student_view=settings.student_view)
 
 
 def _as_read(labels: PseudoLabels, labelling: Labelling) -> PseudoLabels:

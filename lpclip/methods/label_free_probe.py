@@ -209,7 +209,8 @@ def _seeds(given: Any) -> list[int]:
     right = seeds and all(isinstance(seed, int | np.integer) and seed >= 0 for seed in seeds)
     if not right or len(set(seeds)) < len(seeds):
         raise LpclipError(
-            f"random_state takes a whole number from 0 on, or several different ones, not {given}."
+            "random_state takes a whole number from 0 on, or several different ones, not "
+            f"{given!r}."
         )
     return [int(seed) for seed in seeds]
 
