@@ -55,7 +55,7 @@ def classifier(
     try:
         import onnxruntime
     except ImportError:
-        log.warning("not checked, since onnxruntime is missing; pip install onnxruntime")
+        log.warning("not checked, since onnxruntime is missing; pip install 'lpclip[onnx]'")
         return content, ""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # no advice on the graph
