@@ -1,7 +1,6 @@
 """lpclip: label-free linear probes on CLIP, and the evidence that they hold up.
 
-Public names: ``read_frame``, ``map_features``, ``load_probe``, ``read_report``, ``snakefile``,
-``LpclipError``.
+Public names: those of ``__all__``, imported on first use; docs/python.md describes them.
 """
 
 import importlib
@@ -11,15 +10,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lpclip.config.packaged import snakefile
     from lpclip.errors import LpclipError
+    from lpclip.methods.guard_decision import GuardDecision
+    from lpclip.methods.label_free_probe import LabelFreeProbe
     from lpclip.reporting.read import read_report
     from lpclip.storage.frames import map_features, read_frame
-    from lpclip.storage.probe import load_probe
+    from lpclip.storage.probe import Probe, load_probe
 
-__all__ = ["LpclipError", "load_probe", "map_features", "read_frame", "read_report", "snakefile"]
+__all__ = [
+    "GuardDecision",
+    "LabelFreeProbe",
+    "LpclipError",
+    "Probe",
+    "load_probe",
+    "map_features",
+    "read_frame",
+    "read_report",
+    "snakefile",
+]
 __version__ = version("lpclip")
 
 _MODULES = {
+    "GuardDecision": "lpclip.methods.guard_decision",
+    "LabelFreeProbe": "lpclip.methods.label_free_probe",
     "LpclipError": "lpclip.errors",
+    "Probe": "lpclip.storage.probe",
     "load_probe": "lpclip.storage.probe",
     "map_features": "lpclip.storage.frames",
     "read_frame": "lpclip.storage.frames",

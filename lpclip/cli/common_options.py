@@ -22,3 +22,14 @@ def add_probe_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--round", type=int, default=-1, help="0 is zero-shot, -1 the last (default: -1)")
     add("--seed", type=int, help="seed of the probe (default: its first)")
+
+
+def add_checkpoint_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where the weights of the model are."""
+    parser.add_argument(
+        "--model-checkpoint",
+        dest="checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="the model's weights, where they are not what the probes file names",
+    )

@@ -2,7 +2,7 @@
 
 import io
 import json
-import textwrap
+import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from lpclip.cli.export_readme import classifier_readme, head_readme
 from lpclip.errors import LpclipError
-from lpclip.models import tiny
-from lpclip.models.spec import EMBEDDED, PRECOMPUTED, is_checkpoint
+from lpclip.models.from_provenance import load_encoder
+from lpclip.models.onnx_graph import IR, OPSET, require_onnx
+from lpclip.models.spec import FOLDER, is_checkpoint
 from lpclip.storage.probe import Probe, load_probe
 from lpclip.storage.probes import MODEL, place, read_probes
 from lpclip.storage.untrusted import check_untrusted
@@ -28,12 +30,15 @@ def export(
     round: int = -1,
     seed: int | None = None,
     member: int | None = None,
+    with_encoder: bool = False,
+    checkpoint: Path | None = None,
 ) -> list[Path]:
     """Write a head that computes the probe's logits, ``head.json`` and ``README.md``.
 
     ``head.safetensors`` and ``head.pt`` are the state of a ``torch.nn.Linear`` for features of
     unit length, with the scale included. ``head.onnx`` maps ``features`` ``[N, D]`` of any length
-    to ``logits`` ``[N, C]``.
+    to ``logits`` ``[N, C]``. With the encoder, ``classifier.onnx`` maps pixels to classes
+    (``lpclip.cli.export_classifier``).
 
     Args:
         probes: a ``probes.h5``.
@@ -42,30 +47,93 @@ def export(
         round: counted from 0, the zero-shot head; -1 is the last.
         seed: of the probe; None for the first seed of the method.
         member: of an ensemble, counted from 0.
+        with_encoder: write the image encoder and its preprocessing as well; only to onnx.
+        checkpoint: weights of the encoder, if they are not where the probes file expects them.
 
     Returns:
         The files.
 
     Raises:
         LpclipError: no such round, seed or member; an ensemble without a member; onnx is not
-            installed; the output is not a folder or cannot be written.
+            installed; the output is not a folder or cannot be written; an encoder that cannot be
+            loaded or exported.
     """
+    if with_encoder and to != "onnx":
+        raise LpclipError(f"--with-encoder goes with --to onnx, not with --to {to}.")
     check_output_folder(output)
     check_untrusted(probes)
     heads, _ = read_probes(probes, pool_alone=True)
     round, seed_index = place(probes, heads, round=round, seed=seed)
     probe = load_probe(probes, round=round, seed=heads.seeds[seed_index], member=member)
     about = _about(probe, round, heads.seeds[seed_index], member)
-    name, content = _WRITERS[to](probe, about)
+    found = _found(about, probes, checkpoint)
+    if with_encoder:
+        name, content, readme = _with_encoder(probes, probe, about, found)
+    else:
+        name, content = _WRITERS[to](probe, about)
+        readme = head_readme(probe, _seen_from(output, found), to, name)
     files = {
         name: content,
         "head.json": (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode(),
-        "README.md": _readme(probe, about, to, name).encode(),
+        "README.md": readme.encode(),
     }
     for file, data in files.items():
         with atomic_path(output / file) as temporary:
             temporary.write_bytes(data)
     return [output / file for file in files]
+
+
+def _with_encoder(
+    probes: Path, probe: Probe, about: Mapping[str, Any], found: Mapping[str, Any]
+) -> tuple[str, bytes, str]:
+    """Return name and content of a classifier, and its README."""
+    # PyTorch and open_clip, which heads do not need.
+    from lpclip.cli.export_classifier import classifier
+
+    zero_shot = load_probe(probes, round=0, seed=about["seed"])
+    model = load_encoder(probes, {**probe.provenance, **found}, checkpoint=None, device="cpu")
+    content, checked_with = classifier(probe, zero_shot, model, about)
+    name = "classifier.onnx"
+    return name, content, classifier_readme(probe, about, name, checked_with)
+
+
+def _found(about: Mapping[str, Any], probes: Path, checkpoint: Path | None) -> dict[str, Any]:
+    """Return what is known of a model, with its files where they are seen from here.
+
+    Relative paths are those of the folder that the workflow ran in, one above the probes file.
+    """
+    found = dict(about)
+    if checkpoint is not None:
+        return found | {"pretrained": str(checkpoint)}
+    for key, prefix in _PATHS.items():
+        path = _relative_path(found, key)
+        if path is not None:
+            places = [Path(), *probes.absolute().parent.parents]
+            at = [place / path for place in places if (place / path).exists()]
+            found[key] = f"{prefix}{os.path.relpath(at[0]) if at else path}"
+    return found
+
+
+# Names of the provenance that may hold a path, and what stands before it.
+_PATHS = {"architecture": FOLDER, "pretrained": ""}
+
+
+def _relative_path(about: Mapping[str, Any], key: str) -> Path | None:
+    text = str(about.get(key, ""))
+    is_path = text.startswith(FOLDER) if key == "architecture" else is_checkpoint(text)
+    path = Path(text.removeprefix(_PATHS[key]))
+    return path if is_path and not path.is_absolute() else None
+
+
+def _seen_from(folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a model, with the relative paths of its files seen from a folder."""
+    seen = dict(about)
+    for key, prefix in _PATHS.items():
+        path = _relative_path(about, key)
+        if path is not None and path.exists():
+            whole = path.parent.resolve() / path.name
+            seen[key] = prefix + Path(os.path.relpath(whole, folder.resolve())).as_posix()
+    return seen
 
 
 def _about(probe: Probe, round: int, seed: int, member: int | None) -> dict[str, Any]:
@@ -105,13 +173,8 @@ def _torch(probe: Probe, _about: Mapping[str, Any]) -> tuple[str, bytes]:
 
 
 def _onnx(probe: Probe, about: Mapping[str, Any]) -> tuple[str, bytes]:
-    try:
-        import onnx
-        from onnx import TensorProto, helper, numpy_helper
-    except ImportError as error:
-        raise LpclipError(
-            "Exporting to ONNX needs the package onnx. Install it with: pip install 'lpclip[onnx]'"
-        ) from error
+    onnx = require_onnx()
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
     n_classes, dim = probe.weight.shape
     constants = {
         "weight": probe.weight,
@@ -129,13 +192,12 @@ def _onnx(probe: Probe, about: Mapping[str, Any]) -> tuple[str, bytes]:
             ),
         ],
         "head",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", dim])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", n_classes])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [helper.make_tensor_value_info("features", float32, ["N", dim])],
+        [helper.make_tensor_value_info("logits", float32, ["N", n_classes])],
+        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
-    # Versions that runtimes since 2023 read; the newest are refused by many.
     model = helper.make_model(
-        graph, producer_name="lpclip", ir_version=8, opset_imports=[helper.make_opsetid("", 18)]
+        graph, producer_name="lpclip", ir_version=IR, opset_imports=[helper.make_opsetid("", OPSET)]
     )
     helper.set_model_props(model, {"head": _json(about)})
     onnx.checker.check_model(model, full_check=True)
@@ -148,118 +210,3 @@ _WRITERS: Mapping[str, Callable[[Probe, Mapping[str, Any]], tuple[str, bytes]]] 
     "onnx": _onnx,
 }
 FORMATS = tuple(_WRITERS)
-
-
-def _readme(probe: Probe, about: Mapping[str, Any], to: str, name: str) -> str:
-    n_classes, dim = probe.weight.shape
-    keys = ("architecture", "pretrained")
-    encoder = ", ".join(f"`{about[key]}`" for key in keys if about.get(key))
-    origin = (
-        f"For the image encoder {encoder or 'unknown'}, weights {about.get('weights', 'unknown')}: "
-        f"round {about['round']} of seed {about['seed']} of the method `{about['method']}` on the "
-        f"benchmark `{about['benchmark']}`, written by lpclip {about['lpclip']}."
-    )
-    length = (
-        f"`{name}` takes features as the encoder gives them; it divides by their length itself."
-        if to == "onnx"
-        else f"`{name}` is the state of `torch.nn.Linear({dim}, {n_classes})` for features of unit "
-        "length; the scale is multiplied into its weight already."
-    )
-    rest = (
-        "The classes, in the order of the logits, and what else is known of the head are in "
-        "`head.json`. Probabilities are the softmax of the logits."
-    )
-    return f"""# A head for {n_classes} classes
-
-{textwrap.fill(origin, 100)}
-
-    logits = scale * (features / |features|) @ weight.T + bias        scale = {probe.scale:.6g}
-
-{textwrap.fill(f"{length} {rest}", 100)}
-
-In this folder, next to an image:
-
-```python
-{_snippet(about, to, name, dim, n_classes)}
-```
-"""
-
-
-def _snippet(about: Mapping[str, Any], to: str, name: str, dim: int, n_classes: int) -> str:
-    if to == "onnx":
-        head = (
-            f'head = onnxruntime.InferenceSession("{name}")\n'
-            '(logits,) = head.run(None, {"features": features.float().numpy()})'
-        )
-    else:
-        load = f'load_file("{name}")'
-        if to == "torch":
-            load = f'torch.load("{name}", weights_only=True)'
-        head = (
-            f"head = torch.nn.Linear({dim}, {n_classes})\n"
-            f"head.load_state_dict({load})\n"
-            "logits = head(torch.nn.functional.normalize(features.float(), dim=-1))"
-        )
-    more, features = _features(about)
-    more += {
-        "onnx": ["import onnxruntime"],
-        "safetensors": ["from safetensors.torch import load_file"],
-    }.get(to, [])
-    lines = sorted(["import torch", *more], key=lambda one: (one.startswith("from"), one.lower()))
-    imports = "\n".join(lines)
-    return f"""import json
-from pathlib import Path
-
-{imports}
-
-{features}
-
-{head}
-classes = json.loads(Path("head.json").read_text(encoding="utf-8"))["class_names"]
-for row in logits:
-    print(classes[int(row.argmax())])"""
-
-
-def _features(about: Mapping[str, Any]) -> tuple[list[str], str]:
-    """Return imports and lines that compute ``features``, a tensor."""
-    pretrained = about.get("pretrained", PRECOMPUTED)
-    if pretrained == PRECOMPUTED:
-        where = "# [N, D], of the model whose features the head was trained on"
-        line = 'features = torch.from_numpy(np.load("features.npy"))'
-        return ["import numpy as np"], f"{where}\n{line}"
-    imports, prepare = ["import open_clip", "from PIL import Image, ImageOps"], ""
-    if about["architecture"] == tiny.ARCHITECTURE:
-        imports.append("from lpclip import tiny")
-        prepare = "open_clip.add_model_config(tiny.CONFIG)\n"
-    if pretrained == EMBEDDED:
-        imports.append("from lpclip.models.tiny.weights import write_plain")
-        prepare += (
-            'write_plain(Path("lpclip-tiny.safetensors"))  # the weights that come with lpclip\n'
-        )
-    arguments = "".join(f"    {argument},\n" for argument in _arguments(about, pretrained))
-    lines = f"""{prepare}model, _, preprocess = open_clip.create_model_and_transforms(
-{arguments})
-# Rotated as by lpclip, which also puts transparent areas on white.
-image = ImageOps.exif_transpose(Image.open("image.png"))
-pixels = preprocess(image.convert("RGB")).unsqueeze(0)
-with torch.inference_mode():
-    features = model.eval().encode_image(pixels)"""
-    return imports, lines
-
-
-def _arguments(about: Mapping[str, Any], pretrained: str) -> list[str]:
-    """Return the arguments with which open_clip builds the same model."""
-    found: dict[str, Any] = {}
-    if pretrained:  # empty if the architecture has its own weights
-        found["pretrained"] = "lpclip-tiny.safetensors" if pretrained == EMBEDDED else pretrained
-    for name, type_ in (("force_quick_gelu", bool), ("force_image_size", int)):
-        if about.get(name):
-            found[name] = type_(about[name])
-    if pretrained != EMBEDDED and is_checkpoint(pretrained):
-        # A file does not hold its preprocessing.
-        prepared = json.loads(about.get("preprocessing", "{}"))
-        for name in ("mean", "std", "interpolation", "resize_mode"):
-            if name in prepared:
-                found[f"image_{name}"] = prepared[name]
-    texts = [f"{k}={v if isinstance(v, bool) else json.dumps(v)}" for k, v in found.items()]
-    return [json.dumps(about["architecture"]), *texts]

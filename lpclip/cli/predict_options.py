@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lpclip.cli.common_options import DEVICE_HELP, add_probe_options
+from lpclip.cli.common_options import DEVICE_HELP, add_checkpoint_option, add_probe_options
 from lpclip.utils.printing import show_data
 
 SUMMARY = "classes, confidence and OOD scores of images by a trained probe"
@@ -61,13 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="clean.h5 of the unlabelled images that the probe was adapted on: adds the scores "
         "nearest_neighbours and mahalanobis, the distances to them (of one of them, to the others)",
     )
-    add(
-        "--model-checkpoint",
-        dest="checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="the model's weights, where they are not what the probes file names",
-    )
+    add_checkpoint_option(parser)
     add("--batch-size", type=int, default=64, help="images at once (default: 64)")
     add("--workers", type=int, default=0, help="processes that decode (default: 0, this one)")
     add("--device", default="auto", help=DEVICE_HELP)

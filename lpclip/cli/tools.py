@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lpclip.cli import audit_options, predict_options, schema
-from lpclip.cli.common_options import add_probe_options
+from lpclip.cli import audit_options, export_options, predict_options, schema
 from lpclip.cli.init import options as init_options
 from lpclip.utils.printing import show
 
@@ -32,24 +31,6 @@ def run(command: str, arguments: Sequence[str]) -> None:
     )
     tool.add_options(parser)
     tool.run(parser.parse_args(arguments))
-
-
-def _export_options(parser: argparse.ArgumentParser) -> None:
-    add_probe_options(parser)
-    add = parser.add_argument
-    add("--to", required=True, choices=["safetensors", "torch", "onnx"], help="format of the head")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="folder for the files")
-    add(
-        "--member",
-        type=int,
-        help="of an ensemble, counted from 0: the mean of its probabilities is no linear head",
-    )
-
-
-def _export(options: argparse.Namespace) -> None:
-    from lpclip.cli.export import export
-
-    show("\n".join(map(str, export(**vars(options)))))
 
 
 def _inspect_options(parser: argparse.ArgumentParser) -> None:
@@ -133,18 +114,10 @@ TOOLS: Mapping[str, Tool] = {
         predict_options.EXPLANATION,
     ),
     "export": Tool(
-        "write a probe as a file for programs without lpclip",
-        _export_options,
-        _export,
-        """
-examples:
-  lpclip export --probe results/tiny/digits/lp_clip/probes.h5 --to safetensors --output head/
-  lpclip export --probe results/tiny/digits/lp_clip/probes.h5 --to onnx --output head/ --seed 1
-
-Writes head.safetensors, head.pt (torch) or head.onnx, all with the same logits; head.json with the
-class names and where the head comes from; and README.md with a program that attaches the head to
-its encoder in open_clip. ONNX needs: pip install 'lpclip[onnx]'
-""",
+        export_options.SUMMARY,
+        export_options.add_options,
+        export_options.run,
+        export_options.EXPLANATION,
     ),
     "audit": Tool(
         audit_options.SUMMARY,

@@ -147,6 +147,62 @@ def test_the_program_builds_a_checkpoint_with_its_activation_and_preprocessing(
     assert built["model"].visual.image_size in (32, (32, 32))
 
 
+@pytest.fixture
+def project(folder, tmp_path):
+    """A folder that the workflow ran in, with a model whose weights have a relative path."""
+    project = tmp_path / "project"
+    probes = project / "results/tiny/digits/lp_clip/probes.h5"
+    probes.parent.mkdir(parents=True)
+    (project / "weights").mkdir()
+    write_plain(project / "weights/plain.safetensors")
+    probes.write_bytes((folder / "probes.h5").read_bytes())
+    with h5py.File(probes, "r+") as file:
+        file.attrs["pretrained"] = "weights/plain.safetensors"
+    return project
+
+
+@pytest.mark.parametrize("start", ["project", "."])
+def test_the_program_finds_a_checkpoint_with_a_relative_path(
+    project, folder, tmp_path, start, monkeypatch, capsys
+):
+    probes, head = project / "results/tiny/digits/lp_clip/probes.h5", tmp_path / "shelf/head"
+    monkeypatch.chdir(tmp_path / start)
+    export(probes=probes, to="torch", output=head)
+    page = (head / "README.md").read_text()
+    assert 'pretrained="../../project/weights/plain.safetensors"' in page
+    Image.open(folder / "images/b/05.png").save(head / "image.png")
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    monkeypatch.chdir(head)
+    exec(program, {})
+    table = predict(probes=folder / "probes.h5", inputs=[head / "image.png"], device="cpu").table
+    assert capsys.readouterr().out.split() == table["prediction"].tolist()
+    # The file itself keeps what the probe was trained with.
+    assert json.loads((head / "head.json").read_text())["pretrained"] == "weights/plain.safetensors"
+
+
+def test_a_classifier_is_exported_from_another_folder_than_the_workflows(
+    project, tmp_path, monkeypatch
+):
+    probes = project / "results/tiny/digits/lp_clip/probes.h5"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    export(probes=probes, to="onnx", output=tmp_path / "out", with_encoder=True)
+    moved = (project / "weights").rename(tmp_path / "moved")
+    with pytest.raises(LpclipError, match="--model-checkpoint names a file of these weights"):
+        export(probes=probes, to="onnx", output=tmp_path / "out", with_encoder=True)
+    given = {"checkpoint": moved / "plain.safetensors"}
+    export(probes=probes, to="onnx", output=tmp_path / "out", with_encoder=True, **given)
+
+
+def test_a_folder_of_a_model_is_named_as_seen_from_the_heads(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models/mine").mkdir(parents=True)
+    page = page_of(folder, tmp_path, architecture="local-dir:models/mine", pretrained="")
+    assert '(\n    "local-dir:models/mine",\n)\n' in page
+    export(probes=tmp_path / "probes.h5", to="torch", output=tmp_path / "head")
+    assert '"local-dir:../models/mine"' in (tmp_path / "head/README.md").read_text()
+
+
 def test_a_head_says_where_it_comes_from(folder, tmp_path, capsys):
     arguments = ["--to", "safetensors", "--output", str(tmp_path), "--seed", "8"]
     main(["export", "--probe", str(folder / "probes.h5"), *arguments])
