@@ -271,7 +271,7 @@ def test_the_rate_is_measured_with_the_models_own_weights_where_they_are_here(ph
     found = cost.measured_rate(
         config.models["tiny"], config.datasets["pool"], threads=1, corruptions=True
     )
-    assert found.n_images == 12
+    assert found.n_images in (4, 12)  # on a busy machine, four take long enough
     assert found.remark == ""
     assert min(found.start, found.decode, found.encode, *found.make.values()) > 0
 
