@@ -40,7 +40,7 @@ def with_pipx(wheel, _):
     return None, [
         ["pipx", "install", "--python", sys.executable, f"--pip-args=--constraint={CONSTRAINTS}",
          wheel],
-        ["pipx", "inject", "--include-apps", "lpclip", "snakemake"],
+        ["pipx", "inject", "--include-apps", "--force", "lpclip", "snakemake"],
     ]  # fmt: skip
 
 
