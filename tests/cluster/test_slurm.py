@@ -116,12 +116,17 @@ def finish(head: subprocess.Popen, folder: Path) -> str:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files that a run makes but those that hold times; what is hidden is unfinished."""
+    """All files that a run makes, but those that hold times or say how many shards there are.
+
+    What is hidden is unfinished.
+    """
     found = [*(folder / "cache").rglob("*"), *(folder / "results").rglob("*")]
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in found
-        if path.is_file() and not path.name.startswith(".") and path.suffix != ".html"
+        if path.is_file()
+        and not path.name.startswith((".", "count.json"))
+        and path.suffix != ".html"
     }
 
 

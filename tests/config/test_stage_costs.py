@@ -1,11 +1,15 @@
 """The memory that jobs ask for is what their processes take, within a factor of two."""
 
+import contextlib
+import json
 from dataclasses import replace
 
 import pytest
 
+from lpclip.cli.command import main
 from lpclip.config.resources import SNAKEMAKE_MB, needs_of
 from lpclip.config.stage_costs import MEMORY, Size, memory_bytes
+from lpclip.data.index import index_samples
 from tests.helpers.stage_peaks import NOISES, SEVERITIES, Scale, commands, draw, peak_mb
 
 # Those whose memory grows differently; the others share their formulas.
@@ -53,6 +57,25 @@ def test_memory_is_what_was_asked_for_within_a_factor_of_two(tmp_path, scale):
             factors[name] = declared / (peak_mb(tmp_path, command) + SNAKEMAKE_MB)
     print({name: round(factor, 2) for name, factor in factors.items()})
     assert {name: factor for name, factor in factors.items() if not 0.5 < factor < 2} == {}
+
+
+def test_a_join_takes_the_memory_that_it_asks_for(tmp_path):
+    n = 300
+    settings = {
+        "dataset": "d",
+        "source": {"kind": "glyphs", "characters": "digits", "n": n},
+        "model": {"name": "tiny", "architecture": "lpclip-tiny", "pretrained": "embedded"},
+        "views": {"clean": {}},
+    }
+    index_samples(output=tmp_path / "samples.h5", dataset="d", source=settings["source"])
+    command = ["embed-images", "--samples", "samples.h5", "--settings", json.dumps(settings)]
+    shards = {"1.h5": ("0", "256"), "2.h5": ("256", str(n))}
+    with contextlib.chdir(tmp_path):
+        for name, rows in shards.items():
+            main([*command, "--device", "cpu", "--output", name, "--rows", *rows])
+    join = [*command, "--output", "all.h5", "--shards", *shards]
+    declared = needs_of("join_shards", Size(rows=n, dim=64)).mem_mb
+    assert 0.5 < declared / (peak_mb(tmp_path, join) + SNAKEMAKE_MB) < 2
 
 
 @pytest.mark.parametrize("name", ["rows", "classes", "dim", "parameters", "teacher", "student"])
