@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
+# `make test CONSTRAINTS=` in a new clone: the newest versions of all dependencies.
+CONSTRAINTS ?= --constraint constraints.txt
 
 .PHONY: report test test-cluster test-install lint bench clean
 
@@ -49,7 +51,7 @@ bench: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lpclip needs Python 3.11 or newer; give one with: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
 
 clean:

@@ -1,8 +1,8 @@
 """Files of older versions stay readable: those of tests/data/stored, with the values they held.
 
-Each folder there is of one version; tests/helpers/stored_files.py made it, once. A
-change of layout that breaks a test here needs a reader or a converter for the files that people
-have; the new layout gets a folder of its own.
+Each folder there is of one version; tests/helpers/stored_files.py made it, once. A change of layout
+that breaks a test here needs a reader or a converter for the files that people have; the new layout
+gets a folder of its own.
 """
 
 import shutil
