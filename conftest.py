@@ -8,6 +8,9 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# No module of tests: Python imports it by itself, and some systems have another one of its name.
+collect_ignore = ["tests/helpers/site"]
+
 
 def pytest_collection_modifyitems(items):
     """Whole runs first: a file of them that came last would keep one process busy for long."""

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers import ROOT
 
 FLOORS = (
-    {"corruption_names", "errors", "types"},
+    {"corruption_names", "errors", "ood_score_names", "types"},
     {"columns", "metrics", "utils"},
     {"storage", "transforms", "models"},
     {"data"},

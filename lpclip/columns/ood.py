@@ -2,11 +2,6 @@
 
 from lpclip.columns.table import EXPERIMENT, EXPERIMENT_NAMES, Column, Table, fraction
 
-# In the order in which reports list them.
-SCORES = (
-    "msp", "max_logit", "energy", "entropy", "mcm", "half_way_max_logit", "half_way_mcm",
-    "nearest_neighbours", "mahalanobis",
-)  # fmt: skip
 GROUPS = ("near", "far")
 
 AUROC = fraction(

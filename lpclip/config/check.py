@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from lpclip.columns.ood import SCORES
 from lpclip.config.checked import Checked, CheckedBenchmark
 from lpclip.config.datasets import check_datasets, open_sources, with_class_maps
 from lpclip.config.labels import (
@@ -27,6 +26,7 @@ from lpclip.config.schema import WHERE, Configuration, Dataset, Method, Roles, V
 from lpclip.config.transductive import check_methods, with_transductive
 from lpclip.data.registry import FEATURES
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.ood_score_names import SCORES
 from lpclip.utils.settings import arguments, at, convert, settings_of
 
 _KEPT = (

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lpclip.columns.ood import SCORES
 from lpclip.errors import LpclipError
 from lpclip.metrics.ood_scores import energy, entropy, max_logit, mcm, msp
+from lpclip.ood_score_names import SCORES
 from lpclip.storage.features import normalise
 from lpclip.storage.probes import HALF_WAY, Probes, between
 from lpclip.storage.samples import without_labels

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from lpclip.columns.ood import GROUPS, SCORES
+from lpclip.columns.ood import GROUPS
 from lpclip.columns.table import EXPERIMENT_NAMES, METHOD_NAMES, Table
 from lpclip.corruption_names import EXTRA, FAMILIES, OTHER, STANDARD
 from lpclip.errors import LpclipError
+from lpclip.ood_score_names import SCORES
 from lpclip.reporting.methods import Methods
 from lpclip.storage.reports import read_cells, typed_cells
 

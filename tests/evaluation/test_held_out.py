@@ -9,9 +9,9 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 from lpclip.columns.held_out import OOD_HELD_OUT
-from lpclip.columns.ood import SCORES
 from lpclip.evaluation.held_out import evaluate_held_out, held_out_auroc
 from lpclip.methods.training.rounds import Round, rounds_table
+from lpclip.ood_score_names import SCORES
 from lpclip.storage.features import normalise, write_features
 from lpclip.storage.probes import Probes, write_probes
 from lpclip.storage.samples import fingerprint

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from lpclip.columns.ood import SCORES
 from lpclip.errors import LpclipError
 from lpclip.evaluation.held_out import held_out_auroc
 from lpclip.evaluation.ood_scores import SCORE_KINDS, head_scores
 from lpclip.methods.training.rounds import Round, rounds_table
+from lpclip.ood_score_names import SCORES
 from lpclip.storage.probes import Probes
 from lpclip.utils import plugins
 from tests.helpers.labelled import write_samples
