@@ -171,7 +171,7 @@ def measured(
 def snakemake(folder: Path, checkout: Path, *arguments: str) -> tuple[float, str]:
     """Run Snakemake; return processor seconds and what it printed."""
     before = getrusage(RUSAGE_CHILDREN)
-    command: Sequence[str] = [sys.executable, "-m", "snakemake", *arguments, *TARGETS]
+    command: Sequence[str] = [sys.executable, "-m", "snakemake", *arguments, "--", *TARGETS]
     done = subprocess.run(
         command,
         cwd=folder,
