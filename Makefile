@@ -45,7 +45,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/speed/probes.py --samples 10000 --repeats 1
 	$(BIN)/python benchmarks/speed/evaluation.py
 	$(BIN)/python benchmarks/speed/shards.py --images 8192 --jobs 1 4 --joined 40960
-	$(BIN)/python benchmarks/speed/workflow.py --jobs 300
+	$(BIN)/python benchmarks/speed/workflow.py
 
 # Recreated when the dependencies change or an installation was interrupted.
 .venv/installed: pyproject.toml constraints.txt

@@ -49,12 +49,18 @@ def main() -> None:
         print(f"{key}: {before:.0f} -> {after:.0f}, {after / before:.2f}")
 
 
+def copy_workflow(folder: Path, checkout: Path) -> None:
+    """Copy the workflow of a checkout and its default configuration into a folder."""
+    folder.mkdir(exist_ok=True)
+    for one in COPIED:
+        path = checkout / one
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, folder / one)
+
+
 def measured(checkout: Path, name: str, cores: str) -> dict[str, Any]:
     """Run the default configuration of a checkout in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
-        for one in COPIED:
-            path = checkout / one
-            (shutil.copytree if path.is_dir() else shutil.copy)(path, Path(folder, one))
+        copy_workflow(Path(folder), checkout)
         started, used = time.perf_counter(), _cpu()
         subprocess.run(
             [sys.executable, "-m", "snakemake", "--quiet", "all", "--cores", cores, *TARGETS],

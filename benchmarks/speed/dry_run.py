@@ -24,13 +24,13 @@ from typing import Any
 
 import h5py
 import yaml
-from default_run import COPIED, TARGETS
+from default_run import REPOSITORY, TARGETS, copy_workflow
 from measure import machine, write
 
 from lpclip.storage.made_from import ENDING, hash_of, read_record
 
-REPOSITORY = Path(__file__).parents[2]
-FIRST = "copy_0000"
+PREFIX = "copy_"
+FIRST = f"{PREFIX}0000"
 METADATA = Path(".snakemake/metadata")
 
 
@@ -58,17 +58,15 @@ def main() -> None:
 
 def prepare(folder: Path, checkout: Path, count: int) -> None:
     """Copy the workflow of a checkout with so many methods more."""
-    folder.mkdir()
-    for one in COPIED:
-        path = checkout / one
-        (shutil.copytree if path.is_dir() else shutil.copy)(path, folder / one)
+    copy_workflow(folder, checkout)
     configure(folder, count)
 
 
 def configure(folder: Path, count: int) -> None:
     """Set the number of methods that the default has not."""
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    methods = {name: one for name, one in config["methods"].items() if name[:5] != FIRST[:5]}
+    methods = config["methods"]
+    methods = {name: one for name, one in methods.items() if not name.startswith(PREFIX)}
     more = {name_of(number): {"kind": "supervised"} for number in range(count)}
     config["methods"] = {**methods, **more}
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -76,7 +74,7 @@ def configure(folder: Path, count: int) -> None:
 
 def name_of(number: int) -> str:
     """Return the name of an additional method; all are of one length."""
-    return f"copy_{number:04d}"
+    return f"{PREFIX}{number:04d}"
 
 
 def finish(folder: Path, checkout: Path, count: int) -> None:

@@ -1,100 +1,36 @@
-"""Overhead of the workflow: dry runs, start-up of stages, and a profile of the default run.
+"""Overhead of the workflow: a profile of the default run, and the start-up of stages.
 
     python benchmarks/speed/workflow.py
 
-Runs the default once (in ``cache/speed/default``), and a copy of it with enough methods for 2,000
-jobs, in which the command ``lpclip`` only creates its files: the remaining time is Snakemake's own.
-Writes ``workflow.csv``, ``stages.csv`` and ``profile.csv`` to ``results/``.
+Runs the default once, in a folder of its own. Writes ``profile.csv`` and ``stages.csv`` to
+``results/``. ``dry_run.py`` times what Snakemake itself takes.
 """
 
 import argparse
-import os
-import re
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from typing import Any
 
 import pandas as pd
-import yaml
+from default_run import REPOSITORY, copy_workflow
+from dry_run import snakemake
 from measure import write
 
 from lpclip.cli.stages import STAGES
 
-REPOSITORY = Path(__file__).parents[2]
-JOBS, JOBS_PER_METHOD = 2000, 11
-# A shell function overrides the command; `report` has no output arguments.
-NOTHING = """
-lpclip() {
-  if [ "$1" = report ]; then touch REPORT; return; fi
-  while [ $# -gt 0 ]; do
-    case $1 in
-      --output|--curves|--per-class|--confusion|--reliability|--predictions) touch "$2" ;;
-    esac
-    shift
-  done
-}
-"""
-
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--work", type=Path, default=REPOSITORY / "cache/speed")
-    parser.add_argument("--jobs", type=int, default=JOBS)
-    options = parser.parse_args()
-    default = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-    rows = [measure_graph(options.work / "default", default, limit=3.0)]
-    write(profile(options.work / "default"), "profile")
-    for number in range(options.jobs // JOBS_PER_METHOD - len(default["methods"])):
-        default["methods"][f"method_{number}"] = default["methods"]["lp_clip"]
-    rows.append(measure_graph(options.work / "large", default, limit=20.0, pretend=True))
-    write(rows, "workflow")
+    argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "").parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work, "default")
+        copy_workflow(folder, REPOSITORY)
+        snakemake(folder, REPOSITORY, "--cores", "all")
+        write(profile(folder), "profile")
     write(list(map(start_up, ["nothing", *STAGES])), "stages")
-
-
-def measure_graph(
-    folder: Path, config: dict[str, Any], *, limit: float, pretend: bool = False
-) -> dict[str, Any]:
-    """Finish a graph of jobs, then time a dry run, in which nothing is left to do."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    environment = dict(os.environ)
-    if pretend:
-        report = (REPOSITORY / "workflow/rules/report.smk").read_text()
-        files = re.findall(r'"(results/[\w./]+)",$', report, flags=re.MULTILINE)
-        (folder / "nothing.sh").write_text(NOTHING.replace("REPORT", " ".join(files)))
-        environment["BASH_ENV"] = str((folder / "nothing.sh").resolve())
-    first, _ = snakemake(folder, ["--cores", "all"], environment)
-    taken, busy = zip(
-        *(snakemake(folder, ["--dry-run"], environment) for _ in range(3)), strict=True
-    )
-    jobs = len(benchmark_files(folder))
-    return {
-        "run": folder.name,
-        "jobs": jobs,
-        "run_s": first if first > 2 * taken[0] else float("nan"),  # else it was already finished
-        "dry_run_s": median(taken),
-        "dry_run_processor_s": median(busy),
-        "at_most": limit,
-    }
-
-
-def snakemake(
-    folder: Path, arguments: Sequence[str], environment: dict[str, str]
-) -> tuple[float, float]:
-    """Run Snakemake; return elapsed seconds and processor seconds."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
-    command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
-    start, before = time.perf_counter(), getrusage(RUSAGE_CHILDREN)
-    with (folder / "snakemake.log").open("w") as log:
-        subprocess.run([*command, *arguments], check=True, env=environment, stdout=log, stderr=log)
-    after = getrusage(RUSAGE_CHILDREN)
-    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.perf_counter() - start, busy
 
 
 def profile(folder: Path) -> list[dict[str, Any]]:
