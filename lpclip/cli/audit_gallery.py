@@ -4,7 +4,6 @@ from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lpclip.cli.audit import COLUMNS, Audit, first_rows
@@ -15,6 +14,7 @@ from lpclip.reporting.page.pictures import picture
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.untrusted import check_untrusted
 from lpclip.utils.atomic import atomic_path
+from lpclip.utils.templates import templates
 from lpclip.utils.writable import check_output_file
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -61,13 +61,7 @@ def write_gallery(audit: Audit, output: Path, *, samples: Path | None, n: int) -
         }
         for row in first_rows(audit, n)
     ]
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(_TEMPLATES, html=True)
     script = (_TEMPLATES / "audit.js").read_text(encoding="utf-8")
     text = environment.get_template("audit.html").render(
         method=audit.method,

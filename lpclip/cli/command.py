@@ -28,6 +28,7 @@ from lpclip.cli.tools import TOOLS
 from lpclip.cli.tools import run as run_tool
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
+from lpclip.utils.host import cores
 from lpclip.utils.printing import visible
 
 log = logging.getLogger(__name__)
@@ -290,7 +291,7 @@ def _parse_settings(text: str) -> dict[str, Any]:
 def _limit_threads(text: str) -> None:
     if not text.isdigit() or text == "0":
         raise LpclipError(f"--threads takes a positive whole number, not '{text}'.")
-    threads = str(min(int(text), len(os.sched_getaffinity(0))))
+    threads = str(min(int(text), cores()))
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = threads
 

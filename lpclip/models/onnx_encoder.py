@@ -1,7 +1,6 @@
 """A model's image encoder as nodes of an ONNX graph, from pixels of any size to features."""
 
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from lpclip.errors import LpclipError
 from lpclip.models.onnx_graph import OPSET, Graph, require_onnx
 from lpclip.models.onnx_resampling import add_resampling
+from lpclip.models.weights import quiet
 
 if TYPE_CHECKING:
     from lpclip.models.clip import Model
@@ -68,14 +68,6 @@ def add_encoder(graph: Graph, images: str, model: "Model") -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the exporter's warnings about itself and the graphs that it prints on failure."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
 def _no_fused_attention() -> Iterator[None]:
     """Compute attention from its parts: ONNX has no operator for PyTorch's fused one."""
     was_enabled = torch.backends.mha.get_fastpath_enabled()
@@ -90,7 +82,13 @@ def _exported(model: "Model", size: tuple[int, int]) -> Any:
     """Return the encoder as ONNX, for any number of images."""
     onnx = require_onnx()
     encoder = _Encoder(model.clip).eval()
-    with TemporaryDirectory() as folder, _quiet(), _no_fused_attention():
+    # The exporter warns of itself, and prints graphs when it fails.
+    with (
+        TemporaryDirectory() as folder,
+        quiet(),
+        redirect_stdout(io.StringIO()),
+        _no_fused_attention(),
+    ):
         path = Path(folder) / "encoder.onnx"
         try:
             torch.onnx.export(

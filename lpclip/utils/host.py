@@ -1,4 +1,4 @@
-"""What a run took place on, for people: kind of machine, and the commit of its folder."""
+"""This machine: its cores, what kind it is, and the commit of a folder."""
 
 import os
 import platform
@@ -10,6 +10,13 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 _GIT_SECONDS = 10
 
 
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    # Some systems cannot limit a process to some of them.
+    limited = getattr(os, "sched_getaffinity", None)
+    return len(limited(0)) if limited is not None else os.cpu_count() or 1
+
+
 def kind_of_host() -> str:
     """Return system, processor, number of cores that may be used, and NVIDIA GPUs.
 
@@ -18,7 +25,7 @@ def kind_of_host() -> str:
     text = _text(Path("/proc/cpuinfo"))
     name = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
     processor = name[1].strip() if name else platform.processor() or platform.machine()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    n_cores = cores()
     models = [
         found[1].strip()
         for path in sorted(_GPUS.glob("*/information"))
@@ -31,7 +38,7 @@ def kind_of_host() -> str:
     return ", ".join(
         [
             f"{platform.system()} {platform.machine()}",
-            f"{cores} core{'' if cores == 1 else 's'} of {processor}",
+            f"{n_cores} core{'' if n_cores == 1 else 's'} of {processor}",
             *(counted or ["no NVIDIA GPU"]),
         ]
     )

@@ -50,3 +50,17 @@ class Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format a record as ``logging.Formatter`` does, escaped."""
         return visible(super().format(record), keep="\n\t")
+
+
+def duration(seconds: float) -> str:
+    """Return a rough duration.
+
+    >>> duration(0.4), duration(42), duration(600), duration(12_000)
+    ('1 second', '42 seconds', '10 minutes', '3.3 hours')
+    """
+    if seconds < 99:
+        whole = max(1, round(seconds))
+        return f"{whole} second{'s' * (whole > 1)}"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.2g} hours"

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lpclip.columns.registry import EVALUATED
-from lpclip.corruption_names import EXTRA, STANDARD
+from lpclip.corruption_names import EXTRA, STANDARD, family_of
 from lpclip.reporting.stage import write_reports
-from lpclip.transforms.corruptions.registry import family_of
 
 METHODS = [
     ("zero_shot", "zero_shot", 0, "", 0.74, 0.115, 1),

@@ -22,6 +22,8 @@ from lpclip.config.stage_costs import Size
 from lpclip.corruption_names import FAMILIES
 from lpclip.errors import LpclipError
 from lpclip.models.parameters import magnitude
+from lpclip.utils.host import cores
+from lpclip.utils.printing import duration
 
 # A measurement is repeated with more images until it takes so long, in seconds, or has so many.
 _LONG_ENOUGH, _FEWEST, _MOST = 1.5, 4, 256
@@ -63,7 +65,7 @@ def measured_rate(model: Model, dataset: Dataset, *, threads: int, corruptions: 
     """
     import torch
 
-    torch.set_num_threads(min(threads, _cores()))
+    torch.set_num_threads(min(threads, cores()))
     remark = ""
     with tempfile.TemporaryDirectory() as name, weights.without_downloads():
         folder = Path(name)
@@ -156,7 +158,7 @@ def _estimated(model: Model, reason: str) -> Rate:
     import torch
 
     on_gpu = torch.cuda.is_available()
-    n_threads = _cores()
+    n_threads = cores()
     speed = _DEVICE if on_gpu else n_threads * _THREAD
     return Rate(
         start=_START,
@@ -189,7 +191,7 @@ def cost_of(config: Checked, rows: Mapping[str, int], rate: Rate) -> Cost:
     # Images that are skipped if they cannot be read are all read once more.
     index = rate.decode * sum(rows.values())
     on_cpu = rate.device == "cpu" and rate.n_images
-    at_once = min(len(sizes), max(1, _cores() // config.compute.threads)) if on_cpu else 1
+    at_once = min(len(sizes), max(1, cores() // config.compute.threads)) if on_cpu else 1
     return Cost(
         images=sum(rows.values()),
         encodings=sum(size.images for size in sizes.values()),
@@ -226,7 +228,7 @@ def described(cost: Cost, *, model: str, download: float) -> str:
     rate = cost.rate
     per_second = 1 / max(rate.encode, 1e-9)
     rounded = f"{per_second:,.0f}" if per_second >= 1 else f"{per_second:.1g}"
-    n_threads = _cores()
+    n_threads = cores()
     place = f"cpu, {n_threads} threads" if rate.device == "cpu" else rate.device
     if rate.n_images:
         source = f"measured on {rate.n_images} images{rate.remark}"
@@ -250,21 +252,3 @@ def described(cost: Cost, *, model: str, download: float) -> str:
     if cost.seconds > 3600 and cost.images > 2000:
         lines.append("  For a first try, set `limit: 2000` next to `source` in config.yaml.")
     return "\n".join(lines)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
-def duration(seconds: float) -> str:
-    """Return a rough duration.
-
-    >>> duration(0.4), duration(42), duration(600), duration(12_000)
-    ('1 second', '42 seconds', '10 minutes', '3.3 hours')
-    """
-    if seconds < 99:
-        whole = max(1, round(seconds))
-        return f"{whole} second{'s' * (whole > 1)}"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.2g} hours"

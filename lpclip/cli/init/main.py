@@ -1,7 +1,6 @@
 """``lpclip init`` from the options to the files of a project."""
 
 import argparse
-import os
 import shlex
 from collections.abc import Mapping
 
@@ -14,6 +13,7 @@ from lpclip.cli.init.questions import answers_of
 from lpclip.cli.init.survey import Survey, described, described_classes, survey
 from lpclip.config.check import complete
 from lpclip.config.checked import Checked
+from lpclip.utils.host import cores
 from lpclip.utils.printing import show
 
 
@@ -36,12 +36,11 @@ def start(options: argparse.Namespace) -> str:
         show("Measuring how fast they are embedded …")
         show(_cost(answers, config, {name: one.usable for name, one in surveys.items()}))
         written = write(answers, text)
-    cores = len(os.sched_getaffinity(0))
     files = ", ".join(str(path.relative_to(answers.project)) for path in written)
     return (
         f"Written to {options.project}: {files}. Next:\n"
         f"  cd {shlex.quote(str(options.project))}\n"
-        f"  snakemake --cores {cores} results/report.csv results/report.html"
+        f"  snakemake --cores {cores()} results/report.csv results/report.html"
     )
 
 

@@ -2,19 +2,19 @@
 
 import contextlib
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lpclip.cli.init.answers import Answers
 from lpclip.config.packaged import workflow_folder
 from lpclip.errors import LpclipError
 from lpclip.models.spec import EMBEDDED
 from lpclip.utils.atomic import atomic_path
+from lpclip.utils.host import cores
+from lpclip.utils.templates import templates
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 BENCHMARK = "mine"
@@ -25,20 +25,13 @@ _FILES = ("Snakefile", "config.yaml", _PROFILE)
 
 def config_text(answers: Answers) -> str:
     """Return the text of ``config.yaml``: folders inside the project relative to it."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # it is YAML, and the filters quote
-    )
+    environment = templates(_TEMPLATES, html=False)  # it is YAML, and the filters quote
     environment.filters |= {"text": _text, "mapping": _mapping}
-    cores = len(os.sched_getaffinity(0))
+    n_cores = cores()
     labelled = answers.labelled_source
     return environment.get_template("project.yaml").render(
-        cores=cores,
-        threads=min(8, cores),
+        cores=n_cores,
+        threads=min(8, n_cores),
         model=answers.model._replace(
             architecture=_near(answers.model.architecture, answers.project),
             pretrained=_near(answers.model.pretrained, answers.project),

@@ -1,7 +1,6 @@
 """A look at images before a project is made of them: how many, how large, which cannot be read."""
 
 import math
-import os
 import random
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from lpclip.data.image_sizes import sizes_of
 from lpclip.data.index import open_dataset
 from lpclip.data.repeated import refuse_repeated
 from lpclip.errors import BadImageError, LpclipError, listed
+from lpclip.utils.host import cores
 from lpclip.utils.settings import located
 
 # Images that are read, and the seconds after which no more are, so that init takes no minutes.
@@ -100,7 +100,7 @@ def _read(source: Source, paths: Sequence[str]) -> Iterator[tuple[int, int] | Ba
         except BadImageError as error:
             return error
 
-    n_threads = len(os.sched_getaffinity(0))
+    n_threads = cores()
     end = time.monotonic() + SECONDS
     with ThreadPoolExecutor(n_threads) as threads:
         for start in range(0, len(paths), 4 * n_threads):

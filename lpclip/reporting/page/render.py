@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lpclip.reporting import setting
@@ -16,6 +15,7 @@ from lpclip.reporting.page.coinciding import apart, coinciding, in_words
 from lpclip.reporting.page.figure import legend, styles
 from lpclip.reporting.page.tables import Tables
 from lpclip.reporting.plot_style import Style
+from lpclip.utils.templates import templates
 
 _CONTENTS = {
     "summary": "Summary",
@@ -61,13 +61,7 @@ def render(
     ]
     pairs = methods.pairs()
     title = blocks[0]["title"] if len(pairs) == 1 else f"{len(pairs)} benchmarks and models"
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(TEMPLATES, html=True)
     return environment.get_template("page.html").render(
         title=title, blocks=blocks, run=run, css=Markup(style()), version=version("lpclip")
     )

@@ -13,6 +13,7 @@ from lpclip.reporting.page.tables import Tables
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.made_from import hash_in
 from lpclip.utils.host import commit_of, kind_of_host
+from lpclip.utils.printing import duration
 
 # In the order of the workflow; the page itself is not yet timed.
 _STAGES = (
@@ -81,19 +82,7 @@ def _spent(durations: Sequence[Mapping[str, Any]]) -> str:
         return ""
     slowest = sorted(durations, key=lambda row: -row["total"])[:_SLOWEST]
     shares = ", ".join(f"{row['stage']} {row['total'] / total:.0%}" for row in slowest)
-    return f"All jobs together took {_time(total)}; most of it {shares}."
-
-
-def _time(seconds: float) -> str:
-    """Return a time in words.
-
-    >>> _time(59), _time(3700)
-    ('59 s', '1 h 2 min')
-    """
-    minutes = round(seconds / 60)
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    return f"All jobs together took {duration(total)}; most of it {shares}."
 
 
 def _durations(logs: Path, *, memory: bool) -> list[dict[str, Any]]:

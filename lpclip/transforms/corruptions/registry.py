@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from annotated_types import MinLen
 
-from lpclip.corruption_names import EXTRA, FAMILIES, OTHER, SEVERITIES, STANDARD
-from lpclip.corruption_names import family_of as family_of
+from lpclip.corruption_names import EXTRA, FAMILIES, OTHER, SEVERITIES, STANDARD, family_of
 from lpclip.errors import LpclipError, check_known, did_you_mean
 from lpclip.utils.plugins import PluginKinds
 from lpclip.utils.settings import UNIQUE, build, call, settings_class

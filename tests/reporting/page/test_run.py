@@ -29,7 +29,7 @@ def test_memory_is_shown_only_where_it_was_measured(tmp_path, memory, shown):
     (row,) = found["durations"]
     assert (row["stage"], row["jobs"], row["seconds"], row["longest"]) == ("evaluate", 2, "5", "3")
     assert row["memory"] == shown
-    assert found["spent"] == "All jobs together took 5 s; most of it evaluate 100%."
+    assert found["spent"] == "All jobs together took 5 seconds; most of it evaluate 100%."
     assert found["about"].startswith(f"{date.today().isoformat()}")
 
 
