@@ -17,12 +17,13 @@ from lpclip.config.labels import (
     has_labelled_test,
     more_corruptions_of,
 )
+from lpclip.config.methods import Method
 from lpclip.config.models import check_model
 from lpclip.config.passes import TAKEN
 from lpclip.config.plugins import use_plugins
 from lpclip.config.precomputed import check_features, checked_class_names, with_weights
 from lpclip.config.prompts import read_texts
-from lpclip.config.schema import WHERE, Configuration, Dataset, Method, Roles, Views
+from lpclip.config.schema import WHERE, Configuration, Dataset, Roles, Views
 from lpclip.config.transductive import check_methods, with_transductive
 from lpclip.data.registry import FEATURES
 from lpclip.errors import LpclipError, did_you_mean

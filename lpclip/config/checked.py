@@ -6,7 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from lpclip.config.kinds import Corruption, Score
-from lpclip.config.schema import Compute, Dataset, Family, Method, Model, Roles, Views
+from lpclip.config.methods import Method
+from lpclip.config.schema import Compute, Dataset, Family, Model, Roles, Views
 from lpclip.data.base import Source
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.utils.kinds import Kind

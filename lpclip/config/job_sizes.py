@@ -7,7 +7,7 @@ from typing import TypeAlias
 from lpclip.config import files
 from lpclip.config.checked import Checked, CheckedBenchmark
 from lpclip.config.files import Wildcards
-from lpclip.config.schema import Method
+from lpclip.config.methods import Method
 from lpclip.config.stage_costs import Size
 from lpclip.corruption_names import FAMILIES, SEVERITIES
 from lpclip.data.official import official_corruptions

@@ -19,8 +19,8 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import StringConstraints
 
 from lpclip.config.checked import plain
-from lpclip.config.default_methods import METHODS
-from lpclip.config.schema import Configuration, Method
+from lpclip.config.methods import DEFAULT, Method
+from lpclip.config.schema import Configuration
 from lpclip.data.registry import SourceSettings, source_class
 from lpclip.data.registry import kinds as kinds_of_source
 from lpclip.data.registry import own_kinds as own_sources
@@ -49,7 +49,7 @@ def json_schema(*, plugins: bool = False) -> Schema:
             this process has loaded.
     """
     schema = _object(settings_of(Configuration), Configuration)
-    schema["properties"]["methods"]["default"] = METHODS
+    schema["properties"]["methods"]["default"] = DEFAULT
     if plugins:
         methods = schema["properties"]["methods"]["additionalProperties"]
         _add_kinds(methods, kinds_of_method(), _method)

@@ -11,28 +11,26 @@ from typing import Annotated, Any, Literal, TypeAlias
 from annotated_types import MinLen
 from pydantic import StringConstraints
 
-from lpclip.config.default_methods import LABELLINGS, METHODS
 from lpclip.config.kinds import Corruption, Score
+from lpclip.config.methods import Method, default_methods
 from lpclip.data.class_maps import ClassMap
 from lpclip.data.index import OnBadImage
 from lpclip.data.registry import SourceSettings
 from lpclip.data.subsets import Stratified
 from lpclip.methods.labelling.settings import Labelling
-from lpclip.methods.registry import GUARDED, kinds, load_method
+from lpclip.methods.recommended import LABELLINGS
 from lpclip.models.spec import BatchSize, ModelSpec
 from lpclip.transforms.corruptions.registry import Corruptions
 from lpclip.transforms.views.policies import Flips, Strong, Weak
 from lpclip.types import PublishedShift
 from lpclip.utils.memory import DEFAULT_MEMORY_GB
 from lpclip.utils.settings import (
-    REQUIRED,
     UNIQUE,
     Count,
     CountOrZero,
     Positive,
     Seed,
     Seeds,
-    Setting,
     arguments,
     settings_class,
     written_settings,
@@ -225,50 +223,6 @@ class Benchmark(Roles):
     """Corruptions of plugins that are made, too; by default all of the section corruptions."""
 
 
-@dataclass(frozen=True)
-class Method:
-    """A method as it is written: other methods and labellings by their names."""
-
-    kind: str  # a module of ``lpclip.methods.kinds``, or a plugin
-    settings: Mapping[str, Any]  # all of the kind that a configuration holds, with every default
-
-    @property
-    def base(self) -> str | None:
-        """Name of the method that this one is made from."""
-        return self.settings.get("method")
-
-    @property
-    def candidates(self) -> Sequence[str]:
-        """Names of the methods of which one may be shipped; none unless it is guarded."""
-        named: Sequence[str] = self.settings["candidates"] if self.kind == GUARDED else ()
-        return named
-
-    @property
-    def labelling(self) -> str | None:
-        """Name of the labelling that it learns."""
-        return self.settings.get("labelling")
-
-    @classmethod
-    def from_settings(
-        cls, given: Mapping[str, Any], *, where: str, path: Sequence[Any]
-    ) -> "Method":
-        """Check ``kind`` and the settings of that kind."""
-        rest = dict(given)
-        first = {"kind": rest.pop("kind")} if "kind" in rest else {}
-        setting = {"kind": Setting(Literal[kinds(asked=first.get("kind"))], REQUIRED)}
-        kind = arguments(setting, first, where=where, path=path)["kind"]
-        known = written_settings(load_method(kind).Settings)
-        checked = arguments(known, rest, where=where, path=path)
-        return cls(kind, {name: checked.get(name, one.default) for name, one in known.items()})
-
-
-def _methods() -> dict[str, Method]:
-    return {
-        name: Method.from_settings(given, where=WHERE, path=("methods", name))
-        for name, given in METHODS.items()
-    }
-
-
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
     """A configuration with every default, as it is written."""
@@ -295,6 +249,8 @@ class Configuration:
     """Corruptions of plugins by name, in no mean over lpclip's own."""
     scores: Mapping[Name, Score] = field(default_factory=dict)
     """OOD scores of plugins by name, next to lpclip's own."""
-    methods: Annotated[Mapping[Name, Method], MinLen(1)] = field(default_factory=_methods)
+    methods: Annotated[Mapping[Name, Method], MinLen(1)] = field(
+        default_factory=lambda: default_methods(where=WHERE)
+    )
     """Methods by name, in the order in which reports list them; by default those of config.yaml
     that see no label."""

@@ -3,30 +3,30 @@
 That is the one param of its rule, so that a change runs exactly the stages that use it: ``STAGES``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from lpclip.config import files
 from lpclip.config.checked import Checked, plain
 from lpclip.config.files import Wildcards
 from lpclip.config.passes import views_of_pass
+from lpclip.config.stage_parts import (
+    Given,
+    checkpoint,
+    code_and_plugins,
+    marks,
+    model_of,
+    place_of_features,
+    versions,
+    with_scores,
+)
 from lpclip.config.transductive import methods_of
 from lpclip.data.official import official_corruptions
 from lpclip.data.registry import modules as modules_of_source
-from lpclip.data.remote import mark_of
 from lpclip.methods.registry import code_of, load_method, used_seeds
-from lpclip.models.spec import files_hash, local_files
 from lpclip.reporting.page.assets import assets_hash, shown_configuration
-from lpclip.storage.marks import marks_at, marks_of
 from lpclip.utils.code_hash import code_hash
-from lpclip.utils.plugins import files_of
 from lpclip.utils.settings import settings_of
-
-Given: TypeAlias = dict[str, Any]
-_MARKS = Path(".snakemake/lpclip_marks.json")
 
 
 def index_samples(config: Checked, wildcards: Wildcards) -> Given:
@@ -41,8 +41,8 @@ def index_samples(config: Checked, wildcards: Wildcards) -> Given:
         "source": dataset["source"],
         **{key: dataset[key] for key in used},
         "on_bad_image": dataset["on_bad_image"],
-        **_marks(read, files.source_addresses(config, wildcards)),
-        **_code("lpclip.data.index", *modules_of_source(dataset["source"])),
+        **marks(read, files.source_addresses(config, wildcards)),
+        **code_and_plugins("lpclip.data.index", *modules_of_source(dataset["source"])),
     }
 
 
@@ -50,12 +50,12 @@ def embed_text(config: Checked, wildcards: Wildcards) -> Given:
     """Return the texts of a benchmark, and a model."""
     benchmark = plain(config.benchmarks[wildcards["benchmark"]])
     return {
-        "model": _model(config, wildcards),
+        "model": model_of(config, wildcards),
         "class_names": benchmark["class_names"],
         **{key: benchmark[key] for key in ("templates", "prompts") if key in benchmark},
-        **_checkpoint(config, wildcards),
+        **checkpoint(config, wildcards),
         "code": code_hash("lpclip.features.text"),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -70,16 +70,16 @@ def embed_images(config: Checked, wildcards: Wildcards) -> Given:
     return {
         "dataset": name,
         "source": dataset.source,
-        "model": _model(config, wildcards),
+        "model": model_of(config, wildcards),
         "views": views,
         # Nothing is random where no code makes views.
         **({"seed": dataset.views.seed} if modules else {}),
         "batch_size": config.compute.batch_size,
-        **_checkpoint(config, wildcards),
+        **checkpoint(config, wildcards),
         # Pictures that the user gave, to be laid over images.
-        **_marks(sorted(map(str, Path(frost).iterdir())) if frost else []),
-        **_code("lpclip.features.images", *modules_of_source(dataset.source), *modules),
-        "versions": _versions(),
+        **marks(sorted(map(str, Path(frost).iterdir())) if frost else []),
+        **code_and_plugins("lpclip.features.images", *modules_of_source(dataset.source), *modules),
+        "versions": versions(),
     }
 
 
@@ -87,10 +87,10 @@ def copy_text(config: Checked, wildcards: Wildcards) -> Given:
     """Return where the precomputed text features are."""
     benchmark = config.benchmarks[wildcards["benchmark"]]
     return {
-        "model": _model(config, wildcards),
+        "model": model_of(config, wildcards),
         "class_names": plain(benchmark.class_names),
-        **_place(plain(benchmark.text_features)),
-        **_marks(files.text_feature_files(config, wildcards)),
+        **place_of_features(plain(benchmark.text_features)),
+        **marks(files.text_feature_files(config, wildcards)),
         "code": code_hash("lpclip.features.imported"),
     }
 
@@ -99,9 +99,9 @@ def copy_features(config: Checked, wildcards: Wildcards) -> Given:
     """Return where the precomputed image features are."""
     return {
         "dataset": wildcards["dataset"],
-        "model": _model(config, wildcards),
-        **_place(config.datasets[wildcards["dataset"]].source),
-        **_marks(files.feature_files(config, wildcards)),
+        "model": model_of(config, wildcards),
+        **place_of_features(config.datasets[wildcards["dataset"]].source),
+        **marks(files.feature_files(config, wildcards)),
         "code": code_hash("lpclip.features.imported"),
     }
 
@@ -128,11 +128,12 @@ def train_probe(config: Checked, wildcards: Wildcards) -> Given:
     """Return a method with all that it names filled in, and its seeds."""
     method = config.methods[wildcards["method"]]
     return {
-        **{key: wildcards[key] for key in ("benchmark", "method")},
+        "benchmark": wildcards["benchmark"],
+        "method": wildcards["method"],
         "kind": method.kind,
         "seeds": used_seeds(method.kind, config.seeds),
         "settings": _method(config, wildcards, wildcards["method"]),
-        **_code("lpclip.methods.train", code_of(method.kind)),
+        **code_and_plugins("lpclip.methods.train", code_of(method.kind)),
     }
 
 
@@ -153,13 +154,13 @@ def evaluate_ood(config: Checked, wildcards: Wildcards) -> Given:
     return {
         "dataset": wildcards["dataset"],
         "group": "near" if near else "far",
-        **_with_scores(config, "lpclip.evaluation.detection"),
+        **with_scores(config, "lpclip.evaluation.detection"),
     }
 
 
 def evaluate_held_out(config: Checked, _: Wildcards) -> Given:
     """Return the scores of plugins."""
-    return _with_scores(config, "lpclip.evaluation.held_out")
+    return with_scores(config, "lpclip.evaluation.held_out")
 
 
 def evaluate_samples(config: Checked, wildcards: Wildcards) -> Given:
@@ -182,7 +183,7 @@ def pictures(config: Checked, wildcards: Wildcards) -> Given:
         "source": source,
         **official,
         "order": [f"{name}/{method}" for method in methods_of(config, name)],
-        **_code(
+        **code_and_plugins(
             "lpclip.reporting.page.pictures",
             *modules_of_source(source),
             *(found for one in official.values() for found in modules_of_source(one)),
@@ -236,47 +237,6 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
     "report": report,
     "page": page,
 }
-
-
-def _code(*modules: str) -> Given:
-    """Return the hash of code that may be a plugin's, and its files, which the command loads."""
-    found = {"plugins": paths} if (paths := files_of(modules)) else {}
-    return {**found, "code": code_hash(*modules)}
-
-
-def _with_scores(config: Checked, module: str) -> Given:
-    """Return the scores of plugins, if there are any, and the hash of a stage that uses them."""
-    found = {"scores": plain(config.scores)} if config.scores else {}
-    return {**found, **_code(module, *(score.code for score in config.scores.values()))}
-
-
-def _marks(paths: Iterable[str], addresses: Sequence[str] = ()) -> Given:
-    """Return marks of files of the user, who may replace them by older ones."""
-    found = marks_of(map(Path, paths), known=_MARKS) | marks_at(addresses, mark_of, known=_MARKS)
-    return {"files": found} if found else {}
-
-
-def _model(config: Checked, wildcards: Wildcards) -> Given:
-    """Return what a stage receives of its model: where it runs changes no result."""
-    model = plain(config.models[wildcards["model"]])
-    return {key: value for key, value in model.items() if key != "device"}
-
-
-def _checkpoint(config: Checked, wildcards: Wildcards) -> Given:
-    """Return the hash of a model's files: one that is replaced may be older than the caches."""
-    model = config.models[wildcards["model"]]
-    found = local_files(model.architecture, model.pretrained)
-    return {"checkpoint": files_hash(found)} if found else {}
-
-
-def _place(source: Mapping[str, Any]) -> Given:
-    """Return where features are; what copies them does not receive where labels are."""
-    return {key: source[key] for key in ("path", "key") if key in source}
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("torch", "torchvision", "open_clip_torch", "pillow")}
 
 
 def _method(config: Checked, wildcards: Wildcards, name: str) -> Given:

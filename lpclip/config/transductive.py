@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from lpclip.columns.table import TRANSDUCTIVE, is_transductive
 from lpclip.config.checked import Checked, CheckedBenchmark
-from lpclip.config.schema import Method
+from lpclip.config.methods import Method
 from lpclip.errors import LpclipError
 from lpclip.methods.registry import predicts_pool_alone, sees_labels
 

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lpclip.methods.training.guard import ADAPTED
-
 
 @dataclass(frozen=True)
 class GuardDecision:
@@ -36,27 +34,38 @@ class GuardDecision:
 
     def __str__(self) -> str:
         what = f"Ships a head {self.strength:.0%} of the way from zero-shot to {self.candidate}."
-        if self.ships != ADAPTED:
+        if not self.strength:
             what = f"Keeps zero-shot: {self.reason}."
         gain, low, high = (
             f"{100 * one:+.1f}" for one in (self.estimated_gain, self.gain_low, self.gain_high)
         )
-        whose = "" if self.ships == ADAPTED else f", of {self.candidate}"
+        whose = "" if self.strength else f", of {self.candidate}"
         return f"{what} Estimated gain: {gain} points, 90 % interval {low} to {high}{whose}."
+
+
+def of_decision(guard: pd.DataFrame) -> pd.DataFrame:
+    """Return the row of what is shipped; where zero-shot is kept, that of the best candidate.
+
+    It is missing in a table that was edited.
+    """
+    first = guard.iloc[0]
+    own = guard[guard["candidate"] == first["chosen_candidate"]]
+    strength = float(first["chosen_strength"])
+    found: pd.DataFrame = (
+        own[own["strength"] == strength] if strength else own.nlargest(1, "estimated_gain")
+    )
+    return found
 
 
 def decision_of(guard: pd.DataFrame) -> GuardDecision:
     """Return the decision in the guard's table of a method's probes."""
-    first = guard.iloc[0]
-    candidate, strength = str(first["chosen_candidate"]), float(first["chosen_strength"])
-    own = guard[guard["candidate"] == candidate]
-    shown = own[own["strength"] == strength] if strength else own.nlargest(1, "estimated_gain")
-    row = shown.iloc[0]
+    strength = float(guard["chosen_strength"].iloc[0])
+    row = of_decision(guard).iloc[0]
     return GuardDecision(
-        ships=str(first["decision"]),
-        candidate=candidate,
+        ships=str(row["decision"]),
+        candidate=str(row["candidate"]),
         strength=strength,
-        reason="" if strength else str(first["reason"]),
+        reason="" if strength else str(row["reason"]),
         estimated_gain=float(row["estimated_gain"]),
         gain_low=float(row["gain_low"]),
         gain_high=float(row["gain_high"]),

@@ -9,6 +9,7 @@ import pandas as pd
 from lpclip.columns.guard import GUARD
 from lpclip.columns.table import METHOD_NAMES
 from lpclip.errors import LpclipError
+from lpclip.methods.guard_decision import of_decision
 from lpclip.storage.opening import make_again
 from lpclip.storage.probes import read_probes
 from lpclip.storage.reports import read_cells, typed_cells, write_report
@@ -47,7 +48,7 @@ def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
     groups = table.groupby(list(METHOD_NAMES), sort=False)
     for (_, _, method), rows in groups:
         chosen = float(rows["chosen_strength"].iloc[0])
-        if _shown(rows, chosen).empty or not np.isfinite(chosen):
+        if not np.isfinite(chosen) or of_decision(rows).empty:
             raise LpclipError(
                 f"{guard_csv}: '{method}' has no row for the strength {chosen:g} that was chosen. "
                 f"Was the table edited?{make_again(guard_csv)}"
@@ -61,7 +62,7 @@ def in_words_by_pair(guard_csv: Path) -> dict[tuple[str, str], list[str]]:
 def _sentence(rows: pd.DataFrame) -> str:
     model, benchmark, method = rows.iloc[0][list(METHOD_NAMES)]
     chosen = float(rows["chosen_strength"].iloc[0])
-    row = _shown(rows, chosen).iloc[0]
+    row = of_decision(rows).iloc[0]
     verdict = "keeps zero-shot"
     if chosen:
         verdict = f"ships a head {chosen:.0%} of the way from zero-shot to {row['candidate']}"
@@ -74,12 +75,6 @@ def _sentence(rows: pd.DataFrame) -> str:
         f"{row['neighbours']:.0%} of neighbours speak for its class, and the other candidates "
         f"agree with it for {_points(row['others'])} points compared to zero-shot."
     )
-
-
-def _shown(rows: pd.DataFrame, chosen: float) -> pd.DataFrame:
-    """Return the row of what is shipped; where zero-shot is kept, that of the best candidate."""
-    own = rows[rows["candidate"] == rows["chosen_candidate"]]
-    return own[own["strength"] == chosen] if chosen else own.nlargest(1, "estimated_gain")
 
 
 def _points(fraction: float) -> str:

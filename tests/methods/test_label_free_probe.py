@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from lpclip import GuardDecision, LabelFreeProbe, LpclipError
 from lpclip.cli.command import main
 from lpclip.config.check import complete
 from lpclip.config.jobs import Jobs
+from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.recommended import CANDIDATES
 from lpclip.storage.features import read_features, write_features
 from lpclip.storage.hdf5 import read_provenance
@@ -217,8 +219,8 @@ def test_settings_left_out_are_those_of_the_default_configuration():
     assert methods["lp_clip_guarded"]["candidates"] == list(CANDIDATES)
     for name, settings in CANDIDATES.items():
         given = {key: value for key, value in methods[name].items() if key != "kind"}
-        given["labelling"] = DEFAULT["labellings"][given["labelling"]]
-        assert {"labelling": {}, **settings} == given
+        given["labelling"] = asdict(Labelling(**DEFAULT["labellings"][given["labelling"]]))
+        assert settings == given
 
 
 IGNORES_LABELS = "no label is read: y may be anything, and its classes are not those of the head"

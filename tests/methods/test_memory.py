@@ -190,6 +190,21 @@ def test_an_adapter_does_not_depend_on_the_memory(folder, tmp_path, little, kind
         np.testing.assert_allclose(found[0][:], expected[0], atol=2e-3)
 
 
+def trained_on_labels(folder, output, kind, seeds, settings):
+    train_probe(
+        text=folder / "text.h5",
+        clean=folder / "clean.h5",
+        samples=folder / "samples.h5",
+        output=output / "probes.h5",
+        benchmark="b",
+        method=kind,
+        kind=kind,
+        seeds=seeds,
+        settings=settings,
+    )
+    return read_probes(output / "probes.h5")[0]
+
+
 @pytest.mark.parametrize("large", [False, True])
 def test_a_regression_on_labels_does_not_depend_on_the_memory(
     folder, tmp_path, little, monkeypatch, large
@@ -200,18 +215,8 @@ def test_a_regression_on_labels_does_not_depend_on_the_memory(
             little()
             # Of a large set, the other solver.
             monkeypatch.setattr("lpclip.methods.kinds.supervised.LARGE", 0 if large else 10**9)
-        train_probe(
-            text=folder / "text.h5",
-            clean=folder / "clean.h5",
-            samples=folder / "samples.h5",
-            output=tmp_path / "probes.h5",
-            benchmark="b",
-            method="supervised",
-            kind="supervised",
-            seeds=[0],
-            settings={"log10_c_low": -4.0, "log10_c_high": -2.0, "c_steps": 3},
-        )
-        made.append(read_probes(tmp_path / "probes.h5")[0])
+        settings = {"log10_c_low": -4.0, "log10_c_high": -2.0, "c_steps": 3}
+        made.append(trained_on_labels(folder, tmp_path, "supervised", [0], settings))
     np.testing.assert_allclose(made[1].weight, made[0].weight, atol=2e-3 if large else 0)
     np.testing.assert_array_equal(made[1].labels_seen, made[0].labels_seen)
     assert not np.allclose(made[0].weight[1], made[0].weight[0], atol=0.1)
@@ -222,18 +227,8 @@ def test_an_ensemble_learns_a_large_set_in_groups_and_does_not_depend_on_the_mem
     folder, tmp_path, little, monkeypatch, kind
 ):
     def trained():
-        train_probe(
-            text=folder / "text.h5",
-            clean=folder / "clean.h5",
-            samples=folder / "samples.h5",
-            output=tmp_path / "probes.h5",
-            benchmark="b",
-            method=kind,
-            kind=kind,
-            seeds=[0, 1],
-            settings={"members": 2, "optimisation": {"epochs": 3}},
-        )
-        return read_probes(tmp_path / "probes.h5")[0]
+        settings = {"members": 2, "optimisation": {"epochs": 3}}
+        return trained_on_labels(folder, tmp_path, kind, [0, 1], settings)
 
     whole = trained()
     monkeypatch.setattr("lpclip.methods.training.streaming.BLOCK_ROWS", 64)
