@@ -1,6 +1,7 @@
 """Prints a run: lines, and on a terminal a bar below them."""
 
 import os
+import shutil
 import textwrap
 import time
 from collections import Counter
@@ -21,12 +22,15 @@ FIRST_STATE = 60.0
 GROWTH = 1.2
 LONGEST_PAUSE = 1800.0
 WIDTH = 100
+_INTERRUPTED = "Terminating processes on user request"
 # What Snakemake reports before it ends a run that did not succeed.
 _LAST = (
     "Exiting because a job execution failed",
     "Shutting down, this might take some time",
-    "Terminating processes on user request",
+    _INTERRUPTED,
 )
+# How a command ends that the user interrupted.
+_BY_USER = ("returned non-zero exit status 130.", "died with <Signals.SIGINT: 2>.")
 
 
 class Display:
@@ -48,6 +52,7 @@ class Display:
         self._progress = dict[str, str]()  # log of a job -> how far it is
         self._bar: Any = None
         self._next_state = FIRST_STATE
+        self._interrupted = False
         self.is_running = False
 
     def take(self, record: LogRecord) -> None:
@@ -67,7 +72,9 @@ class Display:
             self._run.done, self._run.total = fields["done"], fields["total"]
             if self._run.done == self._run.total:
                 self.end()
-        elif not is_left_out(record):
+        elif event is LogEvent.JOB_ERROR and self._interrupted:
+            self._print(self._run.interrupt(fields["jobid"], fields["rule_name"], now))
+        elif not (is_left_out(record) or (self._interrupted and _ended_by_user(record))):
             self._pass_on(record)
             if event is LogEvent.JOB_ERROR:
                 self._run.fail(fields["jobid"])
@@ -108,6 +115,7 @@ class Display:
         if text in ("", "None"):
             return
         if str(record.msg).startswith(_LAST):
+            self._interrupted |= str(record.msg).startswith(_INTERRUPTED)
             self.end()
         if record.levelno == WARNING and not hasattr(record, "event"):
             self._warn(text, self._plain.decorate(record, text))
@@ -136,11 +144,19 @@ class Display:
         if self._bar is None:
             from tqdm import tqdm
 
-            form = "{percentage:3.0f}%|{bar:20}| {desc}"
-            self._bar = tqdm(file=self._stream, leave=False, dynamic_ncols=True, bar_format=form)
+            form = "{percentage:3.0f}%|{bar:10}| {desc}"
+            self._bar = tqdm(file=self._stream, leave=False, bar_format=form)
+        # What the keyboard writes, such as ^C, then does not break the line.
+        self._bar.ncols = shutil.get_terminal_size().columns - 3
         self._bar.n, self._bar.total = self._run.done, self._run.total
         self._bar.set_description_str(self._state().strip(), refresh=False)
         self._bar.refresh()
 
     def _is_terminal(self) -> bool:
         return self._plain.is_tty and os.environ.get("TERM") != "dumb"
+
+
+def _ended_by_user(record: LogRecord) -> bool:
+    """Whether it reports that a command failed since it was interrupted."""
+    is_error = getattr(record, "event", None) is LogEvent.ERROR
+    return is_error and str(record.msg).rstrip().endswith(_BY_USER)

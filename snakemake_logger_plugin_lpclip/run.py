@@ -66,6 +66,12 @@ class Run:
         """Take a job that failed."""
         self.jobs.pop(number, None)
 
+    def interrupt(self, number: int, rule: str, now: float) -> str:
+        """Return a line on a job that the user ended."""
+        job = self.jobs.pop(number, None)
+        name = f"{rule} {job.about}".rstrip() if job else rule
+        return self._after(f"{name}: interrupted", now)
+
     def finish(self, number: int, now: float) -> list[str]:
         """Take a job that finished; return lines on it and on its stage, if that has finished."""
         self.done += 1
@@ -98,15 +104,18 @@ class Run:
         ]
 
     def state(self, now: float, progress: Mapping[str, str]) -> str:
-        """Return a line on how far the run is, and what has been running longest.
+        """Return a line on how far the run is, and on jobs that run, the longest first.
 
         Args:
             now: seconds, as everywhere.
             progress: how far jobs are, by their logs.
         """
         parts = [self.time_left(now)]
-        for job in sorted(self.jobs.values(), key=lambda job: job.start)[:2]:
-            known = next((progress[log] for log in job.logs if log in progress), "")
+        found = [
+            (next((progress[log] for log in job.logs if log in progress), ""), job)
+            for job in sorted(self.jobs.values(), key=lambda job: job.start)
+        ]
+        for known, job in sorted(found, key=lambda one: not one[0])[:2]:
             parts.append(" ".join(filter(None, (job.rule, job.about, known))))
         return self._after("; ".join(filter(None, parts)), now)
 
