@@ -1,6 +1,6 @@
 """Snakemake's logger plugin of lpclip: a line per finished stage, a bar, and what needs attention.
 
-``logger: lpclip`` in a profile switches it on; docs/terminal.md describes what it prints. Snakemake
+The profiles switch it on (``logger: lpclip``); docs/terminal.md describes what it prints. Snakemake
 imports every logger plugin at its start, so this module imports little.
 """
 
@@ -55,10 +55,11 @@ class LogHandler(LogHandlerBase):
             self._messages = watching.Messages()
 
     def emit(self, record: LogRecord) -> None:
-        """Print what a message means for the one who watches; the others wait for the lock."""
+        """Print what a message means for the one who watches; the caller holds the lock."""
         if not self._shows:
             return
         try:
+            self._show_sent()
             self._display.take(record)
             if self._clock is None and self._display.is_running:
                 self._clock = threading.Thread(target=self._watch, daemon=True)
@@ -67,6 +68,12 @@ class LogHandler(LogHandlerBase):
             self._shows = False
         except Exception:
             self.handleError(record)
+
+    def _show_sent(self) -> None:
+        """Show what commands have sent; a job's warnings come before its end."""
+        if self._messages is not None:
+            while message := self._messages.next(0):
+                self._display.look(message)
 
     def _watch(self) -> None:
         """Show what commands send, and the time."""
@@ -78,7 +85,7 @@ class LogHandler(LogHandlerBase):
                 message = self._messages.next(_SECONDS)
             self.acquire()
             try:
-                if not self._ended.is_set() and self._shows:
+                if self._shows and (message or not self._ended.is_set()):
                     self._display.look(message)
             except (OSError, ValueError):  # the terminal is gone
                 self._shows = False
@@ -92,6 +99,9 @@ class LogHandler(LogHandlerBase):
             if self._clock is not None:
                 self._messages.wake()
                 self._clock.join(2 * _SECONDS)
+            if self._shows:
+                with contextlib.suppress(OSError, ValueError):
+                    self._show_sent()
             self._messages.close()
             self._messages = None
         if self._shows:

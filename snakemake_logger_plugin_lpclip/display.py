@@ -10,6 +10,7 @@ from logging import WARNING, LogRecord
 from typing import Any, TextIO
 
 from snakemake.logging import ColorizingTextHandler, DefaultFormatter
+from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import OutputSettingsLoggerInterface
 
@@ -45,10 +46,10 @@ class Display:
         self._stream, self._clock = stream, clock
         self._plain = ColorizingTextHandler(nocolor=common.nocolor, stream=stream)
         quiet = set(common.quiet or ())
+        self._gives_reasons = Quietness.REASON not in quiet
         self._plain.setFormatter(DefaultFormatter(quiet, common.show_failed_logs))
         self._run = Run(clock())
         self._warnings = Counter[str]()
-        self._repeated = Counter[str]()
         self._progress = dict[str, str]()  # log of a job -> how far it is
         self._bar: Any = None
         self._next_state = FIRST_STATE
@@ -65,7 +66,10 @@ class Display:
             self._print(*textwrap.wrap(line, WIDTH, subsequent_indent="  "))
         elif event is LogEvent.JOB_INFO:
             self.is_running = self._run.total > 0  # a checkpoint may have added jobs
-            self._run.begin(fields["jobid"], started(fields, now))
+            job = started(fields, now)
+            self._run.begin(
+                fields["jobid"], job if self._gives_reasons else job._replace(reason="")
+            )
         elif event is LogEvent.JOB_FINISHED:
             self._print(*self._run.finish(fields["job_id"], now))
         elif event is LogEvent.PROGRESS:
@@ -104,10 +108,10 @@ class Display:
             self._bar = None
         now = self._clock()
         self._print(*self._run.unfinished(now))
-        for text, count in self._repeated.items():
+        for text, count in self._warnings.items():
             if count > 1:
                 self._print(textwrap.shorten(f"{count} times: {text}", WIDTH, placeholder=" …"))
-        self._repeated.clear()
+        self._warnings = Counter(dict.fromkeys(self._warnings, 1))
 
     def _pass_on(self, record: LogRecord) -> None:
         """Print a message as Snakemake does; a warning once."""
@@ -126,8 +130,6 @@ class Display:
         self._warnings[text] += 1
         if self._warnings[text] == 1:
             self._print(shown or text)
-        else:
-            self._repeated[text] = self._warnings[text]
 
     def _print(self, *lines: str) -> None:
         if self._bar is not None:

@@ -70,9 +70,9 @@ def made_again(reason: str) -> str:
     >>> made_again("Missing output files: a.h5; Input files updated by another job: b.h5")
     ''
     >>> made_again("Updated input files: a.h5; Params have changed since last execution: {}")
-    'an input is newer, settings or code changed'
+    'an input is newer and settings or code changed'
     """
-    return ", ".join(dict.fromkeys(_REASONS[found] for found in _FIRST.findall(reason)))
+    return " and ".join(dict.fromkeys(_REASONS[found] for found in _FIRST.findall(reason)))
 
 
 def of_wildcards(wildcards: Mapping[str, str]) -> str:

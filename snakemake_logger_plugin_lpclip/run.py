@@ -33,7 +33,8 @@ class Stage:
 
     planned: int = 0
     printed: int = 0  # jobs that its lines have counted
-    seconds: list[float] = field(default_factory=list)
+    finished: int = 0
+    seconds: float = 0.0  # of the finished ones
     images: int = 0
     encoding: float = 0.0  # seconds of extraction
     reasons: Counter[str] = field(default_factory=Counter)
@@ -79,7 +80,8 @@ class Run:
         if job is None:  # --quiet rules
             return []
         stage = self._stage(job.rule)
-        stage.seconds.append(now - job.start)
+        stage.finished += 1
+        stage.seconds += now - job.start
         if why := made_again(job.reason):
             stage.reasons[why] += 1
         if not job.has_output:
@@ -91,7 +93,7 @@ class Run:
         stage.encoding += seconds
         if images and 1 < stage.planned <= LINES_PER_STAGE:
             lines.append(f"{job.rule} {job.about}: {_rate(images, seconds)}")
-        if len(stage.seconds) == stage.planned:
+        if stage.finished == stage.planned:
             lines.append(self._line(job.rule, job.about))
         return [self._after(line, now) for line in lines]
 
@@ -100,7 +102,7 @@ class Run:
         return [
             self._after(self._line(rule), now)
             for rule, stage in self.stages.items()
-            if len(stage.seconds) > stage.printed
+            if stage.finished > stage.printed
         ]
 
     def state(self, now: float, progress: Mapping[str, str]) -> str:
@@ -125,24 +127,26 @@ class Run:
         Jobs take as long as those of the same rule did on average, or of all rules where none has
         finished; as many run at once as did so far.
         """
-        finished = [each for stage in self.stages.values() for each in stage.seconds]
+        stages = self.stages.values()
+        finished = sum(stage.finished for stage in stages)
         if not finished or now <= self.start:
             return ""
-        mean = sum(finished) / len(finished)
+        seconds = sum(stage.seconds for stage in stages)
+        mean = seconds / finished
         means = {
-            rule: sum(stage.seconds) / len(stage.seconds) if stage.seconds else mean
+            rule: stage.seconds / stage.finished if stage.finished else mean
             for rule, stage in self.stages.items()
         }
         left = sum(
-            max(stage.planned - len(stage.seconds), 0) * means[rule]
+            max(stage.planned - stage.finished, 0) * means[rule]
             for rule, stage in self.stages.items()
         )
-        counted = sum(max(stage.planned, len(stage.seconds)) for stage in self.stages.values())
+        counted = sum(max(stage.planned, stage.finished) for stage in stages)
         left += max(self.total - counted, 0) * mean  # jobs that a checkpoint added
         spent = sum(now - job.start for job in self.jobs.values())
         for job in self.jobs.values():
             left -= min(now - job.start, means.get(job.rule, mean))
-        at_once = max((sum(finished) + spent) / (now - self.start), 1.0)
+        at_once = max((seconds + spent) / (now - self.start), 1.0)
         return f"about {duration(left / at_once)} left" if left > 0 else ""
 
     def _stage(self, rule: str) -> Stage:
@@ -150,13 +154,13 @@ class Run:
 
     def _line(self, rule: str, about: str = "") -> str:
         stage = self.stages[rule]
-        n = len(stage.seconds)
+        n = stage.finished
         stage.printed = n
-        parts = [_count(n) if n >= stage.planned else f"{n:,} of {_count(stage.planned)}"]
-        if n == 1:
-            parts = [_seconds(stage.seconds[0])]
+        if n == 1 >= stage.planned:
+            parts = [_seconds(stage.seconds)]
         else:
-            parts.append(f"{_seconds(sum(stage.seconds) / n)} each")
+            jobs = f"{n:,} of {_count(stage.planned)}" if n < stage.planned else _count(n)
+            parts = [jobs, f"{_seconds(stage.seconds / n)} each"]
         if stage.images:
             parts.append(_rate(stage.images, stage.encoding))
         name = f"{rule} {about}".rstrip() if stage.planned == 1 else rule

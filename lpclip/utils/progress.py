@@ -51,10 +51,10 @@ class Progress:
         now = time.monotonic()
         if now - self._sent >= SECONDS_BETWEEN_MESSAGES:
             self._sent = now
-            self._send()
+            self._send(now)
         if now - self._last > SECONDS_BETWEEN_LINES:
             self._last = now
-            self._write()
+            self._write(now)
 
     @contextmanager
     def spending(self, on: str) -> Iterator[None]:
@@ -69,7 +69,7 @@ class Progress:
         """Close the bar and log the overall rate, unless the last line was complete."""
         self._bar.close()
         if self._written != self._done or self._spent:
-            self._write()
+            self._write(time.monotonic())
 
     def figures(self) -> dict[str, int | float | str]:
         """Return the count so far, the rate, the device, and the seconds spent on each thing."""
@@ -92,16 +92,15 @@ class Progress:
         shares = ", ".join(f"{on} {100 * spent / seconds:.0f} %" for on, spent in largest)
         return f"{self._device}: {shares}"
 
-    def _rate(self) -> float:
-        return (self._done - self._initial) / max(time.monotonic() - self._start, 1e-9)
+    def _rate(self, now: float) -> float:
+        return (self._done - self._initial) / max(now - self._start, 1e-9)
 
-    def _send(self) -> None:
-        rate = _three_digits(self._rate())
+    def _send(self, now: float) -> None:
+        rate = _three_digits(self._rate(now))
         watching.send(progress=self._done, of=self._total, unit=self._unit, rate=rate)
 
-    def _write(self) -> None:
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        rate = self._rate()
+    def _write(self, now: float) -> None:
+        seconds, rate = now - self._start, self._rate(now)
         self._written = self._done
         left = (self._total - self._done) / rate if rate else 0.0
         shares = self._shares()

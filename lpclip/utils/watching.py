@@ -64,6 +64,7 @@ class Messages:
         self._folder = tempfile.mkdtemp(prefix="lpclip-watcher-")  # of this user alone
         self._address = os.path.join(self._folder, "socket")  # noqa: PTH118
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
         try:
             self._socket.bind(self._address)
         except OSError:
@@ -73,8 +74,10 @@ class Messages:
 
     def next(self, seconds: float) -> dict[str, Any] | None:
         """Return the next message, or None where there is none for so long."""
-        self._socket.settimeout(seconds)
+        import select
+
         try:
+            select.select([self._socket], [], [], seconds)
             message = json.loads(self._socket.recv(_LARGEST))
         except (OSError, ValueError):
             return None
