@@ -47,8 +47,8 @@ class LogHandler(LogHandlerBase):
         from snakemake_logger_plugin_lpclip.display import Display
 
         self._display = Display(common, sys.stderr)
-        if Quietness.ALL in (common.quiet or ()):
-            return
+        if not {Quietness.ALL, Quietness.PROGRESS}.isdisjoint(common.quiet or ()):
+            return  # commands print their warnings by themselves
         from lpclip.utils import watching
 
         with contextlib.suppress(OSError):  # commands print by themselves

@@ -142,6 +142,21 @@ def test_the_command_that_init_names_makes_the_report_and_the_page(finished):
     assert "mine, model tiny, 1 seed" in finished.text  # the summary at the end
 
 
+def test_the_run_prints_a_line_per_stage_and_not_what_the_complete_log_has(finished):
+    complete = min((finished.project / ".snakemake/log").iterdir()).read_text()
+    assert len(finished.text.splitlines()) < 75 < 300 < len(complete.splitlines())
+    rules = set(re.findall(r"^(?:local)?rule (\w+):", complete, re.MULTILINE))
+    printed = set(re.findall(r"^ +\d:\d\d +\d+/\d+  (\w+)", finished.stderr, re.MULTILINE))
+    assert len(rules) > 10
+    assert rules == printed
+    assert re.search(
+        r"embed_images tiny pool clean: 60 images in .* images/s$", finished.stderr, re.M
+    )
+    assert finished.text.replace("\n", "").isprintable()
+    # The summary comes when all lines of stages have been printed.
+    assert finished.stderr.rstrip().splitlines()[-1].startswith("Complete log(s): ")
+
+
 def test_a_second_run_has_nothing_to_do(finished, run):
     done = run(finished.project, "snakemake", "--cores", "2", "-n", "results/report.csv")
     assert "Nothing to be done" in done.text
