@@ -145,7 +145,7 @@ def test_the_command_that_init_names_makes_the_report_and_the_page(finished):
 def test_the_run_prints_a_line_per_stage_and_not_what_the_complete_log_has(finished):
     complete = min((finished.project / ".snakemake/log").iterdir()).read_text()
     assert len(finished.text.splitlines()) < 75 < 300 < len(complete.splitlines())
-    rules = set(re.findall(r"^(?:local)?rule (\w+):", complete, re.MULTILINE))
+    rules = set(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", complete, re.MULTILINE))
     printed = set(re.findall(r"^ +\d:\d\d +\d+/\d+  (\w+)", finished.stderr, re.MULTILINE))
     assert len(rules) > 10
     assert rules == printed

@@ -12,7 +12,7 @@ def start_run():
 
 def wait_for_messages():
     """Wait until what was logged is printed: plugins print it in a thread of their own."""
-    listener = workflow.logger_manager.queue_listener
+    listener = getattr(getattr(workflow, "logger_manager", None), "queue_listener", None)
     if listener is not None:
         messages = listener.queue
         with messages.all_tasks_done:
