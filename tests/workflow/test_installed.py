@@ -104,6 +104,17 @@ def test_a_source_distribution_makes_the_same_wheel(source, wheel, tmp_path):
     assert zipfile.ZipFile(again).namelist() == zipfile.ZipFile(wheel).namelist()
 
 
+def test_an_editable_installation_is_a_path_in_which_snakemake_lists_plugins(source, tmp_path):
+    code = "import setuptools.build_meta as b, sys; print(b.build_editable(sys.argv[1]))"
+    command = [sys.executable, "-c", code, tmp_path]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (pointer,) = (name for name in archive.namelist() if name.endswith(".pth"))
+        assert Path(archive.read(pointer).decode().strip()) == source
+    assert (source / "snakemake_logger_plugin_lpclip/__init__.py").is_file()
+
+
 def test_the_workflow_is_found_in_the_wheel_and_in_a_checkout(installed, tmp_path):
     code = "import lpclip; print(lpclip.snakefile())"
     found = subprocess.run(
