@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -170,7 +171,20 @@ def _method(kind: str) -> Schema:
 
 
 def _source(kind: str) -> Schema:
-    return _object(settings_of(source_class(kind)), None, kind={"const": kind})
+    cls = source_class(kind)
+    schema = _object(settings_of(cls), None, kind={"const": kind})
+    for name, text in _arguments(cls).items():
+        if name in schema["properties"]:
+            schema["properties"][name]["description"] = text
+    return schema
+
+
+def _arguments(described: Callable[..., Any]) -> dict[str, str]:
+    """Return the texts of the section ``Args`` of a docstring, by the argument's name."""
+    _, _, section = inspect.cleandoc(described.__doc__ or "").partition("\nArgs:\n")
+    section = section.partition("\n\n")[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()).replace("``", "`") for name, text in entries}
 
 
 def _of_plugin(of: PluginKinds) -> Callable[[str], Schema]:
