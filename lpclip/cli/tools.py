@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lpclip.cli import audit_options, export_options, predict_options, schema
+from lpclip.cli.hub import options as hub_options
 from lpclip.cli.init import options as init_options
 from lpclip.utils.printing import show
 
@@ -118,6 +119,18 @@ TOOLS: Mapping[str, Tool] = {
         export_options.add_options,
         export_options.run,
         export_options.EXPLANATION,
+    ),
+    "push": Tool(
+        hub_options.PUSH_SUMMARY,
+        hub_options.add_push_options,
+        hub_options.push,
+        hub_options.PUSH_EXPLANATION,
+    ),
+    "pull": Tool(
+        hub_options.PULL_SUMMARY,
+        hub_options.add_pull_options,
+        hub_options.pull,
+        hub_options.PULL_EXPLANATION,
     ),
     "audit": Tool(
         audit_options.SUMMARY,
