@@ -127,12 +127,13 @@ def commands(scale: Scale) -> dict[str, list[str]]:
         "evaluate noise": _command(f"evaluate {own} --features noise.h5 --output 2.csv", {}),
         "evaluate_features": _command(
             "evaluate-features --adapt clean.h5 --test clean.h5 --features clean.h5"
-            " --output of_features.csv",
+            " --output of_features.csv --curves curves_of_features.csv",
             {},
         ),
         "evaluate_ood": _command(
             f"evaluate-ood {probes} --test clean.h5 --features clean.h5 --of-features"
-            " of_features.csv --output ood.csv --curves curves.csv",
+            " of_features.csv --curves-of-features curves_of_features.csv --output ood.csv"
+            " --curves curves.csv",
             {"dataset": "noise", "group": "far"},
         ),
         "evaluate_held_out": _command(
