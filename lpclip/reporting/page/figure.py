@@ -60,6 +60,11 @@ def styles(methods: Methods) -> dict[str, Style]:
     return styles_of(methods, _METHOD_COLOURS, BASELINE)
 
 
+def colour_of(place: int) -> str:
+    """Return the colour of a method or a run by its number, below ``N_COLOURS``."""
+    return _METHOD_COLOURS[place]
+
+
 @contextmanager
 def panel(size: tuple[float, float] = _PANEL) -> Iterator[Axes]:
     """Yield the axes of a figure of one panel; `svg_of` them inside the block."""
