@@ -21,6 +21,7 @@ from pydantic import StringConstraints
 from lpclip.config.checked import plain
 from lpclip.config.methods import DEFAULT, Method
 from lpclip.config.schema import Configuration
+from lpclip.config.sweep_schema import allow_sweeps
 from lpclip.data.registry import SourceSettings, source_class
 from lpclip.data.registry import kinds as kinds_of_source
 from lpclip.data.registry import own_kinds as own_sources
@@ -64,6 +65,7 @@ def json_schema(*, plugins: bool = False) -> Schema:
             _add_kinds(
                 schema["properties"][name]["additionalProperties"], of.names(), _of_plugin(of)
             )
+    allow_sweeps(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of lpclip",

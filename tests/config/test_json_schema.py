@@ -35,7 +35,9 @@ def undescribed(schema, place=""):
     for key, value in schema.get("properties", {}).items():
         if "description" not in value and "const" not in value:
             yield f"{place}.{key}"
-        yield from undescribed(value, f"{place}.{key}")
+        # A value or a sweep of such values, which has no settings of its own.
+        for one in (value, *value.get("anyOf", ())[:1]):
+            yield from undescribed(one, f"{place}.{key}")
     if isinstance(schema.get("additionalProperties"), dict):
         yield from undescribed(schema["additionalProperties"], f"{place}.*")
     for part in () if place.endswith(".source") else schema.get("allOf", ()):
