@@ -36,13 +36,12 @@ def tables(config: Checked) -> list[str]:
 
 
 def estimate_gains(config: Checked, wildcards: Wildcards) -> Given:
-    """Return how the points were trained, and the view of the adapt set that is examined."""
+    """Return which points there are, how they were trained, and the view that is examined."""
+    names = estimated(config, wildcards["benchmark"])
     return {
         "benchmark": wildcards["benchmark"],
-        "trained": {
-            name: _trained(config, config.methods[name])
-            for name in estimated(config, wildcards["benchmark"])
-        },
+        "trained": {name: _trained(config, config.methods[name]) for name in names},
+        "sweeps": {name: config.sweeps.methods[name].sweep for name in names},
         "view": files.training_views("both", images=files.adapts_on_images(config, wildcards))[1],
         "code": code_hash("lpclip.methods.estimates"),
     }

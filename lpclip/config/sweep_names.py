@@ -56,7 +56,7 @@ def value_text(value: Any) -> str:
     """
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
-    if isinstance(value, float) and value and not 1e-3 <= abs(value) < 1e6:
+    if isinstance(value, float) and value and not 1e-2 <= abs(value) < 1e6:
         digits = format(Decimal(repr(value)).normalize(), "e")
         return digits.replace("+", "").lower()
     if isinstance(value, float):

@@ -1,9 +1,7 @@
 """The stage ``estimate-gains``: what the points of sweeps gain over zero-shot, without a label.
 
-The evidence and what it is worth are the guard's (docs/method.md). The guard compares a candidate
-with its other candidates, which were trained in other ways. Points of a sweep resemble each other,
-so they are compared with the guard's adapters instead: an estimate does not depend on which other
-points there are.
+The evidence and what it is worth are the guard's (docs/method.md), as if the points of a sweep and
+its adapters were its candidates. They are not trained again.
 """
 
 import logging
@@ -22,6 +20,7 @@ from lpclip.methods.training.evidence import ExaminedImages
 from lpclip.methods.training.guard import Candidate, mean_evidence, too_little
 from lpclip.methods.training.other_classes import complete
 from lpclip.methods.training.rounds import COLLAPSED
+from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.probes import Probes, read_probes
 from lpclip.storage.reports import write_part
 from lpclip.storage.samples import without_labels
@@ -45,6 +44,7 @@ def estimate_gains(
     output: OutputFile,
     benchmark: str,
     trained: Mapping[str, str],
+    sweeps: Mapping[str, str],
     view: TeacherView = "weak",
 ) -> None:
     """Estimate the gain of every point of one model and benchmark, without a label.
@@ -56,13 +56,14 @@ def estimate_gains(
         output: CSV, one row per point: ``estimates``.
         benchmark: name of the benchmark.
         trained: how the points were trained, by method: a key of the guard's ``TRUST``, or a kind.
+        sweeps: names of the sweeps that they are points of, by method.
         view: view of the unlabelled set that is examined.
 
     Raises:
         LpclipError: the files do not come from the same model and benchmark, or a point saw labels.
     """
     with without_labels("the gain of a point is estimated without a label."):
-        rows = _rows(text, features, probes, benchmark, trained, view)
+        rows = _rows(text, features, probes, benchmark, trained, sweeps, view)
     write_part(rows, output, ESTIMATES)
     log.info("estimated the gains of %d points", len(rows))
 
@@ -73,6 +74,7 @@ def _rows(
     probes: Sequence[Path],
     benchmark: str,
     trained: Mapping[str, str],
+    sweeps: Mapping[str, str],
     view: TeacherView,
 ) -> list[dict[str, Any]]:
     head, _ = read_head(text)
@@ -80,22 +82,40 @@ def _rows(
     part = learned_part(head, views, Labelling())
     some = views if len(part.rows) == part.n_samples else some_images(views, part.rows)
     images = ExaminedImages(head, some, part)
-    others = _others(images)
+    adapters = _adapters(images)
+    # Read twice, since the heads of all points may not fit in memory.
+    methods = [_method(path, head) for path in probes]
+    predicted = {
+        method: _predicted(images, read_probes(path)[0])
+        for method, path in zip(methods, probes, strict=True)
+    }
     rows = []
-    for path in probes:
-        found, provenance = read_probes(path)
-        method = str(provenance["method"])
-        if found.n_labels or found.labels_seen is not None:
-            raise LpclipError(f"{path}: '{method}' saw labels, so its gain cannot be estimated.")
-        if found.class_names != head.class_names or found.weight.shape[2:] != head.weight.shape:
-            raise LpclipError(f"{path} has other classes or another model than {text}.")
+    for method, path in zip(methods, probes, strict=True):
+        kind = trained[method]
+        others = [[classes] for name, classes in adapters.items() if name != kind]
+        others += [
+            classes
+            for other, classes in predicted.items()
+            if other != method and sweeps[other] == sweeps[method]
+        ]
         names = {"model": head.expected["model"], "benchmark": benchmark, "method": method}
-        rows.append({**names, **_estimate(images, found, trained[method], others)})
+        rows.append({**names, **_estimate(images, read_probes(path)[0], kind, others)})
     return rows
 
 
-def _others(images: ExaminedImages) -> dict[str, IntArray]:
-    """Return the classes that adapters predict for the images, ``[M]``, by the adapters' names."""
+def _method(path: Path, head: ZeroShotHead) -> str:
+    """Return the name of a point."""
+    found = read_provenance(path, kind="probes")
+    method = str(found["method"])
+    if int(found.number("n_labels")):
+        raise LpclipError(f"{path}: '{method}' saw labels, so its gain cannot be estimated.")
+    if found.texts("class_names") != head.class_names or found["model"] != head.expected["model"]:
+        raise LpclipError(f"{path} has other classes or another model than the text features.")
+    return method
+
+
+def _adapters(images: ExaminedImages) -> dict[str, IntArray]:
+    """Return the classes that the guard's adapters predict for the images, ``[M]``, by name."""
     part, head = images.part, images.head
     if len(part.classes) < 2:
         return {}
@@ -118,13 +138,21 @@ def _predicted(images: ExaminedImages, probes: Probes) -> list[IntArray]:
 
 
 def _estimate(
-    images: ExaminedImages, probes: Probes, kind: str, others: Mapping[str, IntArray]
+    images: ExaminedImages, probes: Probes, kind: str, others: Sequence[Sequence[IntArray]]
 ) -> dict[str, Any]:
-    """Return the estimate for the last heads of a point, mean over its seeds."""
-    voters = [classes for name, classes in others.items() if name != kind]
+    """Return the estimate for the last heads of a point, mean over its seeds.
+
+    Args:
+        images: the unlabelled images.
+        probes: of the point.
+        kind: how it was trained.
+        others: what each of the other candidates predicts, by seed; one where nothing is random.
+    """
     evidence = mean_evidence(
         [
-            images.gather(probes.weight[-1, s], probes.bias[-1, s], voters)
+            images.gather(
+                probes.weight[-1, s], probes.bias[-1, s], [one[s % len(one)] for one in others]
+            )
             for s in range(len(probes.seeds))
         ]
     )

@@ -220,7 +220,9 @@ def _bars(
     name: str,
 ) -> None:
     style = {**look, **_LINES[name]}
-    axes.errorbar(at, means, yerr=np.stack(half), elinewidth=1.0, capsize=2.5, **style)
+    axes.errorbar(
+        at, means, yerr=np.stack(half), elinewidth=1.0, capsize=2.5, capthick=1.0, **style
+    )
 
 
 def _in_words(what: str, values: Any, means: FloatArray) -> str:
