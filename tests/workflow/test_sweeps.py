@@ -1,7 +1,6 @@
-"""A run with sweeps of two settings and of a labelled method, on precomputed features."""
+"""A run with a sweep of two settings, on precomputed features."""
 
 import copy
-import json
 import re
 import subprocess
 import sys
@@ -43,7 +42,6 @@ CONFIG = {
             "rounds": 1,
             "optimisation": {"epochs": 4, "learning_rate": {"sweep": RATES}},
         },
-        "supervised": {"kind": "supervised", "label_share": {"sweep": [0.5, 1.0]}},
     },
 }
 POINTS = [
@@ -99,12 +97,10 @@ def sweep(finished):
 
 
 def test_there_is_a_row_per_point_with_what_was_varied_as_columns(sweep):
-    assert list(sweep.index) == [*POINTS, "supervised_label_share_0.5", "supervised_label_share_1"]
-    own = sweep.loc[POINTS]
-    assert own[RATE].tolist() == [RATES[0], RATES[0], RATES[1], RATES[1]]
-    assert own[THRESHOLD].tolist() == THRESHOLDS * 2
-    assert own["method.label_share"].isna().all()
-    assert set(own["sweep"]) == {"lp_clip"}
+    assert list(sweep.index) == POINTS
+    assert sweep[RATE].tolist() == [RATES[0], RATES[0], RATES[1], RATES[1]]
+    assert sweep[THRESHOLD].tolist() == THRESHOLDS * 2
+    assert set(sweep["sweep"]) == {"lp_clip"}
 
 
 def test_figures_are_those_of_report_csv(finished, sweep):
@@ -114,20 +110,12 @@ def test_figures_are_those_of_report_csv(finished, sweep):
 
 
 def test_the_two_bests_are_those_of_the_estimate_and_of_test_accuracy(sweep):
-    own = sweep.loc[POINTS]
-    assert own["estimated_gain"].notna().all()
-    chosen = own.index[own["best_without_labels"] == "yes"].tolist()
-    sure = own[own["reason"] == ""]
+    assert sweep["estimated_gain"].notna().all()
+    sure = sweep[sweep["reason"] == ""]
+    chosen = sweep.index[sweep["best_without_labels"] == "yes"].tolist()
     assert chosen == [sure["estimated_gain"].idxmax()]
-    assert own.index[own["best_by_test_accuracy"] == "yes"].tolist() == [own["accuracy"].idxmax()]
-
-
-def test_points_that_saw_labels_have_no_estimate_and_are_not_picked_without_labels(sweep):
-    own = sweep.loc[["supervised_label_share_0.5", "supervised_label_share_1"]]
-    assert own["estimated_gain"].isna().all()
-    assert set(own["reason"]) == {"it saw labels"}
-    assert "yes" not in set(own["best_without_labels"])
-    assert sorted(own["best_by_test_accuracy"]) == ["no", "yes"]
+    tested = sweep.index[sweep["best_by_test_accuracy"] == "yes"].tolist()
+    assert tested == [sweep["accuracy"].idxmax()]
 
 
 def test_no_job_that_estimates_can_read_a_label(finished):
@@ -141,15 +129,12 @@ def test_no_job_that_estimates_can_read_a_label(finished):
     }
 
 
-def test_other_test_labels_change_no_estimate(finished, tmp_path):
-    settings = json.loads((finished / "results/mine/shapes/estimates.csv.made_from.json").read_text())
-    assert "samples" not in json.dumps(settings)
-
-
 def test_summary_and_page_name_both_bests(finished, sweep):
     chosen = sweep.index[sweep["best_without_labels"] == "yes"][0]
     printed = " ".join((finished / "printed.txt").read_text().split())
-    sentence = re.search(r"Sweep lp_clip on shapes, model mine, 4 points: [^;]*;[^;]*;[^;]*\.", printed)
+    sentence = re.search(
+        r"Sweep lp_clip on shapes, model mine, 4 points: [^;]*;[^;]*;[^;]*\.", printed
+    )
     assert f"the guard's estimate picks {chosen} (estimated gain +" in sentence[0]
     assert "picked from this very table, which flatters it" in sentence[0]
     page = (finished / "results/report.html").read_text()
@@ -165,9 +150,7 @@ def test_a_further_value_runs_its_own_jobs_and_the_reports(finished):
     try:
         assert planned(finished) == {
             # Two, one per threshold.
-            **dict.fromkeys(
-                ("train_probe", "evaluate", "evaluate_held_out", "evaluate_rounds"), 2
-            ),
+            **dict.fromkeys(("train_probe", "evaluate", "evaluate_held_out", "evaluate_rounds"), 2),
             "evaluate_samples": 2,
             **dict.fromkeys(("estimate_gains", "predictions", "report", "page"), 1),
         }
