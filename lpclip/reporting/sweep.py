@@ -157,7 +157,7 @@ def sentence(group: pd.DataFrame) -> str:
         known = "" if pd.isna(row["accuracy"]) else f", accuracy {_per_cent(row['accuracy'])}"
         parts.append(
             f"without a label the guard's estimate picks {_name(row, of_models)} (estimated gain "
-            f"{100 * row['estimated_gain']:+.1f} points{known})"
+            f"{100 * row['estimated_gain']:+.1f} points{_close(group, row)}{known})"
         )
     elif group["estimated_gain"].notna().any():
         row = group.nlargest(1, "estimated_gain").iloc[0]
@@ -175,6 +175,13 @@ def sentence(group: pd.DataFrame) -> str:
     else:
         parts.append("accuracy is not known without a labelled test set")
     return f"{start} {'; '.join(parts)}."
+
+
+def _close(group: pd.DataFrame, chosen: "pd.Series[Any]") -> str:
+    """Return for how many other points the estimate does not differ by more than its error."""
+    others = group.loc[group.index != chosen.name, "estimated_gain"].dropna()
+    held = int(others.between(chosen["gain_low"], chosen["gain_high"]).sum())
+    return f", whose interval holds those of {held} of {len(others)} others" if held else ""
 
 
 def _name(row: "pd.Series[Any]", of_models: bool) -> str:
