@@ -73,7 +73,9 @@ def test_both_bests_in_words(results, tmp_path):
     estimates = [estimate("lp_clip", 0.03), estimate("lp_clip_balanced", 0.05, "it collapsed")]
     first, second = in_words(table_of(results, tmp_path, SWEPT, estimates))
     assert first.startswith("Sweep grid on digits, model tiny, 2 points: without a label the guard")
-    assert "picks lp_clip (estimated gain +3.0 points, whose interval holds those of 1 of 1" in first
+    assert (
+        "picks lp_clip (estimated gain +3.0 points, whose interval holds those of 1 of 1" in first
+    )
     assert "labels of the test set pick lp_clip_balanced (accuracy 8" in first
     assert first.endswith("picked from this very table, which flatters it).")
     assert "1 point: without a label none can be picked; the labels" in second
