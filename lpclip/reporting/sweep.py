@@ -131,8 +131,9 @@ def read_sweep(path: Path) -> pd.DataFrame:
 
 
 def settings_of(group: pd.DataFrame) -> list[str]:
-    """Return the settings that are varied in a sweep, of which some points may have no value."""
-    return [name for name in map(str, group) if is_setting(name) and _filled(group[name]).any()]
+    """Return the settings in which points of a sweep differ; those that a single point has."""
+    filled = [name for name in map(str, group) if is_setting(name) and _filled(group[name]).any()]
+    return [name for name in filled if group[name].nunique(dropna=False) > 1] or filled
 
 
 def _filled(values: "pd.Series[Any]") -> "pd.Series[bool]":
@@ -181,7 +182,8 @@ def _close(group: pd.DataFrame, chosen: "pd.Series[Any]") -> str:
     """Return for how many other points the estimate does not differ by more than its error."""
     others = group.loc[group.index != chosen.name, "estimated_gain"].dropna()
     held = int(others.between(chosen["gain_low"], chosen["gain_high"]).sum())
-    return f", whose interval holds those of {held} of {len(others)} others" if held else ""
+    which = "all others" if held == len(others) else f"{held} of {len(others)} others"
+    return f", whose interval holds those of {which}" if held else ""
 
 
 def _name(row: "pd.Series[Any]", of_models: bool) -> str:

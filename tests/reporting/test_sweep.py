@@ -74,7 +74,8 @@ def test_both_bests_in_words(results, tmp_path):
     first, second = in_words(table_of(results, tmp_path, SWEPT, estimates))
     assert first.startswith("Sweep grid on digits, model tiny, 2 points: without a label the guard")
     assert (
-        "picks lp_clip (estimated gain +3.0 points, whose interval holds those of 1 of 1" in first
+        "picks lp_clip (estimated gain +3.0 points, whose interval holds those of all others"
+        in first
     )
     assert "labels of the test set pick lp_clip_balanced (accuracy 8" in first
     assert first.endswith("picked from this very table, which flatters it).")
@@ -110,6 +111,11 @@ def test_models_that_are_swept_are_compared_by_test_accuracy_alone(tmp_path):
     assert sorted(of_method["best_by_test_accuracy"]) == ["no", "yes"]
     assert "its model is varied, not its method" in set(found["reason"])
     assert settings_of(of_method) == ["model.image_size"]
+    # In which the points of a sweep do not differ.
+    both = {"models": models, "methods": SWEPT["methods"]}
+    found = table_of(results, tmp_path, both).query("model == 'small'")
+    assert settings_of(found[found["sweep"] == "grid"]) == [RATE]
+    assert settings_of(found[found["sweep"] == "taught"]) == [SHARE, "model.image_size"]
     assert "on digits, 2 points: without a label none can be picked" in in_words(of_method)[0]
 
 
