@@ -53,7 +53,7 @@ class Sweeps:
 
     @contextmanager
     def in_errors(self) -> Iterator[None]:
-        """Say of an error about a point which one that is, since its name is not in the file."""
+        """Add to an error about a point which one it is: its name is not in the file."""
         try:
             yield
         except LpclipError as error:
