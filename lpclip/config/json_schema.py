@@ -22,6 +22,7 @@ from pydantic import StringConstraints
 from lpclip.config.checked import plain
 from lpclip.config.methods import DEFAULT, Method
 from lpclip.config.schema import Configuration
+from lpclip.config.sweep_schema import allow_sweeps
 from lpclip.data.registry import SourceSettings, source_class
 from lpclip.data.registry import kinds as kinds_of_source
 from lpclip.data.registry import own_kinds as own_sources
@@ -42,12 +43,13 @@ _LEAST = {"array": "minItems", "object": "minProperties", "string": "minLength"}
 _TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", Path: "string"}
 
 
-def json_schema(*, plugins: bool = False) -> Schema:
+def json_schema(*, plugins: bool = False, sweeps: bool = True) -> Schema:
     """Return the schema of the whole configuration, draft 2020-12.
 
     Args:
         plugins: whether the kinds of plugins are in it, of installed packages and of the files that
             this process has loaded.
+        sweeps: whether a list of values may stand in the place of a value.
     """
     schema = _object(settings_of(Configuration), Configuration)
     schema["properties"]["methods"]["default"] = DEFAULT
@@ -65,6 +67,8 @@ def json_schema(*, plugins: bool = False) -> Schema:
             _add_kinds(
                 schema["properties"][name]["additionalProperties"], of.names(), _of_plugin(of)
             )
+    if sweeps:
+        allow_sweeps(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of lpclip",

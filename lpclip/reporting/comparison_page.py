@@ -13,15 +13,14 @@ from markupsafe import Markup
 from lpclip.errors import LpclipError
 from lpclip.reporting.compare import Change, Comparison, comparison, figure_name, in_scale
 from lpclip.reporting.page.assets import style
-from lpclip.reporting.page.figure import BASELINE, colour_of, legend, panel, svg_of
-from lpclip.reporting.plot_style import N_COLOURS, Style
+from lpclip.reporting.page.figure import BASELINE, legend, numbered, panel, svg_of
+from lpclip.reporting.plot_style import Style
 from lpclip.reporting.read import read_report
 from lpclip.utils.atomic import atomic_path
 from lpclip.utils.templates import templates
 from lpclip.utils.writable import check_output_file
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _PLOTTED = ("accuracy", "mean_corruption_accuracy")
 
 
@@ -131,8 +130,8 @@ def _cell(change: Change) -> dict[str, str]:
 
 def _look(place: int) -> Style:
     """Return the look of a run; the first is the baseline."""
-    colour = BASELINE if place == 0 else colour_of((place - 1) % N_COLOURS)
-    return {"color": colour, "marker": _MARKERS[place % len(_MARKERS)], "linestyle": ""}
+    look = numbered(place - 1) if place else {"color": BASELINE, "marker": "o"}
+    return {**look, "linestyle": ""}
 
 
 def _plots(

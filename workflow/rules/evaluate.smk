@@ -187,3 +187,29 @@ rule predictions:
     shell:
         "lpclip predictions --parts {input.parts:q} --settings {params.settings:q}"
         " --output {output:q} --log {log:q} --threads {threads}"
+
+
+rule estimate_gains:
+    input:
+        text=reads(files.text_of),
+        features=reads(files.adapt_features),
+        probes=reads(estimates.probes),
+        checked=made_from("estimate_gains"),
+    output:
+        csv="results/{model}/{benchmark}/estimates.csv",
+        made_from="results/{model}/{benchmark}/estimates.csv.made_from.json",
+    log:
+        "logs/estimate_gains/{model}/{benchmark}.log",
+    benchmark:
+        "logs/estimate_gains/{model}/{benchmark}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory_of("estimate_gains"),
+        runtime=time_of("estimate_gains"),
+    params:
+        settings=settings_of("estimate_gains"),
+    shell:
+        "lpclip estimate-gains --text {input.text:q} --features {input.features:q}"
+        " --probes {input.probes:q} --settings {params.settings:q} --output {output.csv:q}"
+        " --log {log:q} --threads {threads}"
