@@ -5,7 +5,7 @@ CORES ?= all
 # `make test CONSTRAINTS=` in a new clone: the newest versions of all dependencies.
 CONSTRAINTS ?= --constraint constraints.txt
 
-.PHONY: report test test-cluster test-install lint bench clean
+.PHONY: report test test-cluster test-install lint docs bench clean
 
 report: .venv/installed
 	@touch .venv/started
@@ -33,6 +33,11 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+# The documentation as a site, build/site/index.html; stops at a link that leads nowhere.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The site: build/site/index.html, or $(BIN)/mkdocs serve."
 
 # Small sizes, under ten minutes on two cores; benchmarks/README.md reports the full sizes.
 bench: .venv/installed

@@ -1,9 +1,13 @@
 """Put the workflow, which is at the top of the repository, into the wheel; see pyproject.toml.
 
-``lpclip.config.packaged`` finds it in either place.
+``lpclip.config.packaged`` finds it in either place. The variable LPCLIP_REPOSITORY, the address of
+the repository on a forge, makes the links of README work on a package index, too.
 """
 
+import os
+import re
 import shutil
+import tomllib
 from pathlib import Path
 
 from setuptools import setup
@@ -31,4 +35,26 @@ class BuildWithWorkflow(build_py):
                 shutil.copy(path, target)
 
 
-setup(cmdclass={"build_py": BuildWithWorkflow})
+def readme(address: str | None) -> str:
+    """Return README, with links to files of this version at the address, if there is one."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    if not address:
+        return text
+    version = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "version"
+    ]
+
+    def pointed(match: re.Match[str]) -> str:
+        kind = "raw" if match[1] == "!" else "blob"
+        return f"{match[1]}[{match[2]}]({address.rstrip('/')}/{kind}/v{version}/{match[3]})"
+
+    return re.sub(r"(!?)\[([^]]*)\]\((?!https?:|#)([^)]+)\)", pointed, text)
+
+
+REPOSITORY = os.environ.get("LPCLIP_REPOSITORY")
+setup(
+    cmdclass={"build_py": BuildWithWorkflow},
+    long_description=readme(REPOSITORY),
+    long_description_content_type="text/markdown",
+    project_urls={"Repository": REPOSITORY} if REPOSITORY else {},
+)

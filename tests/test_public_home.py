@@ -1,7 +1,10 @@
 """What a public forge reads is true: workflows, issue forms, contribution pages, Dockerfile."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -11,6 +14,7 @@ from tests.helpers import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
+DOCS = [f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -95,14 +99,34 @@ def test_a_release_is_published_by_trust_after_every_check():
     assert "twine check --strict" in commands
 
 
-@pytest.mark.parametrize("name", [*PAGES, ".github/pull_request_template.md"])
+@pytest.mark.parametrize("name", [*PAGES, ".github/pull_request_template.md", *DOCS])
 def test_a_page_names_targets_and_files_that_exist(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     assert called(text) <= targets()
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
+    folder = (ROOT / name).parent if name in DOCS else ROOT
     assert {link for link in links if not link.startswith("../../security/")} <= {
-        link for link in links if (ROOT / link).exists()
+        link for link in links if (folder / link).exists()
     }
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_links_of_the_readme_work_on_a_package_index():
+    environment = {**os.environ, "LPCLIP_REPOSITORY": "https://example.org/team/lpclip"}
+    code = "import sys; sys.argv = ['setup.py', '--long-description', '--url']; import setup"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    links = re.findall(r"(!?)\[[^]]*\]\(([^)]+)\)", shown.stdout)
+    version = project()["version"]
+    pages = {address for image, address in links if not image and "example.org" in address}
+    assert f"https://example.org/team/lpclip/blob/v{version}/docs/method.md" in pages
+    images = [address for image, address in links if image]
+    assert images == [f"https://example.org/team/lpclip/raw/v{version}/docs/severity.png"]
+    assert all(address.startswith("https://") for _, address in links)
 
 
 def test_contributing_names_every_target():
@@ -170,7 +194,7 @@ def test_the_image_copies_all_that_the_wheel_is_built_from():
         for node in tree.body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "WORKFLOW"
     )
-    needed = {"pyproject.toml", "setup.py", project()["readme"], *project()["license-files"]}
+    needed = {"pyproject.toml", "setup.py", "README.md", *project()["license-files"]}
     assert copied == {*packaged, *needed, "lpclip", "snakemake_logger_plugin_lpclip"}
     sent = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert {name.removeprefix("!") for name in sent if name.startswith("!")} == {

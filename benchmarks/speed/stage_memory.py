@@ -195,6 +195,7 @@ def evaluate_features(work: Path) -> None:
         test=work / "ood.h5",
         features=work / "ood.h5",
         output=work / "ood_of_features.csv",
+        curves=work / "curves_of_features.csv",
     )
 
 
@@ -207,6 +208,7 @@ def evaluate_ood(work: Path) -> None:
         test=work / "clean.h5",
         features=work / "ood.h5",
         of_features=work / "ood_of_features.csv",
+        curves_of_features=work / "curves_of_features.csv",
         output=work / "ood.csv",
         curves=work / "ood_curves.csv",
         dataset="ood",

@@ -65,7 +65,7 @@ def export(
     heads, _ = read_probes(probes, pool_alone=True)
     round, seed_index = place(probes, heads, round=round, seed=seed)
     probe = load_probe(probes, round=round, seed=heads.seeds[seed_index], member=member)
-    about = _about(probe, round, heads.seeds[seed_index], member)
+    about = about_head(probe, round, heads.seeds[seed_index], member)
     found = _found(about, probes, checkpoint)
     if with_encoder:
         name, content, readme = _with_encoder(probes, probe, about, found)
@@ -74,7 +74,7 @@ def export(
         readme = head_readme(probe, _seen_from(output, found), to, name)
     files = {
         name: content,
-        "head.json": (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode(),
+        "head.json": head_json(about),
         "README.md": readme.encode(),
     }
     for file, data in files.items():
@@ -136,7 +136,8 @@ def _seen_from(folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     return seen
 
 
-def _about(probe: Probe, round: int, seed: int, member: int | None) -> dict[str, Any]:
+def about_head(probe: Probe, round: int, seed: int, member: int | None) -> dict[str, Any]:
+    """Return what ``head.json`` holds: the classes, and where the head comes from."""
     found = {name: probe.provenance[name] for name in MODEL if name in probe.provenance}
     made_by = {name: probe.provenance.get(name, "") for name in ("benchmark", "method")}
     return {
@@ -151,11 +152,17 @@ def _about(probe: Probe, round: int, seed: int, member: int | None) -> dict[str,
     }
 
 
+def head_json(about: Mapping[str, Any]) -> bytes:
+    """Return the content of ``head.json``."""
+    return (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode()
+
+
 def _json(about: Mapping[str, Any]) -> str:
     return json.dumps(about, ensure_ascii=False, sort_keys=True)
 
 
-def _safetensors(probe: Probe, about: Mapping[str, Any]) -> tuple[str, bytes]:
+def safetensors_head(probe: Probe, about: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Return name and content of the state of a ``torch.nn.Linear``, scale included."""
     from safetensors.torch import save
 
     state = probe.to_linear().state_dict()
@@ -205,7 +212,7 @@ def _onnx(probe: Probe, about: Mapping[str, Any]) -> tuple[str, bytes]:
 
 
 _WRITERS: Mapping[str, Callable[[Probe, Mapping[str, Any]], tuple[str, bytes]]] = {
-    "safetensors": _safetensors,
+    "safetensors": safetensors_head,
     "torch": _torch,
     "onnx": _onnx,
 }

@@ -28,6 +28,9 @@ STAGES: Mapping[str, Stage] = {
         "lpclip.methods.pool:describe", "describe the adapt set without a label"
     ),
     "train-probe": Stage("lpclip.methods.train:train_probe", "train the probes of a method"),
+    "estimate-gains": Stage(
+        "lpclip.methods.estimates:estimate_gains", "estimate gains of a sweep without a label"
+    ),
     "evaluate": Stage(
         "lpclip.evaluation.robustness:evaluate", "accuracy and calibration on a set's views"
     ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lpclip.cli import audit_options, export_options, predict_options, schema
+from lpclip.cli.hub import options as hub_options
 from lpclip.cli.init import options as init_options
 from lpclip.utils.printing import show
 
@@ -89,14 +90,22 @@ def _summary(options: argparse.Namespace) -> None:
 def _compare_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("before", type=Path, help="a report.csv")
-    add("after", type=Path, help="another one")
+    add("after", type=Path, nargs="+", help="another one, or several")
     add("--all", action="store_true", help="all figures, not only the summary's")
+    add("--html", type=Path, metavar="FILE", help="write a page with all runs in place of text")
 
 
 def _compare(options: argparse.Namespace) -> None:
     from lpclip.reporting.compare import compare
 
-    show(compare(options.before, options.after, every=options.all))
+    if options.html is None:
+        texts = (compare(options.before, one, every=options.all) for one in options.after)
+        show("\n\n".join(texts))
+        return
+    from lpclip.reporting.comparison_page import write_comparison
+
+    write_comparison([options.before, *options.after], options.html, every=options.all)
+    show(str(options.html))
 
 
 TOOLS: Mapping[str, Tool] = {
@@ -118,6 +127,18 @@ TOOLS: Mapping[str, Tool] = {
         export_options.add_options,
         export_options.run,
         export_options.EXPLANATION,
+    ),
+    "push": Tool(
+        hub_options.PUSH_SUMMARY,
+        hub_options.add_push_options,
+        hub_options.push,
+        hub_options.PUSH_EXPLANATION,
+    ),
+    "pull": Tool(
+        hub_options.PULL_SUMMARY,
+        hub_options.add_pull_options,
+        hub_options.pull,
+        hub_options.PULL_EXPLANATION,
     ),
     "audit": Tool(
         audit_options.SUMMARY,
@@ -172,8 +193,10 @@ examples:
   cp -r results before          # change something, run Snakemake again, and then:
   lpclip compare before/report.csv results/report.csv
   lpclip compare before/report.csv results/report.csv --all
+  lpclip compare runs/*/results/report.csv --html comparison.html
 
-Per cent, except mCE and NLL. A change counts as "better" or "worse" if it is larger than noise
+Every report is compared with the first. Per cent, except mCE and NLL.
+A change counts as "better" or "worse" if it is larger than noise
 makes it 95 times out of 100, and else as "within noise". Noise is made up of
   seeds   the standard deviation over the seeds of either report, for every figure;
   images  for accuracies, how many test images there are (robustness.csv next to the report),

@@ -58,20 +58,27 @@ OOD_OF_FEATURES = Table(
     "ood_of_features", row="one row per score", keys=("score",), columns=(_SCORE, *_METRICS)
 )
 
+_BIN = (
+    Column("score", "text", description="Score; higher is more in-distribution."),
+    Column("bin", "integer", description="Bins hold about equally many of all images; from the "
+           "lowest scores to the highest."),
+    Column("low", description="Lower end of the bin."),
+    Column("high", description="Upper end of the bin."),
+    Column("n_id", "integer", description="In-distribution images in the bin."),
+    Column("n_ood", "integer", description="OOD images in the bin."),
+)  # fmt: skip
+
+CURVES_OF_FEATURES = Table(
+    "curves_of_features",
+    row="one row per score and bin of scores",
+    keys=("score", "bin"),
+    columns=_BIN,
+)
+
 OOD_CURVES = Table(
     "ood_curves",
     row="one row per experiment, OOD set, score and bin of scores",
     keys=(*EXPERIMENT_NAMES, "group", "dataset", "score", "bin"),
-    columns=(
-        *EXPERIMENT,
-        *_SET,
-        Column("score", "text", description="Score; higher is more in-distribution."),
-        Column("bin", "integer", description="Bins hold about equally many of all images; from the "
-               "lowest scores to the highest."),
-        Column("low", description="Lower end of the bin."),
-        Column("high", description="Upper end of the bin."),
-        Column("n_id", "integer", description="In-distribution images in the bin."),
-        Column("n_ood", "integer", description="OOD images in the bin."),
-    ),
+    columns=(*EXPERIMENT, *_SET, *_BIN),
     description="How scores are distributed, for ROC curves and histograms.",
-)  # fmt: skip
+)

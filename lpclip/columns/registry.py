@@ -11,6 +11,7 @@ from lpclip.columns.report import REPORT, SHIFTS
 from lpclip.columns.robustness import ROBUSTNESS
 from lpclip.columns.rounds import CONFUSION, PER_CLASS, ROUNDS
 from lpclip.columns.skipped import SKIPPED
+from lpclip.columns.sweep import SWEEP
 from lpclip.columns.table import Table
 
 # Gathered from one file per experiment.
@@ -24,6 +25,6 @@ EVALUATED: Mapping[str, Table] = {
 # All CSV files in results/.
 TABLES: Mapping[str, Table] = {
     "report": REPORT, "shifts": SHIFTS, **EVALUATED, "guard": GUARD, "skipped": SKIPPED,
-    "pool": POOL, "pool_classes": POOL_CLASSES,
+    "pool": POOL, "pool_classes": POOL_CLASSES, "sweep": SWEEP,
 }  # fmt: skip
 DOCUMENTED: Mapping[str, Table] = {**TABLES, "predictions": PREDICTIONS}

@@ -59,6 +59,7 @@ class Table:
         keys: columns that identify a row.
         columns: in the order of the file.
         older: columns of files of earlier versions, which are still read.
+        varied: families of columns that depend on the configuration; of numbers or text.
         description: sentences for docs/columns.md.
     """
 
@@ -67,6 +68,7 @@ class Table:
     keys: tuple[str, ...]
     columns: tuple[Column, ...]
     older: tuple[Column, ...] = ()
+    varied: tuple[Column, ...] = ()
     description: str = ""
 
     @property

@@ -24,6 +24,7 @@ from lpclip.config.plugins import use_plugins
 from lpclip.config.precomputed import check_features, checked_class_names, with_weights
 from lpclip.config.prompts import read_texts
 from lpclip.config.schema import WHERE, Configuration, Dataset, Roles, Views
+from lpclip.config.sweeps import Sweeps, expand
 from lpclip.config.transductive import check_methods, with_transductive
 from lpclip.data.registry import FEATURES
 from lpclip.errors import LpclipError, did_you_mean
@@ -53,10 +54,16 @@ def complete(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Chec
 
     Raises:
         LpclipError: a plugin that cannot be used, an unknown key, a wrong value, a name that is not
-            defined, a data source that refuses its settings, a model that cannot be, class names or
-            templates that are none or do not fit the classes, or something that needs images where
-            there are only features.
+            defined, a sweep that cannot be, a data source that refuses its settings, a model that
+            cannot be, class names or templates that are none or do not fit the classes, or
+            something that needs images where there are only features.
     """
+    given, sweeps = expand(given)
+    with sweeps.in_errors():
+        return _complete(given, files, sweeps)
+
+
+def _complete(given: Mapping[str, Any], files: Iterable[str | Path], sweeps: Sweeps) -> Checked:
     config = read(given, files)
     with _path_errors():
         _check_names(config)
@@ -87,6 +94,7 @@ def complete(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Chec
             **{key: getattr(config, key) for key in _KEPT},
             benchmarks=benchmarks,
             sources=sources,
+            sweeps=sweeps,
             labelled=[n for n, one in benchmarks.items() if has_labelled_test(one, renamed)],
         )
         check_methods(checked)
@@ -104,6 +112,7 @@ def read(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Configur
         LpclipError: a plugin that cannot be used, an unknown key, a missing one or a value that is
             not allowed.
     """
+    given, _ = expand(given)
     _check_values(given, ())
     use_plugins(given, files)
     views = given.get("views", {})

@@ -8,6 +8,7 @@ from typing import Any
 from lpclip.config.kinds import Corruption, Score
 from lpclip.config.methods import Method
 from lpclip.config.schema import Compute, Dataset, Family, Model, Roles, Views
+from lpclip.config.sweeps import Sweeps
 from lpclip.data.base import Source
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.utils.kinds import Kind
@@ -49,6 +50,7 @@ class Checked:
     scores: Mapping[str, Score]
     methods: Mapping[str, Method]
     sources: Mapping[str, Source]  # of every dataset
+    sweeps: Sweeps  # that its sections had as they were written
     labelled: Sequence[str]  # benchmarks whose test set has labels, so that accuracy can be known
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -68,7 +70,7 @@ class Checked:
         sections = {
             name: plain(value)
             for name, value in vars(self).items()
-            if name not in ("sources", "labelled", "methods")
+            if name not in ("sources", "sweeps", "labelled", "methods")
         }
         for model in sections["models"].values():
             del model["name"]

@@ -140,6 +140,11 @@ class JobSize:
             tested=self._rows(benchmark.evaluated),
         )
 
+    def _estimated(self) -> Size:
+        """Return the size of examining all points, one after another."""
+        seeds, points = len(self._config.seeds), len(self._config.sweeps.methods)
+        return replace(self._adapt(), seeds=seeds, views=max(1, points))
+
     def _trained(self) -> Size:
         """Return the size of training, of a guarded method that of its largest candidate."""
         method, config = self.method, self._config
@@ -231,6 +236,7 @@ _SIZES: Mapping[str, Callable[[JobSize], Size]] = {
     "copy_features": JobSize._copied,
     "pseudo_labels": JobSize._adapt,
     "describe_pool": JobSize._adapt,
+    "estimate_gains": JobSize._estimated,
     "train_probe": JobSize._trained,
     "evaluate": JobSize._evaluated,
     "evaluate_features": JobSize._of_features,

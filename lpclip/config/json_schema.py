@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -21,6 +22,7 @@ from pydantic import StringConstraints
 from lpclip.config.checked import plain
 from lpclip.config.methods import DEFAULT, Method
 from lpclip.config.schema import Configuration
+from lpclip.config.sweep_schema import allow_sweeps
 from lpclip.data.registry import SourceSettings, source_class
 from lpclip.data.registry import kinds as kinds_of_source
 from lpclip.data.registry import own_kinds as own_sources
@@ -41,12 +43,13 @@ _LEAST = {"array": "minItems", "object": "minProperties", "string": "minLength"}
 _TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", Path: "string"}
 
 
-def json_schema(*, plugins: bool = False) -> Schema:
+def json_schema(*, plugins: bool = False, sweeps: bool = True) -> Schema:
     """Return the schema of the whole configuration, draft 2020-12.
 
     Args:
         plugins: whether the kinds of plugins are in it, of installed packages and of the files that
             this process has loaded.
+        sweeps: whether a list of values may stand in the place of a value.
     """
     schema = _object(settings_of(Configuration), Configuration)
     schema["properties"]["methods"]["default"] = DEFAULT
@@ -64,6 +67,8 @@ def json_schema(*, plugins: bool = False) -> Schema:
             _add_kinds(
                 schema["properties"][name]["additionalProperties"], of.names(), _of_plugin(of)
             )
+    if sweeps:
+        allow_sweeps(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of lpclip",
@@ -170,7 +175,20 @@ def _method(kind: str) -> Schema:
 
 
 def _source(kind: str) -> Schema:
-    return _object(settings_of(source_class(kind)), None, kind={"const": kind})
+    cls = source_class(kind)
+    schema = _object(settings_of(cls), None, kind={"const": kind})
+    for name, text in _arguments(cls).items():
+        if name in schema["properties"]:
+            schema["properties"][name]["description"] = text
+    return schema
+
+
+def _arguments(described: Callable[..., Any]) -> dict[str, str]:
+    """Return the texts of the section ``Args`` of a docstring, by the argument's name."""
+    _, _, section = inspect.cleandoc(described.__doc__ or "").partition("\nArgs:\n")
+    section = section.partition("\n\n")[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()).replace("``", "`") for name, text in entries}
 
 
 def _of_plugin(of: PluginKinds) -> Callable[[str], Schema]:

@@ -159,6 +159,11 @@ def _adapted(size: Size) -> float:
     return _labelled(size) + _held(size, 2 * size.table)
 
 
+def _estimated(size: Size) -> float:
+    # Adapters' heads, and the heads of one point at a time.
+    return _adapted(size) + _heads(size)
+
+
 def _zero_shot(size: Size) -> float:
     return _PLAIN + _heads(size)
 
@@ -206,6 +211,7 @@ MEMORY: Mapping[str, Cost] = {
     "copy_features": _copied,
     "pseudo_labels": _labelled,
     "describe_pool": _labelled,
+    "estimate_gains": _estimated,
     "evaluate": _evaluated,
     "evaluate_features": _of_features,
     "evaluate_ood": _evaluated,
@@ -251,7 +257,7 @@ def seconds(stage: str, size: Size) -> float:
     if stage == "train_probe":
         learned = max(1, size.student) * size.epochs * size.rounds
         return 60 + 6 * products * learned / speed + _neighbours(size)
-    if stage in ("pseudo_labels", "describe_pool"):
+    if stage in ("pseudo_labels", "describe_pool", "estimate_gains"):
         return 60 + 10 * products * size.teacher / speed + _neighbours(size)
     if stage in ("evaluate_features", "evaluate_held_out"):
         return 60 + 4 * size.tested * size.rows * size.dim / speed

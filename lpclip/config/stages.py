@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lpclip.config import files
 from lpclip.config.checked import Checked, plain
+from lpclip.config.estimates import estimate_gains, points
 from lpclip.config.files import Wildcards
 from lpclip.config.passes import views_of_pass
 from lpclip.config.stage_parts import (
@@ -194,9 +195,13 @@ def pictures(config: Checked, wildcards: Wildcards) -> Given:
 
 
 def report(config: Checked, _: Wildcards) -> Given:
-    """Return the order of the experiments: Snakemake compares the files of a rule as a set."""
+    """Return what was varied, and the order of the experiments.
+
+    Snakemake compares the files of a rule as a set.
+    """
     return {
         "order": files.experiments(config, "{model}/{benchmark}/{method}"),
+        **points(config),
         "code": code_hash("lpclip.reporting.stage"),
     }
 
@@ -226,6 +231,7 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
     "pseudo_labels": pseudo_labels,
     "describe_pool": describe_pool,
     "train_probe": train_probe,
+    "estimate_gains": estimate_gains,
     "evaluate": evaluate,
     "evaluate_features": _only_code("lpclip.evaluation.feature_detection"),
     "evaluate_ood": evaluate_ood,

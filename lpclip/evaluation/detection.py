@@ -1,23 +1,19 @@
 """How well a method's probes separate the test set from OOD images. No label is read."""
 
-from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from lpclip.columns.ood import OOD, OOD_CURVES, OOD_OF_FEATURES
+from lpclip.columns.ood import CURVES_OF_FEATURES, OOD, OOD_CURVES, OOD_OF_FEATURES
 from lpclip.evaluation.common import experiment, views_of
 from lpclip.evaluation.ood_scores import TEMPERATURE, MoreScores, head_scores
+from lpclip.evaluation.score_bins import score_bins
 from lpclip.metrics.detection import detection_metrics
 from lpclip.storage.probes import read_probes
 from lpclip.storage.reports import read_cells, typed_cells, write_part
-from lpclip.types import FloatArray, OutputFile
+from lpclip.types import OutputFile
 
-# Of these the page shows ROC curves and histograms.
-PLOTTED_SCORES = ("msp", "max_logit")
-_SCORE_BINS = 50
+# The page plots max_logit and the score that it recommends, which is never this one.
+NOT_PLOTTED = ("energy",)
 
 
 def evaluate_ood(
@@ -26,6 +22,7 @@ def evaluate_ood(
     test: Path,
     features: Path,
     of_features: Path,
+    curves_of_features: Path,
     output: OutputFile,
     curves: OutputFile,
     dataset: str,
@@ -39,8 +36,9 @@ def evaluate_ood(
         test: feature cache with the clean view of the benchmark's test set.
         features: feature cache with the clean view of the OOD set.
         of_features: CSV of ``lpclip evaluate-features`` on this set, whose rows are copied.
+        curves_of_features: its curves, likewise.
         output: CSV, one row per seed and score.
-        curves: CSV, how the plotted scores are distributed, in bins.
+        curves: CSV, how the scores are distributed, in bins.
         dataset: name of the OOD set.
         group: ``near`` or ``far``.
         scores: name of each score of a plugin -> its ``kind`` and settings.
@@ -63,7 +61,13 @@ def evaluate_ood(
         for seed_index, seed in enumerate(heads.seeds)
         for score in inside
     ]
-    detected = typed_cells(read_cells(of_features), of_features, OOD_OF_FEATURES)
+    detected, distributed = (
+        typed_cells(read_cells(path), path, table).to_dict(orient="records")
+        for path, table in (
+            (of_features, OOD_OF_FEATURES),
+            (curves_of_features, CURVES_OF_FEATURES),
+        )
+    )
     rows += [
         {
             **experiment(provenance, seed),
@@ -72,30 +76,19 @@ def evaluate_ood(
             **{str(key): row[key] for key in row},
         }
         for seed in heads.seeds
-        for row in detected.to_dict(orient="records")
+        for row in detected
     ]
     write_part(rows, output, OOD)
     bins = [
         {**experiment(provenance, seed), **place, "score": score, **row}
         for seed_index, seed in enumerate(heads.seeds)
-        for score in (*PLOTTED_SCORES, *(scores or {}))
+        for score in inside
+        if score not in NOT_PLOTTED
         for row in score_bins(inside[score][seed_index], outside[score][seed_index])
     ]
+    bins += [
+        {**experiment(provenance, seed), **place, **{str(key): row[key] for key in row}}
+        for seed in heads.seeds
+        for row in distributed
+    ]
     write_part(bins, curves, OOD_CURVES)
-
-
-def score_bins(inside: FloatArray, outside: FloatArray) -> Iterator[dict[str, float]]:
-    """Count both sets in bins that hold about equally many of all their scores.
-
-    Args:
-        inside: scores of the test set, ``[N]``.
-        outside: of the OOD set, ``[M]``.
-    """
-    scores = np.concatenate([inside, outside]).astype(np.float64)
-    # Many scores may be equal, and so fewer bins left.
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, _SCORE_BINS + 1)))
-    if len(edges) == 1:
-        edges = np.repeat(edges, 2)
-    n_id, n_ood = (np.histogram(values, edges)[0].tolist() for values in (inside, outside))
-    for place, (low, high) in enumerate(pairwise(edges.tolist())):
-        yield {"bin": place, "low": low, "high": high, "n_id": n_id[place], "n_ood": n_ood[place]}

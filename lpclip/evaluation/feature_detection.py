@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lpclip.columns.ood import OOD_OF_FEATURES
+from lpclip.columns.ood import CURVES_OF_FEATURES, OOD_OF_FEATURES
 from lpclip.evaluation.common import views_of
+from lpclip.evaluation.score_bins import score_bins
 from lpclip.metrics.detection import detection_metrics
 from lpclip.metrics.ood_features import feature_scores, references
 from lpclip.storage.hdf5 import read_provenance
@@ -22,7 +23,9 @@ from lpclip.utils.memory import slices
 _ROWS = 4096
 
 
-def evaluate_features(*, adapt: Path, test: Path, features: Path, output: OutputFile) -> None:
+def evaluate_features(
+    *, adapt: Path, test: Path, features: Path, output: OutputFile, curves: OutputFile
+) -> None:
     """Evaluate the detection of OOD images by their distance to the unlabelled adapt set.
 
     Args:
@@ -31,6 +34,7 @@ def evaluate_features(*, adapt: Path, test: Path, features: Path, output: Output
             other image of it is the reference, and the rest are the in-distribution images.
         features: feature cache with the clean view of the OOD set.
         output: CSV, one row per score.
+        curves: CSV, how the scores are distributed, in bins.
     """
     model = read_provenance(adapt, kind="features")
     known, inside, outside = (next(views_of(path, model))[2] for path in (adapt, test, features))
@@ -44,17 +48,19 @@ def evaluate_features(*, adapt: Path, test: Path, features: Path, output: Output
     if isinstance(inside, np.ndarray) and isinstance(outside, np.ndarray):
         sets = [np.concatenate([inside, outside])]
     of_sets = [feature_scores(values, known) for values in sets]
+    scores = {name: np.concatenate([found[name] for found in of_sets]) for name in of_sets[0]}
+    sizes = {"n_id": n, "n_ood": len(outside)}
     rows = [
-        {
-            "score": name,
-            "n_id": n,
-            "n_ood": len(outside),
-            **detection_metrics(scores[:n], scores[n:]),
-        }
-        for name in of_sets[0]
-        for scores in [np.concatenate([found[name] for found in of_sets])]
+        {"score": name, **sizes, **detection_metrics(values[:n], values[n:])}
+        for name, values in scores.items()
     ]
     write_part(rows, output, OOD_OF_FEATURES)
+    bins = [
+        {"score": name, **row}
+        for name, values in scores.items()
+        for row in score_bins(values[:n], values[n:])
+    ]
+    write_part(bins, curves, CURVES_OF_FEATURES)
 
 
 def _equal(one: View, other: View) -> bool:

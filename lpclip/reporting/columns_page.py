@@ -38,6 +38,7 @@ def _section(table: Table) -> str:
         "| column | type | unit | better | |",
         "| --- | --- | --- | --- | --- |",
         *_rows(table),
+        *_varied(table),
         "",
     ]
     return "\n".join(lines)
@@ -55,6 +56,11 @@ def _rows(table: Table) -> Iterator[str]:
             yield f"| {shown} | {_TYPES[column.type]} | {column.unit} | {_better(column)} | " + (
                 f"{column.description} |"
             )
+
+
+def _varied(table: Table) -> Iterator[str]:
+    for column in table.varied:
+        yield f"| `{column.name}` | number or text | | | {column.description} |"
 
 
 def _comes_with(name: str, table: Table) -> bool:

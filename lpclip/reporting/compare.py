@@ -45,6 +45,20 @@ class Change(NamedTuple):
     verdict: str
 
 
+class Comparison(NamedTuple):
+    """Two reports, figure by figure.
+
+    Attributes:
+        changes: (model, benchmark) -> changes of the methods that both reports have.
+        notes: sentences on what makes figures hard to compare.
+        only: sentences on the methods that one report alone has.
+    """
+
+    changes: dict[tuple[str, str], list[Change]]
+    notes: list[str]
+    only: list[str]
+
+
 def compare(before: Path, after: Path, *, every: bool = False) -> str:
     """Return text for a terminal: a table per model and benchmark, then what only one has.
 
@@ -56,6 +70,20 @@ def compare(before: Path, after: Path, *, every: bool = False) -> str:
     Raises:
         LpclipError: one of them is no report.csv, or they have no method in common.
     """
+    found = comparison(before, after, every=every)
+    blocks = [f"before: {before}\nafter:  {after}"]
+    blocks += [
+        f"{benchmark}, model {model}\n\n{_table(changes)}"
+        for (model, benchmark), changes in found.changes.items()
+    ]
+    verdicts = [change.verdict for changes in found.changes.values() for change in changes]
+    counts = {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)}
+    summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + "."
+    return "\n\n".join([*blocks, "\n".join([*found.notes, summary, *found.only])])
+
+
+def comparison(before: Path, after: Path, *, every: bool = False) -> Comparison:
+    """Compare two reports; see ``compare``."""
     tables = [_read(path) for path in (before, after)]
     first, second = ({_name(row): row for row in _rows(table)} for table in tables)
     images = [_images(path) for path in (before, after)]
@@ -78,19 +106,15 @@ def compare(before: Path, after: Path, *, every: bool = False) -> str:
     figures = [name for name in names if f"{name}_std" in names]
     if not every:
         figures = [column.name for column in SHOWN if column.name in figures]
-    blocks, notes, verdicts = [f"before: {before}\nafter:  {after}"], [], list[str]()
-    for pair in dict.fromkeys(name[:2] for name in both):
-        changes: list[Change] = []
-        for name in (name for name in both if name[:2] == pair):
-            a, b = first[name], second[name]
-            notes += list(_differences(name, a, b))
-            shown = [f for f in figures if _comparable(f, a, b)]
-            changes += changes_of(a, b, shown, tuple(n.get(name) for n in images))
-        verdicts += [change.verdict for change in changes]
-        blocks.append(f"{pair[1]}, model {pair[0]}\n\n{_table(changes)}")
-    counts = {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)}
-    notes.append(", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".")
-    return "\n\n".join([*blocks, "\n".join([*dict.fromkeys(notes), *only])])
+    changes: dict[tuple[str, str], list[Change]] = {}
+    notes = list[str]()
+    for name in both:
+        a, b = first[name], second[name]
+        notes += list(_differences(name, a, b))
+        shown = [f for f in figures if _comparable(f, a, b)]
+        of_method = changes_of(a, b, shown, tuple(n.get(name) for n in images))
+        changes.setdefault((name[0], name[1]), []).extend(of_method)
+    return Comparison(changes, list(dict.fromkeys(notes)), only)
 
 
 def changes_of(
@@ -210,18 +234,27 @@ def _differences(name: tuple[str, ...], before: Row, after: Row) -> Iterator[str
         yield f"{'/'.join(name)} saw {seen}."
 
 
+def figure_name(column: str) -> str:
+    """Return the name of a figure for people."""
+    headers = {one.name: " ".join(one.header.split()) for one in SHOWN}
+    return headers.get(column, column)
+
+
+def in_scale(column: str, value: float) -> float:
+    """Return a value as it is shown: fractions in per cent."""
+    described = REPORT.column(column)
+    return value * (100 if described is None or described.unit == FRACTION else 1)
+
+
 def _table(changes: list[Change]) -> str:
-    headers = {column.name: " ".join(column.header.split()) for column in SHOWN}
     lines = [["method", "figure", "before", "after", "change", "noise", ""]]
     method = ""
     for change in changes:
-        column = REPORT.column(change.figure)
-        scale = 100 if column is None or column.unit == FRACTION else 1
-        values = [f"{scale * value:.2f}" for value in (change.before, change.after)]
-        difference = f"{scale * (change.after - change.before):+.2f}"
-        noise = "?" if math.isnan(change.margin) else f"±{scale * change.margin:.2f}"
+        name = change.figure
+        values = [f"{in_scale(name, value):.2f}" for value in (change.before, change.after)]
+        difference = f"{in_scale(name, change.after - change.before):+.2f}"
+        noise = "?" if math.isnan(change.margin) else f"±{in_scale(name, change.margin):.2f}"
         shown = "" if change.method == method else change.method
         method = change.method
-        figure = headers.get(change.figure, change.figure)
-        lines.append([shown, figure, *values, difference, noise, change.verdict])
+        lines.append([shown, figure_name(name), *values, difference, noise, change.verdict])
     return aligned(lines, left=(0, 1, 6))

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from lpclip.reporting.methods import Methods
 
 # Markers and, beyond seven methods, dashes distinguish lines without colour.
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)))
-N_COLOURS = len(_MARKERS)
+N_COLOURS = len(MARKERS)
 
 Style = Mapping[str, Any]
 
@@ -47,7 +47,7 @@ def styles_of(methods: Methods, colours: Sequence[str], baseline: str) -> dict[s
         cycle, place = divmod(index, N_COLOURS)
         styles[name] = {
             "color": colours[place],
-            "marker": _MARKERS[place],
+            "marker": MARKERS[place],
             "linestyle": _DASHES[cycle % len(_DASHES)],
         }
     of_baseline = {"color": baseline, "marker": "o", "linestyle": (0, (4, 2))}

@@ -13,6 +13,7 @@ from lpclip.reporting.methods import Methods, methods_of
 from lpclip.reporting.pool import write_pool_tables
 from lpclip.reporting.report_table import report_table, shift_table
 from lpclip.reporting.skipped import write_skipped_table
+from lpclip.reporting.sweep import Points, write_sweep_table
 from lpclip.storage.reports import write_report
 from lpclip.types import OutputFolder
 
@@ -35,6 +36,8 @@ def report(
     skipped: Sequence[Path] = (),
     pools: Sequence[Path] = (),
     pool_classes: Sequence[Path] = (),
+    estimates: Sequence[Path] = (),
+    sweeps: Points | None = None,
 ) -> None:
     """Gather the evaluation into ``report.csv``, the other tables and figures.
 
@@ -53,6 +56,9 @@ def report(
         skipped: indices of the datasets that leave out images that cannot be read.
         pools: CSV files of ``lpclip describe-pool``.
         pool_classes: the same command's CSV files of classes.
+        estimates: CSV files of ``lpclip estimate-gains``.
+        sweeps: points of sweeps: by section (models, methods) and name the entry as it is written
+            (sweep) and the settings that were varied (varied).
     """
     methods = methods_of(probes)
     write_reports(
@@ -71,6 +77,7 @@ def report(
     write_guard_table(probes, output / "guard.csv")
     write_skipped_table(skipped, output / "skipped.csv")
     write_pool_tables(pools, pool_classes, output, order=methods.pairs())
+    write_sweep_table(output / "report.csv", estimates, sweeps, output / "sweep.csv", methods)
     log.info("reported %d methods", len(methods.all))
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from lpclip.columns.report import REPORT, SHIFTS
 from lpclip.columns.table import FRACTION, METHOD_NAMES
 from lpclip.errors import LpclipError
-from lpclip.reporting import detection, pool, setting, skipped
+from lpclip.reporting import detection, pool, setting, skipped, sweep
 from lpclip.reporting.by_method import with_shifts
 from lpclip.reporting.guard import in_words
 from lpclip.reporting.read import read_report
@@ -97,7 +97,9 @@ def summary(report_csv: Path) -> str:
     guard = in_words(decided) if decided.is_file() else []
     described = report_csv.with_name("pool.csv")
     pools = pool.in_words(described) if described.is_file() else []
-    guard = [textwrap.fill(text, WIDTH) for text in [*pools, *guard]]
+    swept = report_csv.with_name("sweep.csv")
+    sweeps = sweep.in_words(sweep.read_sweep(swept)) if swept.is_file() else []
+    guard = [textwrap.fill(text, WIDTH) for text in [*pools, *guard, *sweeps]]
     left_out = report_csv.with_name("skipped.csv")
     if left_out.is_file():
         notes += [textwrap.fill(text, WIDTH) for text in skipped.in_words(left_out)]

@@ -174,14 +174,15 @@ def test_the_same_images_under_another_name_are_the_same_images(config):
 
 # The others read images that a user has; tests/workflow/test_ready_configurations.py makes some.
 @pytest.mark.parametrize(
-    "names", ["ablations", "transductive adapters", "adaptation", "baselines", "glyphs"]
+    "names", ["ablations", "transductive adapters", "adaptation", "baselines", "glyphs", "sweep"]
 )
 def test_the_ready_configurations_are_complete(config, names):
     for name in names.split():
         ready = yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text())
         config = merged(config, ready)
     done = complete(config)
-    assert done.methods.keys() >= ready.get("methods", {}).keys()
+    written = {point.sweep for point in done.sweeps.methods.values()}
+    assert done.methods.keys() | written >= ready.get("methods", {}).keys()
 
 
 def test_the_ready_baselines_and_adapters_have_every_kind_of_method(config):

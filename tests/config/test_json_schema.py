@@ -35,7 +35,9 @@ def undescribed(schema, place=""):
     for key, value in schema.get("properties", {}).items():
         if "description" not in value and "const" not in value:
             yield f"{place}.{key}"
-        yield from undescribed(value, f"{place}.{key}")
+        # A value or a sweep of such values, which has no settings of its own.
+        for one in (value, *value.get("anyOf", ())[:1]):
+            yield from undescribed(one, f"{place}.{key}")
     if isinstance(schema.get("additionalProperties"), dict):
         yield from undescribed(schema["additionalProperties"], f"{place}.*")
     for part in () if place.endswith(".source") else schema.get("allOf", ()):
@@ -106,6 +108,20 @@ TEXT = {"path": "a.npz"}
         (("methods",), {"m": {**SELF, "labelling": "a"}}, {"m": SELF}),
         (("methods", "lp_clip", "start"), "zero", "txet"),
         (("methods", "lp_clip", "rounds"), 1, -3),
+        (("methods", "lp_clip", "rounds"), {"sweep": [1, 3]}, {"sweep": []}),
+        (("methods", "lp_clip", "rounds"), {"sweep": [1, 3]}, {"sweep": [1, "3"]}),
+        (("methods", "lp_clip", "rounds"), {"sweep": [1, 3]}, {"sweep": [1, 3, 3]}),
+        (("methods", "lp_clip", "rounds"), {"sweep": [1, 3]}, {"sweep": [1], "rest": 3}),
+        (("methods", "lp_clip", "optimisation"), {"sweep": [{"epochs": 2}]}, {"sweep": [2]}),
+        (
+            ("methods", "lp_clip", "optimisation"),
+            {"learning_rate": {"sweep": [0.1, 1]}},
+            {"learning_rate": {"sweep": [0.1, 0]}},
+        ),
+        (("methods", "lp_clip", "kind"), "self_training", {"sweep": ["self_training"]}),
+        (("labellings", "auto"), {"threshold": {"sweep": [0.1]}}, {"threshold": {"sweep": [2]}}),
+        (("models", "tiny", "image_size"), {"sweep": [32, 64]}, {"sweep": ["32"]}),
+        (("datasets", "photos", "limit"), 1, {"sweep": [1, 2]}),
         (("methods", "lp_clip", "teacher_decay"), 0.9, 1),
         (("methods", "lp_clip", "teacher_view"), None, "weak"),
         (("methods", "lp_clip", "optimisation"), {"held_out": 0.5}, {"held_out": 1}),

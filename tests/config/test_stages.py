@@ -54,6 +54,7 @@ def jobs(checked):
             yield "copy_text", pair
             yield "copy_features", {"model": model, "dataset": benchmark.adapt, "views": "clean"}
         yield "describe_pool", pair
+        yield "estimate_gains", pair
         for labelling in checked.labellings:
             yield "pseudo_labels", {**pair, "labelling": labelling}
         for dataset in (*benchmark.ood.near, *benchmark.ood.far):

@@ -52,12 +52,14 @@ def detection(folder, out):
         test=folder / "clean.h5",
         features=folder / "ood.h5",
         output=out / "of_features.csv",
+        curves=out / "curves_of_features.csv",
     )
     evaluate_ood(
         probes=folder / "probes.h5",
         test=folder / "clean.h5",
         features=folder / "ood.h5",
         of_features=out / "of_features.csv",
+        curves_of_features=out / "curves_of_features.csv",
         output=out / "ood.csv",
         curves=out / "curves.csv",
         dataset="ood",

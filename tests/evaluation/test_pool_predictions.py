@@ -212,7 +212,7 @@ def detected(path, world):
     missing = world.folder / "none"
     evaluate_ood(
         probes=path, test=world.cache("pool"), features=world.cache("other"), of_features=missing,
-        output=missing, curves=missing, dataset="other", group="far",
+        curves_of_features=missing, output=missing, curves=missing, dataset="other", group="far",
     )  # fmt: skip
 
 

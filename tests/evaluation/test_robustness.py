@@ -13,10 +13,11 @@ from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 
 from lpclip.errors import LpclipError
-from lpclip.evaluation.detection import evaluate_ood, score_bins
+from lpclip.evaluation.detection import evaluate_ood
 from lpclip.evaluation.feature_detection import evaluate_features
 from lpclip.evaluation.robustness import CLASSES_OF_FIT, evaluate
 from lpclip.evaluation.rounds import evaluate_rounds
+from lpclip.evaluation.score_bins import score_bins
 from lpclip.methods.training.rounds import Round, rounds_table
 from lpclip.metrics.effective import FITS
 from lpclip.storage.features import write_features as stored_write_features
@@ -279,7 +280,7 @@ def test_features_of_another_model_are_refused(world):
 
 
 def beside(world):
-    """Scores from features alone, with 70 other images as the adapt set."""
+    """Write scores from features alone, with 70 other images as the adapt set."""
     known = np.random.default_rng(4).normal(size=(1, 70, D))
     samples = write_index(world.folder / "known_samples.h5", np.full(70, -1), None)
     write_features(world.folder / "known.h5", samples, {"clean": known}, dataset="adapt")
@@ -288,8 +289,12 @@ def beside(world):
         test=world.folder / "clean.h5",
         features=world.folder / "foreign.h5",
         output=world.folder / "of_features.csv",
+        curves=world.folder / "curves_of_features.csv",
     )
-    return world.folder / "of_features.csv"
+    return {
+        "of_features": world.folder / "of_features.csv",
+        "curves_of_features": world.folder / "curves_of_features.csv",
+    }
 
 
 def unit_vectors(values):
@@ -305,7 +310,7 @@ def test_distances_to_the_adapt_set_are_those_of_scikit_learn_for_every_seed(wor
         probes=world.folder / "probes.h5",
         test=world.folder / "clean.h5",
         features=world.folder / "foreign.h5",
-        of_features=beside(world),
+        **beside(world),
         output=world.folder / "ood.csv",
         curves=world.folder / "ood_curves.csv",
         dataset="photos",
@@ -329,7 +334,12 @@ def figures_of_features(folder, adapt, test, foreign):
         samples = write_index(folder / f"{name}_samples.h5", np.full(len(values), -1), None)
         write_features(folder / f"{name}.h5", samples, {"clean": values[None]}, dataset=name)
     files = {name: folder / f"{name}.h5" for name in ("adapt", "test")}
-    evaluate_features(**files, features=folder / "foreign.h5", output=folder / "found.csv")
+    evaluate_features(
+        **files,
+        features=folder / "foreign.h5",
+        output=folder / "found.csv",
+        curves=folder / "curves.csv",
+    )
     return pd.read_csv(folder / "found.csv").set_index("score")
 
 
@@ -371,6 +381,7 @@ def test_an_adapt_set_of_one_image_has_no_gaussian(world):
         test=world.folder / "clean.h5",
         features=world.folder / "foreign.h5",
         output=world.folder / "of_features.csv",
+        curves=world.folder / "curves_of_features.csv",
     )
     assert list(pd.read_csv(world.folder / "of_features.csv")["score"]) == ["nearest_neighbours"]
 
@@ -383,7 +394,7 @@ def test_detection_is_that_of_scikit_learn_with_the_test_set_as_positive(world):
         probes=world.folder / "probes.h5",
         test=world.folder / "clean.h5",
         features=world.folder / "foreign.h5",
-        of_features=beside(world),
+        **beside(world),
         output=world.folder / "ood.csv",
         curves=world.folder / "ood_curves.csv",
         dataset="photos",
@@ -564,7 +575,7 @@ def test_msp_of_an_ensemble_is_that_of_the_mean_probabilities(world):
         probes=world.folder / "probes.h5",
         test=world.folder / "clean.h5",
         features=world.folder / "foreign.h5",
-        of_features=beside(world),
+        **beside(world),
         output=world.folder / "ood.csv",
         curves=world.folder / "ood_curves.csv",
         dataset="cubes",

@@ -16,11 +16,11 @@ RUN = {
 }  # fmt: skip
 
 
-def page_of(evaluation, folder, *, guard=None, pools=None, pictures=None, run=None):
-    """Write the page and return it as text."""
+def page_of(evaluation, folder, *, guard=None, pools=None, pictures=None, run=None, sweep=None):
+    """Write the page and return it as text; ``sweep`` is the path of a sweep.csv."""
     results = write_tables(evaluation, folder)
     return render(
-        read_tables(sorted(results.glob("*.csv"))),
+        read_tables([*sorted(results.glob("*.csv")), *([sweep] if sweep else [])]),
         Methods(evaluation.methods),
         guard=guard or {},
         pools=pools or {},

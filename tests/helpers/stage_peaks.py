@@ -123,16 +123,27 @@ def commands(scale: Scale) -> dict[str, list[str]]:
     probes = "--probes self_training.h5"
     own = f"{probes} --samples samples.h5"
     return found | {
+        "estimate_gains": _command(
+            "estimate-gains --text text.h5 --features adapt.h5 --probes self_training.h5"
+            " --output estimates.csv",
+            {
+                **names,
+                "view": "weak",
+                "trained": {"self_training": "auto"},
+                "sweeps": {"self_training": "s"},
+            },
+        ),
         "evaluate clean": _command(f"evaluate {own} --features clean.h5 --output 1.csv", {}),
         "evaluate noise": _command(f"evaluate {own} --features noise.h5 --output 2.csv", {}),
         "evaluate_features": _command(
             "evaluate-features --adapt clean.h5 --test clean.h5 --features clean.h5"
-            " --output of_features.csv",
+            " --output of_features.csv --curves curves_of_features.csv",
             {},
         ),
         "evaluate_ood": _command(
             f"evaluate-ood {probes} --test clean.h5 --features clean.h5 --of-features"
-            " of_features.csv --output ood.csv --curves curves.csv",
+            " of_features.csv --curves-of-features curves_of_features.csv --output ood.csv"
+            " --curves curves.csv",
             {"dataset": "noise", "group": "far"},
         ),
         "evaluate_held_out": _command(

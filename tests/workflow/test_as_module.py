@@ -1,4 +1,4 @@
-"""The workflow as a module of another one: README's example, with and without a prefix."""
+"""The workflow as a module of another one: docs/workflows.md, with and without a prefix."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from lpclip.storage.samples import read_samples, write_samples
 from tests.helpers import ROOT
 from tests.helpers.warm import environment
 
-SECTION = (ROOT / "README.md").read_text().partition("## As a part of another workflow")[2]
+SECTION = (ROOT / "docs/workflows.md").read_text().partition("## As a part of another workflow")[2]
 SNAKEFILE, CONFIG = (
     re.search(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)[1] for language in ("python", "yaml")
 )
@@ -53,7 +53,7 @@ def write(folder, snakefile=SNAKEFILE, **changes):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """README's example after its run, with a model in a file of the user."""
+    """The example after its run, with a model in a file of the user."""
     folder = tmp_path_factory.mktemp("outer")
     (folder / "files").mkdir()
     write_plain(folder / "files/mine.safetensors")

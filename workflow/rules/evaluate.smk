@@ -32,6 +32,7 @@ rule evaluate_features:
         checked=made_from("evaluate_features"),
     output:
         csv="results/{model}/{benchmark}/ood_of_features/{dataset}.csv",
+        curves="results/{model}/{benchmark}/ood_of_features/{dataset}_curves.csv",
         made_from="results/{model}/{benchmark}/ood_of_features/{dataset}.csv.made_from.json",
     log:
         "logs/evaluate_features/{model}/{benchmark}/{dataset}.log",
@@ -47,7 +48,7 @@ rule evaluate_features:
     shell:
         "lpclip evaluate-features --adapt {input.adapt:q} --test {input.test:q}"
         " --features {input.features:q} --settings {params.settings:q} --output {output.csv:q}"
-        " --log {log:q} --threads {threads}"
+        " --curves {output.curves:q} --log {log:q} --threads {threads}"
 
 
 rule evaluate_ood:
@@ -56,6 +57,7 @@ rule evaluate_ood:
         test=reads(files.features_of, "test"),
         features="cache/{model}/images/{dataset}/clean.h5",
         of_features="results/{model}/{benchmark}/ood_of_features/{dataset}.csv",
+        curves_of_features="results/{model}/{benchmark}/ood_of_features/{dataset}_curves.csv",
         checked=made_from("evaluate_ood"),
     output:
         ood="results/{model}/{benchmark}/{method}/ood/{dataset}.csv",
@@ -75,6 +77,7 @@ rule evaluate_ood:
     shell:
         "lpclip evaluate-ood --probes {input.probes:q} --test {input.test:q}"
         " --features {input.features:q} --of-features {input.of_features:q}"
+        " --curves-of-features {input.curves_of_features:q}"
         " --settings {params.settings:q} --output {output.ood:q} --curves {output.curves:q}"
         " --log {log:q} --threads {threads}"
 
@@ -184,3 +187,29 @@ rule predictions:
     shell:
         "lpclip predictions --parts {input.parts:q} --settings {params.settings:q}"
         " --output {output:q} --log {log:q} --threads {threads}"
+
+
+rule estimate_gains:
+    input:
+        text=reads(files.text_of),
+        features=reads(files.adapt_features),
+        probes=reads(estimates.probes),
+        checked=made_from("estimate_gains"),
+    output:
+        csv="results/{model}/{benchmark}/estimates.csv",
+        made_from="results/{model}/{benchmark}/estimates.csv.made_from.json",
+    log:
+        "logs/estimate_gains/{model}/{benchmark}.log",
+    benchmark:
+        "logs/estimate_gains/{model}/{benchmark}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory_of("estimate_gains"),
+        runtime=time_of("estimate_gains"),
+    params:
+        settings=settings_of("estimate_gains"),
+    shell:
+        "lpclip estimate-gains --text {input.text:q} --features {input.features:q}"
+        " --probes {input.probes:q} --settings {params.settings:q} --output {output.csv:q}"
+        " --log {log:q} --threads {threads}"

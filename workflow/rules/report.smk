@@ -13,6 +13,7 @@ rule report:
         skipped=files.skipping_indices(CONFIG),
         pools=files.of_pairs(CONFIG, "pool.csv"),
         pool_classes=files.of_pairs(CONFIG, "pool_classes.csv"),
+        estimates=estimates.tables(CONFIG),
         checked=made_from("report"),
     output:
         shown("report.csv", "Results"),
@@ -30,6 +31,7 @@ rule report:
         skipped="results/skipped.csv",
         pool=shown("pool.csv", "Tables"),
         pool_classes="results/pool_classes.csv",
+        sweep=shown("sweep.csv", "Tables"),
         made_from="results/report.csv.made_from.json",
         severity=shown("figures/severity.png", "Figures", "severity_figure"),
         rounds_figure=shown("figures/rounds.png", "Figures", "rounds_figure"),
@@ -52,6 +54,7 @@ rule report:
         " --ood-curves {input.ood_curves:q} --confusion {input.confusion:q}"
         " --ood-held-out {input.ood_held_out:q} --skipped {input.skipped:q}"
         " --pools {input.pools:q} --pool-classes {input.pool_classes:q}"
+        " --estimates {input.estimates:q}"
         " --settings {params.settings:q} --output {params.folder:q} --log {log:q} --threads {threads}"
 
 

@@ -159,7 +159,7 @@ def decide(
     """
     first = next(iter(candidates[0].evidence.values()))
     strength = strength_for(first.support)
-    reason = reason or _too_little(first, images, classes)
+    reason = reason or too_little(first, images, classes)
     sound = [one for one in candidates if not one.collapsed]
     promising = max(sound or candidates, key=lambda one: one.estimate(strength).gain)
     if not reason and not sound:
@@ -181,7 +181,7 @@ def strength_for(support: float) -> float:
     return next(most for share, most in _FARTHEST if support > share or not share)
 
 
-def _too_little(evidence: Evidence, images: int, classes: int) -> str:
+def too_little(evidence: Evidence, images: int, classes: int) -> str:
     """Return why there is too little to learn from, or nothing."""
     if images < LEAST_IMAGES:
         return f"there are {images} images to learn from, fewer than {LEAST_IMAGES}"

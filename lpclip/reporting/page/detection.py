@@ -1,4 +1,4 @@
-"""The section of OOD detection: AUROC per score, ROC curves, histograms of scores."""
+"""The section of OOD detection: AUROC per score; ROC curves and histograms of two scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from lpclip.ood_score_names import WITHOUT_HEAD
 from lpclip.reporting import detection as chosen
 from lpclip.reporting.methods import Method
-from lpclip.reporting.page.figure import BASELINE, panel, svg_of
+from lpclip.reporting.page.figure import BASELINE, INK, panel, svg_of
 from lpclip.reporting.page.tables import Tables
 from lpclip.reporting.plot_style import Style, per_cent
 from lpclip.types import FloatArray
 
-SCORE = "max_logit"  # of the figures; the table has them all
+SCORE = "max_logit"  # has figures, next to the recommended one; the table has all
 _BARS = 40
 
 
@@ -27,32 +28,67 @@ def section(
         return None
     names = [method.method for method in methods]
     curves = tables["ood_curves"]
+    choice = chosen.recommended(tables["ood_held_out"])
     figures = []
     for group, dataset in dict.fromkeys(zip(ood["group"], ood["dataset"], strict=True)):
         own = ood[(ood["dataset"] == dataset) & (ood["group"] == group)]
         bins = curves
         if len(curves):
-            bins = curves[
-                (curves["dataset"] == dataset)
-                & (curves["group"] == group)
-                & (curves["score"] == SCORE)
-            ]
+            bins = curves[(curves["dataset"] == dataset) & (curves["group"] == group)]
         figures.append(
             {
                 "dataset": dataset,
                 "group": group,
                 "table": _table(own, names),
-                "roc": _roc(dataset, bins, names, looks) if len(bins) else None,
-                "histograms": [
-                    (name, _histogram(name, dataset, bins[bins["method"] == name], looks[name]))
-                    for name in names
-                    if len(bins) and (bins["method"] == name).any()
+                "plots": [
+                    _plots(title, scores, dataset, bins, names, looks)
+                    for title, scores in (
+                        (_title(choice), choice),
+                        (SCORE.replace("_", " "), dict.fromkeys(names, SCORE)),
+                    )
+                    if scores and len(bins)
                 ],
             }
         )
-    choice = chosen.recommended(tables["ood_held_out"])
     advice = f"{chosen.in_words(choice)} {chosen.HOW}" if choice else ""
-    return {"figures": figures, "score": SCORE, "advice": advice}
+    return {"figures": figures, "advice": advice}
+
+
+def _title(choice: Mapping[str, str]) -> str:
+    scores = set(choice.values())
+    return f"recommended: {scores.pop() if len(scores) == 1 else 'by method'}".replace("_", " ")
+
+
+def _plots(
+    title: str,
+    scores: Mapping[str, str],
+    dataset: str,
+    curves: pd.DataFrame,
+    names: Sequence[str],
+    looks: Mapping[str, Style],
+) -> dict[str, Any]:
+    """Return an ROC figure and histograms of one score per method.
+
+    Where it uses no head, the score is the same for every method, and is plotted once.
+    """
+    own = pd.Series(scores)
+    bins = curves[curves["score"] == curves["method"].map(own)]
+    shown = [name for name in names if (bins["method"] == name).any()]
+    without_head = set(scores.values()) <= set(WITHOUT_HEAD)
+    if without_head:
+        shown = shown[:1]
+        looks = {name: {**looks[name], "color": INK, "linestyle": "-"} for name in shown}
+    labels = {name: "every method" if without_head else name for name in shown}
+    histograms = [
+        (label, _histogram(label, dataset, bins[bins["method"] == name], looks[name], scores[name]))
+        for name, label in labels.items()
+    ]
+    return {
+        "title": title,
+        "without_head": without_head,
+        "roc": _roc(dataset, bins, shown, looks) if shown else None,
+        "histograms": histograms,
+    }
 
 
 def _table(own: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
@@ -95,10 +131,11 @@ def _roc(
         axes.yaxis.set_major_formatter(per_cent)
         axes.set_xlabel("OOD images taken for in-distribution")
         axes.set_ylabel("test images recognised")
-        return svg_of(axes, f"ROC curves of {len(names)} methods, test images against {dataset}.")
+        which = f"of {len(names)} methods" if len(names) > 1 else "of one score"
+        return svg_of(axes, f"ROC curves {which}, test images against {dataset}.")
 
 
-def _histogram(name: str, dataset: str, bins: pd.DataFrame, style: Style) -> Markup:
+def _histogram(name: str, dataset: str, bins: pd.DataFrame, style: Style, score: str) -> Markup:
     """Plot the densities of the score over test images, filled, and over OOD images, a line."""
     rows = bins[bins["seed"] == bins["seed"].min()]
     edges = np.linspace(rows["low"].min(), rows["high"].max(), _BARS + 1)
@@ -109,7 +146,7 @@ def _histogram(name: str, dataset: str, bins: pd.DataFrame, style: Style) -> Mar
         axes.set_yticks([])
         axes.grid(visible=False)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(SCORE.replace("_", " "))
+        axes.set_xlabel(score.replace("_", " "))
         shared = float(np.minimum(inside, outside).sum())
         return svg_of(
             axes, f"Scores of {name}: test images and {dataset} share {100 * shared:.0f}% of area."

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from lpclip.reporting.methods import Methods
-from lpclip.reporting.plot_style import N_COLOURS, Style, rc_of, styles_of
+from lpclip.reporting.plot_style import MARKERS, N_COLOURS, Style, rc_of, styles_of
 
 # Colours that stand for the variables of page.css, which has a light and a dark value of each.
 INK, FAINT, BASELINE = "#010203", "#010204", "#010205"
@@ -58,6 +58,12 @@ class Key(NamedTuple):
 def styles(methods: Methods) -> dict[str, Style]:
     """Return one look per method name, the same in every figure of the page; grey is zero-shot."""
     return styles_of(methods, _METHOD_COLOURS, BASELINE)
+
+
+def numbered(place: int) -> Style:
+    """Return the look of one of a few lines that are not methods; there are ``N_COLOURS``."""
+    place %= N_COLOURS
+    return {"color": _METHOD_COLOURS[place], "marker": MARKERS[place], "linestyle": "-"}
 
 
 @contextmanager

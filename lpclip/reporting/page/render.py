@@ -5,11 +5,20 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup
 
-from lpclip.reporting import setting
+from lpclip.reporting import setting, sweep
 from lpclip.reporting.methods import Methods
-from lpclip.reporting.page import calibration, detection, gallery, robustness, summary, training
+from lpclip.reporting.page import (
+    calibration,
+    detection,
+    gallery,
+    robustness,
+    summary,
+    sweeps,
+    training,
+)
 from lpclip.reporting.page.assets import TEMPLATES, style
 from lpclip.reporting.page.coinciding import apart, coinciding, in_words
 from lpclip.reporting.page.figure import legend, styles
@@ -19,6 +28,7 @@ from lpclip.utils.templates import templates
 
 _CONTENTS = {
     "summary": "Summary",
+    "sweeps": "Sweeps",
     "robustness": "Robustness",
     "calibration": "Calibration",
     "detection": "OOD detection",
@@ -47,6 +57,7 @@ def render(
         run: what `lpclip.reporting.page.run.section` gives.
     """
     looks = styles(methods)
+    swept = sweep.by_pair(tables["sweep"])
     blocks = [
         _block(
             pair,
@@ -56,6 +67,7 @@ def render(
             guard=guard.get(pair, ()),
             pool=pools.get(pair, ""),
             pictures=pictures.get(pair),
+            swept=swept.get(pair, ()),
         )
         for pair in methods.pairs()
     ]
@@ -76,6 +88,7 @@ def _block(
     guard: Sequence[str],
     pool: str,
     pictures: Mapping[str, Any] | None,
+    swept: Sequence[pd.DataFrame],
 ) -> dict[str, Any]:
     """Return the block of one benchmark with one model."""
     model, benchmark = pair
@@ -94,6 +107,7 @@ def _block(
         "guard": guard,
         "pool": pool,
         "summary": summary.section(tables, own),
+        "sweeps": sweeps.section(swept),
         "robustness": robustness.section(tables, own, looks),
         "calibration": calibration.section(tables, own, looks),
         "detection": detection.section(tables, own, looks),
@@ -109,6 +123,7 @@ def _block(
     }
     there = {
         "summary": True,
+        "sweeps": block["sweeps"],
         "robustness": block["robustness"]["blocks"] or block["robustness"]["natural"],
         "calibration": block["calibration"],
         "detection": block["detection"],

@@ -18,9 +18,9 @@ from lpclip.utils.printing import duration
 # In the order of the workflow; the page itself is not yet timed.
 _STAGES = (
     "index_samples", "count_samples", "embed_text", "copy_text", "embed_images", "copy_features",
-    "pseudo_labels", "describe_pool", "train_probe", "evaluate", "evaluate_features",
-    "evaluate_ood", "evaluate_held_out", "evaluate_rounds", "evaluate_samples", "report",
-    "predictions", "pictures",
+    "pseudo_labels", "describe_pool", "train_probe", "estimate_gains", "evaluate",
+    "evaluate_features", "evaluate_ood", "evaluate_held_out", "evaluate_rounds",
+    "evaluate_samples", "report", "predictions", "pictures",
 )  # fmt: skip
 _SKIPPED_SHOWN = 50
 _SLOWEST = 3

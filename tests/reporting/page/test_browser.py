@@ -12,7 +12,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
-    (folder / "report.html").write_text(page_of(small_evaluation(), folder), encoding="utf-8")
+    long = {"id": "results/" + "a_long_name_of_a_method" * 5 + "/probes.h5"}
+    page = page_of(small_evaluation(), folder, run=long)
+    (folder / "report.html").write_text(page, encoding="utf-8")
     with browser(folder / "profile") as opened:
         opened.open((folder / "report.html").as_uri())
         yield opened

@@ -1,0 +1,1 @@
+"""Heads on the Hugging Face hub: ``lpclip push`` shares one, ``lpclip pull`` fetches one."""
