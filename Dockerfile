@@ -21,6 +21,7 @@ COPY configs configs
 COPY profiles profiles
 COPY workflow workflow
 COPY lpclip lpclip
+COPY snakemake_logger_plugin_lpclip snakemake_logger_plugin_lpclip
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:${PYTHON}-slim AS variant-cpu

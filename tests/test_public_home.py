@@ -195,7 +195,7 @@ def test_the_image_copies_all_that_the_wheel_is_built_from():
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "WORKFLOW"
     )
     needed = {"pyproject.toml", "setup.py", "README.md", *project()["license-files"]}
-    assert copied == {*packaged, *needed, "lpclip"}
+    assert copied == {*packaged, *needed, "lpclip", "snakemake_logger_plugin_lpclip"}
     sent = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert {name.removeprefix("!") for name in sent if name.startswith("!")} == {
         *copied, "constraints.txt",

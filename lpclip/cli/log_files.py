@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lpclip.utils import watching
 from lpclip.utils.printing import Formatter, visible
 
 
@@ -15,7 +16,9 @@ class _Warnings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno == logging.WARNING:
-            print(f"lpclip: warning: {visible(record.getMessage())}", file=sys.stderr)
+            text = f"lpclip: warning: {visible(record.getMessage())}"
+            if not watching.send(warning=text):
+                print(text, file=sys.stderr)
 
 
 WARNINGS = _Warnings()
@@ -30,6 +33,7 @@ def start_log(path: Path | None, arguments: Sequence[str]) -> None:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{visible(shlex.join(['lpclip', *arguments]))}\n")
+    watching.set_log(path)
     handler = _LogFile(path)
     handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("lpclip")

@@ -1,4 +1,8 @@
-"""Progress of long tasks: a bar on a terminal, lines in a log, both with a rate."""
+"""Progress of long tasks: a bar on a terminal, lines in a log, both with a rate.
+
+In a workflow that somebody watches (``lpclip.utils.watching``) there is no bar per task: the
+progress is sent there.
+"""
 
 import logging
 import sys
@@ -9,9 +13,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from lpclip.utils import watching
+
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_MESSAGES = 1.0
 
 
 class Progress:
@@ -27,13 +34,13 @@ class Progress:
             leave=False,
             dynamic_ncols=True,
             unit_scale=True,
-            disable=not sys.stderr.isatty(),
+            disable=watching.is_watched() or not sys.stderr.isatty(),
         )
         self._total, self._unit, self._label = total, unit, label
         self._done, self._initial, self._device = initial, initial, device
         self._spent: dict[str, float] = {}
         self._written = -1  # count at the last line
-        self._start = self._last = time.monotonic()
+        self._start = self._last = self._sent = time.monotonic()
 
     def add(self, count: int) -> None:
         """Count units as done."""
@@ -41,9 +48,13 @@ class Progress:
         if self._spent:
             self._bar.set_postfix_str(self._shares(), refresh=False)
         self._bar.update(count)
-        if time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            self._write()
+        now = time.monotonic()
+        if now - self._sent >= SECONDS_BETWEEN_MESSAGES:
+            self._sent = now
+            self._send(now)
+        if now - self._last > SECONDS_BETWEEN_LINES:
+            self._last = now
+            self._write(now)
 
     @contextmanager
     def spending(self, on: str) -> Iterator[None]:
@@ -58,7 +69,7 @@ class Progress:
         """Close the bar and log the overall rate, unless the last line was complete."""
         self._bar.close()
         if self._written != self._done or self._spent:
-            self._write()
+            self._write(time.monotonic())
 
     def figures(self) -> dict[str, int | float | str]:
         """Return the count so far, the rate, the device, and the seconds spent on each thing."""
@@ -81,9 +92,15 @@ class Progress:
         shares = ", ".join(f"{on} {100 * spent / seconds:.0f} %" for on, spent in largest)
         return f"{self._device}: {shares}"
 
-    def _write(self) -> None:
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        rate = (self._done - self._initial) / seconds
+    def _rate(self, now: float) -> float:
+        return (self._done - self._initial) / max(now - self._start, 1e-9)
+
+    def _send(self, now: float) -> None:
+        rate = _three_digits(self._rate(now))
+        watching.send(progress=self._done, of=self._total, unit=self._unit, rate=rate)
+
+    def _write(self, now: float) -> None:
+        seconds, rate = now - self._start, self._rate(now)
         self._written = self._done
         left = (self._total - self._done) / rate if rate else 0.0
         shares = self._shares()

@@ -137,6 +137,18 @@ def test_a_killed_fork_ends_its_command_by_the_same_signal(waiting):
     assert command.wait(WAIT_SECONDS) == -signal.SIGKILL
 
 
+def test_a_pool_of_threads_that_an_interruption_left_open_holds_nobody_up():
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from lpclip.cli.job_server import _leave
+pool = ThreadPoolExecutor(1)
+pool.submit(int).result()
+_leave(7)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 7
+
+
 def test_the_keyboard_interrupts_all(run, waiting):
     command, fork = waiting
     end = time.monotonic() + WAIT_SECONDS

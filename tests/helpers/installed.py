@@ -7,8 +7,9 @@ import sys
 from lpclip.data.sources.digits import Source
 from tests.helpers import ROOT
 
-SOURCE = ("lpclip", "configs", "profiles", "workflow", "Snakefile", "config.yaml")
-SOURCE += ("environment.yml", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
+SOURCE = ("lpclip", "snakemake_logger_plugin_lpclip", "configs", "profiles", "workflow")
+SOURCE += ("Snakefile", "config.yaml", "environment.yml", "pyproject.toml", "setup.py")
+SOURCE += ("MANIFEST.in", "README.md", "LICENSE")
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 # Little work: appended to the configuration that init wrote.
 FEWER = """

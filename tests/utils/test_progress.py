@@ -25,7 +25,7 @@ def test_a_slow_rate_has_digits_and_the_last_line_comes_once(lines):
         "train: 1 of 2 rounds",
         "train: 2 of 2 rounds",
     ]
-    assert lines()[0].endswith(", 0.0167 rounds/s, 60.0 s, 60 s left")
+    assert lines()[0].endswith(", 0.05 rounds/s, 20.0 s, 20 s left")
 
 
 def test_what_was_done_since_the_last_line_is_logged_at_the_end(lines, monkeypatch):

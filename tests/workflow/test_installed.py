@@ -104,6 +104,17 @@ def test_a_source_distribution_makes_the_same_wheel(source, wheel, tmp_path):
     assert zipfile.ZipFile(again).namelist() == zipfile.ZipFile(wheel).namelist()
 
 
+def test_an_editable_installation_is_a_path_in_which_snakemake_lists_plugins(source, tmp_path):
+    code = "import setuptools.build_meta as b, sys; print(b.build_editable(sys.argv[1]))"
+    command = [sys.executable, "-c", code, tmp_path]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (pointer,) = (name for name in archive.namelist() if name.endswith(".pth"))
+        assert Path(archive.read(pointer).decode().strip()) == source
+    assert (source / "snakemake_logger_plugin_lpclip/__init__.py").is_file()
+
+
 def test_the_workflow_is_found_in_the_wheel_and_in_a_checkout(installed, tmp_path):
     code = "import lpclip; print(lpclip.snakefile())"
     found = subprocess.run(
@@ -140,6 +151,21 @@ def test_the_command_that_init_names_makes_the_report_and_the_page(finished):
     skipped = pd.read_csv(finished.project / "results/skipped.csv")
     assert list(skipped["id"]) == ["broken.png"]
     assert "mine, model tiny, 1 seed" in finished.text  # the summary at the end
+
+
+def test_the_run_prints_a_line_per_stage_and_not_what_the_complete_log_has(finished):
+    complete = min((finished.project / ".snakemake/log").iterdir()).read_text()
+    assert len(finished.text.splitlines()) < 75 < 300 < len(complete.splitlines())
+    rules = set(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", complete, re.MULTILINE))
+    printed = set(re.findall(r"^ +\d:\d\d +\d+/\d+  (\w+)", finished.stderr, re.MULTILINE))
+    assert len(rules) > 10
+    assert rules == printed
+    assert re.search(
+        r"embed_images tiny pool clean: 60 images in .* images/s$", finished.stderr, re.M
+    )
+    assert finished.text.replace("\n", "").isprintable()
+    # The summary comes when all lines of stages have been printed.
+    assert finished.stderr.rstrip().splitlines()[-1].startswith("Complete log(s): ")
 
 
 def test_a_second_run_has_nothing_to_do(finished, run):

@@ -3,11 +3,15 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 import yaml
 
+from snakemake_logger_plugin_lpclip import run
+from snakemake_logger_plugin_lpclip.run import LINES_PER_STAGE
 from tests.helpers import ROOT
+from tests.helpers.shown import Shown
 from tests.helpers.warm import environment
 
 PROFILE = ROOT / "profiles/slurm"
@@ -23,11 +27,11 @@ def default_jobs(tmp_path_factory):
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "8", "--nocolor"]
     command += ["--snakefile", ROOT / "Snakefile", "--configfile", ROOT / "config.yaml"]
     command += ["--directory", tmp_path_factory.mktemp("run")]
-    run = subprocess.run(
+    done = subprocess.run(
         command, env=environment(ROOT), check=True, stdout=subprocess.PIPE, text=True
     )
     jobs = []
-    for text in re.split(r"^(?=(?:local)?rule )", run.stdout, flags=re.MULTILINE)[1:]:
+    for text in re.split(r"^(?=(?:local)?rule )", done.stdout, flags=re.MULTILINE)[1:]:
         rule = re.match(r"(?:local)?rule (\w+):", text)[1]
         wildcards = re.search(r"^ *wildcards: (.*)$", text, flags=re.MULTILINE)
         pairs = [pair.split("=") for pair in wildcards[1].split(", ")] if wildcards else []
@@ -46,6 +50,23 @@ def test_a_default_run_is_at_most_25_submissions(default_jobs):
     # No more jobs than are joined where none of them is connected to another.
     assert all(len(found) <= components.get(pattern, 1) for (pattern, _), found in sizes.items())
     assert len(sizes) <= 25
+
+
+@pytest.mark.parametrize(("most", "is_short"), [(LINES_PER_STAGE, True), (100, False)])
+def test_a_default_run_prints_under_150_lines(default_jobs, tmp_path, most, is_short, monkeypatch):
+    """Of 10 times as many jobs, too, on a slow machine; the summary has 31 lines."""
+    monkeypatch.setattr(run, "LINES_PER_STAGE", most)
+    timings = tmp_path / "one.timings.tsv"
+    timings.write_text("images\tseconds\n899\t9\n")
+    shown = Shown()
+    jobs = 10 * default_jobs
+    shown.plan(**Counter(rule for rule, _ in jobs))
+    for rule, wildcards in jobs:
+        logs = [str(timings)] if rule == "embed_images" else []
+        shown.run(rule, 60, logs=logs, **wildcards)
+        shown.display.look(None)
+    assert len(jobs) > 800
+    assert (len(shown.lines) + 31 < 150) == is_short
 
 
 def test_every_rule_that_the_profile_names_exists(default_jobs):

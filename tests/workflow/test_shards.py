@@ -125,7 +125,7 @@ def sharded(root):
     freed = [path for path in left if is_freed(path)]
     notes = list(folder.glob(f"{CACHE}/.*.parts/rows.json"))
     shutil.copytree(folder, root / "interrupted")
-    status, text = run(folder)
+    status, text = run(folder, "--logger-lpclip-full")
     assert status == 0, text
     return folder, freed, notes, text
 

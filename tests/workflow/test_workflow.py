@@ -20,6 +20,7 @@ from tests.helpers import ROOT, copy_workflow
 from tests.helpers.warm import environment
 
 RESULTS = "results/tiny/digits"
+PLUGIN = "snakemake_logger_plugin_lpclip"
 
 CONFIG = {
     "seeds": [0, 1],
@@ -64,7 +65,8 @@ def prepare(folder):
     copy_workflow(folder)
     # Code is changed in a copy of the package, which Snakemake and its jobs find first.
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "lpclip", folder / "lpclip", ignore=ignored)
+    for name in ("lpclip", PLUGIN):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     write(folder, CONFIG)
     return folder
 

@@ -10,13 +10,24 @@ def start_run():
         start_job_server()
 
 
+def wait_for_messages():
+    """Wait until what was logged is printed: plugins print it in a thread of their own."""
+    listener = getattr(getattr(workflow, "logger_manager", None), "queue_listener", None)
+    if listener is not None:
+        messages = listener.queue
+        with messages.all_tasks_done:
+            messages.all_tasks_done.wait_for(lambda: not messages.unfinished_tasks, timeout=5)
+
+
 def print_summary():
     """Print the table of results."""
+    wait_for_messages()
     if Path(rules.report.output[0]).is_file():
         shell("lpclip summary {rules.report.output[0]:q}")
 
 
 def print_failures():
     """Print why jobs failed: last of all, so that it is not buried under the commands."""
+    wait_for_messages()
     for path, reason in failures(Path(rules.report.log[0]).parent, since=STARTED).items():
         print(f"\n{visible(reason)}\n(log: {path})", file=sys.stderr)
