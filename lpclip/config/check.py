@@ -37,6 +37,7 @@ _KEPT = (
     "seeds",
     "compute",
     "views",
+    "explorer",
     "models",
     "datasets",
     "labellings",

@@ -1,0 +1,103 @@
+// The map itself, drawn by regl-scatterplot; without WebGL all calls do nothing.
+
+const plot = {scatter: null, pair: null, shown: null, isQuiet: false};
+
+function hasWebgl() {
+  const canvas = document.createElement('canvas');
+  return Boolean(canvas.getContext('webgl'));
+}
+
+function paper() {
+  return getComputedStyle(document.body).getPropertyValue('--map').trim();
+}
+
+function startPlot(on) {
+  const canvas = byId('canvas');
+  if (!hasWebgl()) {
+    canvas.hidden = true;
+    byId('no-map').hidden = false;
+    return;
+  }
+  const {width, height} = byId('map').getBoundingClientRect();
+  const scatter = createScatterplot({
+    canvas, width, height,
+    colorBy: 'valueA', opacity: 0.85, pointColor: ['#000000'],
+    pointColorActive: '#ffffff', pointColorHover: '#ffffff', backgroundColor: paper(),
+    pointOutlineWidth: 2, pointSizeSelected: 2, lassoColor: '#2f6fdb',
+    actionKeyMap: {lasso: 'shift', merge: 'ctrl'}, spatialIndexUseWorker: false,
+  });
+  plot.scatter = scatter;
+  setInk();
+  scatter.subscribe('pointOver', i => on.over(i));
+  scatter.subscribe('pointOut', () => on.out());
+  scatter.subscribe('select', ({points}) => {
+    if (plot.isQuiet) return;
+    if (points.length === 1) on.pin(points[0]);
+    else on.select(Array.from(points));
+  });
+  scatter.subscribe('deselect', () => { if (!plot.isQuiet) on.deselect(); });
+  scatter.subscribe('view', () => on.out());
+  new ResizeObserver(() => {
+    const size = byId('map').getBoundingClientRect();
+    if (size.width && size.height) scatter.set({width: size.width, height: size.height});
+  }).observe(byId('map'));
+}
+
+function setInk() {
+  if (!plot.scatter) return;
+  const ink = getComputedStyle(document.body).getPropertyValue('--ink').trim();
+  plot.scatter.set({backgroundColor: paper(), pointColorActive: ink, pointColorHover: ink});
+}
+
+/** Draw all points in a colouring; resolves when they are there. */
+async function drawPoints(pair, colouring) {
+  if (!plot.scatter) return;
+  const isNew = plot.pair !== pair;
+  plot.pair = pair;
+  const size = pair.n > 15000 ? 3 : pair.n > 5000 ? 4 : pair.n > 1500 ? 5 : 7;
+  plot.scatter.set({pointColor: colouring.palette, pointSize: size});
+  const options = {zDataType: 'categorical', preventFilterReset: true};
+  if (!isNew) options.spatialIndex = plot.scatter.get('spatialIndex');
+  await plot.scatter.draw({x: pair.x, y: pair.y, z: colouring.places}, options);
+  if (isNew) plot.shown = null;
+  if (isNew) await plot.scatter.reset();
+}
+
+/** Hide all points but these; null shows all. */
+async function showOnly(points) {
+  if (!plot.scatter) return;
+  plot.shown = points;
+  if (points) await plot.scatter.filter(points, {preventEvent: true});
+  else await plot.scatter.unfilter({preventEvent: true});
+}
+
+function mark(points) {
+  if (!plot.scatter) return;
+  plot.isQuiet = true;
+  const visible = plot.shown && new Set(plot.shown);
+  const marked = visible ? points.filter(i => visible.has(i)) : points;
+  if (marked.length) plot.scatter.select(marked, {preventEvent: true});
+  else plot.scatter.deselect({preventEvent: true});
+  plot.isQuiet = false;
+}
+
+function zoom(factor) {
+  if (!plot.scatter) return;
+  const [x, y] = plot.scatter.get('cameraTarget');
+  const distance = plot.scatter.get('cameraDistance') / factor;
+  plot.scatter.zoomToLocation([x, y], distance, {transition: false});
+}
+
+/** The nearest shown point in the direction of an arrow key. */
+function inDirection(pair, shown, from, key) {
+  const [dx, dy] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[key];
+  let best = -1, least = Infinity;
+  for (const i of shown) {
+    const x = pair.x[i] - pair.x[from], y = pair.y[i] - pair.y[from];
+    const along = x * dx + y * dy, across = Math.abs(x * dy) + Math.abs(y * dx);
+    if (along <= 0 || across > along) continue;
+    const far = along + 2 * across;
+    if (far < least) [best, least] = [i, far];
+  }
+  return best;
+}
