@@ -116,7 +116,7 @@ def _places(
                 "explorer.layout is umap, which needs: pip install 'lpclip[umap]'"
             ) from error
         n_neighbours = min(15, len(values) - 1)
-        found = umap.UMAP(metric="cosine", n_neighbors=n_neighbours, random_state=0)
+        found = umap.UMAP(metric="cosine", n_neighbors=n_neighbours, random_state=0, n_jobs=1)
         return np.asarray(found.fit_transform(values)), "UMAP of all points, cosine distance"
     if layout == "fisher":
         places = _fisher(pool, values, head)

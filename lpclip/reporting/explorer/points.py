@@ -16,7 +16,7 @@ from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.layout import Layout, read_layout
 from lpclip.storage.probes import read_probes
 from lpclip.storage.stored_views import stored_views
-from lpclip.types import FloatArray
+from lpclip.types import BoolArray, FloatArray, IntArray
 from lpclip.utils.thinning import shares
 
 
@@ -31,6 +31,18 @@ class Files:
 
     features: Mapping[tuple[str, str, str], Path]
     samples: Mapping[tuple[str, str], Path]
+
+
+def files_by_content(features: Sequence[Path], samples: Sequence[Path]) -> Files:
+    """Return feature caches and indices by what is in them."""
+    caches, indices = {}, {}
+    for path in features:
+        found = read_provenance(path, kind="features")
+        caches[str(found["model"]), str(found["dataset"]), str(found["index"])] = path
+    for path in samples:
+        found = read_provenance(path, kind="samples")
+        indices[str(found["dataset"]), str(found["index"])] = path
+    return Files(caches, indices)
 
 
 @dataclass(frozen=True)
@@ -112,16 +124,9 @@ def shown(pair: Pair, files: Files, numbers: Sequence[int]) -> dict[str, Any]:
     """
     layout, points = pair.layout, pair.layout.points
     names = read_probes(pair.probes[0], pool_alone=True)[0].class_names
-    places, rows = points["dataset"].to_numpy(), points["row"].to_numpy()
-    values = _features(pair, files)
-    labels, of_dataset = np.full(len(points), UNLABELLED), {}
-    for place, about in enumerate(layout.datasets):
-        key = str(about["dataset"]), str(about["index"])
-        of_dataset["/".join(key)] = places == place
-        if key in files.samples and "OOD" not in about["role"]:
-            labels[places == place] = labels_if_any(files.samples[key], names)[
-                rows[places == place]
-            ]
+    rows, of_dataset = points["row"].to_numpy(), masks_by_key(pair)
+    values = features_of(pair, files)
+    labels = labels_of(pair, files, names)
     methods = [of_method(path, values, rows, of_dataset) for path in pair.probes]
     return {
         "title": f"{pair.benchmark}, model {pair.model}",
@@ -143,21 +148,41 @@ def shown(pair: Pair, files: Files, numbers: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _features(pair: Pair, files: Files) -> FloatArray:
+def labels_of(pair: Pair, files: Files, names: Sequence[str]) -> IntArray:
+    """Return the classes of the points ``[N]``, -1 for those without a label."""
+    points = pair.layout.points
+    labels: IntArray = np.full(len(points), UNLABELLED)
+    for about, of_it in zip(pair.layout.datasets, _masks(pair), strict=True):
+        key = str(about["dataset"]), str(about["index"])
+        if key in files.samples and "OOD" not in about["role"]:
+            own = points["row"].to_numpy()[of_it]
+            labels[of_it] = labels_if_any(files.samples[key], names)[own]
+    return labels
+
+
+def masks_by_key(pair: Pair) -> dict[str, BoolArray]:
+    """Return name and index of each dataset, with a slash between them -> which points it has."""
+    keys = [f"{about['dataset']}/{about['index']}" for about in pair.layout.datasets]
+    return dict(zip(keys, _masks(pair), strict=True))
+
+
+def _masks(pair: Pair) -> list[BoolArray]:
+    places = pair.layout.points["dataset"].to_numpy()
+    return [places == place for place in range(len(pair.layout.datasets))]
+
+
+def features_of(pair: Pair, files: Files) -> FloatArray:
     """Return the features of the points, ``[N, D]``."""
-    parts = []
-    for place, about in enumerate(pair.layout.datasets):
+    rows, parts = pair.layout.points["row"].to_numpy(), []
+    for about, of_it in zip(pair.layout.datasets, _masks(pair), strict=True):
         key = pair.model, str(about["dataset"]), str(about["index"])
         if key not in files.features:
             raise LpclipError(
                 f"No features of the dataset '{key[1]}' with model {pair.model} are given, or they "
                 "are of other images than the layout. Run Snakemake, which makes both."
             )
-        rows = pair.layout.points["row"].to_numpy()[
-            pair.layout.points["dataset"].to_numpy() == place
-        ]
         views = stored_views(files.features[key], [("clean", 0)], expected=pair.expected)
-        parts.append(views.take(rows)[0])
+        parts.append(views.take(rows[of_it])[0])
     return np.concatenate(parts)
 
 

@@ -12,8 +12,7 @@ from markupsafe import Markup
 from lpclip.evaluation.layout_settings import MOST_POINTS
 from lpclip.reporting.explorer import inline
 from lpclip.reporting.explorer.assets import TEMPLATES, library, scripts, style
-from lpclip.reporting.explorer.points import Files, Pair, read_pair, shown
-from lpclip.storage.hdf5 import read_provenance
+from lpclip.reporting.explorer.points import Pair, files_by_content, read_pair, shown
 from lpclip.storage.thumbnails import COLUMNS, PER_SHEET, Thumbnails, read_thumbnails
 from lpclip.types import OutputFile
 from lpclip.utils.atomic import atomic_path
@@ -59,7 +58,7 @@ def explorer(
     factor = min(1.0, MOST_NUMBERS / max(wanted, 1))
     pairs = [pair.thinned(int(n * factor)) for n, pair in zip(counts, pairs, strict=True)]
     pictures = {(one.dataset, one.index): one for one in map(read_thumbnails, thumbnails)}
-    files = _files(features, samples)
+    files = files_by_content(features, samples)
     datasets = _datasets(pairs)
     sheets = _sheets(datasets, pictures)
     blocks = [
@@ -96,17 +95,6 @@ def explorer(
         temporary.write_text(text, encoding="utf-8")
     n = sum(len(pair.layout.points) for pair in pairs)
     log.info("%d points, %.1f MB", n, len(text.encode()) / 1e6)
-
-
-def _files(features: Sequence[Path], samples: Sequence[Path]) -> Files:
-    caches, indices = {}, {}
-    for path in features:
-        found = read_provenance(path, kind="features")
-        caches[str(found["model"]), str(found["dataset"]), str(found["index"])] = path
-    for path in samples:
-        found = read_provenance(path, kind="samples")
-        indices[str(found["dataset"]), str(found["index"])] = path
-    return Files(caches, indices)
 
 
 def _keys(pair: Pair) -> list[tuple[str, str]]:

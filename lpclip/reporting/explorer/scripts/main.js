@@ -111,6 +111,7 @@ async function useFilters() {
       state.filtered.push(i);
     }
   }
+  on.out();
   await showOnly(tests.length ? state.filtered : null);
   update();
 }
@@ -209,7 +210,11 @@ async function start() {
   for (const button of document.querySelectorAll('[data-mode]')) button.onclick = () => useMode(button.dataset.mode);
   byId('in').onclick = () => zoom(1.5);
   byId('out').onclick = () => zoom(1 / 1.5);
-  byId('fit').onclick = () => plot.scatter && plot.scatter.zoomToPoints(listed(), {padding: 0.1});
+  byId('fit').onclick = () => {
+    const points = listed();
+    if (!plot.scatter || !points.length || points.length === state.pair.n) showWhole();
+    else plot.scatter.zoomToPoints(points, {padding: 0.1});
+  };
   byId('clear').onclick = clear;
   byId('download').onclick = download;
   document.addEventListener('keydown', useKeys);

@@ -23,7 +23,7 @@ function startPlot(on) {
     canvas, width, height,
     colorBy: 'valueA', opacity: 0.85, pointColor: ['#000000'],
     pointColorActive: '#ffffff', pointColorHover: '#ffffff', backgroundColor: paper(),
-    pointOutlineWidth: 2, pointSizeSelected: 2, lassoColor: '#2f6fdb',
+    pointOutlineWidth: 3, pointSizeSelected: 4, lassoColor: '#2f6fdb',
     actionKeyMap: {lasso: 'shift', merge: 'ctrl'}, spatialIndexUseWorker: false,
   });
   plot.scatter = scatter;
@@ -59,8 +59,18 @@ async function drawPoints(pair, colouring) {
   const options = {zDataType: 'categorical', preventFilterReset: true};
   if (!isNew) options.spatialIndex = plot.scatter.get('spatialIndex');
   await plot.scatter.draw({x: pair.x, y: pair.y, z: colouring.places}, options);
-  if (isNew) plot.shown = null;
-  if (isNew) await plot.scatter.reset();
+  if (isNew) {
+    plot.shown = null;
+    // Sets come in order, unlabelled and test set first: these are drawn last, above all others.
+    plot.scatter.set({pointOrder: Array.from({length: pair.n}, (_, i) => pair.n - 1 - i)});
+  }
+  if (isNew) await showWhole();
+}
+
+/** Show the whole map, in a frame of any shape. */
+async function showWhole() {
+  const {width, height} = byId('map').getBoundingClientRect();
+  if (plot.scatter) await plot.scatter.zoomToLocation([0, 0], Math.max(1, height / width));
 }
 
 /** Hide all points but these; null shows all. */

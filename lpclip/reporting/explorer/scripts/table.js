@@ -1,7 +1,7 @@
 // The table of images: sorted, a page at a time, its rows reached by keys.
 
 const PAGE = 50;
-const table = {points: [], page: 0, key: 'path', isUp: true, on: null};
+const table = {points: [], page: 0, key: 'set', isUp: true, on: null};
 
 const fixed = value => (Number.isFinite(value) ? value.toFixed(3) : '');
 
@@ -11,7 +11,7 @@ function columnsOf(pair, view) {
   const name = numbers => i => className(pair, numbers[i]);
   const logit = view.head.oodScore;
   return {
-    set: ['Set', false, i => datasetOf(pair, i).name],
+    set: ['Set', false, i => datasetOf(pair, i).name, i => pair.set[i]],
     path: ['Path', false, i => pathOf(pair, i)],
     label: ['Class', true, name(pair.label)],
     prediction: ['Prediction', false, name(view.prediction)],
@@ -29,7 +29,7 @@ function shownColumns(pair, view) {
 
 function fillTable(pair, view, points) {
   const columns = columnsOf(pair, view);
-  if (!columns[table.key] || (columns[table.key][1] && !pair.isLabelled)) table.key = 'path';
+  if (!columns[table.key] || (columns[table.key][1] && !pair.isLabelled)) table.key = 'set';
   const [, , text, value] = columns[table.key];
   const keys = new Map(points.map(i => [i, (value || text)(i)]));
   const compare = (a, b) => {
