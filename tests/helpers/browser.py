@@ -55,9 +55,11 @@ class Browser:
     def wait(self, expression):
         """Evaluate an expression at every frame until it holds, and return its value."""
         frame = "new Promise(done => requestAnimationFrame(() => done(true)))"
-        while not (found := self.evaluate(expression)):
+        for _ in range(1000):
+            if found := self.evaluate(expression):
+                return found
             self.call("Runtime.evaluate", expression=frame, awaitPromise=True)
-        return found
+        raise AssertionError(f"never true in 1000 frames: {expression}")
 
     def mouse(self, kind, x, y, **more):
         """Send one event of the mouse: mouseMoved, mousePressed or mouseReleased."""

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 
 READY = "document.documentElement.dataset.ready || ''"
 ALL_ARE = "[...document.querySelectorAll('#rows .change')].every(c => c.innerText === '{}')"
+IDLE = "document.querySelector('main').ariaBusy === 'false'"
 N = sum(SETS.values())
 
 
@@ -45,7 +46,7 @@ def tab(opened):
         document.getElementById('method').onchange();
         document.querySelector('[data-mode=panZoom]').click();
     })()""")
-    opened.wait(f"document.getElementById('status').textContent.startsWith('{N} of {N}')")
+    opened.wait(IDLE)
     return opened
 
 
@@ -79,10 +80,15 @@ def drag(tab, start, end):
     tab.mouse("mouseReleased", *end, button="left", clickCount=1)
 
 
+def messages(tab):
+    """Return what the page reports; drivers remark that software reads pixels slowly."""
+    return [one for one in tab.messages() if one.get("entry", {}).get("source") != "rendering"]
+
+
 def test_nothing_is_requested_and_the_console_is_silent(tab):
     outside = [url for url in tab.requests() if not url.startswith(("data:", "blob:"))]
     assert [url.rpartition("/")[2] for url in outside] == ["explorer.html"]
-    assert tab.messages() == []
+    assert messages(tab) == []
     assert tab.evaluate("document.getElementById('no-map').hidden")
 
 
@@ -182,6 +188,22 @@ def test_a_box_selects_and_the_table_and_the_download_follow(tab, page):
     assert {row["round"] for row in found} == {"3"}
 
 
+def test_a_finger_selects_on_a_phone(tab):
+    tab.look(width=390, phone=True)
+    tab.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    tab.evaluate("document.querySelector('[data-mode=lasso]').click()")
+    x, y, width, height = centre(tab)
+    corners = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8), (0.2, 0.3))
+    places = [{"x": x + a * width, "y": y + b * height} for a, b in corners]
+    tab.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=places[:1])
+    for place in places[1:]:
+        tab.call("Input.dispatchTouchEvent", type="touchMove", touchPoints=[place])
+    tab.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    tab.call("Emulation.setTouchEmulationEnabled", enabled=False)
+    tab.wait("document.getElementById('status').textContent.includes('selected')")
+    assert 10 < int(text(tab, "#status").split()[0]) < N
+
+
 def test_a_click_on_a_point_pins_it(tab):
     tab.evaluate("document.querySelector('#rows tr').click()")
     pinned = text(tab, "#details h2")
@@ -206,8 +228,9 @@ def test_a_click_on_a_point_pins_it(tab):
 def test_the_page_is_no_wider_than_the_screen(tab, width):
     tab.look(width=width, phone=width < 500)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    box = tab.evaluate("document.getElementById('canvas').getBoundingClientRect().width")
-    assert 200 < box <= width
+    box = "document.getElementById('canvas').getBoundingClientRect().width"
+    assert 200 < tab.evaluate(box) <= width
+    tab.wait(f"Math.abs(document.getElementById('canvas').width - {box}) < 1")  # it is redrawn
 
 
 def test_every_colouring_has_a_legend(tab):
@@ -215,7 +238,7 @@ def test_every_colouring_has_a_legend(tab):
         tab.evaluate("document.getElementById('legend').replaceChildren()")
         choose(tab, "colour", value)
         assert tab.wait("document.getElementById('legend').textContent"), value
-    assert tab.messages() == []
+    assert messages(tab) == []
 
 
 def test_without_webgl_the_table_and_filters_work(page):

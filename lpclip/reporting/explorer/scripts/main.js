@@ -145,7 +145,7 @@ const on = {
 };
 
 function clear() {
-  Object.assign(state, {selected: null, pinned: null});
+  Object.assign(state, {selected: null, pinned: null, cursor: null});
   byId('tip').hidden = true;
   update();
 }
@@ -155,9 +155,8 @@ function useKeys(event) {
   if (event.key.startsWith('Arrow')) {
     event.preventDefault();
     const points = listed();
-    const from = state.cursor !== null && state.isShown[state.cursor] ? state.cursor : points[0];
-    if (from === undefined) return;
-    const next = state.cursor === null ? from : inDirection(state.pair, points, from, event.key);
+    const isThere = state.cursor !== null && state.isShown[state.cursor];
+    const next = isThere ? inDirection(state.pair, points, state.cursor, event.key) : inMiddle(state.pair, points);
     if (next < 0) return;
     state.cursor = next;
     if (plot.scatter) {
@@ -176,6 +175,8 @@ function useMode(mode) {
     button.setAttribute('aria-pressed', String(button.dataset.mode === mode));
   }
   if (!plot.scatter) return;
+  plot.mode = mode;
+  useTouch();
   plot.scatter.set(mode === 'panZoom' ? {mouseMode: 'panZoom'}
     : {mouseMode: 'lasso', lassoType: mode === 'box' ? 'rectangle' : 'freeform'});
 }
@@ -190,22 +191,39 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
+let pending = 0;
+
+/** Do what a person chose; the page is busy until all of it is shown. */
+async function run(task) {
+  const main = document.querySelector('main');
+  pending++;
+  main.ariaBusy = 'true';
+  try {
+    await task();
+  } finally {
+    pending--;
+    main.ariaBusy = String(pending > 0);
+  }
+}
+
 async function start() {
   byId('filters').open = matchMedia('(min-width: 760px)').matches;
   byId('pair-field').hidden = about.pairs.length === 1;
   options(byId('pair'), about.pairs.map((name, k) => [k, name]));
   startPlot(on);
   startTable(on);
-  byId('pair').onchange = () => usePair(Number(byId('pair').value));
-  byId('method').onchange = useMethod;
-  byId('round').onchange = byId('base').onchange = useRound;
-  byId('colour').onchange = useColour;
-  for (const id of ['set', 'class', 'prediction', 'confusion', 'change', 'doubts']) byId(id).onchange = useFilters;
-  byId('path').oninput = useFilters;
+  byId('pair').onchange = () => run(() => usePair(Number(byId('pair').value)));
+  byId('method').onchange = () => run(useMethod);
+  byId('round').onchange = byId('base').onchange = () => run(useRound);
+  byId('colour').onchange = () => run(useColour);
+  for (const id of ['set', 'class', 'prediction', 'confusion', 'change', 'doubts']) {
+    byId(id).onchange = () => run(useFilters);
+  }
+  byId('path').oninput = () => run(useFilters);
   byId('reset').onclick = () => {
     for (const id of ['set', 'class', 'prediction', 'confusion', 'change', 'path']) byId(id).value = '';
     byId('doubts').checked = false;
-    useFilters();
+    run(useFilters);
   };
   for (const button of document.querySelectorAll('[data-mode]')) button.onclick = () => useMode(button.dataset.mode);
   byId('in').onclick = () => zoom(1.5);
@@ -219,7 +237,7 @@ async function start() {
   byId('download').onclick = download;
   document.addEventListener('keydown', useKeys);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => requestAnimationFrame(setInk));
-  await usePair(0);
+  await run(() => usePair(0));
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }
 

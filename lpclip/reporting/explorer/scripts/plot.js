@@ -1,6 +1,12 @@
 // The map itself, drawn by regl-scatterplot; without WebGL all calls do nothing.
 
-const plot = {scatter: null, pair: null, shown: null, isQuiet: false};
+const plot = {scatter: null, pair: null, shown: null, isQuiet: false, mode: 'panZoom', last: Promise.resolve()};
+
+/** Run a task when the one before is done: the library refuses to draw while it draws. */
+function inTurn(task) {
+  plot.last = plot.last.then(task);
+  return plot.last;
+}
 
 function hasWebgl() {
   const canvas = document.createElement('canvas');
@@ -18,7 +24,7 @@ function startPlot(on) {
     byId('no-map').hidden = false;
     return;
   }
-  const {width, height} = byId('map').getBoundingClientRect();
+  const {clientWidth: width, clientHeight: height} = byId('map');
   const scatter = createScatterplot({
     canvas, width, height,
     colorBy: 'valueA', opacity: 0.85, pointColor: ['#000000'],
@@ -36,11 +42,35 @@ function startPlot(on) {
     else on.select(Array.from(points));
   });
   scatter.subscribe('deselect', () => { if (!plot.isQuiet) on.deselect(); });
-  scatter.subscribe('view', () => on.out());
+  scatter.subscribe('view', () => { on.out(); useTouch(); });
+  startTouch(canvas);
   new ResizeObserver(() => {
-    const size = byId('map').getBoundingClientRect();
-    if (size.width && size.height) scatter.set({width: size.width, height: size.height});
+    const {clientWidth: wide, clientHeight: high} = byId('map');
+    if (wide && high) scatter.set({width: wide, height: high});
   }).observe(byId('map'));
+}
+
+// A finger that drags scrolls the page, unless it selects or moves a map that is zoomed in: then it
+// does what a mouse does, which is all that the library listens to.
+function useTouch() {
+  const isZoomed = plot.scatter.get('cameraDistance') < 0.98;
+  byId('map').style.touchAction = plot.mode === 'panZoom' && !isZoomed ? 'auto' : 'none';
+}
+
+function startTouch(canvas) {
+  const asMouse = {pointerdown: 'mousedown', pointermove: 'mousemove', pointerup: 'mouseup', pointercancel: 'mouseup'};
+  let isDown = false;
+  for (const [kind, other] of Object.entries(asMouse)) {
+    canvas.addEventListener(kind, event => {
+      if (event.pointerType !== 'touch' || byId('map').style.touchAction !== 'none') return;
+      if (kind === 'pointerdown') isDown = true;
+      if (!isDown) return;
+      if (kind === 'pointerdown') canvas.dispatchEvent(new MouseEvent('mouseenter'));
+      const {clientX, clientY} = event;
+      canvas.dispatchEvent(new MouseEvent(other, {clientX, clientY, bubbles: true, buttons: 1}));
+      if (other === 'mouseup') isDown = false;
+    });
+  }
 }
 
 function setInk() {
@@ -50,8 +80,11 @@ function setInk() {
 }
 
 /** Draw all points in a colouring; resolves when they are there. */
-async function drawPoints(pair, colouring) {
-  if (!plot.scatter) return;
+function drawPoints(pair, colouring) {
+  return inTurn(() => plot.scatter && drawNow(pair, colouring));
+}
+
+async function drawNow(pair, colouring) {
   const isNew = plot.pair !== pair;
   plot.pair = pair;
   const size = pair.n > 15000 ? 3 : pair.n > 5000 ? 4 : pair.n > 1500 ? 5 : 7;
@@ -69,16 +102,18 @@ async function drawPoints(pair, colouring) {
 
 /** Show the whole map, in a frame of any shape. */
 async function showWhole() {
-  const {width, height} = byId('map').getBoundingClientRect();
+  const {clientWidth: width, clientHeight: height} = byId('map');
   if (plot.scatter) await plot.scatter.zoomToLocation([0, 0], Math.max(1, height / width));
 }
 
 /** Hide all points but these; null shows all. */
-async function showOnly(points) {
-  if (!plot.scatter) return;
-  plot.shown = points;
-  if (points) await plot.scatter.filter(points, {preventEvent: true});
-  else await plot.scatter.unfilter({preventEvent: true});
+function showOnly(points) {
+  return inTurn(async () => {
+    if (!plot.scatter) return;
+    plot.shown = points;
+    if (points) await plot.scatter.filter(points, {preventEvent: true});
+    else await plot.scatter.unfilter({preventEvent: true});
+  });
 }
 
 function mark(points) {
@@ -110,4 +145,10 @@ function inDirection(pair, shown, from, key) {
     if (far < least) [best, least] = [i, far];
   }
   return best;
+}
+
+/** The point nearest to the middle of the map, where keys start; -1 where there is none. */
+function inMiddle(pair, shown) {
+  const far = i => pair.x[i] ** 2 + pair.y[i] ** 2;
+  return shown.reduce((best, i) => (best < 0 || far(i) < far(best) ? i : best), -1);
 }
