@@ -143,6 +143,8 @@ def _fisher(pool: FloatArray, values: FloatArray, head: ZeroShotHead) -> FloatAr
 def _pca(pool: FloatArray, values: FloatArray) -> tuple[FloatArray, str]:
     from sklearn.decomposition import PCA
 
+    if len(pool) < 2:
+        return np.zeros((len(values), 2)), "No axes: the unlabelled set is one image"
     axes = PCA(n_components=min(2, *pool.shape), svd_solver="covariance_eigh").fit(pool)
     places = np.zeros((len(values), 2), dtype=np.float32)
     places[:, : axes.n_components_] = axes.transform(values)

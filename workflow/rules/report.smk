@@ -134,7 +134,7 @@ rule layout:
         text=reads(files.text_of),
         adapt=reads(files.features_of, "adapt"),
         test=reads(files.features_of, "test"),
-        ood=reads(files.ood_features),
+        ood=reads(explored.ood_features),
         checked=made_from("layout"),
     output:
         "results/{model}/{benchmark}/layout.h5",
@@ -160,9 +160,9 @@ rule explorer:
     input:
         layouts=files.of_pairs(CONFIG, "layout.h5"),
         probes=of_experiments("probes.h5"),
-        features=files.explored_features(CONFIG),
-        samples=files.explored_samples(CONFIG),
-        thumbnails=files.thumbnail_files(CONFIG),
+        features=explored.clean_features(CONFIG),
+        samples=explored.labelled_samples(CONFIG),
+        thumbnails=explored.thumbnail_files(CONFIG),
         checked=made_from("explorer"),
     output:
         html=shown("explorer.html", "Results", "explorer"),
