@@ -203,7 +203,7 @@ def _thumbnails(size: Size) -> float:
 def _laid_out(size: Size) -> float:
     # Features of the points in float32, twice, and in float64 where distances are computed.
     points = 16.0 * size.tested * size.dim
-    return _PLAIN + 100e6 + _ROW * size.rows + _held(size, size.view) + points
+    return _PLAIN + 200e6 + _ROW * size.rows + _held(size, size.view) + points
 
 
 def _explored(size: Size) -> float:

@@ -2,6 +2,7 @@
 
 import io
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +10,7 @@ from PIL import Image
 from lpclip.data.index import index_samples
 from lpclip.data.thumbnails import SIDE, thumbnails
 from lpclip.errors import LpclipError
-from lpclip.storage.samples import read_samples
+from lpclip.storage.samples import read_samples, without_labels
 from lpclip.storage.thumbnails import COLUMNS, PER_SHEET, read_thumbnails
 from lpclip.utils.thinning import order_of_keeping
 
@@ -73,9 +74,12 @@ def test_an_image_that_cannot_be_read_leaves_its_place_empty(tmp_path):
     assert reds == {"0.png": True, "1.png": False, "2.png": True}
 
 
-def test_a_damaged_sheet_is_refused(tmp_path):
-    import h5py
+def test_labels_are_not_read(tmp_path):
+    with without_labels("thumbnails need none."):
+        assert len(made(tmp_path, np.zeros((3, 8, 8, 3), np.uint8)).ids) == 3
 
+
+def test_a_damaged_sheet_is_refused(tmp_path):
     made(tmp_path, np.zeros((3, 8, 8, 3), np.uint8))
     with h5py.File(tmp_path / "t.h5", "r+") as file:
         file["sheets"][5] = file["sheets"][5] ^ 1
