@@ -1,4 +1,4 @@
-// The map itself, drawn by regl-scatterplot; without WebGL all calls do nothing.
+// The map itself, by regl-scatterplot; without WebGL all calls do nothing.
 
 const plot = {scatter: null, pair: null, shown: null, isQuiet: false, mode: 'panZoom', last: Promise.resolve()};
 
@@ -94,7 +94,7 @@ async function drawNow(pair, colouring) {
   await plot.scatter.draw({x: pair.x, y: pair.y, z: colouring.places}, options);
   if (isNew) {
     plot.shown = null;
-    // Sets come in order, unlabelled and test set first: these are drawn last, above all others.
+    // Sets come in order, unlabelled and test set first: these come last, above all others.
     plot.scatter.set({pointOrder: Array.from({length: pair.n}, (_, i) => pair.n - 1 - i)});
   }
   if (isNew) await showWhole();
