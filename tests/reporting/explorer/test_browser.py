@@ -156,6 +156,7 @@ def test_keys_move_on_the_map_from_image_to_image(tab):
     tab.key("ArrowRight")
     second = text(tab, "#tip strong")
     assert first != second
+    assert text(tab, "#reached").startswith(second)  # for screen readers
     tab.key("Enter")
     assert text(tab, "#details h2") == second
     tab.key("Escape")
@@ -218,6 +219,8 @@ def test_a_click_on_a_point_pins_it(tab):
         if not tab.evaluate("document.getElementById('tip').hidden"):
             break
     name = text(tab, "#tip strong")
+    assert tab.evaluate("document.querySelectorAll('#tip .top li').length") > 0
+    tab.wait("document.querySelectorAll('#tip .row .picture').length === 8")
     tab.mouse("mousePressed", *place, button="left", clickCount=1)
     tab.mouse("mouseReleased", *place, button="left", clickCount=1)
     tab.wait(f"document.querySelector('#details h2').textContent === {name!r}")

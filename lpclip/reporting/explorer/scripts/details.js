@@ -17,16 +17,37 @@ function summary(pair, view, i) {
   return lines;
 }
 
+let resting; // timer: an image's neighbours are shown where the pointer rests
+
 function showTip(pair, view, i) {
   const tip = byId('tip');
-  const [x, y] = plot.scatter.getScreenPosition(i);
   tip.replaceChildren();
   const picture = pictureOf(pair, i, 64);
   if (picture) tip.append(picture);
   const box = document.createElement('div');
   box.append(text('strong', pathOf(pair, i)), ...summary(pair, view, i).map(line => text('div', line)));
+  if (view.prediction[i] >= 0) box.append(topOf(pair, view.head, i));
   tip.append(box);
   tip.hidden = false;
+  placeTip(i);
+  clearTimeout(resting);
+  resting = setTimeout(() => {
+    const near = text('div', '', 'row');
+    near.append(...neighboursOf(pair, i).map(other => pictureOf(pair, other, 24)).filter(Boolean));
+    if (!near.children.length) return;
+    box.append(text('div', 'Nearest images:'), near);
+    placeTip(i);
+  }, 150);
+}
+
+function hideTip() {
+  clearTimeout(resting);
+  byId('tip').hidden = true;
+}
+
+/** Put the tip next to a point, inside the frame of the map. */
+function placeTip(i) {
+  const tip = byId('tip'), [x, y] = plot.scatter.getScreenPosition(i);
   const frame = byId('map').getBoundingClientRect(), own = tip.getBoundingClientRect();
   const left = x + 14 + own.width > frame.width ? x - own.width - 14 : x + 14;
   const top = y + 14 + own.height > frame.height ? y - own.height - 14 : y + 14;

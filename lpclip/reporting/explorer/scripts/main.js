@@ -132,7 +132,7 @@ function update() {
 
 const on = {
   over: i => showTip(state.pair, state.view, i),
-  out: () => { byId('tip').hidden = true; },
+  out: hideTip,
   pin: i => {
     Object.assign(state, {pinned: i, cursor: i});
     if (!state.selected) mark([i]);
@@ -146,7 +146,7 @@ const on = {
 
 function clear() {
   Object.assign(state, {selected: null, pinned: null, cursor: null});
-  byId('tip').hidden = true;
+  hideTip();
   update();
 }
 
@@ -163,7 +163,7 @@ function useKeys(event) {
       plot.scatter.hover(next, {preventEvent: true});
       showTip(state.pair, state.view, next);
     }
-    byId('status').textContent = `${pathOf(state.pair, next)}: ${summary(state.pair, state.view, next).join(', ')}`;
+    byId('reached').textContent = `${pathOf(state.pair, next)}: ${summary(state.pair, state.view, next).join(', ')}`;
   } else if (event.key === 'Enter' && state.cursor !== null) on.pin(state.cursor);
   else if (event.key === 'Escape') clear();
   else if (event.key === '+') zoom(1.5);
