@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,7 +45,8 @@ def thumbnails(
     kept = order_of_keeping(index["id"].tolist())[:points]
     paths = index["path"].iloc[kept].tolist()
     provenance = read_provenance(samples, kind="samples")
-    with ThreadPoolExecutor(cores()) as pool:
+    # --threads sets it, as for numerical libraries.
+    with ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS") or cores())) as pool:
         first = list(pool.map(lambda path: _small(opened, path, SIDE), paths[:PER_SHEET]))
         side = max((max(one.size) for one in first if one is not None), default=1)
         sheets = _sheets(opened, paths, side, pool)

@@ -119,6 +119,7 @@ rule thumbnails:
         "logs/thumbnails/{dataset}.tsv"
     conda:
         ENVIRONMENT
+    threads: COMPUTE.threads
     resources:
         mem_mb=memory_of("thumbnails"),
         runtime=time_of("thumbnails"),
@@ -144,6 +145,7 @@ rule layout:
         "logs/layout/{model}/{benchmark}.tsv"
     conda:
         ENVIRONMENT
+    threads: COMPUTE.threads
     resources:
         mem_mb=memory_of("layout"),
         runtime=time_of("layout"),
