@@ -45,8 +45,8 @@ def thumbnails(
     kept = order_of_keeping(index["id"].tolist())[:points]
     paths = index["path"].iloc[kept].tolist()
     provenance = read_provenance(samples, kind="samples")
-    # --threads sets it, as for numerical libraries.
-    with ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS") or cores())) as pool:
+    given = os.environ.get("OMP_NUM_THREADS", "")  # by --threads, as for numerical libraries
+    with ThreadPoolExecutor(int(given) if given.isdigit() else cores()) as pool:
         first = list(pool.map(lambda path: _small(opened, path, SIDE), paths[:PER_SHEET]))
         side = max((max(one.size) for one in first if one is not None), default=1)
         sheets = _sheets(opened, paths, side, pool)
