@@ -58,5 +58,14 @@ STAGES: Mapping[str, Stage] = {
         "gather the evaluation into reports and figures",
         main_file="report.csv",
     ),
+    "thumbnails": Stage(
+        "lpclip.data.thumbnails:thumbnails", "small pictures of a dataset's images"
+    ),
+    "layout": Stage(
+        "lpclip.evaluation.layout:layout", "a place in the plane for every image of a benchmark"
+    ),
+    "explorer": Stage(
+        "lpclip.reporting.explorer.stage:explorer", "show the images on a map, as one HTML file"
+    ),
     "page": Stage("lpclip.reporting.page.stage:page", "show the reports as one HTML file"),
 }

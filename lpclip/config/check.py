@@ -38,6 +38,7 @@ _KEPT = (
     "seeds",
     "compute",
     "views",
+    "explorer",
     "models",
     "datasets",
     "labellings",

@@ -10,6 +10,7 @@ from lpclip.config.methods import Method
 from lpclip.config.schema import Compute, Dataset, Family, Model, Roles, Views
 from lpclip.config.sweeps import Sweeps
 from lpclip.data.base import Source
+from lpclip.evaluation.layout_settings import Explorer
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.utils.kinds import Kind
 from lpclip.utils.settings import settings_class
@@ -42,6 +43,7 @@ class Checked:
     seeds: Sequence[int]
     compute: Compute
     views: Views
+    explorer: Explorer
     models: Mapping[str, Model]
     datasets: Mapping[str, Dataset]
     benchmarks: Mapping[str, CheckedBenchmark]

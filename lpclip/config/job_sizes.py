@@ -204,6 +204,20 @@ class JobSize:
         size = Size(rows=self._rows(self._benchmark.evaluated), dim=self._model.dim)
         return replace(size, classes=len(self._benchmark.class_names), versions=len(SEVERITIES))
 
+    def _laid_out(self) -> Size:
+        benchmark = self._benchmark
+        ood = [*benchmark.ood.near, *benchmark.ood.far]
+        rows = sum(map(self._rows, {benchmark.adapt, benchmark.evaluated, *ood}))
+        points = min(rows, self._config.explorer.points)
+        return Size(rows=rows, dim=self._model.dim, tested=points)
+
+    def _explored(self) -> Size:
+        config = self._config
+        models = [magnitude(config.models[model]).dim for model, _ in config.pairs()]
+        shown = config.explorer.points
+        n_classes = max(len(config.benchmarks[name].class_names) for _, name in config.pairs())
+        return replace(self._all(), tested=shown, dim=max(models), classes=n_classes)
+
     def _all(self) -> Size:
         config = self._config
         tested = [self._rows(config.benchmarks[name].evaluated) for _, name in config.pairs()]
@@ -248,4 +262,7 @@ _SIZES: Mapping[str, Callable[[JobSize], Size]] = {
     "pictures": JobSize._pictured,
     "report": JobSize._all,
     "page": JobSize._all,
+    "thumbnails": JobSize._index,
+    "layout": JobSize._laid_out,
+    "explorer": JobSize._explored,
 }

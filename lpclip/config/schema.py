@@ -17,6 +17,7 @@ from lpclip.data.class_maps import ClassMap
 from lpclip.data.index import OnBadImage
 from lpclip.data.registry import SourceSettings
 from lpclip.data.subsets import Stratified
+from lpclip.evaluation.layout_settings import Explorer
 from lpclip.methods.labelling.settings import Labelling
 from lpclip.methods.recommended import LABELLINGS
 from lpclip.models.spec import BatchSize, ModelSpec
@@ -243,6 +244,8 @@ class Configuration:
     """How stages run; of these only the batch size can change a last digit."""
     views: Views = field(default_factory=Views)
     """Views of images that are embedded."""
+    explorer: Explorer = field(default_factory=Explorer)
+    """The map of images, results/explorer.html."""
     labellings: Mapping[Name, Labelling] = field(default_factory=lambda: LABELLINGS)
     """How a teacher's predictions become pseudo-labels."""
     corruptions: Mapping[Name, Corruption] = field(default_factory=dict)

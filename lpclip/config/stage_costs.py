@@ -200,6 +200,22 @@ def _pictured(size: Size) -> float:
     return _TORCH - _PLAIN + _evaluated(size)
 
 
+def _thumbnails(size: Size) -> float:
+    # 256 decoded images of 12 million pixels do not wait: each is made small where it is read.
+    return _PLAIN + 200e6 + 750 * size.rows
+
+
+def _laid_out(size: Size) -> float:
+    # Features of the points in float32, twice, and in float64 where distances are computed.
+    points = 16.0 * size.tested * size.dim
+    return _PLAIN + 200e6 + _ROW * size.rows + _held(size, size.view) + points
+
+
+def _explored(size: Size) -> float:
+    points = 4.0 * size.tested * (size.dim + 4 * size.classes)
+    return _PLAIN + 250e6 + _ROW * size.rows + points
+
+
 MEMORY: Mapping[str, Cost] = {
     "index_samples": _index,
     "count_samples": _index,
@@ -222,6 +238,9 @@ MEMORY: Mapping[str, Cost] = {
     "pictures": _pictured,
     "report": _reported,
     "page": _reported,
+    "thumbnails": _thumbnails,
+    "layout": _laid_out,
+    "explorer": _explored,
 }
 # Of training, by kind of method; kinds that are not named here read clean features as a regression.
 _TRAINING_MEMORY: Mapping[str, Cost] = {
@@ -253,6 +272,10 @@ def seconds(stage: str, size: Size) -> float:
     if stage in ("embed_images", "embed_shard"):
         decoding = size.rows / (_DECODED * max(1, size.threads))
         return 120 + decoding + 2 * size.images * (size.operations / speed + 1e-4)
+    if stage == "thumbnails":
+        return 60 + size.rows / _DECODED
+    if stage == "layout":
+        return 60 + 2 * size.tested * (size.tested + 20_000) * size.dim / speed
     products = size.rows * size.dim * size.classes * size.seeds * size.views
     if stage == "train_probe":
         learned = max(1, size.student) * size.epochs * size.rounds

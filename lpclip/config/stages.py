@@ -25,6 +25,7 @@ from lpclip.config.transductive import methods_of
 from lpclip.data.official import official_corruptions
 from lpclip.data.registry import modules as modules_of_source
 from lpclip.methods.registry import code_of, load_method, used_seeds
+from lpclip.reporting.explorer.assets import explorer_hash
 from lpclip.reporting.page.assets import assets_hash, shown_configuration
 from lpclip.utils.code_hash import code_hash
 from lpclip.utils.settings import settings_of
@@ -216,6 +217,35 @@ def page(config: Checked, _: Wildcards) -> Given:
     }
 
 
+def thumbnails(config: Checked, wildcards: Wildcards) -> Given:
+    """Return where the images of a dataset are, and how many are shown."""
+    source = config.datasets[wildcards["dataset"]].source
+    return {
+        "source": source,
+        "points": config.explorer.points,
+        **code_and_plugins("lpclip.data.thumbnails", *modules_of_source(source)),
+    }
+
+
+def layout(config: Checked, wildcards: Wildcards) -> Given:
+    """Return how the images of a benchmark are laid out, and which OOD sets are near to it."""
+    return {
+        "benchmark": wildcards["benchmark"],
+        "near": list(config.benchmarks[wildcards["benchmark"]].ood.near),
+        **plain(config.explorer),
+        "code": code_hash("lpclip.evaluation.layout"),
+    }
+
+
+def explorer(config: Checked, _: Wildcards) -> Given:
+    """Return the order of the experiments, and how many images are shown."""
+    return {
+        "order": files.experiments(config, "{model}/{benchmark}/{method}"),
+        "points": config.explorer.points,
+        "code": f"{code_hash('lpclip.reporting.explorer.stage')}-{explorer_hash()}",
+    }
+
+
 def _only_code(module: str) -> Callable[[Checked, Wildcards], Given]:
     """Return the function of a stage that uses nothing of the configuration."""
     return lambda _config, _wildcards: {"code": code_hash(module)}
@@ -242,6 +272,9 @@ STAGES: Mapping[str, Callable[[Checked, Wildcards], Given]] = {
     "pictures": pictures,
     "report": report,
     "page": page,
+    "thumbnails": thumbnails,
+    "layout": layout,
+    "explorer": explorer,
 }
 
 

@@ -41,6 +41,8 @@ def size_of(name, scale):
         "evaluate noise": {"versions": len(SEVERITIES), "views": noises},
         "evaluate_samples": {"versions": len(SEVERITIES), "views": noises + 1},
         "evaluate_features": {"teacher": 1, "tested": 2 * scale.rows},
+        "layout": {"tested": scale.rows},
+        "explorer": {"tested": scale.rows},
     }
     return replace(size, **changes.get(name, {}))
 

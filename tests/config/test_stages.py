@@ -43,6 +43,8 @@ def jobs(checked):
     for name, dataset in checked.datasets.items():
         yield "index_samples", {"dataset": name}
         yield "count_samples", {"dataset": name}
+        if has_images(dataset.source):
+            yield "thumbnails", {"dataset": name}
         for views in files.PASSES if has_images(dataset.source) else ():
             yield "embed_images", {"model": "tiny", "dataset": name, "views": views}
     for model, name in checked.pairs():
@@ -55,6 +57,7 @@ def jobs(checked):
             yield "copy_features", {"model": model, "dataset": benchmark.adapt, "views": "clean"}
         yield "describe_pool", pair
         yield "estimate_gains", pair
+        yield "layout", pair
         for labelling in checked.labellings:
             yield "pseudo_labels", {**pair, "labelling": labelling}
         for dataset in (*benchmark.ood.near, *benchmark.ood.far):
@@ -67,7 +70,7 @@ def jobs(checked):
                 yield "evaluate", {**job, "dataset": dataset, "views": views}
             for dataset in (*benchmark.ood.near, *benchmark.ood.far):
                 yield "evaluate_ood", {**job, "dataset": dataset}
-    for rule in ("predictions", "report", "page"):
+    for rule in ("predictions", "report", "page", "explorer"):
         yield rule, {}
 
 
@@ -188,9 +191,16 @@ def test_what_each_stage_receives(config):
         f"{pair}/{method}" for pair in ("tiny/digits", "mine/pets") for method in config["methods"]
     ]
     assert received(config, "report") == {"order": order}
+    shown = received(config, "thumbnails", dataset="digits-test")
+    assert shown == {"source": source, "points": 20_000}
+    assert received(config, "layout", **digits) == {
+        **{"benchmark": "digits", "near": ["letters"]},
+        **{"layout": "pca", "points": 20_000},
+    }
+    assert received(config, "explorer") == {"order": order, "points": 20_000}
     page = received(config, "page")
     assert page["order"] == order
-    assert "compute" not in page["configuration"]
+    assert {"compute", "explorer"} & page["configuration"].keys() == set()
     assert page["configuration"]["models"]["tiny"]["device"] == "auto"
 
 
@@ -230,6 +240,14 @@ PAGE = ("page", "")
             lambda c: c["compute"].update(batch_size=32),
             names({"embed_images": SETS}),
         ),
+        (
+            lambda c: c.update(explorer={"layout": "fisher"}),
+            names({"layout": ["digits", "pets"]}),
+        ),
+        (
+            lambda c: c.update(explorer={"points": 9}),
+            {("explorer", "")} | names({"layout": ["digits", "pets"], "thumbnails": SETS}),
+        ),
         (lambda c: c["models"]["tiny"].update(device="cpu"), {PAGE}),
         (
             lambda c: c["models"]["tiny"].update(precision="fp32"),
@@ -253,7 +271,8 @@ PAGE = ("page", "")
         ),
         (
             lambda c: c["datasets"]["photos"]["source"].update(n=900),
-            {PAGE, ("index_samples", "photos"), ("embed_images", "photos")},
+            {PAGE}
+            | names({name: ["photos"] for name in ("index_samples", "embed_images", "thumbnails")}),
         ),
         (
             lambda c: c["datasets"]["digits-test"].update(limit=9),
@@ -285,11 +304,11 @@ PAGE = ("page", "")
         (lambda c: c.update(seeds=[0, 6]), {PAGE} | names({"train_probe": LEARNED})),
         (
             lambda c: c["benchmarks"]["digits"].update(ood={"far": ["letters", "photos"]}),
-            {PAGE, ("evaluate_ood", "letters")},
+            {PAGE, ("evaluate_ood", "letters"), ("layout", "digits")},
         ),
         (
             lambda c: c.update(methods=dict(reversed(c["methods"].items()))),
-            {PAGE, ("report", ""), ("pictures", "digits")},
+            {PAGE, ("report", ""), ("explorer", ""), ("pictures", "digits")},
         ),
     ],
 )
@@ -301,7 +320,14 @@ def test_a_setting_changes_what_its_own_stages_receive_and_no_more(config, edit,
     assert before.keys() == after.keys()
     last = {  # of every rule the wildcard that settings differ by
         **{"embed_images": 2, "embed_text": 2, "copy_text": 2, "copy_features": 2, "pictures": 2},
-        **{"index_samples": 1, "pseudo_labels": 3, "train_probe": 3, "evaluate_ood": 4},
+        **{
+            "thumbnails": 1,
+            "layout": 2,
+            "index_samples": 1,
+            "pseudo_labels": 3,
+            "train_probe": 3,
+            "evaluate_ood": 4,
+        },
     }
     found = {
         (key[0], key[last[key[0]]] if key[0] in last else "")

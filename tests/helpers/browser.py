@@ -13,6 +13,8 @@ OPTIONS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--remote-debugging-pipe",
 )  # fmt: skip
+# Chromium draws WebGL without a GPU only where it is told to.
+WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 
 class Browser:
@@ -50,6 +52,26 @@ class Browser:
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         return result["result"].get("value")
 
+    def wait(self, expression):
+        """Evaluate an expression at every frame until it holds, and return its value."""
+        frame = "new Promise(done => requestAnimationFrame(() => done(true)))"
+        for _ in range(1000):
+            if found := self.evaluate(expression):
+                return found
+            self.call("Runtime.evaluate", expression=frame, awaitPromise=True)
+        raise AssertionError(f"never true in 1000 frames: {expression}")
+
+    def mouse(self, kind, x, y, **more):
+        """Send one event of the mouse: mouseMoved, mousePressed or mouseReleased."""
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
+    def key(self, name, *, text=""):
+        """Press and release a key."""
+        codes = {"Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40, "ArrowRight": 39}
+        code = {"windowsVirtualKeyCode": codes.get(name, 0)}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, text=text, **code)
+
     def look(self, *, width, dark=False, phone=False):
         """Set the width and the colour scheme."""
         self.call(
@@ -83,14 +105,14 @@ class Browser:
 
 
 @contextmanager
-def browser(profile):
+def browser(profile, *, options=OPTIONS):
     """Start Chromium with a new profile in the folder."""
     read_commands, write_commands = os.pipe()
     read_answers, write_answers = os.pipe()
     # Chromium reads from descriptor 3 and writes to 4.
     command = f'exec "$0" "$@" 3<&{read_commands} 4>&{write_answers}'
     process = subprocess.Popen(
-        ["bash", "-c", command, CHROMIUM, *OPTIONS, f"--user-data-dir={profile}"],
+        ["bash", "-c", command, CHROMIUM, *options, f"--user-data-dir={profile}"],
         pass_fds=(read_commands, write_answers),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

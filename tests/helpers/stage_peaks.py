@@ -55,7 +55,7 @@ def draw(folder: Path, scale: Scale) -> None:
     samples = pd.DataFrame(
         {
             "id": [f"{number:07d}" for number in range(scale.rows)],
-            "path": [f"images.npy#{number}" for number in range(scale.rows)],
+            "path": [f"images.npy[{number}]" for number in range(scale.rows)],
             "label": labels,
         }
     )
@@ -160,6 +160,17 @@ def commands(scale: Scale) -> dict[str, list[str]]:
             {"test": "noise", "shifts": []},
         ),
         "predictions": _command("predictions --parts predictions.h5 --output all.h5", {}),
+        "thumbnails": _command(
+            "thumbnails --samples samples.h5 --output thumbnails.h5", {"source": source}
+        ),
+        "layout": _command(
+            "layout --text text.h5 --adapt clean.h5 --test clean.h5 --output layout.h5", names
+        ),
+        "explorer": _command(
+            f"explorer --layouts layout.h5 {probes} --features clean.h5 --samples samples.h5"
+            " --thumbnails thumbnails.h5 --output explorer.html",
+            {},
+        ),
     }
 
 

@@ -86,9 +86,9 @@ def snakemake(folder, *arguments, cores=8):
     )
 
 
-def planned(folder):
+def planned(folder, *targets):
     """Return the rules that a run would execute, with the number of their jobs."""
-    done = snakemake(folder, "-n")
+    done = snakemake(folder, "-n", "--", *targets)
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)
     return {rule: int(count) for rule, count in found if rule not in ("all", "total")}
@@ -112,11 +112,11 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def changed(finished):
-    def change(edit):
+    def change(edit, *targets):
         config = copy.deepcopy(CONFIG)  # keeps its order, which reports follow
         edit(config)
         write(finished, config)
-        return planned(finished)
+        return planned(finished, *targets)
 
     yield change
     write(finished, CONFIG)
@@ -294,6 +294,17 @@ def test_a_new_ood_set_adds_its_own_jobs(changed):
         "report": 1,
         "page": 1,
     }
+
+
+def test_the_explorer_is_a_target_of_its_own_and_another_method_keeps_the_map(finished, changed):
+    page = "results/explorer.html"
+    done = snakemake(finished, "--", page)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert planned(finished) == planned(finished, page) == {}
+    jobs = changed(lambda c: c["methods"]["lp_clip"]["optimisation"].update(epochs=3), page)
+    assert jobs == {"train_probe": 1, "explorer": 1}
+    jobs = changed(lambda c: c.update(explorer={"layout": "fisher"}), page)
+    assert jobs == {"layout": 1, "explorer": 1}
 
 
 def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):

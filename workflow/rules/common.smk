@@ -14,7 +14,7 @@ from snakemake.io import IOFile
 from snakemake.logging import logger
 
 from lpclip.cli.job_server import start_job_server
-from lpclip.config import estimates, files, shards
+from lpclip.config import estimates, explored, files, shards
 from lpclip.config.check import complete
 from lpclip.config.constraints import one_of
 from lpclip.config.jobs import Jobs

@@ -108,3 +108,83 @@ rule page:
         "lpclip page --probes {input.probes:q} --tables {input.tables:q} --pictures"
         ' {input.pictures:q} --logs "$(dirname {log:q})" --settings {params.settings:q}'
         " --output {output.html:q} --log {log:q} --threads {threads}"
+
+
+rule thumbnails:
+    input:
+        samples="cache/data/{dataset}/samples.h5",
+        checked=made_from("thumbnails"),
+    output:
+        "cache/data/{dataset}/thumbnails.h5",
+    log:
+        "logs/thumbnails/{dataset}.log",
+    benchmark:
+        "logs/thumbnails/{dataset}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: COMPUTE.threads
+    resources:
+        mem_mb=memory_of("thumbnails"),
+        runtime=time_of("thumbnails"),
+    params:
+        settings=settings_of("thumbnails"),
+    shell:
+        "lpclip thumbnails --samples {input.samples:q} --settings {params.settings:q}"
+        " --output {output:q} --log {log:q} --threads {threads}"
+
+
+rule layout:
+    input:
+        text=reads(files.text_of),
+        adapt=reads(files.features_of, "adapt"),
+        test=reads(files.features_of, "test"),
+        ood=reads(explored.ood_features),
+        checked=made_from("layout"),
+    output:
+        "results/{model}/{benchmark}/layout.h5",
+    log:
+        "logs/layout/{model}/{benchmark}.log",
+    benchmark:
+        "logs/layout/{model}/{benchmark}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: COMPUTE.threads
+    resources:
+        mem_mb=memory_of("layout"),
+        runtime=time_of("layout"),
+    params:
+        settings=settings_of("layout"),
+    shell:
+        "lpclip layout --text {input.text:q} --adapt {input.adapt:q} --test {input.test:q}"
+        " --ood {input.ood:q} --settings {params.settings:q} --output {output:q} --log {log:q}"
+        " --threads {threads}"
+
+
+# The map of images: a target of its own.
+rule explorer:
+    input:
+        layouts=files.of_pairs(CONFIG, "layout.h5"),
+        probes=of_experiments("probes.h5"),
+        features=explored.clean_features(CONFIG),
+        samples=explored.labelled_samples(CONFIG),
+        thumbnails=explored.thumbnail_files(CONFIG),
+        checked=made_from("explorer"),
+    output:
+        html=shown("explorer.html", "Results", "explorer"),
+        made_from="results/explorer.html.made_from.json",
+    log:
+        "logs/explorer.log",
+    benchmark:
+        "logs/explorer.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory_of("explorer"),
+        runtime=time_of("explorer"),
+    params:
+        settings=settings_of("explorer"),
+    shell:
+        "lpclip explorer --layouts {input.layouts:q} --probes {input.probes:q}"
+        " --features {input.features:q} --samples {input.samples:q}"
+        " --thumbnails {input.thumbnails:q} --settings {params.settings:q}"
+        " --output {output.html:q} --log {log:q} --threads {threads}"

@@ -8,6 +8,7 @@ from typing import Any
 
 _FOLDER = Path(__file__).parent
 TEMPLATES = _FOLDER / "templates"
+_NOT_SHOWN = ("compute", "explorer")  # they change no result
 _LONGEST_LIST = 40  # a thousand class names are unreadable, and fit in no command line
 
 
@@ -31,7 +32,7 @@ def shown_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
     >>> shown_configuration({"seeds": list(range(50)), "compute": {}})["seeds"][-2:]
     [9, '… and 40 more']
     """
-    shown = {key: _cut(value) for key, value in configuration.items() if key != "compute"}
+    shown = {key: _cut(value) for key, value in configuration.items() if key not in _NOT_SHOWN}
     for dataset in shown.get("datasets", {}).values():
         dataset.pop("rows_per_shard", None)
     return shown

@@ -20,7 +20,8 @@ _STAGES = (
     "index_samples", "count_samples", "embed_text", "copy_text", "embed_images", "copy_features",
     "pseudo_labels", "describe_pool", "train_probe", "estimate_gains", "evaluate",
     "evaluate_features", "evaluate_ood", "evaluate_held_out", "evaluate_rounds",
-    "evaluate_samples", "report", "predictions", "pictures",
+    "evaluate_samples", "report", "predictions", "pictures", "thumbnails", "layout",
+    "explorer",
 )  # fmt: skip
 _SKIPPED_SHOWN = 50
 _SLOWEST = 3
