@@ -133,7 +133,7 @@ def test_the_setting_changes_no_job_but_the_reports(config):
     config["methods"] = DEFAULT["methods"]
     before, after = params(DEFAULT), params(config)
     changed = {job for job in before if before[job] != after[job]}
-    assert changed == {("report",), ("page",)}
+    assert changed == {("report",), ("page",), ("explorer",)}
     assert all(DERIVED in job for job in after.keys() - before.keys())
 
 
