@@ -133,7 +133,7 @@ def test_a_stage_run_by_hand_refuses_what_the_configuration_refuses(
         "evaluate": ["--probes", "p.h5", "--features", "f.h5"],
         "evaluate-ood": [
             *("--probes", "p.h5", "--test", "t.h5", "--features", "f.h5"),
-            *("--of-features", "f.csv", "--curves", "c.csv"),
+            *("--of-features", "f.csv", "--curves-of-features", "g.csv", "--curves", "c.csv"),
         ],
     }.get(command, [])
     settings = json.dumps({**usual, **changes})

@@ -159,7 +159,7 @@ def test_the_run_prints_a_line_per_stage_and_not_what_the_complete_log_has(finis
     rules = set(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", complete, re.MULTILINE))
     printed = set(re.findall(r"^ +\d:\d\d +\d+/\d+  (\w+)", finished.stderr, re.MULTILINE))
     assert len(rules) > 10
-    assert rules == printed
+    assert rules == printed - {"about"}  # "about 2 minutes left", on a slow machine
     assert re.search(
         r"embed_images tiny pool clean: 60 images in .* images/s$", finished.stderr, re.M
     )
