@@ -63,7 +63,10 @@ class Display:
         if event is LogEvent.RUN_INFO and "stats" in fields:
             self.is_running = True
             line = self._run.plan(fields["stats"], now)
-            self._print(*textwrap.wrap(line, WIDTH, subsequent_indent="  "))
+            # A number stays with its rule.
+            line = line.replace(" ", "\xa0").replace(",\xa0", ", ")
+            lines = textwrap.wrap(line, WIDTH, subsequent_indent="  ")
+            self._print(*(one.replace("\xa0", " ") for one in lines))
         elif event is LogEvent.JOB_INFO:
             self.is_running = self._run.total > 0  # a checkpoint may have added jobs
             job = started(fields, now)

@@ -43,7 +43,7 @@ _LEFT_OUT = re.compile(
         )
     )
 )
-# "Missing output files" is no news, and what other jobs updated follows from them.
+# What other jobs updated is left out: it follows from the reasons of these jobs.
 _REASONS = {
     "Forced execution": "forced",
     "Incomplete output files": "interrupted before",
@@ -67,11 +67,13 @@ def is_left_out(record: LogRecord) -> bool:
 def made_again(reason: str) -> str:
     """Return in a few words why a job runs whose output was there; "" where it was not.
 
-    >>> made_again("Missing output files: a.h5; Input files updated by another job: b.h5")
+    >>> made_again("Missing output files: a.h5; Params have changed since last execution: {}")
     ''
     >>> made_again("Updated input files: a.h5; Params have changed since last execution: {}")
     'an input is newer and settings or code changed'
     """
+    if reason.startswith("Missing output files"):
+        return ""
     return " and ".join(dict.fromkeys(_REASONS[found] for found in _FIRST.findall(reason)))
 
 

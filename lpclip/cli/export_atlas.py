@@ -104,7 +104,7 @@ def export_atlas(
         round=number,
         seed=heads.seeds[seed_index],
     )
-    text = _README.format(name=NAME, about=textwrap.fill(about, 100))
+    text = _README.format(name=NAME, about=textwrap.fill(about, 100, break_on_hyphens=False))
     with atomic_path(output / NAME) as temporary:
         pa.parquet.write_table(table, temporary)
     with atomic_path(output / "README.md") as temporary:

@@ -32,11 +32,11 @@ def head_readme(probe: Probe, about: Mapping[str, Any], to: str, name: str) -> s
     )
     return f"""# A head for {n_classes} classes
 
-{textwrap.fill(f"For the image encoder {_origin(about)}", 100)}
+{textwrap.fill(f"For the image encoder {_origin(about)}", 100, break_on_hyphens=False)}
 
     logits = scale * (features / |features|) @ weight.T + bias        scale = {probe.scale:.6g}
 
-{textwrap.fill(f"{length} {rest}", 100)}
+{textwrap.fill(f"{length} {rest}", 100, break_on_hyphens=False)}
 
 In this folder, next to an image:
 
@@ -69,9 +69,9 @@ def classifier_readme(probe: Probe, about: Mapping[str, Any], name: str, checked
     )
     return f"""# A classifier of images for {n_classes} classes
 
-{textwrap.fill(f"With the image encoder {_origin(about)} {checked}", 100)}
+{textwrap.fill(f"With the image encoder {_origin(about)} {checked}", 100, break_on_hyphens=False)}
 
-{textwrap.fill(use, 100)}
+{textwrap.fill(use, 100, break_on_hyphens=False)}
 
 | output | meaning |
 | --- | --- |

@@ -134,14 +134,21 @@ def _parquet(path: Path, rows: int) -> list[str]:
 def _safetensors(path: Path, _rows: int) -> list[str]:
     from safetensors import SafetensorError, safe_open
 
+    from lpclip.storage.shared_probe import KEY
+
     try:
         with safe_open(path, framework="numpy") as file:
-            about = (file.metadata() or {}).get("head")
+            metadata = file.metadata() or {}
+            about = metadata.get("head")
             provenance = {} if about is None else parse_json(about)
             names = sorted(file.keys())
             shapes = [f"  {name}: {file.get_slice(name).get_shape()}" for name in names]
     except (OSError, ValueError, SafetensorError) as error:
         raise LpclipError(f"{path} is damaged or not a safetensors file ({error}).") from error
+    if about is None and KEY in metadata:
+        raise LpclipError(
+            f"{path} is a probe as it is shared on a hub. `lpclip pull` makes a probes.h5 of it."
+        )
     if about is None:
         raise LpclipError(f"{path} is a safetensors file, but no head that lpclip exported.")
     title = _title(path, "head", "a probe that lpclip export wrote")

@@ -63,7 +63,7 @@ def value_text(value: Any) -> str:
         return repr(value).removesuffix(".0")
     if isinstance(value, list) and value and not any(isinstance(one, list | dict) for one in value):
         return _cut("-".join(map(value_text, value)), _MOST_OF_VALUE)
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
     return _cut(text, _MOST_OF_VALUE)
 
 

@@ -176,7 +176,7 @@ class _Methods:
         grids = {one: self._of(one) for one in named if isinstance(one, str)}
         if not any(grids.values()):
             return entry
-        return {**entry, "candidates": [name for one in named for name in (grids[one] or [one])]}
+        return {**entry, "candidates": _with_points(named, grids)}
 
 
 def _named(section: str, entry: str, points: Sequence[tuple[Varied, Entry]]) -> _Grid:
@@ -219,7 +219,7 @@ def _with_models(benchmarks: Any, models: Mapping[str, _Grid]) -> Any:
     return {
         name: {
             **benchmark,
-            "models": [point for one in benchmark["models"] for point in models.get(one, [one])],
+            "models": _with_points(benchmark["models"], models),
         }
         if isinstance(benchmark, Mapping) and isinstance(benchmark.get("models"), list)
         else benchmark
@@ -227,5 +227,16 @@ def _with_models(benchmarks: Any, models: Mapping[str, _Grid]) -> Any:
     }
 
 
+def _with_points(named: Sequence[Any], grids: Mapping[str, _Grid | None]) -> list[Any]:
+    """Return names with points in the places of sweeps; what is no name is refused later."""
+    return [
+        point
+        for one in named
+        for point in ((grids.get(one) if isinstance(one, str) else None) or [one])
+    ]
+
+
 def _in_words(varied: Varied) -> str:
-    return ", ".join(f"{setting} = {json.dumps(value)}" for setting, value in varied.items())
+    return ", ".join(
+        f"{setting} = {json.dumps(value, default=str)}" for setting, value in varied.items()
+    )

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,14 @@ def write_comparison(reports: Sequence[Path], output: Path, *, every: bool = Fal
         every: all figures, not only those of the summary.
 
     Raises:
-        LpclipError: fewer than two reports; one is no report, or shares no method with the first.
+        LpclipError: fewer than two reports; one is no report, or shares no method with the first;
+            ``output`` is one of them.
     """
     if len(reports) < 2:
         raise LpclipError("A comparison takes two reports or more.")
     check_output_file(output)
+    if output.resolve() in [path.resolve() for path in reports]:
+        raise LpclipError(f"{output} is one of the reports to compare. Name another file to write.")
     first, *others = reports
     names = run_names(reports)
     found = [comparison(first, other, every=every) for other in others]
@@ -62,22 +66,27 @@ def write_comparison(reports: Sequence[Path], output: Path, *, every: bool = Fal
 
 
 def run_names(reports: Sequence[Path]) -> list[str]:
-    """Return a short name of each report: the parts of its path that tell it from the others.
+    """Return a short name of each report: the parts of its path that no other shares.
 
     >>> run_names([Path("a/results/report.csv"), Path("b/results/report.csv")])
     ['a', 'b']
     """
     parts = [path.resolve().parts for path in reports]
-    shared = set(parts[0]).intersection(*parts[1:])
-    differing = [set(one) - shared for one in parts]
+    first = _n_shared(parts)
+    last = _n_shared([one[:first:-1] for one in parts])
     names = [
-        "/".join(part for part in one if part in own) or path.stem
-        for one, own, path in zip(parts, differing, reports, strict=True)
+        "/".join(one[first : len(one) - last]) or path.stem
+        for one, path in zip(parts, reports, strict=True)
     ]
     return [
         name if names.count(name) == 1 else f"{name} ({place})"
         for place, name in enumerate(names, 1)
     ]
+
+
+def _n_shared(parts: Sequence[tuple[str, ...]]) -> int:
+    """Return how many parts are the same from the start on."""
+    return sum(1 for _ in takewhile(lambda same: len(set(same)) == 1, zip(*parts, strict=False)))
 
 
 def _blocks(

@@ -68,6 +68,8 @@ def open_file(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
         LpclipError: missing, truncated, not written by lpclip, of another kind, or refused by
             ``open_hdf5``.
     """
+    if path.is_dir():
+        raise LpclipError(f"{path} is a folder. Name a file in it.")
     if not path.is_file():
         raise LpclipError(f"{path} does not exist. Run Snakemake, which makes it.")
     again = make_again(path)

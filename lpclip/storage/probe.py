@@ -91,7 +91,7 @@ def load_probe(
             raise LpclipError(
                 f"{path} is an ensemble, whose probabilities are the mean of those of "
                 f"{n_members} members; no single head gives them. "
-                f"Load one with member=0 to {n_members - 1}."
+                f"Choose one: member 0 to {n_members - 1}."
             )
         weight, bias = (values[seed_index, member] for values in probes.last())
     elif member is not None:

@@ -20,6 +20,7 @@ from lpclip.storage.probes import Probes
 from lpclip.types import FloatArray
 
 FILE = "probe.safetensors"
+KEY = "lpclip"  # of the metadata
 VERSION = 1
 _TENSORS = ("weight", "bias", "member_weight", "member_bias")
 
@@ -62,7 +63,7 @@ def shared_probe(
     }
     arrays = {name: np.ascontiguousarray(one, np.float32) for name, one in tensors.items()}
     # One key: the library writes several in an unstable order.
-    return bytes(save(arrays, metadata={"lpclip": json.dumps(about, sort_keys=True)}))
+    return bytes(save(arrays, metadata={KEY: json.dumps(about, sort_keys=True)}))
 
 
 def read_shared_probe(path: Path) -> tuple[Probes, dict[str, Any]]:
@@ -110,7 +111,7 @@ def read_shared_probe(path: Path) -> tuple[Probes, dict[str, Any]]:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     try:
         with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get("lpclip", "")
+            text = (file.metadata() or {}).get(KEY, "")
             tensors = {name: file.get_tensor(name) for name in _TENSORS if name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise LpclipError(f"{path} is no probe that lpclip shared: {error}.") from error

@@ -58,7 +58,7 @@ def test_a_head_gives_the_logits_of_its_probe(folder, tmp_path, to, round, seed)
 
 
 def test_of_an_ensemble_a_member_is_exported_and_nothing_in_its_place(folder, tmp_path):
-    with pytest.raises(LpclipError, match=r"is an ensemble.*member=0 to 2"):
+    with pytest.raises(LpclipError, match=r"is an ensemble.*member 0 to 2"):
         export(probes=folder / "ensemble.h5", to="torch", output=tmp_path)
     export(probes=folder / "ensemble.h5", to="torch", output=tmp_path, member=2)
     expected = load_probe(folder / "ensemble.h5", seed=3, member=2).logits(FEATURES)

@@ -169,7 +169,7 @@ def test_the_file_is_valid_and_holds_where_it_comes_from(exported):
 
 def test_a_member_of_an_ensemble_is_exported_with_its_encoder(trained, exported, tmp_path, zoo):
     ensemble = trained.parent / "ensemble.h5"
-    with pytest.raises(LpclipError, match=r"is an ensemble.*member=0 to 2"):
+    with pytest.raises(LpclipError, match=r"is an ensemble.*member 0 to 2"):
         export(probes=ensemble, to="onnx", output=tmp_path, with_encoder=True)
     options = ["--to", "onnx", "--with-encoder", "--member", "1", "--output", str(tmp_path)]
     main(["export", "--probe", str(ensemble), *options])

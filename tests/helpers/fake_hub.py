@@ -127,6 +127,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 return
             for line in sent.decode().splitlines():
                 item = json.loads(line)
+                if item["key"] == "deletedFile":
+                    del hub.repositories[name][item["value"]["path"]]
                 if item["key"] == "file":
                     value = item["value"]
                     hub.repositories[name][value["path"]] = base64.b64decode(value["content"])

@@ -54,6 +54,14 @@ def test_runs_are_named_by_what_tells_them_apart():
     runs = [Path(f"/x/{name}/results/report.csv") for name in ("a", "b/c", "b/d")]
     assert run_names(runs) == ["a", "b/c", "b/d"]
     assert run_names([runs[0], runs[0]]) == ["report (1)", "report (2)"]
+    assert run_names([Path("/a/b/report.csv"), Path("/b/a/report.csv")]) == ["a/b", "b/a"]
+
+
+def test_a_report_is_not_overwritten(reports):
+    before = reports[1].read_bytes()
+    with pytest.raises(LpclipError, match="is one of the reports"):
+        write_comparison(reports, reports[1])
+    assert reports[1].read_bytes() == before
 
 
 def test_one_report_is_no_comparison(reports, tmp_path):

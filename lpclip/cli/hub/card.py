@@ -1,5 +1,6 @@
 """The model card of a shared probe: what it is, why it was chosen, how good it is, its use."""
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from lpclip.utils.templates import templates
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 # Families of shifts that have a row each; of corruptions the mean alone.
 _SHOWN = ("clean", "mean", "natural")
+_REPORTS = ("shifts.csv", "comparisons.csv")
 
 
 def card(
@@ -52,7 +54,12 @@ def card(
         templates(_TEMPLATES, html=False)
         .get_template("card.md")
         .render(
-            classes=[name.replace("\n", " ") for name in probes.class_names],
+            classes=[_code(name) for name in probes.class_names],
+            round=round,
+            is_last=is_last,
+            n_members=0
+            if not is_last or probes.member_weight is None
+            else probes.member_weight.shape[1],
             encoder=", ".join(f"`{one}`" for one in (architecture, pretrained) if one) or "unknown",
             method=provenance.get("method", ""),
             benchmark=provenance.get("benchmark", ""),
@@ -65,27 +72,30 @@ def card(
             repository=repository,
             weights=provenance.get("weights", "unknown"),
             checkpoint=pretrained if is_checkpoint(pretrained) else "",
-            has_linear=not (is_last and probes.member_weight is not None),
             dim=probes.weight.shape[-1],
         )
     )
     metadata = ModelCardData(
         library_name="lpclip",
         pipeline_tag="image-classification",
-        tags=["clip", "linear-probe", "label-free"],
+        tags=["clip", "linear-probe", *["label-free"] * (not probes.n_labels)],
         base_model=architecture.removeprefix(HUB) if architecture.startswith(HUB) else None,
         license=license,
     )
     return f"---\n{metadata.to_yaml()}\n---\n\n{page}"
 
 
+def missing_reports(results: Path) -> list[str]:
+    """Return which of the reports that the table comes from are not in a folder."""
+    return [name for name in _REPORTS if not (results / name).is_file()]
+
+
 def _rows(results: Path, provenance: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a row for clean images, the mean over corruptions, and every natural shift."""
-    paths = [results / "shifts.csv", results / "comparisons.csv"]
-    if not all(path.is_file() for path in paths):
+    if missing_reports(results):
         return
     shifts, comparisons = (
-        _of(read_report(path), provenance, "model", "benchmark") for path in paths
+        _of(read_report(results / name), provenance, "model", "benchmark") for name in _REPORTS
     )
     own = _of(comparisons, provenance, "method")
     keys = ["shift", "source"]
@@ -106,6 +116,14 @@ def _rows(results: Path, provenance: Mapping[str, Any]) -> Iterator[dict[str, An
             "accuracy": f"{100 * accuracy:.1f}",
             "difference": f"{100 * row['difference']:+.1f}{interval}",
         }
+
+
+def _code(name: str) -> str:
+    """Return a class name as a code span, in which Markdown and HTML mean nothing."""
+    text = " ".join(name.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def _of(table: pd.DataFrame, provenance: Mapping[str, Any], *keys: str) -> pd.DataFrame:

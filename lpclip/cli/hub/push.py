@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from lpclip.cli.export import about_head, head_json, safetensors_head
-from lpclip.cli.hub.card import card
+from lpclip.cli.hub.card import card, missing_reports
 from lpclip.cli.hub.errors import hub_errors
 from lpclip.cli.hub.provenance import shared_provenance
-from lpclip.errors import LpclipError
+from lpclip.errors import LpclipError, listed
 from lpclip.storage.probe import load_probe
 from lpclip.storage.probes import place, read_probes
 from lpclip.storage.shared_probe import FILE, shared_probe
@@ -54,6 +54,7 @@ def push(
     with ExitStack() as stack:
         folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         check_output_folder(folder)
+        _refuse_other_files(folder)
         _write(probes, folder, results, license, round, seed, to or "OWNER/NAME")
         if to is None:
             return f"{folder}: nothing was uploaded; --to OWNER/NAME does."
@@ -74,6 +75,8 @@ def _write(
     round, seed_index = place(probes, heads, round=round, seed=seed)
     seed = heads.seeds[seed_index]
     shared = shared_provenance(provenance)
+    if results is not None and (missing := missing_reports(results)):
+        raise LpclipError(f"{results} lacks {listed(missing)}. Name the folder of a run's reports.")
     page = card(
         probes=heads,
         provenance=shared,
@@ -99,6 +102,20 @@ def _write(
     for name, content in files.items():
         with atomic_path(folder / name) as temporary:
             temporary.write_bytes(content)
+    for name in set(FILES) - set(files):  # of a probe that was in the folder before
+        (folder / name).unlink(missing_ok=True)
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuse a folder that holds anything but a shared probe, whose files are replaced."""
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if others := sorted(found - set(FILES)):
+        raise LpclipError(f"{folder} holds {listed(others)}. Give a new folder as --output.")
+    if found and FILE not in found:
+        raise LpclipError(
+            f"{folder} holds {listed(sorted(found))}, but no {FILE}: these are not files of a "
+            "shared probe. Give a new folder as --output."
+        )
 
 
 def _results_of(probes: Path) -> Path:
@@ -116,6 +133,7 @@ def _upload(folder: Path, repository: str, public: bool) -> str:
             repo_id=repository,
             folder_path=folder,
             allow_patterns=list(FILES),
+            delete_patterns=list(FILES),  # those of an earlier commit that this probe lacks
             commit_message="A probe of lpclip",
         )
     return str(done.commit_url)

@@ -9,6 +9,7 @@ import yaml
 from huggingface_hub import constants
 
 from lpclip.cli.command import main
+from lpclip.cli.hub.card import _code
 from lpclip.cli.hub.push import FILES, push
 from lpclip.cli.predict import predict
 from lpclip.columns.registry import TABLES
@@ -169,8 +170,60 @@ def test_the_card_has_the_table_with_its_intervals(card):
     ]
 
 
+def text_of(folder, output, probes="probes.h5", **settings):
+    push(probes=folder / probes, output=output, **settings)
+    return (output / "README.md").read_text(encoding="utf-8")
+
+
 def test_a_card_without_reports_claims_nothing(folder, tmp_path):
-    push(probes=folder / "probes.h5", output=tmp_path / "h", results=tmp_path)
-    text = (tmp_path / "h/README.md").read_text(encoding="utf-8")
+    text = text_of(folder, tmp_path / "h")
     assert "was not evaluated on labelled images, or the reports" in text
     assert "| clean" not in text
+
+
+def test_reports_that_are_named_must_be_there(folder, tmp_path):
+    with pytest.raises(LpclipError, match=r"lacks shifts\.csv, comparisons\.csv"):
+        push(probes=folder / "probes.h5", output=tmp_path / "h", results=tmp_path)
+
+
+def test_files_of_another_probe_do_not_stay(folder, hub, client, tmp_path):
+    output = tmp_path / "h"
+    push(probes=folder / "probes.h5", output=output)
+    assert (output / "head.json").exists()
+    push(probes=folder / "ensemble.h5", output=output)
+    assert sorted(path.name for path in output.iterdir()) == ["README.md", "probe.safetensors"]
+    client("push", "--probe", folder / "probes.h5", "--to", "me/changing")
+    assert "head.json" in hub.repositories["me/changing"]
+    client("push", "--probe", folder / "ensemble.h5", "--to", "me/changing")
+    assert sorted(hub.repositories["me/changing"]) == ["README.md", "probe.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["notes.txt"], "holds notes.txt"), (["README.md"], "but no probe.safetensors")],
+)
+def test_a_folder_with_other_files_is_refused(folder, tmp_path, names, message):
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(LpclipError, match=f"{message}.*Give a new folder"):
+        push(probes=folder / "probes.h5", output=tmp_path)
+    assert [(tmp_path / name).read_text() for name in names] == ["mine"]
+
+
+def test_a_card_names_what_the_head_is(folder, tmp_path):
+    trained = text_of(folder, tmp_path / "1")
+    assert "A linear head on the frozen" in trained
+    assert "trained by the method `lp_clip` without a single label" in trained
+    zero_shot = text_of(folder, tmp_path / "2", round=0)
+    assert "zero-shot CLIP, whose weights are the features of the class names" in zero_shot
+    assert "trained" not in zero_shot.partition("## Use it")[0].partition("# A head")[2]
+    ensemble = text_of(folder, tmp_path / "3", probes="ensemble.h5")
+    assert "The mean of 3 linear heads on the frozen" in ensemble
+    assert "torch.nn.Linear" not in ensemble
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("<b>a</b>", "`<b>a</b>`"), ("a`b", "`` a`b ``"), ("a\nb", "`a b`")]
+)
+def test_class_names_mean_nothing_in_the_card(name, code):
+    assert _code(name) == code

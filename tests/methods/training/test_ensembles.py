@@ -132,9 +132,9 @@ def test_a_member_is_loaded_and_the_ensemble_as_one_head_is_refused(tmp_path):
     np.testing.assert_array_equal(member.weight, fitted.member_weight[0, 2])
     np.testing.assert_array_equal(member.bias, fitted.member_bias[0, 2])
     np.testing.assert_array_equal(load_probe(path, round=0).weight, head.weight)
-    with pytest.raises(LpclipError, match=r"is an ensemble.*Load one with member=0 to 2"):
+    with pytest.raises(LpclipError, match=r"is an ensemble.*Choose one: member 0 to 2"):
         load_probe(path)
-    with pytest.raises(LpclipError, match="Load one with member=0 to 2"):
+    with pytest.raises(LpclipError, match="Choose one: member 0 to 2"):
         load_probe(path, member=3)
     with pytest.raises(LpclipError, match="has no member 1"):
         load_probe(path, round=0, member=1)
