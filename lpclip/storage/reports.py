@@ -72,7 +72,8 @@ def read_cells(path: Path, *, dtype: Any = str) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype=dtype, keep_default_na=False)
     except (OSError, ValueError, OverflowError) as error:  # pandas' own are ValueErrors
-        raise LpclipError(f"{path}: not a readable CSV file ({error}).") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).strip()
+        raise LpclipError(f"{path}: not a readable CSV file ({reason}).") from error
 
 
 def typed_cells(cells: pd.DataFrame, path: Path, table: Table) -> pd.DataFrame:
