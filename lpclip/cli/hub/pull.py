@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 from lpclip.cli.hub.errors import hub_errors
+from lpclip.cli.hub.folder import FILES, PROBES, refuse_other_files, write_files
 from lpclip.cli.hub.provenance import shared_provenance
-from lpclip.cli.hub.push import FILES
 from lpclip.errors import LpclipError
 from lpclip.storage.probes import write_probes
 from lpclip.storage.shared_probe import FILE, read_shared_probe
@@ -30,6 +30,7 @@ def pull(*, repository: str, output: Path, revision: str = "main") -> list[Path]
     from huggingface_hub import snapshot_download
 
     check_output_folder(output)
+    refuse_other_files(output)
     with tempfile.TemporaryDirectory() as folder:
         with hub_errors(repository):
             # Without the client's cache: the folder is the copy.
@@ -44,10 +45,8 @@ def pull(*, repository: str, output: Path, revision: str = "main") -> list[Path]
         probes, provenance = read_shared_probe(Path(folder, FILE))
         provenance = shared_provenance(provenance)  # and nothing else that somebody wrote there
         output.mkdir(parents=True, exist_ok=True)
-        with atomic_path(output / "probes.h5") as temporary:
+        write_files(output, {path.name: path.read_bytes() for path in found})
+        with atomic_path(output / PROBES) as temporary:
             about = {"pulled_from": f"{repository}@{revision}"}
             write_probes(temporary, probes, {**provenance, **about})
-        for path in found:
-            with atomic_path(output / path.name) as temporary:
-                temporary.write_bytes(path.read_bytes())
-    return [output / "probes.h5", *(output / path.name for path in found)]
+    return [output / PROBES, *(output / path.name for path in found)]

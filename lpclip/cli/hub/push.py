@@ -8,16 +8,14 @@ from pathlib import Path
 from lpclip.cli.export import about_head, head_json, safetensors_head
 from lpclip.cli.hub.card import card, missing_reports
 from lpclip.cli.hub.errors import hub_errors
+from lpclip.cli.hub.folder import FILES, refuse_other_files, write_files
 from lpclip.cli.hub.provenance import shared_provenance
 from lpclip.errors import LpclipError, listed
 from lpclip.storage.probe import load_probe
 from lpclip.storage.probes import place, read_probes
 from lpclip.storage.shared_probe import FILE, shared_probe
 from lpclip.storage.untrusted import check_untrusted
-from lpclip.utils.atomic import atomic_path
 from lpclip.utils.writable import check_output_folder
-
-FILES = (FILE, "head.safetensors", "head.json", "guard.csv", "README.md")
 
 
 def push(
@@ -54,7 +52,7 @@ def push(
     with ExitStack() as stack:
         folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         check_output_folder(folder)
-        _refuse_other_files(folder)
+        refuse_other_files(folder)
         _write(probes, folder, results, license, round, seed, to or "OWNER/NAME")
         if to is None:
             return f"{folder}: nothing was uploaded; --to OWNER/NAME does."
@@ -99,23 +97,7 @@ def _write(
         name, content = safetensors_head(probe, about)
         files[name] = content
         files["head.json"] = head_json(about)
-    for name, content in files.items():
-        with atomic_path(folder / name) as temporary:
-            temporary.write_bytes(content)
-    for name in set(FILES) - set(files):  # of a probe that was in the folder before
-        (folder / name).unlink(missing_ok=True)
-
-
-def _refuse_other_files(folder: Path) -> None:
-    """Refuse a folder that holds anything but a shared probe, whose files are replaced."""
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if others := sorted(found - set(FILES)):
-        raise LpclipError(f"{folder} holds {listed(others)}. Give a new folder as --output.")
-    if found and FILE not in found:
-        raise LpclipError(
-            f"{folder} holds {listed(sorted(found))}, but no {FILE}: these are not files of a "
-            "shared probe. Give a new folder as --output."
-        )
+    write_files(folder, files)
 
 
 def _results_of(probes: Path) -> Path:

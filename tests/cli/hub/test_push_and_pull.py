@@ -10,7 +10,8 @@ from huggingface_hub import constants
 
 from lpclip.cli.command import main
 from lpclip.cli.hub.card import _code
-from lpclip.cli.hub.push import FILES, push
+from lpclip.cli.hub.folder import FILES
+from lpclip.cli.hub.push import push
 from lpclip.cli.predict import predict
 from lpclip.columns.registry import TABLES
 from lpclip.errors import LpclipError
@@ -208,6 +209,24 @@ def test_a_folder_with_other_files_is_refused(folder, tmp_path, names, message):
     with pytest.raises(LpclipError, match=f"{message}.*Give a new folder"):
         push(probes=folder / "probes.h5", output=tmp_path)
     assert [(tmp_path / name).read_text() for name in names] == ["mine"]
+
+
+@pytest.mark.usefixtures("pulled")
+def test_a_pull_replaces_a_pulled_probe_and_nothing_else(folder, client, tmp_path, capsys):
+    client("push", "--probe", folder / "ensemble.h5", "--to", "me/several")
+    for _ in range(2):
+        client("pull", "me/head", "--output", tmp_path / "again")
+        assert (tmp_path / "again/head.json").exists()
+        client("pull", "me/several", "--output", tmp_path / "again")
+        names = sorted(path.name for path in (tmp_path / "again").iterdir())
+        assert names == ["README.md", "probe.safetensors", "probes.h5"]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "README.md").write_text("mine")
+    with pytest.raises(SystemExit, match="1"):
+        client("pull", "me/head", "--output", mine)
+    assert "Give a new folder as --output" in capsys.readouterr().err
+    assert (mine / "README.md").read_text() == "mine"
 
 
 def test_a_card_names_what_the_head_is(folder, tmp_path):
