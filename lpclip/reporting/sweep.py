@@ -106,6 +106,8 @@ def groups(rows: pd.DataFrame) -> list[pd.DataFrame]:
 
     A sweep of methods is one for every model; a sweep of models alone has them all.
     """
+    if rows.empty:
+        return []
     keys = [
         (benchmark, sweep, "" if sweep.endswith(f"/{method}") else model)
         for model, benchmark, method, sweep in rows[[*_KEYS, "sweep"]].itertuples(index=False)
@@ -116,18 +118,13 @@ def groups(rows: pd.DataFrame) -> list[pd.DataFrame]:
 def _marked(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with the best of each sweep by the guard's estimate and by test accuracy."""
     marked = rows.assign(**{WITHOUT_LABELS: NO, BY_TEST: NO})
-    for group in groups(rows) if len(rows) else ():
+    for group in groups(rows):
         sure = group.loc[group["reason"] == "", "estimated_gain"].dropna()
         known = group["accuracy"].dropna()
         for column, values in ((WITHOUT_LABELS, sure), (BY_TEST, known)):
             if len(values):
                 marked.loc[values.idxmax(), column] = YES
     return marked
-
-
-def read_sweep(path: Path) -> pd.DataFrame:
-    """Return sweep.csv; settings that were varied as numbers where all are, else as text."""
-    return read_report(path)
 
 
 def settings_of(group: pd.DataFrame) -> list[str]:
@@ -142,7 +139,7 @@ def _filled(values: "pd.Series[Any]") -> "pd.Series[bool]":
 
 def in_words(rows: pd.DataFrame) -> list[str]:
     """Return a sentence or two per sweep on its two bests."""
-    return [sentence(group) for group in groups(rows)] if len(rows) else []
+    return [sentence(group) for group in groups(rows)]
 
 
 def sentence(group: pd.DataFrame) -> str:
@@ -197,7 +194,7 @@ def _per_cent(fraction: float) -> str:
 def by_pair(rows: pd.DataFrame) -> dict[tuple[str, str], Sequence[pd.DataFrame]]:
     """Return the sweeps of every model and benchmark; those of several models with the first."""
     found: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for group in groups(rows) if len(rows) else ():
+    for group in groups(rows):
         first = group.iloc[0]
         found.setdefault((str(first["model"]), str(first["benchmark"])), []).append(group)
     return dict(found)

@@ -98,7 +98,7 @@ def summary(report_csv: Path) -> str:
     described = report_csv.with_name("pool.csv")
     pools = pool.in_words(described) if described.is_file() else []
     swept = report_csv.with_name("sweep.csv")
-    sweeps = sweep.in_words(sweep.read_sweep(swept)) if swept.is_file() else []
+    sweeps = sweep.in_words(read_report(swept)) if swept.is_file() else []
     guard = [textwrap.fill(text, WIDTH) for text in [*pools, *guard, *sweeps]]
     left_out = report_csv.with_name("skipped.csv")
     if left_out.is_file():
