@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -14,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from lpclip.models.tiny.weights import write_plain
 from tests.helpers import ROOT, copy_workflow
-from tests.helpers.warm import environment
+from tests.helpers.runs import snakemake
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
@@ -64,31 +62,18 @@ def write(folder, *, template="the digit {}.", nine="the number nine", seed=0):
         save_file(weights, checkpoint)
 
 
-def snakemake(folder, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "8", *arguments],
-        cwd=folder,
-        env=environment(ROOT),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("texts")
     copy_workflow(folder)
     write(folder)
-    snakemake(folder)
+    snakemake(folder, code=ROOT)
     return folder
 
 
 def planned(folder):
     """Return the outputs of the embedding jobs that a run would execute."""
-    text = snakemake(folder, "-n")
+    text = snakemake(folder, "-n", code=ROOT)
     found = re.findall(r"rule embed_(?:text|images):\n\s+input: .*\n\s+output: (.*)", text)
     return {output.removeprefix("cache/").removesuffix(".h5") for output in found}
 

@@ -2,16 +2,13 @@
 
 import copy
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-import yaml
 
 import lpclip
 from tests.helpers import ROOT, copy_workflow
-from tests.helpers.warm import environment
+from tests.helpers.runs import planned, snakemake, write
 
 N, C, D, SCALE = 120, 3, 12, 12.0
 RATES, THRESHOLDS = [1e-3, 1e-2], [0.0, 0.6]
@@ -51,28 +48,6 @@ POINTS = [
 ]
 
 
-def write(folder, config):
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-
-
-def snakemake(folder, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "8", *arguments],
-        cwd=folder,
-        env=environment(ROOT),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def planned(folder):
-    found = re.findall(r"^(\w+) +(\d+)$", snakemake(folder, "-n"), re.MULTILINE)
-    return {rule: int(count) for rule, count in found if rule not in ("all", "total")}
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run: clusters, and text features biased towards the first class."""
@@ -87,7 +62,7 @@ def finished(tmp_path_factory):
     arrays = {name: values.astype(np.float32) for name, values in arrays.items()}
     np.savez(folder / "f.npz", **arrays, labels=labels)
     write(folder, CONFIG)
-    (folder / "printed.txt").write_text(snakemake(folder))
+    (folder / "printed.txt").write_text(snakemake(folder, code=ROOT))
     return folder
 
 
@@ -119,7 +94,7 @@ def test_the_two_bests_are_those_of_the_estimate_and_of_test_accuracy(sweep):
 
 
 def test_no_job_that_estimates_can_read_a_label(finished):
-    printed = snakemake(finished, "-n", "--forceall")
+    printed = snakemake(finished, "-n", "--forceall", code=ROOT)
     (inputs,) = re.findall(r"rule estimate_gains:\n\s+input: (.*)\n", printed)
     results = "results/mine/shapes"
     assert set(inputs.split(", ")) == {
@@ -143,12 +118,12 @@ def test_summary_and_page_name_both_bests(finished, sweep):
 
 
 def test_a_further_value_runs_its_own_jobs_and_the_reports(finished):
-    assert planned(finished) == {}
+    assert planned(finished, code=ROOT) == {}
     more = copy.deepcopy(CONFIG)
     more["methods"]["lp_clip"]["optimisation"]["learning_rate"]["sweep"] = [3e-3, *RATES]
     write(finished, more)
     try:
-        assert planned(finished) == {
+        assert planned(finished, code=ROOT) == {
             # Two, one per threshold.
             **dict.fromkeys(("train_probe", "evaluate", "evaluate_held_out", "evaluate_rounds"), 2),
             "evaluate_samples": 2,
@@ -156,6 +131,11 @@ def test_a_further_value_runs_its_own_jobs_and_the_reports(finished):
         }
         more["methods"]["lp_clip"]["optimisation"]["learning_rate"]["sweep"] = RATES[:1]
         write(finished, more)
-        assert set(planned(finished)) == {"estimate_gains", "predictions", "report", "page"}
+        assert set(planned(finished, code=ROOT)) == {
+            "estimate_gains",
+            "predictions",
+            "report",
+            "page",
+        }
     finally:
         write(finished, CONFIG)

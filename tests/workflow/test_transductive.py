@@ -3,17 +3,14 @@
 import copy
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 import lpclip
 from tests.helpers import ROOT, copy_workflow
-from tests.helpers.warm import environment
+from tests.helpers.runs import planned, snakemake, write
 
 N, C, D, SCALE = 90, 3, 12, 12.0
 
@@ -115,32 +112,10 @@ def prepare(folder):
     return folder
 
 
-def write(folder, config):
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-
-
-def snakemake(folder, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "8", *arguments],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def planned(folder):
-    found = re.findall(r"^(\w+) +(\d+)$", snakemake(folder, "-n"), re.MULTILINE)
-    return {rule: int(count) for rule, count in found if rule not in ("all", "total")}
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = prepare(tmp_path_factory.mktemp("transductive") / "run")
-    (folder / "printed.txt").write_text(snakemake(folder))
+    (folder / "printed.txt").write_text(snakemake(folder, code=folder))
     return folder
 
 
@@ -233,7 +208,7 @@ def test_a_head_that_adapted_on_the_test_images_differs_and_gains(finished):
 
 
 def test_no_job_that_trains_on_the_test_images_can_read_a_label(finished):
-    printed = snakemake(finished, "-n", "--forceall")
+    printed = snakemake(finished, "-n", "--forceall", code=finished)
     pattern = r"rule (?:train_probe|pseudo_labels):\n\s+input: (.*)\n\s+output: (.*)"
     read = {output: set(inputs.split(", ")) for inputs, output in re.findall(pattern, printed)}
     results = "results/mine/shapes_transductive"
@@ -260,11 +235,11 @@ def test_summary_and_page_name_the_setting_and_the_methods_of_the_pool_alone(fin
 
 
 def test_nothing_is_left_to_do_and_the_setting_changes_only_reports_elsewhere(finished):
-    assert planned(finished) == {}
+    assert planned(finished, code=finished) == {}
     config = copy.deepcopy(CONFIG)
     del config["benchmarks"]["shapes"]["transductive"], config["methods"]["means"]
     write(finished, config)
     try:
-        assert planned(finished) == {"report": 1, "predictions": 1, "page": 1}
+        assert planned(finished, code=finished) == {"report": 1, "predictions": 1, "page": 1}
     finally:
         write(finished, CONFIG)
