@@ -66,7 +66,7 @@ class LogHandler(LogHandlerBase):
                 self._clock.start()
         except BrokenPipeError:  # nobody reads it any more
             self._shows = False
-        except Exception:
+        except Exception:  # printed with its traceback; a display must not end a run
             self.handleError(record)
 
     def _show_sent(self) -> None:
