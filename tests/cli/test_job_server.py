@@ -1,5 +1,6 @@
 """Jobs as forks of one process: they end, write and are killed as processes of their own are."""
 
+import contextlib
 import json
 import os
 import select
@@ -63,6 +64,15 @@ class Run:
             process_group=self.process.pid if self.process.poll() is None else None,
         )
 
+    def fork_of(self, command):
+        """The child of the server that has the command's output: libraries start others."""
+        output = os.fstat(command.stdout.fileno()).st_ino
+        for child in self.server.children():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if Path(f"/proc/{child.pid}/fd/1").stat().st_ino == output:
+                    return child
+        return None
+
     def end(self):
         self.process.kill()
         self.process.communicate()
@@ -86,11 +96,11 @@ def waiting(run, tmp_path):
     os.mkfifo(tmp_path / "log")
     command = run.command(*index(tmp_path / "samples.h5", "--log", tmp_path / "log"))
     end = time.monotonic() + WAIT_SECONDS
-    while not (forks := run.server.children()):
+    while (fork := run.fork_of(command)) is None:
         assert command.poll() is None
         assert time.monotonic() < end
         select.select([], [], [], 0.02)
-    yield command, forks[0]
+    yield command, fork
     command.kill()
     command.communicate()
 
