@@ -253,6 +253,29 @@ def test_samples_and_severities_draw_different_random_numbers(name):
     assert not torch.equal(result[0], result[1])
 
 
+@pytest.mark.parametrize("size", [(48, 48), (37, 53), (5, 300)])
+def test_defocus_leaves_one_colour_as_it_is(size):
+    colours = torch.arange(256, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, *size)
+    for parameters in PARAMETER_SETS:
+        for severity in (1, 2, 3):  # the published discs of 4 and 5 brighten ImageNet's images
+            result = corrupted(colours.contiguous(), "defocus_blur", severity, parameters)
+            assert torch.equal(result, colours), (parameters, severity)
+
+
+@pytest.mark.parametrize("size", [(48, 48), (37, 53), (7, 90)])
+@pytest.mark.parametrize("factor", [0.95, 0.65, 0.5, 0.25])
+def test_devices_shrink_images_as_pillow_does(size, factor):
+    images = torch.randint(
+        256, (4, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    small = tuple(max(int(length * factor), 1) for length in size)
+    result = digital.shrink_by_boxes(images, *small)
+    for image, mine in zip(images, result, strict=True):
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+        expected = np.asarray(picture.resize(small[::-1], Image.Resampling.BOX))
+        assert np.array_equal(mine.permute(1, 2, 0).numpy(), expected)
+
+
 @pytest.mark.parametrize("shape", [(40, 1), (1, 40)])
 def test_a_line_of_pixels_is_blurred_too(shape):
     line = torch.rand(2, 3, *shape)

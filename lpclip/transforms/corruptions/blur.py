@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from scipy.fft import next_fast_len
 from scipy.ndimage import correlate1d
 from torch import Tensor
 
@@ -39,17 +40,19 @@ PARAMETERS: dict[str, dict[str, tuple[tuple[float, ...], ...]]] = {
 
 
 def defocus_blur(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
-    """Correlate with a disc whose edge is smoothed; p: radius, sigma of the smoothing."""
-    radius, smoothing = p
-    kernel = _disc(radius, smoothing)
-    reach = len(kernel) // 2
+    """Correlate with a disc whose edge is smoothed; p: radius, sigma of the smoothing.
+
+    The disc is symmetric, so its correlation is its convolution, a product of Fourier transforms.
+    """
+    disc = _disc(*p)
     height, width = images.shape[-2:]
-    padded = _reflect(images, reach)
-    result = torch.zeros_like(images)
-    for (y, x), weight in np.ndenumerate(kernel):
-        if weight > 1e-7:
-            result.add_(padded[..., y : y + height, x : x + width], alpha=float(weight))
-    return result
+    padded = _reflect(images, len(disc) // 2)
+    size = tuple(next_fast_len(length, real=True) for length in padded.shape[-2:])
+    spectrum = torch.fft.rfft2(padded, s=size).mul_(_spectrum(*p, size, images.device))
+    # The first sums would need pixels before the first one.
+    first = len(disc) - 1
+    blurred: Tensor = torch.fft.irfft2(spectrum, s=size)
+    return blurred[..., first : first + height, first : first + width]
 
 
 def glass_blur(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:
@@ -136,6 +139,16 @@ def _reflect(images: Tensor, reach: int) -> Tensor:
         images = F.pad(images, (step, step, step, step), mode="reflect")
         reach -= step
     return images
+
+
+@lru_cache(maxsize=16)
+def _spectrum(
+    radius: float, smoothing: float, size: tuple[int, int], device: torch.device
+) -> Tensor:
+    """Return the Fourier transform of the disc, computed in double precision: complex64."""
+    disc = torch.from_numpy(_disc(radius, smoothing))
+    spectrum: Tensor = torch.fft.rfft2(disc, s=size)
+    return spectrum.to(device, torch.complex64)
 
 
 @lru_cache(maxsize=16)
