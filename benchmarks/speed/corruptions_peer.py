@@ -6,7 +6,8 @@ Needs a Python with imagecorruptions, but not lpclip. An environment for it:
 
     python3.11 -m venv peer
     peer/bin/pip install "numpy<2" "scikit-image<0.22" "scipy<1.15" \
-        "opencv-python-headless<4.12" pillow "setuptools<81"
+        "opencv-python-headless<4.12" "setuptools<81" \
+        "pillow==$(python -c 'import PIL; print(PIL.__version__)')"  # lpclip's, for its codec
     peer/bin/pip install --no-deps imagecorruptions==1.1.2
 
 Names that newer releases of its dependencies removed are restored below, so that it also runs with
