@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -34,6 +35,8 @@ from lpclip.cli.stages import STAGES
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _OF_GROUP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLIENT_SECONDS = 10.0  # for a command to send what is to be run
+_PREFIX = "lpclip-jobs-"  # of the folders of sockets
+_YOUNG_SECONDS = 60.0  # before that, a server may not listen yet
 # Servers started here, each with the end of a pipe that is open as long as this process lives.
 _running: list[tuple[subprocess.Popen[bytes], int]] = []
 
@@ -42,7 +45,8 @@ def start_job_server() -> None:
     """Start a server that ends with this process; nothing where the system has no such means."""
     if not hasattr(os, "pidfd_open"):  # Linux alone
         return
-    folder = Path(tempfile.mkdtemp(prefix="lpclip-jobs-"))  # of this user alone
+    _remove_folders_of_killed_servers()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # of this user alone
     address = folder / "socket"
     with socket.socket(socket.AF_UNIX) as listener:
         try:
@@ -64,6 +68,18 @@ def start_job_server() -> None:
         os.close(alive)
     _running.append((server, held))
     os.environ[ADDRESS] = str(address)
+
+
+def _remove_folders_of_killed_servers() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            found = folder.stat()
+            if found.st_uid != os.getuid() or time.time() - found.st_mtime < _YOUNG_SECONDS:
+                continue
+            try:
+                client.connect(str(folder / "socket"))
+            except ConnectionRefusedError:
+                shutil.rmtree(folder)
 
 
 class _Job(NamedTuple):

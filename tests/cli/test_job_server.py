@@ -189,5 +189,19 @@ def test_a_command_runs_itself_once_the_server_has_ended(run, tmp_path):
     assert (command.communicate(), command.returncode) == (("True\n", ""), 0)
 
 
+def test_folders_of_killed_servers_are_removed_and_those_of_others_stay(run):
+    killed = Run()
+    killed.server.kill()
+    killed.end()
+    folders = [Path(one.address).parent for one in (run, killed)]
+    for folder in folders:
+        assert folder.is_dir()
+        os.utime(folder, (0, 0))
+    another = Run()
+    another.end()
+    assert [folder.is_dir() for folder in folders] == [True, False]
+    assert psutil.wait_procs([another.server], WAIT_SECONDS)[1] == []
+
+
 def test_nobody_else_can_reach_the_server(run):
     assert Path(run.address).parent.stat().st_mode & 0o777 == 0o700
