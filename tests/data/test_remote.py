@@ -120,6 +120,22 @@ def test_samples_of_a_web_server_are_those_of_the_files(server):
     assert images(with_query) == images(from_files(server))
 
 
+def test_samples_of_a_bucket_are_those_of_the_files(server, monkeypatch):
+    """Where s3fs and moto[server] are installed."""
+    pytest.importorskip("s3fs")
+    bucket = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0)
+    bucket.start()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{bucket.get_host_and_port()[1]}")
+    files = fsspec.filesystem("s3")
+    files.mkdir("s3://shards")
+    files.put(str(server.folder / "sets"), "s3://shards/", recursive=True)
+    for pattern in ("s-{0..1}.tar", "s-*.tar"):
+        assert images(source(f"s3://shards/sets/{pattern}")) == images(from_files(server))
+    bucket.stop()
+
+
 def test_an_index_of_addresses_has_the_rows_of_one_of_files(server, tmp_path):
     tables = []
     for place in (str(server.folder), server.address):

@@ -26,7 +26,8 @@ SITE = Path(__file__).with_name("site")
 
 def environment(package, **variables):
     """Variables of a command that uses lpclip from a folder, with jobs that start warm."""
-    path = os.pathsep.join([str(SITE), str(package)])
+    others = filter(None, [os.environ.get("PYTHONPATH")])
+    path = os.pathsep.join([str(SITE), str(package), *others])
     return os.environ | {"PYTHONPATH": path, "LPCLIP_WARM_JOBS": _address()} | variables
 
 
