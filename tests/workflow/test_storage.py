@@ -2,17 +2,14 @@
 
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
-import yaml
 
 import lpclip
 from lpclip.models.tiny.weights import write_plain
 from lpclip.storage.hdf5 import read_provenance
 from tests.helpers import ROOT
-from tests.helpers.warm import environment
+from tests.helpers.runs import run, write
 
 pytest.importorskip("snakemake_storage_plugin_fs")
 pytestmark = pytest.mark.skipif(
@@ -42,24 +39,12 @@ CONFIG = {
 }
 
 
-def snakemake(folder, *arguments):
-    storage = ["--default-storage-provider", "fs", "--default-storage-prefix", folder / "store"]
-    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
-    done = subprocess.run(
-        [*command, "--snakefile", ROOT / "Snakefile", *storage, *arguments],
-        cwd=folder,
-        env=environment(ROOT),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stdout, done.stdout
-    return done
-
-
-def write(folder, config):
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+def stored(folder, *arguments):
+    """Run Snakemake with storage; return its status and output."""
+    storage = ("--default-storage-provider", "fs", "--default-storage-prefix", folder / "store")
+    status, text = run(folder, "--snakefile", ROOT / "Snakefile", *storage, *arguments)
+    assert "Traceback" not in text, text
+    return status, text
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +55,8 @@ def finished(tmp_path_factory):
     names = "".join(f"{number},digit {number}\n" for number in range(10))
     (folder / "files/classes.csv").write_text(f"folder,name\n{names}")
     write(folder, CONFIG)
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout
+    status, text = stored(folder)
+    assert status == 0, text
     return folder
 
 
@@ -94,14 +79,14 @@ def test_files_in_storage_are_read_as_others_are(finished):
 
 
 def test_a_finished_run_has_nothing_to_do(finished):
-    assert "Nothing to be done" in snakemake(finished, "-n").stdout
+    assert "Nothing to be done" in stored(finished, "-n")[1]
 
 
 def test_changed_settings_run_again_what_uses_them(finished):
     limit = {"limit": 59}
     test = CONFIG["datasets"]["test"] | limit
     write(finished, CONFIG | {"datasets": CONFIG["datasets"] | {"test": test}})
-    printed = snakemake(finished, "-n").stdout
+    _, printed = stored(finished, "-n")
     write(finished, CONFIG)
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE))
     assert jobs["index_samples"] == "1"
@@ -113,10 +98,10 @@ def test_precomputed_features_are_read_where_they_are(finished):
     source = {"kind": "features", "path": "files/mine.h5", "key": "clean"}
     datasets = CONFIG["datasets"] | {"adapt": {"source": source}}
     write(finished, CONFIG | {"datasets": datasets})
-    done = snakemake(finished, "-n")
+    status, text = stored(finished, "-n")
     write(finished, CONFIG)
-    assert done.returncode == 0, done.stdout
-    inputs = re.findall(r"rule copy_features:\n +input: (.*)", done.stdout)
+    assert status == 0, text
+    inputs = re.findall(r"rule copy_features:\n +input: (.*)", text)
     assert inputs[0].endswith(", files/mine.h5, files/mine.safetensors")
 
 
@@ -124,8 +109,8 @@ def test_why_a_job_failed_is_printed_last(finished, tmp_path):
     shutil.copytree(finished / "files", tmp_path / "files")
     write(tmp_path, CONFIG)
     (tmp_path / "files/mine.safetensors").write_bytes(b"none")
-    done = snakemake(tmp_path, "--", "cache/tiny/text/digits.h5")
-    assert done.returncode == 1
-    last = done.stdout[-1000:]
+    status, text = stored(tmp_path, "--", "cache/tiny/text/digits.h5")
+    assert status == 1
+    last = text[-1000:]
     assert "files/mine.safetensors" in last
     assert "logs/embed_text/tiny/digits.log)" in last
