@@ -9,7 +9,7 @@ from markupsafe import Markup
 from lpclip.cli.audit import COLUMNS, Audit, first_rows
 from lpclip.data.registry import has_images, open_source
 from lpclip.errors import LpclipError
-from lpclip.reporting.page.assets import style
+from lpclip.reporting.page.assets import HEAD, style
 from lpclip.reporting.page.pictures import picture
 from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.untrusted import check_untrusted
@@ -61,7 +61,7 @@ def write_gallery(audit: Audit, output: Path, *, samples: Path | None, n: int) -
         }
         for row in first_rows(audit, n)
     ]
-    environment = templates(_TEMPLATES, html=True)
+    environment = templates(_TEMPLATES, HEAD.parent, html=True)
     script = (_TEMPLATES / "audit.js").read_text(encoding="utf-8")
     text = environment.get_template("audit.html").render(
         method=audit.method,

@@ -10,8 +10,8 @@ POOL = Table(
     keys=("model", "benchmark"),
     columns=(
         *_PAIR,
-        Column("dataset", "text", description="The unlabelled set: the pool."),
-        Column("n_images", "integer", description="Images of the pool."),
+        Column("dataset", "text", description="The unlabelled set."),
+        Column("n_images", "integer", description="Images of the unlabelled set."),
         Column("n_classes", "integer", description="Classes of the benchmark."),
         Column("classes_supported", "count", description="Classes with enough images, confirmed by "
                "their neighbours, to be learned; empty where zero-shot distinguishes no classes."),
@@ -24,10 +24,10 @@ POOL = Table(
         fraction("balance", description="Estimated total variation of the class frequencies from "
                  "equal ones over all classes of the benchmark: 0 for equally many images of each, "
                  "near 1 for one class of many."),
-        Column("is_test_set", "text", description="Whether the pool is the set that is evaluated: "
-               "yes or no."),
-        fraction("in_test_set", description="Share of the pool's images whose features are those "
-                 "of an image of the set that is evaluated."),
+        Column("is_test_set", "text", description="Whether the unlabelled set is the set that is "
+               "evaluated: yes or no."),
+        fraction("in_test_set", description="Share of the unlabelled images whose features are "
+                 "those of an image of the set that is evaluated."),
         Column("words", "text", description="The same in words."),
     ),
     description="What the unlabelled set is, estimated without a label.",
@@ -47,7 +47,9 @@ POOL_CLASSES = Table(
             description="Whether the class is learned, yes or no, unless a "
             "labelling sets classes: all.",
         ),
-        fraction("presence", description="Probability that the pool has images of the class."),
+        fraction(
+            "presence", description="Probability that the unlabelled set has images of the class."
+        ),
         Column("expected_images", description="Estimated images of the class."),
         Column("expected_images_low", description="Lower end of its 90 % interval."),
         Column("expected_images_high", description="Upper end of its 90 % interval."),

@@ -175,7 +175,7 @@ class Roles:
     transductive: bool = False
     """Evaluate every method that sees no label also with the test images, without their labels, as
     the unlabelled ones: in a benchmark of its own, {name}_transductive, on the clean test set.
-    Methods that predict only the images of their pool are run there alone."""
+    Methods that predict only the unlabelled images are run there alone."""
 
     @property
     def evaluated(self) -> str:

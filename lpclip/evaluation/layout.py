@@ -61,7 +61,7 @@ def layout(
         LpclipError: caches of another model; umap-learn is not installed.
     """
     head, _ = read_head(text)
-    roles = {adapt: "pool", test: "test" if test != adapt else "pool and test"}
+    roles = {adapt: "unlabelled", test: "test" if test != adapt else "unlabelled and test"}
     paths = list(dict.fromkeys([adapt, test, *ood]))
     views = [
         open_views(path, [("clean", 0)], expected=head.expected, copies=len(paths))[0]

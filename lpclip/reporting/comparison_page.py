@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from lpclip.errors import LpclipError
 from lpclip.reporting.compare import Change, Comparison, comparison, figure_name, in_scale
-from lpclip.reporting.page.assets import style
+from lpclip.reporting.page.assets import HEAD, style
 from lpclip.reporting.page.figure import BASELINE, legend, numbered, panel, svg_of
 from lpclip.reporting.plot_style import Style
 from lpclip.reporting.read import read_report
@@ -21,7 +21,6 @@ from lpclip.utils.atomic import atomic_path
 from lpclip.utils.templates import templates
 from lpclip.utils.writable import check_output_file
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _PLOTTED = ("accuracy", "mean_corruption_accuracy")
 
 
@@ -47,7 +46,7 @@ def write_comparison(reports: Sequence[Path], output: Path, *, every: bool = Fal
     found = [comparison(first, other, every=every) for other in others]
     blocks = list(_blocks(reports, names, found))
     page = (
-        templates(_TEMPLATES, html=True)
+        templates(HEAD.parent, html=True)
         .get_template("comparison.html")
         .render(
             runs=list(zip(names, map(str, reports), strict=True)),

@@ -5,15 +5,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def templates(folder: Path, *, html: bool) -> Environment:
-    """Return the templates of a folder; a name that is not given is an error.
+def templates(*folders: Path, html: bool) -> Environment:
+    """Return the templates of folders; a name that is not given is an error.
 
     Args:
-        folder: of the templates.
+        folders: of the templates.
         html: whether everything that comes from outside is escaped for HTML.
     """
     return Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(folders),
         autoescape=html,
         undefined=StrictUndefined,
         trim_blocks=True,

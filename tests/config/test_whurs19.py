@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -21,7 +20,7 @@ from lpclip.storage.features import read_features
 from lpclip.storage.samples import read_samples
 from lpclip.storage.text import read_head
 from tests.helpers import ROOT
-from tests.helpers.warm import environment
+from tests.helpers.runs import snakemake
 
 CONFIG = ROOT / "configs/whurs19.yaml"
 N_CLASSES, DIM = 19, 8
@@ -140,17 +139,12 @@ def test_the_command_for_another_encoder_gives_a_whole_configuration(folder, tmp
 
 
 def test_the_workflow_plans_every_method_on_both_benchmarks(folder):
-    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--quiet", "host"]
-    command += ["--snakefile", ROOT / "Snakefile", "--configfile", CONFIG]
-    command += [ROOT / "configs/adapters.yaml"]
-    done = subprocess.run(
-        [*command, "--", "results/report.csv"],
-        cwd=folder, env=environment(ROOT), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    files = ("--snakefile", ROOT / "Snakefile")
+    files += ("--configfile", CONFIG, ROOT / "configs/adapters.yaml")
+    printed = snakemake(folder, "-n", *files, "--", "results/report.csv")
     for benchmark in ("whurs19", "whurs19_transductive"):
         for method in ("lp_clip_auto", "lp_clip_guarded", "stata"):
-            assert f"results/CLIP-ViT-B-32/{benchmark}/{method}/probes.h5" in done.stdout
+            assert f"results/CLIP-ViT-B-32/{benchmark}/{method}/probes.h5" in printed
     # Which predicts the images of its pool alone.
-    assert "results/CLIP-ViT-B-32/whurs19_transductive/lame/probes.h5" in done.stdout
-    assert "results/CLIP-ViT-B-32/whurs19/lame/probes.h5" not in done.stdout
+    assert "results/CLIP-ViT-B-32/whurs19_transductive/lame/probes.h5" in printed
+    assert "results/CLIP-ViT-B-32/whurs19/lame/probes.h5" not in printed

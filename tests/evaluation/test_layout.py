@@ -73,7 +73,7 @@ def separation(found):
 
 def test_roles_and_rows_of_all_sets_are_there(folder, tmp_path):
     found = laid_out(folder, tmp_path / "l.h5")
-    assert [one["role"] for one in found.datasets] == ["pool", "test", "near OOD"]
+    assert [one["role"] for one in found.datasets] == ["unlabelled", "test", "near OOD"]
     assert found.points.groupby("dataset").size().tolist() == list(SIZES.values())
     for place, name in enumerate(SIZES):
         own = found.points[found.points["dataset"] == place]
@@ -127,7 +127,7 @@ def test_the_same_images_as_unlabelled_and_test_set_are_there_once(folder, tmp_p
         output=tmp_path / "l.h5",
     )
     found, _ = read_layout(tmp_path / "l.h5")
-    assert [one["role"] for one in found.datasets] == ["pool and test"]
+    assert [one["role"] for one in found.datasets] == ["unlabelled and test"]
     assert len(found.points) == SIZES["pool"]
 
 

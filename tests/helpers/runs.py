@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.helpers import ROOT
 from tests.helpers.warm import environment
 
 
@@ -15,21 +16,30 @@ def write(folder, config):
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
-def snakemake(folder: Path, *arguments: str, code: Path) -> str:
-    """Run Snakemake, which must succeed, with the package in the folder ``code``."""
+def run(
+    folder: Path, *arguments: str | Path, code: Path = ROOT, **variables: str
+) -> tuple[int, str]:
+    """Run Snakemake with the package in the folder ``code``; return its status and output."""
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "8", *arguments],
         cwd=folder,
-        env=environment(code),
+        env=environment(code, **variables),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    return done.returncode, done.stdout + done.stderr
 
 
-def planned(folder: Path, *, code: Path) -> dict[str, int]:
+def snakemake(folder: Path, *arguments: str | Path, code: Path = ROOT, **variables: str) -> str:
+    """Run Snakemake, which must succeed; return its output."""
+    status, text = run(folder, *arguments, code=code, **variables)
+    assert status == 0, text
+    return text
+
+
+def planned(folder: Path, *arguments: str | Path, code: Path = ROOT) -> dict[str, int]:
     """Return how many jobs of each rule a dry run plans."""
-    found = re.findall(r"^(\w+) +(\d+)$", snakemake(folder, "-n", code=code), re.MULTILINE)
+    text = snakemake(folder, "-n", *arguments, code=code)
+    found = re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)
     return {rule: int(count) for rule, count in found if rule not in ("all", "total")}

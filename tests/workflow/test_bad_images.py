@@ -2,10 +2,7 @@
 
 import csv
 import os
-import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -13,8 +10,8 @@ import yaml
 import lpclip
 from lpclip.data.registry import open_source
 from lpclip.storage.hdf5 import read_provenance
-from tests.helpers import ROOT, copy_workflow
-from tests.helpers.warm import environment
+from tests.helpers import copy_workflow
+from tests.helpers.runs import planned, run, snakemake, write
 
 CLASSES = ["zero", "one"]
 CUT = ["test/0/digit-0.png", "test/1/digit-7.png"]
@@ -44,21 +41,6 @@ CONFIG = {
 }
 
 
-def snakemake(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
-        cwd=folder,
-        env=environment(ROOT),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def write(folder, config):
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Write a test set of ten zeros and ten ones, and the same images as adapt set."""
@@ -82,9 +64,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(folder):
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder, done.stdout + done.stderr
+    return folder, snakemake(folder)
 
 
 def test_what_was_skipped_is_in_the_report_and_the_summary(finished):
@@ -107,26 +87,20 @@ def test_labels_belong_to_the_rows_that_are_left(finished):
     assert index["class_names"] == '["zero", "one"]'
 
 
-def planned(folder, config):
-    write(folder, config)
-    try:
-        done = snakemake(folder, "-n")
-    finally:
-        write(folder, CONFIG)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)
-    return {rule: int(count) for rule, count in found if rule not in ("all", "total")}
-
-
 def test_a_limit_indexes_its_dataset_again_and_no_other(finished):
+    folder, _ = finished
+    assert planned(folder) == {}
     config = yaml.safe_load(yaml.safe_dump(CONFIG))
-    assert planned(finished[0], config) == {}
     config["datasets"]["adapt"]["limit"] = 5
+    write(folder, config)
     # The probe of zero-shot has read no image of the adapt set; the table of rounds, the choice of
     # an OOD score and the description of the set have, the last in its weak views.
     jobs = ("index_samples", "describe_pool", "evaluate_rounds", "evaluate_held_out")
     once = dict.fromkeys((*jobs, "report", "page"), 1)
-    assert planned(finished[0], config) == {**once, "embed_images": 2}
+    try:
+        assert planned(folder) == {**once, "embed_images": 2}
+    finally:
+        write(folder, CONFIG)
 
 
 def test_an_edited_class_map_indexes_its_dataset_again(finished):
@@ -134,7 +108,7 @@ def test_an_edited_class_map_indexes_its_dataset_again(finished):
     before, times = path.read_text(), path.stat()
     path.write_text("folder,name\n0,one\n1,zero\n")
     try:
-        assert planned(finished[0], CONFIG)["index_samples"] == 1
+        assert planned(finished[0])["index_samples"] == 1
     finally:
         path.write_text(before)
         os.utime(path, (times.st_atime, times.st_mtime))
@@ -147,9 +121,8 @@ def test_by_default_the_run_stops_and_names_them(folder, finished, tmp_path):
     config = yaml.safe_load(yaml.safe_dump(CONFIG))
     del config["datasets"]["test"]["on_bad_image"]
     write(other, config)
-    done = snakemake(other)
-    printed = done.stdout + done.stderr
-    assert done.returncode != 0
+    status, printed = run(other)
+    assert status != 0
     assert "2 images cannot be read:" in printed
     assert all(f"{name} (" in printed for name in CUT)
     assert "Traceback" not in printed

@@ -12,7 +12,8 @@ from lpclip.storage.features import view_settings
 from lpclip.storage.samples import read_samples
 from tests.helpers import ROOT, copy_workflow
 from tests.helpers.merged import merged
-from tests.workflow.test_workflow import REPORTS, RESULTS, planned, snakemake, write
+from tests.helpers.runs import planned, run, snakemake, write
+from tests.workflow.test_workflow import REPORTS, RESULTS
 
 PAGE = (ROOT / "docs/extend.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
@@ -61,8 +62,7 @@ def finished(tmp_path_factory):
     for name, text in FILES.items():
         (folder / name).write_text(text)
     write(folder, extended())
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    snakemake(folder, code=folder)
     return folder
 
 
@@ -74,7 +74,7 @@ def edited(folder, name, *changes):
         changed = changed.replace(old, new, 1)
     try:
         (folder / name).write_text(changed)
-        return planned(folder)
+        return planned(folder, code=folder)
     finally:
         (folder / name).write_text(text)
 
@@ -88,7 +88,7 @@ def test_after_a_run_there_is_nothing_to_do_even_with_other_comments_and_docstri
     for name, text in FILES.items():
         (finished / name).write_text(text.replace('"""', '"""In other words: ', 1) + "\n# More.\n")
     try:
-        assert planned(finished) == {}
+        assert planned(finished, code=finished) == {}
     finally:
         for name, text in FILES.items():
             (finished / name).write_text(text)
@@ -164,9 +164,9 @@ def test_a_plugin_that_breaks_stops_the_run_with_a_sentence(finished):
     text = (finished / "shrunk.py").read_text()
     try:
         (finished / "shrunk.py").write_text(text + "1 / 0\n")
-        done = snakemake(finished, "-n")
+        status, printed = run(finished, "-n", code=finished)
     finally:
         (finished / "shrunk.py").write_text(text)
-    assert done.returncode != 0
-    assert "The plugin shrunk.py cannot be loaded, line " in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    assert status != 0
+    assert "The plugin shrunk.py cannot be loaded, line " in printed
+    assert "Traceback" not in printed

@@ -11,7 +11,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from lpclip.models.tiny.weights import write_plain
-from tests.helpers import ROOT, copy_workflow
+from tests.helpers import copy_workflow
 from tests.helpers.runs import snakemake
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -67,13 +67,13 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("texts")
     copy_workflow(folder)
     write(folder)
-    snakemake(folder, code=ROOT)
+    snakemake(folder)
     return folder
 
 
 def planned(folder):
     """Return the outputs of the embedding jobs that a run would execute."""
-    text = snakemake(folder, "-n", code=ROOT)
+    text = snakemake(folder, "-n")
     found = re.findall(r"rule embed_(?:text|images):\n\s+input: .*\n\s+output: (.*)", text)
     return {output.removeprefix("cache/").removesuffix(".h5") for output in found}
 

@@ -1,19 +1,16 @@
 """A workflow on imitations of published sets: corruptions, a partial shift, ObjectNet."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 import lpclip
 from lpclip.data import imagenet
 from lpclip.transforms.corruptions.registry import SEVERITIES
-from tests.helpers import ROOT, copy_workflow
-from tests.helpers.warm import environment
+from tests.helpers import copy_workflow
+from tests.helpers.runs import snakemake, write
 
 CORRUPTIONS = {"noise": ["gaussian_noise"], "weather": ["fog"]}
 CLASSES = {"n01440764": 0, "n01443537": 1, "n02708093": 409, "n03196217": 530}
@@ -65,16 +62,8 @@ def finished(tmp_path_factory):
     for corruption in (name for names in CORRUPTIONS.values() for name in names):
         for severity in SEVERITIES:
             write_images(folder / f"data/c/{corruption}/{severity}", CLASSES)
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", "results/report.html"],
-        cwd=folder,
-        env=environment(ROOT),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    write(folder, CONFIG)
+    snakemake(folder, "results/report.html")
     return folder
 
 

@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -11,8 +9,8 @@ import pytest
 import yaml
 
 import lpclip
-from tests.helpers import ROOT, copy_workflow
-from tests.helpers.warm import environment
+from tests.helpers import copy_workflow
+from tests.helpers.runs import planned, run, snakemake, write
 
 N, C, D = 120, 3, 16
 
@@ -86,33 +84,11 @@ def prepare(folder, *, permuted=False):
     return folder
 
 
-def write(folder, config):
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-
-
-def snakemake(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "8", *arguments],
-        cwd=folder,
-        env=environment(ROOT),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = prepare(tmp_path_factory.mktemp("precomputed") / "run")
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    snakemake(folder)
     return folder
-
-
-def planned(folder, *arguments):
-    done = snakemake(folder, "-n", *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
 
 
 def test_every_report_is_made_and_self_training_gains(finished):
@@ -147,15 +123,15 @@ def test_nothing_is_left_to_do_and_another_file_reruns_it_all(finished):
     try:
         write_features(finished / "f.npz", permuted=True)
         jobs = planned(finished)
-        assert jobs["index_samples"] == jobs["copy_features"] == "3"
-        assert jobs["copy_text"] == "1"
+        assert jobs["index_samples"] == jobs["copy_features"] == 3
+        assert jobs["copy_text"] == 1
     finally:
         (finished / "f.npz").write_bytes(before)
         os.utime(finished / "f.npz", ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def test_no_label_free_rule_reads_labels(finished):
-    text = snakemake(finished, "-n", "--forceall").stdout
+    text = snakemake(finished, "-n", "--forceall")
     rules = "train_probe|pseudo_labels|describe_pool|copy_text"
     blocks = re.findall(rf"rule ({rules}):\n\s+input: (.*)\n\s+output: (.*)", text)
     assert len(blocks) == 6
@@ -169,8 +145,7 @@ def test_no_label_free_rule_reads_labels(finished):
 def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
     other = prepare(tmp_path / "permuted", permuted=True)
     paths = [f"results/mine/shapes/{name}/probes.h5" for name in ("lp_clip", "supervised")]
-    done = snakemake(other, *paths)
-    assert done.returncode == 0, done.stdout + done.stderr
+    snakemake(other, *paths)
     before, after = (
         [lpclip.load_probe(folder / path).weight for path in paths] for folder in (finished, other)
     )
@@ -191,9 +166,8 @@ def test_without_a_labelled_test_set_reports_tell_what_can_be_known(tmp_path, te
     config["methods"]["lp_clip"]["optimisation"]["epochs"] = 2
     config["methods"]["guarded"] = {"kind": "guarded", "candidates": ["lp_clip"]}
     write(folder, config)
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Without a labelled test set accuracy is not known." in done.stdout + done.stderr
+    text = snakemake(folder)
+    assert "Without a labelled test set accuracy is not known." in text
     report = lpclip.read_report(folder / "results/report.csv").set_index("method")
     assert set(report.index) == {"zero_shot", "lp_clip", "guarded"}
     assert report["accuracy"].isna().all()
@@ -229,13 +203,13 @@ def test_a_benchmark_of_images_and_one_of_features_share_a_configuration(finishe
         jobs = planned(finished)
     finally:
         write(finished, CONFIG)
-    assert jobs["embed_text"] == "1"
-    assert jobs["embed_images"] == "4"  # clean and adapt of one set, clean and noise of the other
-    assert jobs["train_probe"] == "3"
+    assert jobs["embed_text"] == 1
+    assert jobs["embed_images"] == 4  # clean and adapt of one set, clean and noise of the other
+    assert jobs["train_probe"] == 3
     assert not {"copy_text", "copy_features"} & set(jobs)
 
 
 def test_views_of_features_have_no_rule(finished):
-    done = snakemake(finished, "-n", "cache/mine/images/adapt/adapt.h5")
-    assert done.returncode != 0
-    assert "MissingRule" in done.stdout + done.stderr
+    status, text = run(finished, "-n", "cache/mine/images/adapt/adapt.h5")
+    assert status != 0
+    assert "MissingRule" in text

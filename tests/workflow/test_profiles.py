@@ -1,8 +1,6 @@
 """The profile for Slurm: what of a default run is submitted together, and where to."""
 
 import re
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -11,8 +9,8 @@ import yaml
 from snakemake_logger_plugin_lpclip import run
 from snakemake_logger_plugin_lpclip.run import LINES_PER_STAGE
 from tests.helpers import ROOT
+from tests.helpers.runs import snakemake
 from tests.helpers.shown import Shown
-from tests.helpers.warm import environment
 
 PROFILE = ROOT / "profiles/slurm"
 
@@ -24,14 +22,10 @@ def profile():
 @pytest.fixture(scope="module")
 def default_jobs(tmp_path_factory):
     """Rule and wildcards of every job of a default run."""
-    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "8", "--nocolor"]
-    command += ["--snakefile", ROOT / "Snakefile", "--configfile", ROOT / "config.yaml"]
-    command += ["--directory", tmp_path_factory.mktemp("run")]
-    done = subprocess.run(
-        command, env=environment(ROOT), check=True, stdout=subprocess.PIPE, text=True
-    )
+    files = ("--snakefile", ROOT / "Snakefile", "--configfile", ROOT / "config.yaml")
+    printed = snakemake(tmp_path_factory.mktemp("run"), "-n", "--nocolor", *files)
     jobs = []
-    for text in re.split(r"^(?=(?:local)?rule )", done.stdout, flags=re.MULTILINE)[1:]:
+    for text in re.split(r"^(?=(?:local)?rule )", printed, flags=re.MULTILINE)[1:]:
         rule = re.match(r"(?:local)?rule (\w+):", text)[1]
         wildcards = re.search(r"^ *wildcards: (.*)$", text, flags=re.MULTILINE)
         pairs = [pair.split("=") for pair in wildcards[1].split(", ")] if wildcards else []

@@ -2,8 +2,6 @@
 
 import pickle
 import re
-import subprocess
-import sys
 
 import numpy as np
 import open_clip
@@ -21,7 +19,7 @@ from lpclip.methods.registry import sees_labels
 from lpclip.models import tiny
 from tests.helpers import ROOT
 from tests.helpers.published_sets import write_cifar_c, write_imagenet_c, write_objectnet
-from tests.helpers.warm import environment
+from tests.helpers.runs import snakemake
 
 READY = ("cifar10", "cifar100", "imagenet", "folder")
 WNIDS = ["n01440764", "n01443537", "n02708093", "n03196217"]
@@ -156,16 +154,12 @@ def folder(tmp_path_factory):
 def found(folder):
     """Reports by name, of one run of all configurations, since starting jobs dominates the time."""
     files = [*(ROOT / f"configs/{name}.yaml" for name in READY), "edited.yaml", "small.yaml"]
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", ROOT / "Snakefile"]
-    done = subprocess.run(
-        [*command, "--configfile", *files, "--", "results/report.csv"],
-        cwd=folder,
-        env=environment(ROOT, LPCLIP_WARM_PATCH=str(folder / "easier.py")),
-        capture_output=True,
-        text=True,
-        check=False,
+    snakemake(
+        folder,
+        *("--cores", "2", "--snakefile", ROOT / "Snakefile", "--configfile", *files),
+        *("--", "results/report.csv"),
+        LPCLIP_WARM_PATCH=str(folder / "easier.py"),
     )
-    assert done.returncode == 0, done.stdout + done.stderr
     names = ("report", "robustness", "ood", "rounds", "per_class", "skipped")
     return {name: lpclip.read_report(folder / f"results/{name}.csv") for name in names}
 

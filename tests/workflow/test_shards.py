@@ -5,17 +5,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from lpclip.data.registry import open_source
 from lpclip.storage.shards import is_freed
 from tests.helpers import ROOT, copy_workflow
-from tests.helpers.warm import environment
+from tests.helpers.runs import run, snakemake, write
 
 N_IMAGES = 600  # three shards of 256 rows
 CACHE = "cache/tiny/images/digits"
@@ -58,19 +55,6 @@ if "000000000-000000256.h5" in " ".join(sys.orig_argv) and "--rows" not in sys.o
 """
 
 
-def run(folder, *arguments, **variables):
-    """Return the exit status and the output of Snakemake."""
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
-        cwd=folder,
-        env=environment(ROOT) | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
 def prepare(folder, rows_per_shard):
     folder.mkdir(parents=True)
     copy_workflow(folder)
@@ -81,7 +65,7 @@ def prepare(folder, rows_per_shard):
 def configure(folder, rows_per_shard):
     config = copy.deepcopy(CONFIG)
     config["datasets"]["digits"]["rows_per_shard"] = rows_per_shard
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    write(folder, config)
 
 
 def jobs(text):
@@ -105,9 +89,7 @@ def root(tmp_path_factory):
 def whole(root):
     """A run that embeds each pass in one job."""
     folder = prepare(root / "whole", "auto")
-    status, text = run(folder)
-    assert status == 0, text
-    assert "embed_shard" not in text
+    assert "embed_shard" not in snakemake(folder)
     return folder
 
 
@@ -125,8 +107,7 @@ def sharded(root):
     freed = [path for path in left if is_freed(path)]
     notes = list(folder.glob(f"{CACHE}/.*.parts/rows.json"))
     shutil.copytree(folder, root / "interrupted")
-    status, text = run(folder, "--logger-lpclip-full")
-    assert status == 0, text
+    text = snakemake(folder, "--logger-lpclip-full")
     return folder, freed, notes, text
 
 
@@ -161,17 +142,13 @@ def test_a_killed_join_continues_and_no_shard_is_made_twice(sharded):
 def test_a_finished_run_is_finished_whatever_the_number_of_shards(sharded, rows):
     folder, *_ = sharded
     configure(folder, rows)
-    status, text = run(folder, "-n")
-    assert status == 0, text
-    assert "Nothing to be done" in text
+    assert "Nothing to be done" in snakemake(folder, "-n")
     configure(folder, 256)
 
 
 def test_a_finished_run_in_one_job_stays_finished_when_it_gets_shards(whole):
     configure(whole, 256)
-    status, text = run(whole, "-n")
-    assert status == 0, text
-    assert "Nothing to be done" in text
+    assert "Nothing to be done" in snakemake(whole, "-n")
     configure(whole, "auto")
 
 
@@ -181,7 +158,7 @@ def test_a_cache_that_was_removed_is_made_in_the_shards_of_now(sharded, rows, n_
     configure(folder, rows)
     cache = folder / CACHE / "clean.h5"
     cache.rename(folder / "clean.h5")
-    _, text = run(folder, "-n", f"{CACHE}/clean.h5")
+    text = snakemake(folder, "-n", f"{CACHE}/clean.h5")
     (folder / "clean.h5").rename(cache)
     configure(folder, 256)
     assert jobs(text).get("embed_shard", 0) == n_shards
@@ -191,19 +168,18 @@ def test_a_cache_that_was_removed_is_made_in_the_shards_of_now(sharded, rows, n_
 @pytest.mark.usefixtures("sharded")
 def test_shards_are_made_again_if_the_unfinished_cache_that_took_them_is_gone(root):
     folder = root / "interrupted"
-    _, before = run(folder, "-n", f"{CACHE}/clean.h5")
+    before = snakemake(folder, "-n", f"{CACHE}/clean.h5")
     assert jobs(before) == {"embed_images": 1}
     (unfinished,) = folder.glob(f"{CACHE}/.clean.h5.*.parts")
     shutil.rmtree(unfinished)
-    _, text = run(folder, "-n", f"{CACHE}/clean.h5")
+    text = snakemake(folder, "-n", f"{CACHE}/clean.h5")
     assert jobs(text) == {"embed_shard": 2, "embed_images": 1}
     assert "made from rows of a cache that was not finished and is gone" in text
 
 
 def test_a_run_of_nothing_yet_lists_what_can_be_known(root):
     folder = prepare(root / "fresh", 256)
-    status, text = run(folder, "-n", f"{CACHE}/clean.h5")
-    assert status == 0, text
+    text = snakemake(folder, "-n", f"{CACHE}/clean.h5")
     assert jobs(text) == {"index_samples": 1, "count_samples": 1, "embed_images": 1}
     assert json.loads((root / "sharded/cache/data/digits/count.json").read_text()) == {
         "samples": N_IMAGES

@@ -7,17 +7,14 @@ dependencies: every start of Snakemake imports the plugins that are there.
 
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
-import yaml
 
 import lpclip
 from lpclip.models.tiny.weights import write_plain
 from lpclip.storage.hdf5 import read_provenance
 from tests.helpers import ROOT
-from tests.helpers.warm import environment
+from tests.helpers.runs import run, write
 
 BUCKET = "lpclip-tests"
 CONFIG = {
@@ -56,22 +53,12 @@ class Project:
     def fetch(self):
         """Make the files of the storage available in ``store``."""
 
-    def write(self, config):
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-
     def snakemake(self, *arguments):
-        command = [sys.executable, "-m", "snakemake", "--cores", "2"]
-        done = subprocess.run(
-            [*command, "--snakefile", ROOT / "Snakefile", *self.options(), *arguments],
-            cwd=self.folder,
-            env=environment(ROOT),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert "Traceback" not in done.stdout, done.stdout
-        return done
+        """Run Snakemake; return its status and output."""
+        snakefile = ("--snakefile", ROOT / "Snakefile")
+        status, text = run(self.folder, *snakefile, *self.options(), *arguments)
+        assert "Traceback" not in text, text
+        return status, text
 
 
 class Bucket(Project):
@@ -132,9 +119,9 @@ def finished(make, tmp_path_factory):
     write_plain(files / "mine.safetensors")
     names = "".join(f"{number},digit {number}\n" for number in range(10))
     (files / "classes.csv").write_text(f"folder,name\n{names}")
-    project.write(CONFIG)
-    done = project.snakemake()
-    assert done.returncode == 0, done.stdout
+    write(project.folder, CONFIG)
+    status, text = project.snakemake()
+    assert status == 0, text
     made = {path.name for path in project.folder.iterdir()} - {"store"}
     assert made == {"config.yaml", "files", ".snakemake"}
     project.fetch()
@@ -158,15 +145,15 @@ def test_files_in_storage_are_read_as_others_are(finished):
 
 
 def test_a_finished_run_has_nothing_to_do(finished):
-    assert "Nothing to be done" in finished.snakemake("-n").stdout
+    assert "Nothing to be done" in finished.snakemake("-n")[1]
 
 
 def test_changed_settings_run_again_what_uses_them(finished):
     limit = {"limit": 59}
     test = CONFIG["datasets"]["test"] | limit
-    finished.write(CONFIG | {"datasets": CONFIG["datasets"] | {"test": test}})
-    printed = finished.snakemake("-n").stdout
-    finished.write(CONFIG)
+    write(finished.folder, CONFIG | {"datasets": CONFIG["datasets"] | {"test": test}})
+    _, printed = finished.snakemake("-n")
+    write(finished.folder, CONFIG)
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE))
     assert jobs["index_samples"] == "1"
     assert "embed_text" not in jobs
@@ -178,21 +165,21 @@ def test_precomputed_features_are_read_where_they_are(finished):
     )
     source = {"kind": "features", "path": "files/mine.h5", "key": "clean"}
     datasets = CONFIG["datasets"] | {"adapt": {"source": source}}
-    finished.write(CONFIG | {"datasets": datasets})
-    done = finished.snakemake("-n")
-    finished.write(CONFIG)
-    assert done.returncode == 0, done.stdout
-    inputs = re.findall(r"rule copy_features:\n +input: (.*)", done.stdout)
+    write(finished.folder, CONFIG | {"datasets": datasets})
+    status, text = finished.snakemake("-n")
+    write(finished.folder, CONFIG)
+    assert status == 0, text
+    inputs = re.findall(r"rule copy_features:\n +input: (.*)", text)
     assert inputs[0].endswith(", files/mine.h5, files/mine.safetensors")
 
 
 def test_why_a_job_failed_is_printed_last(make, finished, tmp_path):
     project = make(tmp_path)
     shutil.copytree(finished.folder / "files", tmp_path / "files")
-    project.write(CONFIG)
+    write(tmp_path, CONFIG)
     (tmp_path / "files/mine.safetensors").write_bytes(b"none")
-    done = project.snakemake("--", "cache/tiny/text/digits.h5")
-    assert done.returncode == 1
-    last = done.stdout[-1000:]
+    status, text = project.snakemake("--", "cache/tiny/text/digits.h5")
+    assert status == 1
+    last = text[-1000:]
     assert "files/mine.safetensors" in last
     assert "logs/embed_text/tiny/digits.log)" in last

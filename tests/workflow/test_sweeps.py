@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lpclip
-from tests.helpers import ROOT, copy_workflow
+from tests.helpers import copy_workflow
 from tests.helpers.runs import planned, snakemake, write
 
 N, C, D, SCALE = 120, 3, 12, 12.0
@@ -62,7 +62,7 @@ def finished(tmp_path_factory):
     arrays = {name: values.astype(np.float32) for name, values in arrays.items()}
     np.savez(folder / "f.npz", **arrays, labels=labels)
     write(folder, CONFIG)
-    (folder / "printed.txt").write_text(snakemake(folder, code=ROOT))
+    (folder / "printed.txt").write_text(snakemake(folder))
     return folder
 
 
@@ -94,7 +94,7 @@ def test_the_two_bests_are_those_of_the_estimate_and_of_test_accuracy(sweep):
 
 
 def test_no_job_that_estimates_can_read_a_label(finished):
-    printed = snakemake(finished, "-n", "--forceall", code=ROOT)
+    printed = snakemake(finished, "-n", "--forceall")
     (inputs,) = re.findall(r"rule estimate_gains:\n\s+input: (.*)\n", printed)
     results = "results/mine/shapes"
     assert set(inputs.split(", ")) == {
@@ -118,12 +118,12 @@ def test_summary_and_page_name_both_bests(finished, sweep):
 
 
 def test_a_further_value_runs_its_own_jobs_and_the_reports(finished):
-    assert planned(finished, code=ROOT) == {}
+    assert planned(finished) == {}
     more = copy.deepcopy(CONFIG)
     more["methods"]["lp_clip"]["optimisation"]["learning_rate"]["sweep"] = [3e-3, *RATES]
     write(finished, more)
     try:
-        assert planned(finished, code=ROOT) == {
+        assert planned(finished) == {
             # Two, one per threshold.
             **dict.fromkeys(("train_probe", "evaluate", "evaluate_held_out", "evaluate_rounds"), 2),
             "evaluate_samples": 2,
@@ -131,7 +131,7 @@ def test_a_further_value_runs_its_own_jobs_and_the_reports(finished):
         }
         more["methods"]["lp_clip"]["optimisation"]["learning_rate"]["sweep"] = RATES[:1]
         write(finished, more)
-        assert set(planned(finished, code=ROOT)) == {
+        assert set(planned(finished)) == {
             "estimate_gains",
             "predictions",
             "report",

@@ -4,8 +4,6 @@ import copy
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -17,7 +15,7 @@ from lpclip.storage.hdf5 import read_provenance
 from lpclip.storage.made_from import read_record, recording
 from lpclip.storage.samples import read_samples, write_samples
 from tests.helpers import ROOT, copy_workflow
-from tests.helpers.warm import environment
+from tests.helpers.runs import planned, run, snakemake, write
 
 RESULTS = "results/tiny/digits"
 PLUGIN = "snakemake_logger_plugin_lpclip"
@@ -71,32 +69,9 @@ def prepare(folder):
     return folder
 
 
-def write(folder, config):
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-
-
-def snakemake(folder, *arguments, cores=8):
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def planned(folder, *targets):
-    """Return the rules that a run would execute, with the number of their jobs."""
-    done = snakemake(folder, "-n", "--", *targets)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)
-    return {rule: int(count) for rule, count in found if rule not in ("all", "total")}
-
-
 def inputs_of_jobs(folder, *arguments):
     """Return output -> inputs of the training and pseudo-labelling jobs of a dry run."""
-    printed = snakemake(folder, *arguments).stdout
+    printed = snakemake(folder, *arguments, code=folder)
     pattern = r"rule (?:train_probe|pseudo_labels|describe_pool):\n\s+input: (.*)\n\s+output: (.*)"
     found = re.findall(pattern, printed)
     return {output: set(inputs.split(", ")) for inputs, output in found}
@@ -105,8 +80,7 @@ def inputs_of_jobs(folder, *arguments):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = prepare(tmp_path_factory.mktemp("workflow") / "run")
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    snakemake(folder, code=folder)
     return folder
 
 
@@ -116,7 +90,7 @@ def changed(finished):
         config = copy.deepcopy(CONFIG)  # keeps its order, which reports follow
         edit(config)
         write(finished, config)
-        return planned(finished, *targets)
+        return planned(finished, *targets, code=finished)
 
     yield change
     write(finished, CONFIG)
@@ -126,13 +100,12 @@ def test_a_finished_run_has_nothing_to_do_even_when_files_are_touched(finished):
     touched = ["Snakefile", "config.yaml", "workflow/rules/*.smk", "lpclip/**/*.*"]
     for path in [path for pattern in touched for path in finished.glob(pattern)]:
         os.utime(path)
-    assert planned(finished) == {}
+    assert planned(finished, code=finished) == {}
 
 
 def test_the_number_of_cores_changes_no_report(finished, tmp_path):
     other = prepare(tmp_path / "one core")
-    done = snakemake(other, cores=1)
-    assert done.returncode == 0, done.stdout + done.stderr
+    snakemake(other, "--cores", "1", code=other)
     reports = sorted(path.relative_to(finished) for path in finished.glob("results/**/*.csv"))
     assert len(reports) > 10
     for path in reports:
@@ -225,7 +198,7 @@ def test_a_change_of_code_reruns_what_depends_on_it(finished, edits, jobs):
         for module, old, new in edits:
             assert old in texts[module]
             (finished / "lpclip" / module).write_text(texts[module].replace(old, new, 1))
-        assert planned(finished) == jobs
+        assert planned(finished, code=finished) == jobs
     finally:
         for module, text in texts.items():
             (finished / "lpclip" / module).write_text(text)
@@ -298,9 +271,8 @@ def test_a_new_ood_set_adds_its_own_jobs(changed):
 
 def test_the_explorer_is_a_target_of_its_own_and_another_method_keeps_the_map(finished, changed):
     page = "results/explorer.html"
-    done = snakemake(finished, "--", page)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert planned(finished) == planned(finished, page) == {}
+    snakemake(finished, page, code=finished)
+    assert planned(finished, code=finished) == planned(finished, page, code=finished) == {}
     jobs = changed(lambda c: c["methods"]["lp_clip"]["optimisation"].update(epochs=3), page)
     assert jobs == {"train_probe": 1, "explorer": 1}
     jobs = changed(lambda c: c.update(explorer={"layout": "fisher"}), page)
@@ -321,8 +293,8 @@ def test_probes_do_not_depend_on_labels_of_the_adapt_set(finished, tmp_path):
         write_samples(index, samples, provenance)
     os.utime(index, times)  # otherwise Snakemake would embed the same images again
     paths = [f"{RESULTS}/{name}/probes.h5" for name in ("lp_clip", "supervised")]
-    done = snakemake(other, "--forcerun", "pseudo_labels", "train_probe", "--", *paths)
-    assert done.returncode == 0, done.stdout + done.stderr
+    forced = ("--forcerun", "pseudo_labels", "train_probe")
+    snakemake(other, *forced, "--", *paths, code=other)
     before, after = (
         [lpclip.load_probe(folder / path).weight for path in paths] for folder in (finished, other)
     )
@@ -390,18 +362,19 @@ def test_a_mistake_in_the_configuration_is_a_sentence(tmp_path, edit, sentence):
     config = yaml.safe_load(yaml.safe_dump(CONFIG))
     edit(config)
     write(folder, config)
-    done = snakemake(folder, "-n")
-    assert done.returncode != 0
-    assert sentence in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    status, text = run(folder, "-n", code=folder)
+    assert status != 0
+    assert sentence in text
+    assert "Traceback" not in text
 
 
-def test_a_template_of_the_page_reruns_the_page_alone(finished):
-    template = finished / "lpclip/reporting/page/templates/run.html"
+@pytest.mark.parametrize("name", ["page/templates/run.html", "templates/head.html"])
+def test_a_template_of_the_page_reruns_the_page_alone(finished, name):
+    template = finished / "lpclip/reporting" / name
     text = template.read_text()
     try:
         template.write_text(text + "<p>More.</p>")
-        assert planned(finished) == {"page": 1}
+        assert planned(finished, code=finished) == {"page": 1}
     finally:
         template.write_text(text)
 
@@ -425,8 +398,7 @@ def test_the_page_has_the_results_and_the_time_of_every_stage(finished):
 
 
 def test_snakemake_s_own_report_has_the_results_with_captions(finished, tmp_path):
-    done = snakemake(finished, "--report", str(tmp_path / "report.html"))
-    assert done.returncode == 0, done.stdout + done.stderr
+    snakemake(finished, "--report", tmp_path / "report.html", code=finished)
     text = (tmp_path / "report.html").read_text()
     for name in ("report.csv", "comparisons.csv", "report.html", "severity.png"):
         assert name in text

@@ -31,8 +31,8 @@ Then, in the same environment:
   snakemake --cores 8 results/report.csv results/report.html
 which downloads the model's weights once, embeds the images, trains the heads and writes tables and
 a page. Labelled images are for evaluation alone. Without any (none), everything is trained, and the
-reports have what can be known without labels: what the pool is, and what the guard estimates.
-Accuracy is not among it.
+reports have what can be known without labels: what the unlabelled set is, and what the guard
+estimates. Accuracy is not among it.
 """
 
 

@@ -27,7 +27,7 @@ class Settings(AdapterSettings):
     threshold: Share = 0.6
     """Pseudo-labels of a higher confidence become certain."""
     steps: Count = 2000
-    """Gradient steps on the whole pool."""
+    """Gradient steps on all unlabelled images."""
 
 
 def fit(head: ZeroShotHead, inputs: Inputs, settings: Settings, seeds: Sequence[int]) -> Probes:

@@ -146,7 +146,7 @@ def _inseparable(cosines: Rows, predicted: IntArray) -> str:
     """Return why zero-shot distinguishes no classes, or nothing."""
     n, n_classes = cosines.shape
     if n < 2:
-        return f"the pool has {n} image{'' if n == 1 else 's'}"
+        return f"the unlabelled set has {n} image{'' if n == 1 else 's'}"
     if n_classes < 2:
         return "there is one class"
     if max(float(np.ptp(part, axis=1).max()) for _, part in parts(cosines)) < 1e-4:

@@ -4,6 +4,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from lpclip.reporting.page.assets import HEAD
+
 _FOLDER = Path(__file__).parent
 TEMPLATES = _FOLDER / "templates"
 LIBRARY = _FOLDER / "vendor/regl-scatterplot.min.js"
@@ -31,5 +33,6 @@ def scripts() -> str:
 def explorer_hash() -> str:
     """Return the hash, 16 hexadecimal digits, of all of it."""
     parts = [style(), library(), scripts()]
-    parts += [path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.html"))]
+    paths = (HEAD, *sorted(TEMPLATES.glob("*.html")))
+    parts += [path.read_text(encoding="utf-8") for path in paths]
     return sha256("\0".join(parts).encode()).hexdigest()[:16]

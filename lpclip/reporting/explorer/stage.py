@@ -13,6 +13,7 @@ from lpclip.evaluation.layout_settings import MOST_POINTS
 from lpclip.reporting.explorer import inline
 from lpclip.reporting.explorer.assets import TEMPLATES, library, scripts, style
 from lpclip.reporting.explorer.points import Pair, files_by_content, read_pair, shown
+from lpclip.reporting.page.assets import HEAD
 from lpclip.storage.thumbnails import COLUMNS, PER_SHEET, Thumbnails, read_thumbnails
 from lpclip.types import OutputFile
 from lpclip.utils.atomic import atomic_path
@@ -75,7 +76,7 @@ def explorer(
         "columns": COLUMNS,
     }
     text = (
-        templates(TEMPLATES, html=True)
+        templates(TEMPLATES, HEAD.parent, html=True)
         .get_template("explorer.html")
         .render(
             version=version("lpclip"),

@@ -8,6 +8,7 @@ from typing import Any
 
 _FOLDER = Path(__file__).parent
 TEMPLATES = _FOLDER / "templates"
+HEAD = _FOLDER.parent / "templates/head.html"  # of every HTML page
 _NOT_SHOWN = ("compute", "explorer")  # they change no result
 _LONGEST_LIST = 40  # a thousand class names are unreadable, and fit in no command line
 
@@ -21,7 +22,7 @@ def style() -> str:
 def assets_hash() -> str:
     """Return the hash, 16 hexadecimal digits, of all templates and the style sheet."""
     digest = sha256(style().encode())
-    for path in sorted(TEMPLATES.glob("*.html")):
+    for path in (HEAD, *sorted(TEMPLATES.glob("*.html"))):
         digest.update(f"{path.name}\0{path.read_text(encoding='utf-8')}\0".encode())
     return digest.hexdigest()[:16]
 

@@ -19,7 +19,7 @@ from lpclip.reporting.page import (
     sweeps,
     training,
 )
-from lpclip.reporting.page.assets import TEMPLATES, style
+from lpclip.reporting.page.assets import HEAD, TEMPLATES, style
 from lpclip.reporting.page.coinciding import apart, coinciding, in_words
 from lpclip.reporting.page.figure import legend, styles
 from lpclip.reporting.page.tables import Tables
@@ -73,7 +73,7 @@ def render(
     ]
     pairs = methods.pairs()
     title = blocks[0]["title"] if len(pairs) == 1 else f"{len(pairs)} benchmarks and models"
-    environment = templates(TEMPLATES, html=True)
+    environment = templates(TEMPLATES, HEAD.parent, html=True)
     return environment.get_template("page.html").render(
         title=title, blocks=blocks, run=run, css=Markup(style()), version=version("lpclip")
     )

@@ -165,7 +165,7 @@ def test_one_class_alone_is_left_as_it_is(world):
 @pytest.mark.parametrize(
     ("n", "reason"),
     [
-        (1, "the pool has 1 image"),
+        (1, "the unlabelled set has 1 image"),
         (2, "there are 2 images to learn from, fewer than 30"),
         (29, "there are 29 images to learn from, fewer than 30"),
     ],
