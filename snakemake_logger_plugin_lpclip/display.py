@@ -84,10 +84,14 @@ class Display:
                 self.end()
         elif event is LogEvent.JOB_ERROR and self._interrupted:
             self._print(self._run.interrupt(fields["jobid"], fields["rule_name"], now))
-        elif event is LogEvent.JOB_ERROR and not self._errors.keys().isdisjoint(fields["log"]):
+        elif event is LogEvent.JOB_ERROR and self._is_printed(fields.get("shellcmd")):
             self._run.fail(fields["jobid"])
-        elif event is LogEvent.ERROR and self._is_printed(str(record.msg)):
-            pass
+        elif (
+            event is LogEvent.ERROR
+            and "CalledProcessError" in str(record.msg)
+            and self._is_printed(str(record.msg))
+        ):
+            pass  # it names the command of the job
         elif not (is_left_out(record) or (self._interrupted and _ended_by_user(record))):
             self._pass_on(record)
             if event is LogEvent.JOB_ERROR:
@@ -145,7 +149,7 @@ class Display:
 
     def _print_error(self, log: str, text: str) -> None:
         """Print the error of a job: once, however often Snakemake tries that job."""
-        name = self._run.name_of(log) or "lpclip"
+        name = self._run.name_of(log) or "a job"
         if self._errors.get(log) == text:
             lines = [self._run.after(f"{name} failed again, with the same error", self._clock())]
         else:
@@ -155,10 +159,13 @@ class Display:
         error = makeLogRecord({"levelno": ERROR, "levelname": "ERROR"})
         self._print(self._plain.decorate(error, "\n".join(lines)))
 
-    def _is_printed(self, text: str) -> bool:
-        """Whether Snakemake's error is that the command of a job ended whose error is printed."""
+    def _is_printed(self, command: str | None) -> bool:
+        """Whether the error of the job with a command is printed.
+
+        By the command, since Snakemake names logs in remote storage by other paths.
+        """
         logs = (shlex.quote(log) for log in self._errors)
-        return "CalledProcessError" in text and any(f"--log {log} " in text for log in logs)
+        return any(f"--log {log} " in f"{command} " for log in logs)
 
     def _print(self, *lines: str) -> None:
         if self._bar is not None:

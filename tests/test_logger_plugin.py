@@ -198,7 +198,8 @@ def test_an_error_that_a_job_sent_is_printed_once_with_its_log(shown):
         for log in ("logs/a.log", *["logs/ab.log"] * attempt):
             text = RULE_ERROR.format(log)
             shown.take(LogEvent.ERROR, text, logging.ERROR, exception="RuleException")
-        shown.take(LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, **ERROR | {"jobid": job})
+        told = ERROR | {"jobid": job, "shellcmd": "lpclip train --log logs/a.log"}
+        shown.take(LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, **told)
     assert shown.lines[1:] == [
         "   0:00 0/2  train_probe lp_clip failed:",
         "two lines",
