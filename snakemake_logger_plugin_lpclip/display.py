@@ -1,12 +1,13 @@
 """Prints a run: lines, and on a terminal a bar below them."""
 
 import os
+import shlex
 import shutil
 import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from logging import WARNING, LogRecord
+from logging import ERROR, WARNING, LogRecord, makeLogRecord
 from typing import Any, TextIO
 
 from snakemake.logging import ColorizingTextHandler, DefaultFormatter
@@ -14,6 +15,7 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import OutputSettingsLoggerInterface
 
+from lpclip.utils import watching
 from snakemake_logger_plugin_lpclip.messages import is_left_out
 from snakemake_logger_plugin_lpclip.run import Run, started
 
@@ -50,6 +52,7 @@ class Display:
         self._plain.setFormatter(DefaultFormatter(quiet, common.show_failed_logs))
         self._run = Run(clock())
         self._warnings = Counter[str]()
+        self._errors = dict[str, str]()  # log of a failed job -> its error, printed
         self._progress = dict[str, str]()  # log of a job -> how far it is
         self._bar: Any = None
         self._next_state = FIRST_STATE
@@ -81,6 +84,14 @@ class Display:
                 self.end()
         elif event is LogEvent.JOB_ERROR and self._interrupted:
             self._print(self._run.interrupt(fields["jobid"], fields["rule_name"], now))
+        elif event is LogEvent.JOB_ERROR and self._is_printed(fields.get("shellcmd")):
+            self._run.fail(fields["jobid"])
+        elif (
+            event is LogEvent.ERROR
+            and "CalledProcessError" in str(record.msg)
+            and self._is_printed(str(record.msg))
+        ):
+            pass  # it names the command of the job
         elif not (is_left_out(record) or (self._interrupted and _ended_by_user(record))):
             self._pass_on(record)
             if event is LogEvent.JOB_ERROR:
@@ -91,6 +102,8 @@ class Display:
         """Print what a command sent, and now and then how far the run is."""
         if message and "warning" in message:
             self._warn(str(message["warning"]))
+        elif message and "error" in message:
+            self._print_error(message["log"], str(message["error"]))
         elif message and "progress" in message:
             share = f"{100 * message['progress'] // max(message['of'], 1)} %"
             rate = f", {message['rate']} images/s" if message["unit"] == "images" else ""
@@ -133,6 +146,26 @@ class Display:
         self._warnings[text] += 1
         if self._warnings[text] == 1:
             self._print(shown or text)
+
+    def _print_error(self, log: str, text: str) -> None:
+        """Print the error of a job: once, however often Snakemake tries that job."""
+        name = self._run.name_of(log) or "a job"
+        if self._errors.get(log) == text:
+            lines = [self._run.after(f"{name} failed again, with the same error", self._clock())]
+        else:
+            lines = [self._run.after(f"{name} failed:", self._clock()), text, f"(log: {log})"]
+        self._errors[log] = text
+        watching.note_shown(log)
+        error = makeLogRecord({"levelno": ERROR, "levelname": "ERROR"})
+        self._print(self._plain.decorate(error, "\n".join(lines)))
+
+    def _is_printed(self, command: str | None) -> bool:
+        """Whether the error of the job with a command is printed.
+
+        By the command, since Snakemake names logs in remote storage by other paths.
+        """
+        logs = (shlex.quote(log) for log in self._errors)
+        return any(f"--log {log} " in f"{command} " for log in logs)
 
     def _print(self, *lines: str) -> None:
         if self._bar is not None:

@@ -67,11 +67,16 @@ class Run:
         """Take a job that failed."""
         self.jobs.pop(number, None)
 
+    def name_of(self, log: str) -> str:
+        """Return the rule and wildcards of a running job by its log; "" if there is none."""
+        found = (job for job in self.jobs.values() if log in job.logs)
+        return next((f"{job.rule} {job.about}".rstrip() for job in found), "")
+
     def interrupt(self, number: int, rule: str, now: float) -> str:
         """Return a line on a job that the user ended."""
         job = self.jobs.pop(number, None)
         name = f"{rule} {job.about}".rstrip() if job else rule
-        return self._after(f"{name}: interrupted", now)
+        return self.after(f"{name}: interrupted", now)
 
     def finish(self, number: int, now: float) -> list[str]:
         """Take a job that finished; return lines on it and on its stage, if that has finished."""
@@ -95,12 +100,12 @@ class Run:
             lines.append(f"{job.rule} {job.about}: {_rate(images, seconds)}")
         if stage.finished == stage.planned:
             lines.append(self._line(job.rule, job.about))
-        return [self._after(line, now) for line in lines]
+        return [self.after(line, now) for line in lines]
 
     def unfinished(self, now: float) -> list[str]:
         """Return lines on what has finished of stages that have no line yet."""
         return [
-            self._after(self._line(rule), now)
+            self.after(self._line(rule), now)
             for rule, stage in self.stages.items()
             if stage.finished > stage.printed
         ]
@@ -119,7 +124,7 @@ class Run:
         ]
         for known, job in sorted(found, key=lambda one: not one[0])[:2]:
             parts.append(" ".join(filter(None, (job.rule, job.about, known))))
-        return self._after("; ".join(filter(None, parts)), now)
+        return self.after("; ".join(filter(None, parts)), now)
 
     def time_left(self, now: float) -> str:
         """Return roughly how long the rest will take, or "" while nothing is known of it.
@@ -168,7 +173,7 @@ class Run:
         again = f" (made again: {why})" if why else ""
         return f"{name}: {', '.join(parts)}{again}"
 
-    def _after(self, line: str, now: float) -> str:
+    def after(self, line: str, now: float) -> str:
         """Return a line with the time since the start and the number of jobs that are done."""
         minutes, seconds = divmod(int(now - self.start), 60)
         hours, minutes = divmod(minutes, 60)

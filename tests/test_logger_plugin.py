@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+from pathlib import Path
 
 import pytest
 from snakemake.settings.enums import Quietness
@@ -184,6 +185,32 @@ def test_errors_and_what_is_not_known_are_printed_in_full(shown):
         assert text in printed
     assert "lpclip train\n" in printed
     assert "logs/a.log (check log file(s)" in printed
+
+
+RULE_ERROR = "RuleException:\nCalledProcessError in file x:\nCommand 'lpclip train --log {} --n 1'"
+
+
+def test_an_error_that_a_job_sent_is_printed_once_with_its_log(shown):
+    shown.plan(train_probe=2)
+    for attempt in range(2):
+        job = shown.start("train_probe", method="lp_clip", logs=["logs/a.log"])
+        shown.display.look({"error": "two lines\nof an error", "log": "logs/a.log"})
+        for log in ("logs/a.log", *["logs/ab.log"] * attempt):
+            text = RULE_ERROR.format(log)
+            shown.take(LogEvent.ERROR, text, logging.ERROR, exception="RuleException")
+        told = ERROR | {"jobid": job, "shellcmd": "lpclip train --log logs/a.log"}
+        shown.take(LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, **told)
+    assert shown.lines[1:] == [
+        "   0:00 0/2  train_probe lp_clip failed:",
+        "two lines",
+        "of an error",
+        "(log: logs/a.log)",
+        "   0:00 0/2  train_probe lp_clip failed again, with the same error",
+        *RULE_ERROR.format("logs/ab.log").splitlines(),  # of a job that sent nothing
+    ]
+    assert watching.was_shown(Path("logs/a.log"))
+    assert not watching.was_shown(Path("logs/ab.log"))
+    assert not shown.display._run.jobs
 
 
 def test_what_stages_replace_is_left_out(shown):

@@ -15,6 +15,7 @@ from lpclip.cli.predict import clean_features
 from lpclip.errors import LpclipError, did_you_mean, listed
 from lpclip.metrics.audit import Labelled
 from lpclip.storage.features import read_rows
+from lpclip.storage.file_kinds import type_of
 from lpclip.storage.made_from import hash_in
 from lpclip.storage.probes import place, read_probes
 from lpclip.storage.text_tables import read_columns, read_header
@@ -208,9 +209,15 @@ def _record(probes: Path) -> str:
 
 
 def _columns(labels: Path) -> dict[str, list[str]]:
-    if not labels.is_file():
+    if not labels.exists():
         raise LpclipError(f"{labels} does not exist.")
-    return read_columns(labels, read_header(labels, COLUMNS), COLUMNS)
+    header = read_header(labels, COLUMNS)
+    if missing := [name for name in COLUMNS if name not in header.names]:
+        raise LpclipError(
+            f"{labels} is {type_of(labels)}, but no list of lpclip audit: it lacks the columns "
+            f"{', '.join(missing)}. Name the file that --output wrote, with your labels in it."
+        )
+    return read_columns(labels, header, COLUMNS)
 
 
 def _number(text: str, labels: Path, line: int) -> int:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, get_args
 
 from lpclip.cli.common_options import DEVICE_HELP
 from lpclip.cli.hand_over import hand_over
-from lpclip.cli.log_files import WARNINGS, start_log
+from lpclip.cli.log_files import WARNINGS, show_error, show_unexpected, start_log
 from lpclip.cli.plugins import installed, kinds_help, use_plugins
 from lpclip.cli.stages import STAGES
 from lpclip.cli.tools import TOOLS
@@ -29,7 +29,6 @@ from lpclip.cli.tools import run as run_tool
 from lpclip.errors import LpclipError, did_you_mean
 from lpclip.storage.json_text import parse_json
 from lpclip.utils.host import cores
-from lpclip.utils.printing import visible
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except LpclipError as error:
         log.error("%s", error)
-        print(f"lpclip: {visible(str(error))}", file=sys.stderr)
+        show_error(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -68,11 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         place = error.filename or NAMELESS.get(error.errno or 0)
         if place is None or error.strerror is None:
             raise
-        print(f"lpclip: {visible(str(place))}: {error.strerror}.", file=sys.stderr)
+        show_error(f"{place}: {error.strerror}.")
         sys.exit(1)
     except Exception:
-        log.exception("stopped by an error that lpclip did not expect")
-        raise
+        if not show_unexpected():
+            raise
+        sys.exit(1)
 
 
 def _drop_output() -> None:

@@ -10,10 +10,12 @@ import pandas as pd
 
 from lpclip.errors import LpclipError
 from lpclip.storage.checksums import arrays
+from lpclip.storage.file_kinds import KINDS, type_of
 from lpclip.storage.frames import MAIN_TABLE
 from lpclip.storage.hdf5 import open_file, provenance_of
 from lpclip.storage.json_text import parse_json
 from lpclip.storage.made_from import hash_of, read_record
+from lpclip.storage.opening import unreadable
 from lpclip.storage.pandas_frames import GROUP, pandas_keys
 from lpclip.storage.tables import read_table
 from lpclip.storage.untrusted import check_untrusted
@@ -21,15 +23,6 @@ from lpclip.utils.printing import visible
 
 WIDTH = 100  # columns of a terminal
 _KEYS = 3
-
-_MEANINGS: Mapping[str, str] = {
-    "samples": "the index of a dataset: its images in order, and their labels",
-    "text": "the features of the class names, which form the zero-shot head",
-    "features": "the features of a dataset's images",
-    "pseudo_labels": "pseudo-labels of zero-shot CLIP for unlabelled images",
-    "probes": "the probe of every round and seed of one method",
-    "predictions": "what every method predicted for the test images",
-}
 
 
 def describe(path: str | Path, *, rows: int = 5) -> str:
@@ -42,12 +35,10 @@ def describe(path: str | Path, *, rows: int = 5) -> str:
     readers = {".h5": _hdf5, ".csv": _csv, ".parquet": _parquet, ".safetensors": _safetensors}
     if not path.exists():
         raise LpclipError(f"{path} does not exist.")
-    if path.is_dir():
-        raise LpclipError(f"{path} is a folder. Name a file in it.")
-    if path.suffix.lower() not in readers:
+    if path.is_dir() or path.suffix.lower() not in readers:
         raise LpclipError(
-            f"{path}: files that end in '{path.suffix}' cannot be inspected. "
-            f"Suffixes of lpclip's files: {', '.join(readers)}."
+            f"{path} is {type_of(path)}. Name a file of lpclip, which ends in one of "
+            f"{', '.join(readers)}."
         )
     return "\n".join(readers[path.suffix.lower()](path, rows))
 
@@ -64,8 +55,9 @@ def _hdf5(path: Path, rows: int) -> list[str]:
         kind, version = str(file.attrs["kind"]), file.attrs["schema_version"]
         tables = [name for name, data in found.items() if data.dtype.names and data.ndim == 1]
         main = MAIN_TABLE.get(kind, tables[0] if tables else "")
+        content = KINDS[kind].content if kind in KINDS else ""
         return [
-            *_title(path, f"{kind} (schema version {version})", _MEANINGS.get(kind, "")),
+            *_title(path, f"{kind} (schema version {version})", content),
             *_provenance(provenance_of(file)),
             *made_from,
             "contents",
@@ -124,7 +116,7 @@ def _parquet(path: Path, rows: int) -> list[str]:
         about = (table.schema.metadata or {}).get(b"lpclip", b"{}")
         provenance, frame = parse_json(about), table.to_pandas()
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise LpclipError(f"{path} is damaged or not a Parquet file ({error}).") from error
+        raise unreadable(path, "a Parquet file", str(error)) from error
     if not _is_predictions(table.column_names):
         raise LpclipError(f"{path} is a Parquet file, but not one that lpclip wrote.")
     title = _title(path, "predictions", _PREDICTIONS)
@@ -144,7 +136,7 @@ def _safetensors(path: Path, _rows: int) -> list[str]:
             names = sorted(file.keys())
             shapes = [f"  {name}: {file.get_slice(name).get_shape()}" for name in names]
     except (OSError, ValueError, SafetensorError) as error:
-        raise LpclipError(f"{path} is damaged or not a safetensors file ({error}).") from error
+        raise unreadable(path, "a safetensors file", str(error)) from error
     if about is None and KEY in metadata:
         raise LpclipError(
             f"{path} is a probe as it is shared on a hub. `lpclip pull` makes a probes.h5 of it."

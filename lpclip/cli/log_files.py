@@ -4,6 +4,7 @@ import contextlib
 import logging
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,19 @@ class _Warnings(logging.Handler):
 
 
 WARNINGS = _Warnings()
+
+
+def show_error(text: str) -> None:
+    """Show the error that ends a command: sent to whoever shows the run, else printed."""
+    if not watching.send_error(visible(text)):
+        print(f"lpclip: {visible(text)}", file=sys.stderr)
+
+
+def show_unexpected() -> bool:
+    """Log the exception that ends a command; return whether somebody shows it."""
+    text = "stopped by an error that lpclip did not expect"
+    logging.getLogger(__name__).exception(text)
+    return watching.send_error(visible(f"{text}\n{traceback.format_exc().rstrip()}"))
 
 
 def start_log(path: Path | None, arguments: Sequence[str]) -> None:

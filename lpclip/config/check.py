@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lpclip.config.checked import Checked, CheckedBenchmark
@@ -24,7 +25,7 @@ from lpclip.config.plugins import use_plugins
 from lpclip.config.precomputed import check_features, checked_class_names, with_weights
 from lpclip.config.prompts import read_texts
 from lpclip.config.schema import WHERE, Configuration, Dataset, Roles, Views
-from lpclip.config.sweeps import Sweeps, expand
+from lpclip.config.sweeps import Point, Sweeps, expand
 from lpclip.config.transductive import check_methods, with_transductive
 from lpclip.data.registry import FEATURES
 from lpclip.errors import LpclipError, did_you_mean
@@ -67,7 +68,7 @@ def complete(given: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Chec
 def _complete(given: Mapping[str, Any], files: Iterable[str | Path], sweeps: Sweeps) -> Checked:
     config = read(given, files)
     with _path_errors():
-        _check_names(config)
+        _check_names(config, sweeps)
         for name, model in config.models.items():
             check_model(name, model)
         texts = {name: read_texts(name, one) for name, one in config.benchmarks.items()}
@@ -173,7 +174,7 @@ def _check_values(value: Any, path: tuple[Any, ...]) -> None:
             _check_values(inside, (*path, number))
 
 
-def _check_names(config: Configuration) -> None:
+def _check_names(config: Configuration, sweeps: Sweeps) -> None:
     for name, benchmark in config.benchmarks.items():
         for key, values in benchmark.roles.items():
             for value in values:
@@ -182,7 +183,8 @@ def _check_names(config: Configuration) -> None:
             where = f"benchmarks.{name}.more_corruptions"
             _defined(where, "corruption", value, config.corruptions)
         for value in benchmark.models or ():
-            _defined(f"benchmarks.{name}.models", "model", value, config.models)
+            where = f"benchmarks.{name}.models"
+            _defined(where, "model", value, config.models, sweeps.models)
     for section, names, taken in (
         ("scores", config.scores, SCORES),
         ("corruptions", config.corruptions, TAKEN),
@@ -195,10 +197,11 @@ def _check_names(config: Configuration) -> None:
     for name, method in config.methods.items():
         if method.labelling is not None:
             where = f"methods.{name}.labelling"
-            _defined(where, "labelling", method.labelling, config.labellings)
+            _defined(where, "labelling", method.labelling, config.labellings, sweeps.labellings)
         if method.base is not None:
-            _check_base(name, config.methods)
-        _check_candidates(name, config.methods)
+            where = f"methods.{name}.method"
+            _defined(where, "method", method.base, config.methods, sweeps.methods)
+        _check_candidates(name, config.methods, sweeps)
 
 
 def _check_roles(name: str, benchmark: Roles, datasets: Mapping[str, Dataset]) -> None:
@@ -235,20 +238,7 @@ def _images_of(dataset: Dataset) -> list[Any]:
     return [source, dataset.limit, dataset.stratified, dataset.seed]
 
 
-def _check_base(name: str, methods: Mapping[str, Method]) -> None:
-    """Refuse a method made from another one's, and so on, that does not end at one that is not."""
-    method, chain = methods[name], [name]
-    where = f"methods.{name}.method"
-    while method.base is not None:
-        _defined(f"methods.{chain[-1]}.method", "method", method.base, methods)
-        if method.base in chain:
-            way = " -> ".join([*chain, method.base])
-            raise LpclipError(f"configuration: {where} leads back to itself: {way}.")
-        chain.append(method.base)
-        method = methods[method.base]
-
-
-def _check_candidates(name: str, methods: Mapping[str, Method]) -> None:
+def _check_candidates(name: str, methods: Mapping[str, Method], sweeps: Sweeps) -> None:
     """Refuse candidates of a guard that it cannot train."""
     where = f"methods.{name}.candidates"
     on_clean_views = {}
@@ -258,7 +248,7 @@ def _check_candidates(name: str, methods: Mapping[str, Method]) -> None:
                 f"configuration: {where} and methods.{name}.adapters both name '{one}'. Give the "
                 "method another name."
             )
-        _defined(where, "method", one, methods)
+        _defined(where, "method", one, methods, sweeps.methods)
         candidate = methods[one]
         if candidate.kind != "self_training":
             raise LpclipError(
@@ -273,9 +263,22 @@ def _check_candidates(name: str, methods: Mapping[str, Method]) -> None:
         )
 
 
-def _defined(where: str, what: str, name: str, known: Mapping[str, Any]) -> None:
-    if name not in known:
-        raise LpclipError(
-            f"configuration: {where} names {what} '{name}', which is not defined. "
-            f"{did_you_mean(name, known)}"
+def _defined(
+    where: str,
+    what: str,
+    name: str,
+    known: Mapping[str, Any],
+    points: Mapping[str, Point] = MappingProxyType({}),
+) -> None:
+    if name in known:
+        return
+    swept = sorted({point.sweep for point in points.values()})
+    raise LpclipError(
+        f"configuration: {where} names {what} '{name}', which is not defined. "
+        f"{did_you_mean(name, {*known, *swept})}"
+        + (
+            f" Sweeps, whose names stand for all of their points: {', '.join(swept)}."
+            if swept
+            else ""
         )
+    )

@@ -6,6 +6,7 @@ varied.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 from lpclip.config.methods import DEFAULT
 from lpclip.config.sweep_grid import (
     SECTIONS,
+    SWEEP,
     Entry,
     Varied,
     check_number,
@@ -27,6 +29,7 @@ from lpclip.utils.settings import settings_of
 
 # Of an entry as it is written: what was varied and the entry, by the name of the point.
 _Grid: TypeAlias = dict[str, tuple[Varied, Entry]]
+_SUGGESTED = re.compile(r"Did you mean '[^']*'\?")
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,11 @@ class Sweeps:
         try:
             yield
         except LpclipError as error:
+            text = _SUGGESTED.sub("", str(error))
             for section in SECTIONS:
                 points: Mapping[str, Point] = getattr(self, section)
                 for name in sorted(points, key=len, reverse=True):
-                    if f"{section}.{name}" in str(error) or f"'{name}'" in str(error):
+                    if f"{section}.{name}" in text or f"'{name}'" in text:
                         raise LpclipError(
                             f"{error} '{name}' is the point {_in_words(points[name].varied)} of "
                             f"the sweep {section}.{points[name].sweep}."
@@ -125,6 +129,7 @@ class _Methods:
         self._written, self._labellings = written, labellings
         self._found: dict[str, _Grid | None] = {}
         for name in written:
+            _refuse_circle(written, [name])
             self._of(name)
         self.points = {name: grid for name, grid in self._found.items() if grid is not None}
 
@@ -132,7 +137,7 @@ class _Methods:
         """Return the points of a method; None where it is a single one, which keeps its name."""
         if name in self._found or name not in self._written:
             return self._found.get(name)
-        self._found[name] = None  # where methods are made from each other, which is refused later
+        self._found[name] = None  # for a guard that is made from its candidate, refused later
         where, entry = f"methods.{name}", self._written[name]
         points = [
             one
@@ -177,6 +182,24 @@ class _Methods:
         if not any(grids.values()):
             return entry
         return {**entry, "candidates": _with_points(named, grids)}
+
+
+def _refuse_circle(written: Mapping[str, Any], way: Sequence[str]) -> None:
+    """Refuse a method, the first of the way, that is made from another one's, and so on, forever.
+
+    Before names of points replace those of sweeps, so that the error has the names of the file.
+    """
+    entry = written.get(way[-1])
+    named = entry.get("method") if isinstance(entry, Mapping) else None
+    values = named.get(SWEEP) if isinstance(named, Mapping) else [named]
+    for base in values if isinstance(values, list) else ():
+        if base in way:
+            raise LpclipError(
+                f"configuration: methods.{way[0]}.method leads back to itself: "
+                f"{' -> '.join([*way, base])}."
+            )
+        if isinstance(base, str):
+            _refuse_circle(written, [*way, base])
 
 
 def _named(section: str, entry: str, points: Sequence[tuple[Varied, Entry]]) -> _Grid:

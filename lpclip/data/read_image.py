@@ -26,6 +26,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from lpclip.errors import BadImageError, LpclipError
+from lpclip.storage.file_kinds import START, UNKNOWN, type_of_bytes
 
 # Accepted formats. Others of Pillow run programs (EPS), or are not for photographs.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -74,10 +75,16 @@ def decode(data: bytes | IO[bytes], name: str) -> Image.Image:
     """Decode an encoded file, in memory or open, RGB; errors name it, as those of ``read_file``."""
     file = io.BytesIO(data) if isinstance(data, bytes) else data
     with _reasons(name):
-        if not file.read(1):
+        if not (start := file.read(START)):
             raise BadImageError(name, "the file is empty")
         file.seek(0)
-        with Image.open(file, formats=_formats()) as image:
+        try:
+            opened = Image.open(file, formats=_formats())
+        except UnidentifiedImageError as error:
+            found = type_of_bytes(start)
+            other = "" if found == UNKNOWN or found.endswith("image") else f", but {found}"
+            raise BadImageError(name, f"not an image of a known format{other}") from error
+        with opened as image:
             return _rgb(image, name)
 
 

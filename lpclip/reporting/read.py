@@ -10,7 +10,7 @@ from lpclip.columns.registry import TABLES
 from lpclip.columns.table import METHOD_NAMES, Column, Table
 from lpclip.errors import LpclipError
 from lpclip.storage.opening import make_again
-from lpclip.storage.reports import read_cells, typed
+from lpclip.storage.reports import no_report, read_cells, typed
 
 # Columns of report.csv that every version has had.
 _ALWAYS = (
@@ -42,8 +42,7 @@ def read_report(path: str | Path) -> pd.DataFrame:
     cells = read_cells(path)
     table = table_of(map(str, cells))
     if table is None and not set(METHOD_NAMES) <= set(cells):
-        lacking = ", ".join(name for name in METHOD_NAMES if name not in cells)
-        raise LpclipError(f"{path}: not a report of lpclip's: it lacks {lacking}.")
+        raise no_report(path, (name for name in METHOD_NAMES if name not in cells))
     if table is None and path.stem in TABLES:
         lacking = ", ".join(name for name in _required(TABLES[path.stem]) if name not in cells)
         raise LpclipError(

@@ -16,7 +16,7 @@ from lpclip.reporting.by_method import with_shifts
 from lpclip.reporting.guard import in_words
 from lpclip.reporting.read import read_report
 from lpclip.storage.opening import make_again
-from lpclip.storage.reports import read_cells, typed, typed_cells
+from lpclip.storage.reports import no_report, read_cells, typed, typed_cells
 
 WIDTH = 100
 
@@ -139,7 +139,7 @@ def report_cells(report_csv: Path) -> pd.DataFrame:
     names, counts = METHOD_NAMES, ("n_labels", "n_seeds")
     needed = [*sorted([*names, *counts, *figures]), *(f"{name}_std" for name in figures)]
     if missing := [name for name in needed if name not in report]:
-        raise LpclipError(f"{report_csv}: not a report: it lacks {', '.join(missing)}.")
+        raise no_report(report_csv, missing)
     if report.empty:
         raise LpclipError(f"{report_csv} has no rows.{make_again(report_csv)}")
     for name in needed:

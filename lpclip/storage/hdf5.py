@@ -16,8 +16,9 @@ import pandas as pd
 from lpclip.errors import LpclipError
 from lpclip.storage import checksums, made_from
 from lpclip.storage.attributes import Attributes
+from lpclip.storage.file_kinds import kind_of, type_of
 from lpclip.storage.hdf5_output import new_hdf5
-from lpclip.storage.opening import damaged, make_again, open_hdf5
+from lpclip.storage.opening import damaged, make_again, open_hdf5, wrong_kind
 from lpclip.utils.atomic import atomic_path
 
 SCHEMA_VERSION = 2
@@ -69,14 +70,14 @@ def open_file(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
             ``open_hdf5``.
     """
     if path.is_dir():
-        raise LpclipError(f"{path} is a folder. Name a file in it.")
+        raise wrong_kind(path, type_of(path), kind)
     if not path.is_file():
         raise LpclipError(f"{path} does not exist. Run Snakemake, which makes it.")
     again = make_again(path)
-    with open_hdf5(path) as file:
+    with open_hdf5(path, kind=kind) as file:
         found = provenance_of(file, every=True)
         if "kind" not in found or "schema_version" not in found:
-            raise LpclipError(f"{path} is an HDF5 file, but not one that lpclip wrote.")
+            raise wrong_kind(path, "an HDF5 file of another program", kind)
         if found.get("complete") != 1:
             raise LpclipError(f"{path} is not complete: its writer was stopped.{again}")
         if found["schema_version"] not in READABLE_VERSIONS:
@@ -85,7 +86,7 @@ def open_file(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
                 f"reads {SCHEMA_VERSION} and older.{again}"
             )
         if kind is not None and found["kind"] != kind:
-            raise LpclipError(f"{path} holds {found['kind']}, not {kind}.")
+            raise wrong_kind(path, kind_of(found["kind"]), kind)
         yield file
 
 

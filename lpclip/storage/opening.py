@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 import h5py
 
 from lpclip.errors import LpclipError
+from lpclip.storage import file_kinds
 from lpclip.storage.locks import NO_LOCKS, locked, wait_for_writers, without_locks
 from lpclip.storage.walk import is_of_device, reason_of, refusal
 
@@ -49,6 +50,36 @@ def damaged(place: Path | h5py.Group | h5py.Dataset, what: str) -> LpclipError:
     return LpclipError(f"{path} is damaged: {what}.{make_again(path)}")
 
 
+def wrong_kind(path: Path, found: str, kind: str | None) -> LpclipError:
+    """Return the error for a file that is something else than an HDF5 file of a kind of lpclip."""
+    wanted, advice = file_kinds.expected(kind)
+    if found in (file_kinds.EMPTY, file_kinds.ZEROS, file_kinds.UNKNOWN):
+        advice = make_again(path) or advice
+    return LpclipError(f"{path} is {found}, not {wanted}.{advice}")
+
+
+def unreadable(path: Path, wanted: str, reason: str, advice: str = "") -> LpclipError:
+    """Return the error for a file that a library could not read as what it should be.
+
+    Args:
+        path: the file.
+        wanted: what it should be, with an article.
+        reason: of the library, in its words; given only where the file may be what it should be.
+        advice: a sentence on what to do, where it is something else.
+    """
+    try:
+        found = file_kinds.type_of(path)
+    except FileNotFoundError:
+        return LpclipError(f"{path} does not exist.")
+    except OSError as error:
+        return LpclipError(f"{path} cannot be read ({error.strerror}).")
+    may_be_it = found == wanted or (found, wanted) == (file_kinds.TEXT, file_kinds.CSV)
+    if may_be_it or found == file_kinds.UNKNOWN:
+        return LpclipError(f"{path} is damaged or not {wanted} ({reason}).{make_again(path)}")
+    again = make_again(path) if found in (file_kinds.EMPTY, file_kinds.ZEROS) else ""
+    return LpclipError(f"{path} is {found}, not {wanted}.{again or advice}")
+
+
 @contextlib.contextmanager
 def open_plain(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading, without a lock, as it is: the caller checks what it uses.
@@ -64,8 +95,10 @@ def open_plain(path: Path) -> Iterator[h5py.File]:
 
 
 @contextlib.contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
+def open_hdf5(path: Path, *, kind: str | None = None) -> Iterator[h5py.File]:
     """Open an HDF5 file of any program for reading; parts in other files are refused.
+
+    The kind, which the caller checks, is named where the file is no HDF5 file.
 
     Raises:
         LpclipError: locked by a writer, unreadable, truncated, damaged, not HDF5, changed while it
@@ -73,6 +106,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """
     with open_bytes(path) as opened:
         wait_for_writers(path, opened)
+        if not file_kinds.is_hdf5(opened):
+            raise wrong_kind(path, file_kinds.type_of(path), kind)
         before = _mark(opened)
         with _sentences(path), open_without_lock(path) as file:
             _check_structure(path, file, before)

@@ -8,8 +8,11 @@ import pandas as pd
 
 from lpclip.columns.table import Column, Table, Type
 from lpclip.errors import LpclipError
+from lpclip.storage.file_kinds import CSV, type_of
+from lpclip.storage.opening import make_again, unreadable
 from lpclip.utils.atomic import atomic_path
 
+_EXAMPLE = " Name a file such as results/report.csv."
 _DIGITS = 6  # significant ones of what people read
 # Of the tables of one experiment: the report computes with them, and a standard deviation is a
 # small difference of large numbers.
@@ -73,7 +76,15 @@ def read_cells(path: Path, *, dtype: Any = str) -> pd.DataFrame:
         return pd.read_csv(path, dtype=dtype, keep_default_na=False)
     except (OSError, ValueError, OverflowError) as error:  # pandas' own are ValueErrors
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error).strip()
-        raise LpclipError(f"{path}: not a readable CSV file ({reason}).") from error
+        raise unreadable(path, CSV, reason, _EXAMPLE) from error
+
+
+def no_report(path: Path, lacking: Iterable[str], advice: str = _EXAMPLE) -> LpclipError:
+    """Return the error for a file of cells that lacks columns of the report that was expected."""
+    return LpclipError(
+        f"{path} is {type_of(path)}, but not the expected report of lpclip: it lacks the columns "
+        f"{', '.join(lacking)}.{advice}"
+    )
 
 
 def typed_cells(cells: pd.DataFrame, path: Path, table: Table) -> pd.DataFrame:
@@ -83,8 +94,7 @@ def typed_cells(cells: pd.DataFrame, path: Path, table: Table) -> pd.DataFrame:
         LpclipError: a column is missing or holds another type.
     """
     if missing := [name for name in table.names if name not in cells]:
-        raise LpclipError(f"{path}: not a table of kind '{table.name}': it lacks "
-                          f"{', '.join(missing)}.")  # fmt: skip
+        raise no_report(path, missing, make_again(path))
     return pd.DataFrame(
         {column.name: typed(cells[column.name], column.type, path) for column in table.columns}
     )

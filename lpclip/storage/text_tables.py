@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from lpclip.errors import LpclipError, did_you_mean
+from lpclip.storage.file_kinds import CSV, EMPTY, HTML, JSON, TEXT, UNKNOWN, type_of
 
 SEPARATORS = (",", ";", "\t")
 # Columns of a list: a path in every line and, after a tab or blanks, an optional label.
@@ -29,6 +30,7 @@ _MARKS = (  # the mark of UTF-16 is a prefix of that of UTF-32
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
+_TEXTS = (CSV, TEXT, HTML, JSON, EMPTY, UNKNOWN)  # the last may be text of another encoding
 _OPENERS: Mapping[str, Callable[..., IO[Any]]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
@@ -63,6 +65,8 @@ def open_text(path: Path) -> Iterator[IO[str]]:
         LpclipError: it cannot be opened, decompressed or decoded.
     """
     try:
+        if _opener(path) is open and (found := type_of(path)) not in _TEXTS:
+            raise LpclipError(f"{path} is {found}, not a text file. Save it as text.")
         encoding = encoding_of(path)
         with _opener(path)(path, "rt", encoding=encoding, newline="") as file:
             yield file

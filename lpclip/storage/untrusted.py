@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lpclip.errors import LpclipError
 from lpclip.storage import walk
+from lpclip.storage.file_kinds import is_hdf5
 from lpclip.storage.locks import wait_for_writers
 from lpclip.storage.opening import open_bytes
 
@@ -29,7 +30,7 @@ _passed: set[_Identity] = set()
 def check_untrusted(path: Path) -> None:
     """Refuse an HDF5 file that crashes the library or refers to other files; once per process.
 
-    A missing file is ignored.
+    A missing file, and one that is no HDF5 file, is left to ``open_hdf5``, which refuses it.
 
     Raises:
         LpclipError: the reason.
@@ -38,6 +39,8 @@ def check_untrusted(path: Path) -> None:
         return
     with open_bytes(path) as opened:
         wait_for_writers(path, opened)
+        if not is_hdf5(opened):
+            return
         status = os.fstat(opened.fileno())
     identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     if identity in _passed:

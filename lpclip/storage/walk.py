@@ -83,7 +83,7 @@ def reason_of(error: Exception) -> str:
             "Run the same command again."
         )
     if isinstance(error, OSError) and ("signature" in text or "truncated" in text):
-        return "is truncated or not an HDF5 file."
+        return "is truncated. Copy or download it again."
     return f"is damaged or lacks a part ({text})."
 
 

@@ -1,4 +1,4 @@
-"""Messages from the commands of a workflow to the one who shows them: warnings and progress.
+"""Messages from the commands of a workflow to the one who shows them: warnings, errors, progress.
 
 Several commands run at once, and each of them would write to the terminal as it likes. Snakemake's
 logger plugin (``snakemake_logger_plugin_lpclip``) opens a socket, to which they send what it shows.
@@ -18,6 +18,7 @@ _SECONDS = 1.0  # to wait for a watcher that has messages to read
 _LARGEST = 1 << 18
 
 _log = ""
+_shown = set[str]()  # logs of jobs whose errors were shown in this process
 
 
 def set_log(path: Path) -> None:
@@ -26,10 +27,25 @@ def set_log(path: Path) -> None:
     _log = str(path)
 
 
+def note_shown(log: str) -> None:
+    """Note that the error in a log has been shown, so that the end of the run refers to it."""
+    _shown.add(os.path.realpath(log))
+
+
+def was_shown(log: Path) -> bool:
+    """Whether the error in a log was shown when its job failed."""
+    return os.path.realpath(log) in _shown
+
+
 def is_watched() -> bool:
     """Whether somebody shows what commands of this run send."""
     address = os.environ.get(WATCHER, "")
     return bool(address) and os.path.exists(address)  # noqa: PTH110
+
+
+def send_error(text: str) -> bool:
+    """Send the error that ends a job; return whether somebody shows it. A tool has no log."""
+    return bool(_log) and send(error=text)
 
 
 def send(**message: Any) -> bool:

@@ -135,7 +135,7 @@ def test_a_list_that_was_edited_or_is_of_other_probes_is_refused(written, tmp_pa
     refused("not a whole number", table.assign(order="9" * 5000))
     refused("image 999 of the list it is 'nothing'", table.assign(order="999"))
     refused("column 'audit' does not hold one text", table.assign(audit="mine"))
-    refused("has no column 'label'", table.drop(columns="label"))
+    refused("it lacks the columns label", table.drop(columns="label"))
     twice = pd.concat([table.assign(label="cat"), table.assign(label="cat").head(1)])
     refused("image 1 of the list is there twice", twice)
     (tmp_path / "other").mkdir()
@@ -217,7 +217,10 @@ def test_a_mistake_is_a_sentence(folder, tmp_path, capsys):
         ((*files, "--output", tmp_path / "a.csv", "--seed", 1), "has no seed 1"),
         ((*files, "--labels", "a.csv", "--confidence", 0.95), "--confidence is 0.95; give more"),
         ((*files, "--gallery", tmp_path / "a.html"), "--gallery needs --samples"),
-        ((*files[:2], *files[2:3], folder / "probes.h5", "--output", "a.csv"), "not features"),
+        (
+            (*files[:2], *files[2:3], folder / "probes.h5", "--output", "a.csv"),
+            "not a feature cache",
+        ),
     ):
         with pytest.raises(SystemExit) as stop:
             run(capsys, *arguments)

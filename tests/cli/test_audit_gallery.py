@@ -150,7 +150,7 @@ def test_what_has_no_images_has_no_page(folder, audit, tmp_path):
     for samples, output, sentence in (
         (tmp_path / "samples.h5", "a.html", "lists precomputed features, no images"),
         (None, "a.html", "--gallery needs --samples"),
-        (folder / "clean.h5", "a.html", "holds features, not"),
+        (folder / "clean.h5", "a.html", "is a feature cache of lpclip, not an index of images"),
         (folder / "samples.h5", "a.csv", "does not end in .html"),
     ):
         with pytest.raises(LpclipError, match=sentence):

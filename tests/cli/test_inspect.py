@@ -87,19 +87,19 @@ def test_a_file_of_other_making_is_a_sentence(tmp_path):
     for ending in ("h5", "parquet", "safetensors"):
         (tmp_path / f"broken.{ending}").write_bytes(b"nothing")
     for name, sentence in {
-        "x.csv": "not a report of lpclip's: it lacks model, benchmark, method",
+        "x.csv": "is a CSV file, but not the expected report of lpclip: it lacks the columns model",
         "x.parquet": "is a Parquet file, but not one that lpclip wrote",
         "x.safetensors": "is a safetensors file, but no head that lpclip exported",
-        "broken.h5": "is truncated or not an HDF5 file",
-        "broken.parquet": "is damaged or not a Parquet file",
-        "broken.safetensors": "is damaged or not a safetensors file",
+        "broken.h5": "is a text file, not an HDF5 file of lpclip",
+        "broken.parquet": "is a text file, not a Parquet file",
+        "broken.safetensors": "is a text file, not a safetensors file",
         "nowhere.h5": "does not exist",
         "": "is a folder",
     }.items():
         with pytest.raises(LpclipError, match=sentence):
             describe(tmp_path / name)
     (tmp_path / "x.png").touch()
-    with pytest.raises(LpclipError, match=r"end in '\.png'.*\.h5, \.csv, \.parquet"):
+    with pytest.raises(LpclipError, match=r"is an empty file\. .*\.h5, \.csv, \.parquet"):
         describe(tmp_path / "x.png")
 
 

@@ -222,12 +222,12 @@ def test_a_mistake_is_a_sentence(folder, tmp_path):
     for settings, sentence in (
         ({"inputs": [tmp_path / "nowhere"]}, "nowhere does not exist"),
         ({"inputs": [tmp_path / "empty"]}, "empty has no images"),
-        ({"inputs": [folder / "probes.h5"]}, "holds probes, not features"),
+        ({"inputs": [folder / "probes.h5"]}, "is a file of probes of lpclip, not a feature cache"),
         ({"inputs": []}, "No image was given"),
         ({"top_k": 0}, "--top-k takes a positive whole number"),
         ({"batch_size": 0}, "--batch-size takes a positive whole number"),
         ({"workers": -1}, "--workers takes a whole number from 0 on, not -1"),
-        ({"adapt": folder / "probes.h5"}, "holds probes, not features"),
+        ({"adapt": folder / "probes.h5"}, "is a file of probes of lpclip, not a feature cache"),
         ({"seed": 4}, r"has no seed 4\. Seeds: 3, 8\."),
         ({"output": tmp_path / "p.txt"}, r"ends in neither \.csv nor \.parquet"),
     ):

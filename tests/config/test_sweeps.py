@@ -179,7 +179,7 @@ def test_without_a_sweep_nothing_is_changed():
                 "methods__a": {"kind": "wise_ft", "method": "b", "alpha": of(0.1, 0.2)},
                 "methods__b": {"kind": "wise_ft", "method": "a"},
             },
-            "methods.b.method names method 'a', which is not defined",
+            "methods.a.method leads back to itself: a -> b -> a.",
         ),
     ],
 )
@@ -214,3 +214,54 @@ def test_the_short_key_is_longer_where_it_would_be_ambiguous():
     assert short_key("method.optimisation.size", settings) == "optimisation.size"
     assert short_key("method.candidates.1", settings) == "candidates.1"
     assert short_key("method.rounds", settings | {"method.rounds"}) == "rounds"
+
+
+REFERENCES = [
+    ("methods__w", {"kind": "wise_ft", "method": "grid_rounds_2"}, "methods.w.method names method"),
+    ("methods__w", {"kind": "guarded", "candidates": ["grid_rounds_2"]}, "methods.w.candidates"),
+]
+
+
+@pytest.mark.parametrize(("place", "entry", "where"), REFERENCES)
+def test_a_point_that_is_not_there_is_refused_with_those_that_are(place, entry, where):
+    swept = {"kind": "self_training", "labelling": "auto", "rounds": of(1, 3)}
+    given = config(methods__grid=swept, **{place: entry})
+    with pytest.raises(LpclipError) as error:
+        complete(given)
+    text = str(error.value)
+    assert text.startswith(f"configuration: {where}")
+    assert "'grid_rounds_2', which is not defined. Did you mean 'grid_rounds_" in text
+    assert "grid, grid_rounds_1, grid_rounds_3, " in text
+    assert text.endswith(" Sweeps, whose names stand for all of their points: grid.")
+
+
+def test_a_sweep_is_suggested_by_the_name_that_it_has_in_the_file():
+    given = config(
+        methods__self_trained={"kind": "self_training", "labelling": "auto", "rounds": of(1, 3)},
+        methods__w={"kind": "wise_ft", "method": "self_traind"},
+    )
+    with pytest.raises(LpclipError, match=r"Did you mean 'self_trained'\?"):
+        complete(given)
+    given["methods"]["w"]["method"] = "self_trained"
+    assert {"w_rounds_1", "w_rounds_3"} <= set(complete(given).methods)
+
+
+def test_labellings_that_are_not_there_are_refused_with_their_sweeps():
+    given = config(
+        labellings__confident={"threshold": of(0.3, 0.5)},
+        methods__lp_clip={"labelling": "confident_threshold_0.4"},
+    )
+    with pytest.raises(LpclipError, match=r"confident_threshold_0\.5.* points: confident\.$"):
+        complete(given)
+
+
+@pytest.mark.parametrize("named", ["b", of("b"), of("lp_clip", "b")])
+def test_swept_methods_that_are_made_from_each_other_are_refused_by_their_names(named):
+    given = config(
+        methods__a={"kind": "wise_ft", "method": named, "alpha": of(0.1, 0.5)},
+        methods__b={"kind": "temperature_scaling", "method": "a"},
+    )
+    with pytest.raises(
+        LpclipError, match=r"methods\.a\.method leads back to itself: a -> b -> a\."
+    ):
+        complete(given)

@@ -168,8 +168,11 @@ def test_a_truncated_file_is_bad(kind, share):
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"no image at all", "not an image of a known format"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image of a known format"),
+        (b"no image at all", "not an image of a known format, but a text file"),
+        (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            "not an image of a known format, but a PostScript file",
+        ),
     ],
 )
 def test_what_is_no_image_is_bad(data, reason):

@@ -148,7 +148,7 @@ def test_another_table_is_refused_by_path(table_of, change):
     text = change(path.read_text(encoding="utf-8"))
     assert text != path.read_text(encoding="utf-8")
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(LpclipError, match=r"guard\.csv: (not a|column)"):
+    with pytest.raises(LpclipError, match=r"guard\.csv(: not a|: column| is a)"):
         in_words(path)
 
 
@@ -162,5 +162,5 @@ def test_a_strength_that_no_row_has_is_refused(table_of):
 
 
 def test_a_table_that_is_not_there_is_refused_by_path(tmp_path):
-    with pytest.raises(LpclipError, match=r"nowhere\.csv: not a readable CSV file"):
+    with pytest.raises(LpclipError, match=r"nowhere\.csv does not exist"):
         in_words(tmp_path / "nowhere.csv")

@@ -68,9 +68,9 @@ def test_what_is_no_report_or_lacks_a_column_is_a_sentence(evaluation, tmp_path)
     with pytest.raises(LpclipError, match="column 'auroc' holds no numbers"):
         read_report(folder / "ood.csv")
     (tmp_path / "other.csv").write_text("model,x\na,1\n")
-    with pytest.raises(LpclipError, match="it lacks benchmark, method"):
+    with pytest.raises(LpclipError, match="it lacks the columns benchmark, method"):
         read_report(tmp_path / "other.csv")
-    with pytest.raises(LpclipError, match="not a readable CSV file"):
+    with pytest.raises(LpclipError, match=r"nowhere\.csv does not exist"):
         read_report(tmp_path / "nowhere.csv")
 
 

@@ -321,7 +321,7 @@ def test_a_method_without_results_is_named(evaluation, tmp_path):
 def test_a_missing_file_is_named(evaluation, tmp_path):
     arguments = evaluation.write(tmp_path / "parts")
     arguments["ood"].append(tmp_path / "gone.csv")
-    with pytest.raises(LpclipError, match=r"gone\.csv: not a readable CSV file"):
+    with pytest.raises(LpclipError, match=r"gone\.csv does not exist"):
         write_reports(**arguments, output=tmp_path / "results")
     assert not (tmp_path / "results").exists()
 

@@ -240,7 +240,7 @@ def cut_short(shards):
         (of_other_settings, 1, "was made with other settings: seed: 5, not 0"),
         (an_ordinary_cache, 1, "is no shard"),
         (with_a_flipped_bit, 1, "is not as written: its checksum differs"),
-        (cut_short, 1, "is truncated or not an HDF5 file"),
+        (cut_short, 1, "is truncated."),
     ],
 )
 def test_shards_that_do_not_make_up_the_cache_are_refused_by_name(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lpclip.cli.log_files import WARNINGS
+from lpclip.cli import command
+from lpclip.cli.log_files import WARNINGS, show_error
 from lpclip.utils import progress as progress_module
 from lpclip.utils import watching
 from lpclip.utils.progress import progress
@@ -51,6 +52,32 @@ def test_with_a_watcher_that_was_killed_a_warning_is_printed(messages, capsys):
     assert watching.is_watched()
     warn("a")
     assert capsys.readouterr().err == "lpclip: warning: a\n"
+
+
+def test_the_error_of_a_job_is_sent_and_that_of_a_tool_printed(messages, capsys, monkeypatch):
+    show_error("a\x1b[2Jb")
+    assert messages.next(0) == {"log": "logs/one.log", "error": "a\\x1b[2Jb"}
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(watching, "_log", "")
+    show_error("b")
+    assert messages.next(0) is None
+    assert capsys.readouterr().err == "lpclip: b\n"
+
+
+def test_an_unexpected_error_is_sent_with_its_traceback_or_raised(messages, monkeypatch, capsys):
+    def fail(_arguments):
+        raise ZeroDivisionError("no reason")
+
+    monkeypatch.setattr(command, "_run", fail)
+    with pytest.raises(SystemExit):
+        command.main(["embed-text"])
+    sent = messages.next(0)["error"]
+    assert sent.startswith("stopped by an error that lpclip did not expect\nTraceback (most recent")
+    assert sent.endswith("\nZeroDivisionError: no reason")
+    assert capsys.readouterr().err == ""
+    messages.close()
+    with pytest.raises(ZeroDivisionError):
+        command.main(["embed-text"])
 
 
 def test_a_closed_watcher_leaves_nothing(messages):

@@ -123,6 +123,11 @@ def test_by_default_the_run_stops_and_names_them(folder, finished, tmp_path):
     write(other, config)
     status, printed = run(other)
     assert status != 0
-    assert "2 images cannot be read:" in printed
-    assert all(f"{name} (" in printed for name in CUT)
+    assert printed.count("2 images cannot be read:") == 1
+    assert all(printed.count(f"  {name} (") == 1 for name in CUT)
+    assert "embed_images tiny test clean failed:\n2 images" in printed
+    assert "CalledProcessError" not in printed
+    log = "logs/embed_images/tiny/test/clean.log"
+    assert f"\n(log: {log})\n" in printed
+    assert f"\nError of a failed job, printed above: {log}\n" in printed
     assert "Traceback" not in printed

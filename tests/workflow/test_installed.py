@@ -190,7 +190,7 @@ def test_an_unknown_key_is_refused_with_what_was_meant(finished, run):
     assert "config.yaml has the key 'seeds' twice" in twice.text
 
 
-def test_a_failed_job_is_explained_last(finished, run):
+def test_a_failed_job_is_explained_once(finished, run):
     path = finished.project / "config.yaml"
     before = path.read_text()
     try:
@@ -200,7 +200,9 @@ def test_a_failed_job_is_explained_last(finished, run):
     finally:
         path.write_text(before)
     assert done.returncode == 1
-    assert "broken.png cannot be read as an image" in done.stderr.partition("Error in rule")[2]
+    assert done.stderr.count(" failed:\n") == 1
+    after = done.stderr.partition(" failed:\n")[2]
+    assert after.count("broken.png cannot be read as an image") == 1
 
 
 def test_the_lock_of_a_killed_run_is_removed_as_in_a_checkout(finished, run):

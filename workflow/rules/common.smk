@@ -27,6 +27,7 @@ from lpclip.utils.failures import failures
 from lpclip.utils.printing import visible
 from lpclip.utils.run_owner import note_owner, remove_lock_of_killed_run
 from lpclip.utils.slurm_queue import check_queue
+from lpclip.utils.watching import was_shown
 from lpclip.utils.writable import check_writable
 
 

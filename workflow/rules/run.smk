@@ -27,7 +27,13 @@ def print_summary():
 
 
 def print_failures():
-    """Print why jobs failed: last of all, so that it is not buried under the commands."""
+    """Print why jobs failed: last of all, so that it is not buried under the commands.
+
+    An error that the logger plugin has printed already is referred to.
+    """
     wait_for_messages()
     for path, reason in failures(Path(rules.report.log[0]).parent, since=STARTED).items():
-        print(f"\n{visible(reason)}\n(log: {path})", file=sys.stderr)
+        if was_shown(path):
+            print(f"Error of a failed job, printed above: {path}", file=sys.stderr)
+        else:
+            print(f"\n{visible(reason)}\n(log: {path})", file=sys.stderr)

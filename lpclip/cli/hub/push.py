@@ -11,6 +11,7 @@ from lpclip.cli.hub.errors import hub_errors
 from lpclip.cli.hub.folder import FILES, refuse_other_files, write_files
 from lpclip.cli.hub.provenance import shared_provenance
 from lpclip.errors import LpclipError, listed
+from lpclip.storage.file_kinds import type_of
 from lpclip.storage.probe import load_probe
 from lpclip.storage.probes import place, read_probes
 from lpclip.storage.shared_probe import FILE, shared_probe
@@ -73,6 +74,8 @@ def _write(
     round, seed_index = place(probes, heads, round=round, seed=seed)
     seed = heads.seeds[seed_index]
     shared = shared_provenance(provenance)
+    if results is not None and results.is_file():
+        raise LpclipError(f"{results} is {type_of(results)}. Name the folder of a run's reports.")
     if results is not None and (missing := missing_reports(results)):
         raise LpclipError(f"{results} lacks {listed(missing)}. Name the folder of a run's reports.")
     page = card(

@@ -90,7 +90,7 @@ def test_what_ought_to_be_an_image_is_never_left_out(root):
     ids = [sample.id for sample in dataset.samples() if sample.label == 0]
     assert ids == ["cat/1.bmp", "cat/2.HEIC", "cat/3", "cat/4.png"]
     reasons = [
-        "not an image of a known format",
+        "not an image of a known format, but a text file",
         "the file is empty",
         "no such file or directory",
         "not a file",

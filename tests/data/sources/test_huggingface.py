@@ -128,7 +128,7 @@ def test_a_row_without_an_image_is_named(tmp_path):
     opened = source(tmp_path / "d")
     for row, reason in (
         (1, "the row has no image"),
-        (2, "not an image of a known format"),
+        (2, "not an image of a known format, but a text file"),
         (3, "the file is empty"),
     ):
         sentence = f"{tmp_path / 'd'}[{row}] cannot be read as an image ({reason})"

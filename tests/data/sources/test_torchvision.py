@@ -203,7 +203,7 @@ def test_sets_that_open_files_themselves_open_them_as_all_others_do(make, tmp_pa
         np.testing.assert_array_equal(pixels(opened, row), zoo()[name].pixels)
     with pytest.raises(BadImageError) as error:
         opened.read(opened.samples()[3].path)
-    assert error.value.reason == "not an image of a known format"
+    assert error.value.reason == "not an image of a known format, but a text file"
     # torchvision's own class, which other code may use, still opens files itself.
     assert getattr(datasets, opened._name).__getitem__.__globals__.get("Image", Image) is Image
     again = pickle.loads(pickle.dumps(opened))
