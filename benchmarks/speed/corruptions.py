@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from measure import RESULTS, Peer, machine
+from measure import RESULTS, Peer, machine, save
 from PIL import Image
 from torch import Tensor
 
@@ -74,7 +74,7 @@ def main() -> None:
                 peer.close()
     found = pd.DataFrame(rows)
     summarise(found)
-    save(found, options.output)
+    save(found, options.output, key=["corruption", "pixels", "device", "processor"])
 
 
 def available() -> list[str]:
@@ -183,15 +183,6 @@ def summarise(rows: pd.DataFrame) -> None:
                 line += f", peer {theirs:.4g} ms, ratio {theirs / ours:.1f}"
                 line += f", lowest {slowest.ratio:.2f} ({slowest.corruption})"
             print(line)
-
-
-def save(rows: pd.DataFrame, path: Path) -> None:
-    """Replace older rows of the same corruption, size, device and processor."""
-    key = ["corruption", "pixels", "device", "processor"]
-    if path.exists():
-        rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates(key, keep="last")
-    path.parent.mkdir(exist_ok=True)
-    rows.to_csv(path, index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":

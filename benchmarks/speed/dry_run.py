@@ -53,7 +53,7 @@ def main() -> None:
             for name, checkout in checkouts.items():
                 finish(folders[name], checkout, count)
             rows += measured("all is made", folders, checkouts, options.repeats)
-    write(rows, "dry_run")
+    write(rows, "dry_run", key=["version", "state", "to_do", "machine"])
 
 
 def prepare(folder: Path, checkout: Path, count: int) -> None:

@@ -107,13 +107,23 @@ def machine(device: str = "cpu") -> str:
     return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
 
 
-def write(rows: Sequence[Mapping[str, Any]], name: str) -> None:
-    """Write ``results/{name}.csv`` and print it; the column ``machine`` is added if missing."""
+def write(rows: Sequence[Mapping[str, Any]], name: str, *, key: Sequence[str] = ()) -> None:
+    """Write ``results/{name}.csv`` and print the rows; ``machine`` is added if it is missing.
+
+    With the columns of a key, earlier rows stay that differ from the new ones in one of them.
+    """
     table = pd.DataFrame([{"machine": machine(), **row} for row in rows])
     table.insert(len(table.columns) - 1, "machine", table.pop("machine"))
-    RESULTS.mkdir(exist_ok=True)
-    table.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.4g")
+    save(table, RESULTS / f"{name}.csv", key=key)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+def save(table: pd.DataFrame, path: Path, *, key: Sequence[str] = ()) -> None:
+    """Write a table as CSV; ``key`` as in ``write``."""
+    if key and path.exists():
+        table = pd.concat([pd.read_csv(path), table]).drop_duplicates(key, keep="last")
+    path.parent.mkdir(exist_ok=True)
+    table.to_csv(path, index=False, float_format="%.4g")
 
 
 def _processor() -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import machine, peak_of, run_stage, write
+from measure import peak_of, run_stage, write
 
 from lpclip.storage.features import CHUNK_ROWS, normalise, write_features
 from lpclip.storage.samples import fingerprint, read_samples, write_samples
@@ -43,7 +43,6 @@ def main() -> None:
     if options.stage:
         run_stage(STAGES[options.stage], options.work)
         return
-    rows: list[dict[str, Any]] = []
     for count in options.images:
         with tempfile.TemporaryDirectory() as folder:
             make_files(Path(folder), count, options.classes, options.dim)
@@ -51,20 +50,16 @@ def main() -> None:
                 make_views(Path(folder), count)
             for stage in options.stages:
                 peak, seconds, processor = peak_of(__file__, stage, folder)
-                rows.append(
-                    {
-                        "stage": stage,
-                        "images": count,
-                        "classes": options.classes,
-                        "dim": options.dim,
-                        "peak_gb": peak,
-                        "seconds": seconds,
-                        "processor_seconds": processor,
-                        "machine": machine(),
-                    }
-                )
-                print(rows[-1], flush=True)
-    write(rows, "stage_memory")
+                row = {
+                    "stage": stage,
+                    "images": count,
+                    "classes": options.classes,
+                    "dim": options.dim,
+                    "peak_gb": peak,
+                    "seconds": seconds,
+                    "processor_seconds": processor,
+                }
+                write([row], "stage_memory", key=["stage", "images", "classes", "dim"])
 
 
 def make_files(folder: Path, n: int, n_classes: int, dim: int) -> None:
