@@ -43,6 +43,9 @@ def main() -> None:
     if options.stage:
         run_stage(STAGES[options.stage], options.work)
         return
+    for stage, earlier in BEFORE.items():
+        if stage in options.stages and earlier not in options.stages:
+            parser.error(f"{stage} reads what {earlier} writes: add it to --stages.")
     for count in options.images:
         with tempfile.TemporaryDirectory() as folder:
             make_files(Path(folder), count, options.classes, options.dim)
@@ -283,6 +286,13 @@ STAGES: dict[str, Callable[[Path], None]] = {
 
 # These need neither weak nor strong views.
 EVALUATED = {name for name in STAGES if name.startswith("evaluate")} | {"predictions", "supervised"}
+# Stages that read what another one writes.
+BEFORE = {
+    "self_training": "pseudo_labels",
+    "guarded": "pseudo_labels",
+    "evaluate_ood": "evaluate_features",
+    "predictions": "evaluate_samples",
+}
 
 if __name__ == "__main__":
     main()
