@@ -50,9 +50,11 @@ class Display:
         quiet = set(common.quiet or ())
         self._gives_reasons = Quietness.REASON not in quiet
         self._plain.setFormatter(DefaultFormatter(quiet, common.show_failed_logs))
+        self._shows_logs = common.show_failed_logs
         self._run = Run(clock())
         self._warnings = Counter[str]()
         self._errors = dict[str, str]()  # log of a failed job -> its error, printed
+        self._sent = set[str]()  # logs of jobs that sent an error since they last started
         self._progress = dict[str, str]()  # log of a job -> how far it is
         self._bar: Any = None
         self._next_state = FIRST_STATE
@@ -73,6 +75,7 @@ class Display:
         elif event is LogEvent.JOB_INFO:
             self.is_running = self._run.total > 0  # a checkpoint may have added jobs
             job = started(fields, now)
+            self._sent -= set(self._logs_in(fields.get("shellcmd")))
             self._run.begin(
                 fields["jobid"], job if self._gives_reasons else job._replace(reason="")
             )
@@ -84,14 +87,9 @@ class Display:
                 self.end()
         elif event is LogEvent.JOB_ERROR and self._interrupted:
             self._print(self._run.interrupt(fields["jobid"], fields["rule_name"], now))
-        elif event is LogEvent.JOB_ERROR and self._is_printed(fields.get("shellcmd")):
-            self._run.fail(fields["jobid"])
-        elif (
-            event is LogEvent.ERROR
-            and "CalledProcessError" in str(record.msg)
-            and self._is_printed(str(record.msg))
-        ):
-            pass  # it names the command of the job
+        elif self._is_printed(record):
+            if event is LogEvent.JOB_ERROR:
+                self._run.fail(fields["jobid"])
         elif not (is_left_out(record) or (self._interrupted and _ended_by_user(record))):
             self._pass_on(record)
             if event is LogEvent.JOB_ERROR:
@@ -155,17 +153,25 @@ class Display:
         else:
             lines = [self._run.after(f"{name} failed:", self._clock()), text, f"(log: {log})"]
         self._errors[log] = text
+        self._sent.add(log)
         watching.note_shown(log)
         error = makeLogRecord({"levelno": ERROR, "levelname": "ERROR"})
         self._print(self._plain.decorate(error, "\n".join(lines)))
 
-    def _is_printed(self, command: str | None) -> bool:
-        """Whether the error of the job with a command is printed.
+    def _is_printed(self, record: LogRecord) -> bool:
+        """Whether it reports a failed job that has sent its error, which is printed."""
+        event, text = getattr(record, "event", None), str(record.msg)
+        if event is LogEvent.JOB_ERROR:
+            return not self._shows_logs and bool(self._logs_in(record.__dict__.get("shellcmd")))
+        is_of_command = event is LogEvent.ERROR and "CalledProcessError" in text
+        return is_of_command and bool(self._logs_in(text))
+
+    def _logs_in(self, command: str | None) -> list[str]:
+        """Return the logs of a command among those of jobs that have sent an error.
 
         By the command, since Snakemake names logs in remote storage by other paths.
         """
-        logs = (shlex.quote(log) for log in self._errors)
-        return any(f"--log {log} " in f"{command} " for log in logs)
+        return [log for log in self._sent if f"--log {shlex.quote(log)} " in f"{command} "]
 
     def _print(self, *lines: str) -> None:
         if self._bar is not None:

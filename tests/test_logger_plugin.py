@@ -213,6 +213,36 @@ def test_an_error_that_a_job_sent_is_printed_once_with_its_log(shown):
     assert not shown.display._run.jobs
 
 
+def test_a_second_try_that_sends_nothing_is_reported_by_snakemake(shown):
+    shown.plan(train_probe=1)
+    command = "lpclip train --log logs/a.log --n 1"
+    for error in ({"error": "no memory", "log": "logs/a.log"}, None):  # the second is killed
+        job = shown.start("train_probe", logs=["logs/a.log"], command=command)
+        shown.display.look(error)
+        text = RULE_ERROR.format("logs/a.log")
+        shown.take(LogEvent.ERROR, text, logging.ERROR, exception="RuleException")
+        told = ERROR | {"jobid": job, "shellcmd": command}
+        shown.take(LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, **told)
+    printed = "\n".join(shown.lines)
+    assert printed.count("no memory") == 1
+    assert printed.count("CalledProcessError") == 1
+    assert printed.index("no memory") < printed.index("CalledProcessError")
+
+
+def test_the_log_of_a_failed_job_is_shown_where_it_is_wanted(tmp_path):
+    (tmp_path / "a.log").write_text("all that it logged")
+    logs = [str(tmp_path / "a.log")]
+    for wanted in (False, True):
+        shown = Shown(logs=wanted)
+        shown.plan(train_probe=1)
+        command = f"lpclip train --log {logs[0]} --n 1"
+        job = shown.start("train_probe", logs=logs, command=command)
+        shown.display.look({"error": "no memory", "log": logs[0]})
+        told = ERROR | {"jobid": job, "shellcmd": command, "log": logs}
+        shown.take(LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, **told)
+        assert ("all that it logged" in "\n".join(shown.lines)) == wanted
+
+
 def test_what_stages_replace_is_left_out(shown):
     for text in ("Building DAG of jobs...", "Select jobs to execute...", "Using shell: bash"):
         shown.take(msg=text)

@@ -211,6 +211,8 @@ def _record(probes: Path) -> str:
 def _columns(labels: Path) -> dict[str, list[str]]:
     if not labels.exists():
         raise LpclipError(f"{labels} does not exist.")
+    if not labels.is_file():
+        raise LpclipError(f"{labels} is {type_of(labels)}, not a text file.")
     header = read_header(labels, COLUMNS)
     if missing := [name for name in COLUMNS if name not in header.names]:
         raise LpclipError(

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -35,7 +36,8 @@ from lpclip.cli.stages import STAGES
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _OF_GROUP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLIENT_SECONDS = 10.0  # for a command to send what is to be run
-_PREFIX = "lpclip-jobs-"  # of the folders of sockets
+# Of the folders of sockets of this machine: others may share the folder of temporary files.
+_PREFIX = f"lpclip-jobs-{zlib.crc32(socket.gethostname().encode()):08x}-"
 _YOUNG_SECONDS = 60.0  # before that, a server may not listen yet
 # Servers started here, each with the end of a pipe that is open as long as this process lives.
 _running: list[tuple[subprocess.Popen[bytes], int]] = []
@@ -78,7 +80,7 @@ def _remove_folders_of_killed_servers() -> None:
                 continue
             try:
                 client.connect(str(folder / "socket"))
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, FileNotFoundError):
                 shutil.rmtree(folder)
 
 

@@ -194,9 +194,9 @@ def _refuse_circle(written: Mapping[str, Any], way: Sequence[str]) -> None:
     values = named.get(SWEEP) if isinstance(named, Mapping) else [named]
     for base in values if isinstance(values, list) else ():
         if base in way:
+            circle = [*way[way.index(base) :], base]
             raise LpclipError(
-                f"configuration: methods.{way[0]}.method leads back to itself: "
-                f"{' -> '.join([*way, base])}."
+                f"configuration: methods.{base}.method leads back to itself: {' -> '.join(circle)}."
             )
         if isinstance(base, str):
             _refuse_circle(written, [*way, base])

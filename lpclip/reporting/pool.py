@@ -62,6 +62,6 @@ def in_words(pool_csv: Path) -> list[str]:
     words = in_words_by_pair(pool_csv)
     several = len({model for model, _ in words}) > 1
     return [
-        f"Pool of {benchmark}{f', model {model}' if several else ''}: {text}"
+        f"Unlabelled set of {benchmark}{f', model {model}' if several else ''}: {text}"
         for (model, benchmark), text in words.items()
     ]

@@ -3,6 +3,7 @@
 For errors about a file of the wrong kind, which say what it is, what was expected and what to do.
 """
 
+import codecs
 import os
 import re
 import stat
@@ -63,8 +64,10 @@ KINDS: Mapping[str, Kind] = {
 }
 
 HDF5, TEXT, CSV = "an HDF5 file", "a text file", "a CSV file"
+UTF_16 = "a text file in UTF-16"
 HTML, JSON = "an HTML page", "a JSON file"
 EMPTY, ZEROS, UNKNOWN = "an empty file", "a file of zero bytes only", "a file of unknown type"
+SPECIAL = "a pipe, a socket or a device"
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _STARTS = (
@@ -95,7 +98,7 @@ def type_of(path: Path) -> str:
     if path.is_dir():
         return "a folder"
     if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would block
-        return UNKNOWN
+        return SPECIAL
     with path.open("rb") as file:
         if is_hdf5(file):
             return HDF5
@@ -112,18 +115,18 @@ def type_of_bytes(start: bytes, *, is_table: bool = False) -> str:
         return EMPTY
     if start.startswith(_HDF5_SIGNATURE):
         return HDF5
+    text = _text(start)
     for signature, name in _STARTS:
-        if start.startswith(signature):
+        # Text may start with the letters of some signatures.
+        if start.startswith(signature) and (text is None or len(signature) > 8):
             return name
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "a WebP image"
     if start[8:10] == b'{"' and int.from_bytes(start[:8], "little") < 1 << 32:
         return "a safetensors file"
-    try:
-        text = start[: _whole_characters(start)].decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return UNKNOWN
-    return UNKNOWN if _BINARY.search(text) else _type_of_text(text.strip(), is_table)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return UTF_16
+    return UNKNOWN if text is None else _type_of_text(text.strip(), is_table)
 
 
 def is_hdf5(file: IO[bytes]) -> bool:
@@ -154,6 +157,15 @@ def expected(kind: str | None) -> tuple[str, str]:
     if known is None:
         return "an HDF5 file of lpclip", " Name a file that lpclip wrote."
     return known.name, f" Name a file such as {known.place}."
+
+
+def _text(start: bytes) -> str | None:
+    """Return the start of a file as text; None if it is no text in UTF-8."""
+    try:
+        text = start[: _whole_characters(start)].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    return None if _BINARY.search(text) else text
 
 
 def _whole_characters(start: bytes) -> int:

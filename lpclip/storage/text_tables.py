@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from lpclip.errors import LpclipError, did_you_mean
-from lpclip.storage.file_kinds import CSV, EMPTY, HTML, JSON, TEXT, UNKNOWN, type_of
+from lpclip.storage.file_kinds import (
+    CSV,
+    EMPTY,
+    HTML,
+    JSON,
+    SPECIAL,
+    TEXT,
+    UNKNOWN,
+    UTF_16,
+    type_of,
+)
 
 SEPARATORS = (",", ";", "\t")
 # Columns of a list: a path in every line and, after a tab or blanks, an optional label.
@@ -30,7 +40,8 @@ _MARKS = (  # the mark of UTF-16 is a prefix of that of UTF-32
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
-_TEXTS = (CSV, TEXT, HTML, JSON, EMPTY, UNKNOWN)  # the last may be text of another encoding
+# Unknown ones may be text of another encoding; a pipe is what a shell makes of <(command).
+_TEXTS = (CSV, TEXT, UTF_16, HTML, JSON, EMPTY, SPECIAL, UNKNOWN)
 _OPENERS: Mapping[str, Callable[..., IO[Any]]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,

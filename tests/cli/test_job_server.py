@@ -197,8 +197,11 @@ def test_folders_of_killed_servers_are_removed_and_those_of_others_stay(run):
     for folder in folders:
         assert folder.is_dir()
         os.utime(folder, (0, 0))
+    (unused := Path(f"{folders[0].parent / folders[0].name[:-8]}unused00")).mkdir()
+    os.utime(unused, (0, 0))
     another = Run()
     another.end()
+    assert not unused.exists()
     assert [folder.is_dir() for folder in folders] == [True, False]
     assert psutil.wait_procs([another.server], WAIT_SECONDS)[1] == []
 

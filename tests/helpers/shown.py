@@ -12,11 +12,11 @@ from snakemake_logger_plugin_lpclip.display import Display
 class Shown:
     """A display with a clock of its own, and what it has printed."""
 
-    def __init__(self, stream=None, quiet=None):
+    def __init__(self, stream=None, quiet=None, *, logs=False):
         self.now = 0.0
         self.stream = stream or io.StringIO()
         common = MockOutputSettings()
-        common.quiet = quiet
+        common.quiet, common.show_failed_logs = quiet, logs
         self.display = Display(common, self.stream, clock=lambda: self.now)
         self.started = self.done = 0
 
@@ -31,11 +31,12 @@ class Shown:
         self.total = sum(counts.values())
         self.take(LogEvent.RUN_INFO, "Job stats:", stats={**counts, "total": self.total})
 
-    def start(self, rule, *, logs=(), inputs=(), reason="", **wildcards):
+    def start(self, rule, *, logs=(), inputs=(), reason="", command=None, **wildcards):
         self.started += 1
         self.take(
             LogEvent.JOB_INFO, jobid=self.started, rule_name=rule, wildcards=wildcards,
             input=list(inputs), output=["out"], log=list(logs), reason=reason,
+            shellcmd=command,
         )  # fmt: skip
         return self.started
 

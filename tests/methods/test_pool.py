@@ -139,8 +139,8 @@ def test_the_report_gathers_pools_in_its_order(described, tmp_path):
     assert list(read_cells(tmp_path / "pool.csv")["benchmark"]) == ["birds", "animals"]
     assert len(read_cells(tmp_path / "pool_classes.csv")) == 12
     first, second = words_of_table(tmp_path / "pool.csv")
-    assert first.startswith("Pool of birds: 80 images")
-    assert second.startswith("Pool of animals: 80 images")
+    assert first.startswith("Unlabelled set of birds: 80 images")
+    assert second.startswith("Unlabelled set of animals: 80 images")
 
 
 def test_without_a_pool_there_are_only_headers(tmp_path):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -49,6 +50,7 @@ OTHERS = {
     "a zip archive, as checkpoints of PyTorch and .npz files are": lambda path: torch.save(
         {"a": torch.zeros(2)}, path
     ),
+    "a text file in UTF-16": lambda path: path.write_text("a,b\n1,2\n", encoding="utf-16"),
     "a gzip archive": lambda path: path.write_bytes(gzip.compress(b"text")),
 }
 HDF5_OTHERS = {
@@ -93,6 +95,22 @@ def test_text_that_is_cut_within_a_character_is_text(tmp_path):
     assert type_of(path) == "a text file"
     path.write_bytes(b"x" * 9 + b"\xe9 latin\n")
     assert type_of(path) == file_kinds.UNKNOWN
+
+
+def test_text_that_starts_like_another_file_is_text(tmp_path):
+    for start in ("PAR1", "GIF89a", "%PDF-", "%!PS"):
+        (tmp_path / "a").write_text(f"{start} is a word\n")
+        assert type_of(tmp_path / "a") == "a text file"
+    (tmp_path / "a.csv").write_text("PAR1_score,label\n1,2\n")
+    assert type_of(tmp_path / "a.csv") == "a CSV file"
+
+
+def test_pipes_are_not_opened(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert type_of(tmp_path / "pipe") == "a pipe, a socket or a device"
+    audit = ("audit", "--labels", tmp_path / "pipe")
+    stored = ("--probe", STORED / "probes.h5", "--features", STORED / "clean.h5")
+    assert "pipe is a pipe, a socket or a device" in error_of(capsys, *audit, *stored)
 
 
 def test_hdf5_after_a_block_of_the_user_is_hdf5(tmp_path):

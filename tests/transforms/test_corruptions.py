@@ -262,6 +262,11 @@ def test_defocus_leaves_one_colour_as_it_is(size):
             assert torch.equal(result, colours), (parameters, severity)
 
 
+def test_images_that_are_too_small_to_shrink_are_refused():
+    with pytest.raises(LpclipError, match="3 x 224 pixels are too small for pixelate"):
+        corrupted(torch.zeros(1, 3, 3, 224), "pixelate", 5, "imagenet")
+
+
 @pytest.mark.parametrize("size", [(48, 48), (37, 53), (7, 90)])
 @pytest.mark.parametrize("factor", [0.95, 0.65, 0.5, 0.25])
 def test_devices_shrink_images_as_pillow_does(size, factor):

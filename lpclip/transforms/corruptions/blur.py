@@ -42,17 +42,18 @@ PARAMETERS: dict[str, dict[str, tuple[tuple[float, ...], ...]]] = {
 def defocus_blur(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  # noqa: ARG001
     """Correlate with a disc whose edge is smoothed; p: radius, sigma of the smoothing.
 
-    The disc is symmetric, so its correlation is its convolution, a product of Fourier transforms.
+    The disc is symmetric, so its correlation is its convolution, a product of Fourier transforms:
+    in double precision, so that their rounding, which depends on the processor, changes no level.
     """
     disc = _disc(*p)
     height, width = images.shape[-2:]
-    padded = _reflect(images, len(disc) // 2)
+    padded = _reflect(images, len(disc) // 2).double().contiguous()
     size = tuple(next_fast_len(length, real=True) for length in padded.shape[-2:])
     spectrum = torch.fft.rfft2(padded, s=size).mul_(_spectrum(*p, size, images.device))
     # The first sums would need pixels before the first one.
     first = len(disc) - 1
     blurred: Tensor = torch.fft.irfft2(spectrum, s=size)
-    return blurred[..., first : first + height, first : first + width]
+    return blurred[..., first : first + height, first : first + width].float()
 
 
 def glass_blur(images: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:
@@ -145,10 +146,10 @@ def _reflect(images: Tensor, reach: int) -> Tensor:
 def _spectrum(
     radius: float, smoothing: float, size: tuple[int, int], device: torch.device
 ) -> Tensor:
-    """Return the Fourier transform of the disc, computed in double precision: complex64."""
+    """Return the Fourier transform of the disc: complex128."""
     disc = torch.from_numpy(_disc(radius, smoothing))
     spectrum: Tensor = torch.fft.rfft2(disc, s=size)
-    return spectrum.to(device, torch.complex64)
+    return spectrum.to(device)
 
 
 @lru_cache(maxsize=16)

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from PIL import Image
 from torch import Tensor
 
+from lpclip.errors import LpclipError
 from lpclip.transforms.corruptions import filters
 from lpclip.utils.rng import Stream
 
@@ -96,6 +97,8 @@ def pixelate(levels: Tensor, p: tuple[float, ...], stream: Stream) -> Tensor:  #
     (factor,) = p
     size = levels.shape[2:]
     small_size = tuple(int(length * factor) for length in size)
+    if 0 in small_size:
+        raise LpclipError(f"Images of {size[0]} x {size[1]} pixels are too small for pixelate.")
     shrink = _shrink_by_pillow if levels.device.type == "cpu" else shrink_by_boxes
     small = shrink(levels, *small_size)
     to_y, to_x = (_nearest(*lengths) for lengths in zip(size, small_size, strict=True))
