@@ -60,7 +60,7 @@ def test_the_configurations_that_come_with_lpclip_are_valid(validator, path):
     assert [error.message for error in validator.iter_errors(given)] == []
 
 
-SELF, WISE = {"kind": "self_training"}, {"kind": "wise_ft", "method": "lp_clip"}
+SELF, WISE = {"kind": "self_training"}, {"kind": "wise_ft", "method": "zero_shot"}
 DROPOUT, SHOTS = {"kind": "mc_dropout"}, {"kind": "few_shot"}
 TEXT = {"path": "a.npz"}
 

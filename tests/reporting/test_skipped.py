@@ -70,5 +70,5 @@ def test_the_summary_says_what_was_left_out(table):
 
 def test_another_table_is_refused(tmp_path):
     (tmp_path / "skipped.csv").write_text("dataset,path\na,b\n")
-    with pytest.raises(LpclipError, match="lacks id, reason"):
+    with pytest.raises(LpclipError, match="lacks the columns id, reason"):
         in_words(tmp_path / "skipped.csv")
