@@ -262,6 +262,22 @@ def test_defocus_leaves_one_colour_as_it_is(size):
             assert torch.equal(result, colours), (parameters, severity)
 
 
+@pytest.mark.parametrize("size", [(134, 69), (95, 299), (201, 118)])
+def test_pixelate_is_pillows_at_sizes_with_ties_too(size):
+    images = patches(320, 2)[:, :, : size[0], : size[1]]
+    for severity in SEVERITIES:
+        for parameters in PARAMETER_SETS:
+            (factor,) = PARAMETERS["pixelate"][parameters][severity - 1]
+            small = [int(length * factor) for length in size]
+            for image, result in zip(
+                images, corrupted(images, "pixelate", severity, parameters), strict=True
+            ):
+                picture = Image.fromarray(pixels(image))
+                for height, width in (small, size):
+                    picture = picture.resize((width, height), Image.Resampling.BOX)
+                assert np.array_equal(pixels(result), np.asarray(picture)), (severity, parameters)
+
+
 def test_images_that_are_too_small_to_shrink_are_refused():
     with pytest.raises(LpclipError, match="3 x 224 pixels are too small for pixelate"):
         corrupted(torch.zeros(1, 3, 3, 224), "pixelate", 5, "imagenet")

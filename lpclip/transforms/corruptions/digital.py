@@ -246,8 +246,10 @@ def _boxes(large: int, small: int, device: torch.device) -> list[tuple[Tensor, T
 
 @lru_cache(maxsize=32)
 def _nearest(large: int, small: int) -> Tensor:
-    """Which of `small` pixels each of `large` ones is nearest to: int64 [large], on the CPU.
+    """Which of `small` pixels each of `large` ones takes by Pillow's BOX filter: int64 [large].
 
-    A GPU may round to just below a whole number.
+    From Pillow itself, since ties depend on its rounding.
     """
-    return ((torch.arange(large) + 0.5) * small / large).long()
+    places = Image.fromarray(np.arange(small, dtype=np.float32)[None])
+    enlarged = places.resize((large, 1), Image.Resampling.BOX)
+    return torch.from_numpy(np.asarray(enlarged)[0].astype(np.int64))
