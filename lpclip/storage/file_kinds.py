@@ -82,7 +82,7 @@ _STARTS = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"\xfd7zXZ\0", "an xz archive"),
     (b"%PDF-", "a PDF file"),
-    (b"%!PS", "a PostScript file"),
+    (b"%!PS-Adobe-", "a PostScript file"),
     (b"version https://git-lfs.github.com/spec/", "a pointer of Git LFS (git lfs pull fetches it)"),
 )
 START = 4096  # bytes to look at
