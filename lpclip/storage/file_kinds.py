@@ -117,7 +117,7 @@ def type_of_bytes(start: bytes, *, is_table: bool = False) -> str:
         return HDF5
     text = _text(start)
     for signature, name in _STARTS:
-        # Text may start with the letters of some signatures.
+        # Text may start with the letters of a short signature, but hardly with those of a long one.
         if start.startswith(signature) and (text is None or len(signature) > 8):
             return name
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":

@@ -27,10 +27,7 @@ def print_summary():
 
 
 def print_failures():
-    """Print why jobs failed: last of all, so that it is not buried under the commands.
-
-    An error that the logger plugin has printed already is referred to.
-    """
+    """Print why jobs failed; of an error that the logger plugin has printed already, where its log is."""
     wait_for_messages()
     for path, reason in failures(Path(rules.report.log[0]).parent, since=STARTED).items():
         if was_shown(path):
